@@ -1,0 +1,17 @@
+//! The rules of Preview Deployer.
+//!
+//! Everything here is a function from values to values: no sockets, no processes, no clock, no runtime. The orchestrator
+//! observes the world, asks this crate what should be done about it, and does it. That is why these rules can be
+//! tested by tables and properties alone, and why a new one starts here.
+//!
+//! | module | question it answers |
+//! | --- | --- |
+//! | [`ids`] | what is a valid name, number or commit? |
+//! | [`deployment`] | what do we know of one pull request's preview? |
+//! | [`desired`] | what should it be, and for which reason? |
+//! | [`plan`] | which actions bring the world there? |
+//! | [`ports`], [`subnets`], [`ttl`], [`capacity`] | which resource, until when, and is there room? |
+//! | [`repo_config`], [`framework`], [`compose`] | what is in the checkout, how is it built and run? |
+//! | [`route`], [`comment`] | what do visitors and reviewers see? |
+
+pub mod ids;
