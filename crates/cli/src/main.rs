@@ -1,1 +1,3 @@
+//! The command `preview`.
+
 fn main() {}

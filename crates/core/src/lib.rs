@@ -14,4 +14,5 @@
 //! | [`repo_config`], [`framework`], [`compose`] | what is in the checkout, how is it built and run? |
 //! | [`route`], [`comment`] | what do visitors and reviewers see? |
 
+pub mod deployment;
 pub mod ids;

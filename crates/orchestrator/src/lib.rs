@@ -1,1 +1,11 @@
-//! x
+//! The service: webhooks in, previews out.
+//!
+//! | room | what lives there |
+//! | --- | --- |
+//! | [`needs`] | the traits that the use-cases need of the outside |
+//! | `reconcile` | the use-cases: intake, one worker per deployment, capacity, cleanup, resync |
+//! | `docker`, `git`, `github`, `router`, `ledger` | one technology each; none imports another |
+//! | `http` | the webhook extractor, the API, `/health` |
+//! | [`settings`] | the environment, checked once |
+
+pub mod needs;
