@@ -15,4 +15,5 @@
 //! | [`route`], [`comment`] | what do visitors and reviewers see? |
 
 pub mod deployment;
+pub mod desired;
 pub mod ids;
