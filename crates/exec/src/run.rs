@@ -1,7 +1,7 @@
 //! Running a [`Program`] to its end, or to the end of our patience.
 
 use std::io;
-use std::os::fd::{OwnedFd};
+use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
 use std::sync::Arc;
 use std::time::Duration;
