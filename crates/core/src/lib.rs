@@ -18,6 +18,7 @@ pub mod capacity;
 pub mod deployment;
 pub mod desired;
 pub mod ids;
+pub mod plan;
 pub mod ports;
 pub mod subnets;
 pub mod ttl;

@@ -1,0 +1,275 @@
+//! Which actions bring one deployment from what is to what should be.
+//!
+//! A plan is an ordered list of small actions that leave no choice to whoever carries them out. Each can be repeated, each
+//! may fail before or after its effect, and the whole can be cut off anywhere: the next plan is made from what is observed
+//! then, so there is no separate way back. When everything is as it should be, the plan is empty.
+
+use std::collections::BTreeSet;
+
+use crate::deployment::{Blame, Deployment, RemovalReason, Stage};
+use crate::ids::{CommitSha, HostPort, Slot};
+
+/// What should be.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target {
+    /// Nothing, for this reason.
+    Nothing(RemovalReason),
+    /// This commit, serving.
+    Commit {
+        /// The commit.
+        commit: CommitSha,
+        /// Try again although this commit serves or has failed: a person asked, or what was in the way has passed.
+        again: bool,
+    },
+}
+
+/// What there is of a deployment outside the ledger.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Observed {
+    /// Slots whose container exists, up or not: the engine restarts what ends.
+    pub slots: BTreeSet<Slot>,
+    /// Whether its database's container exists.
+    pub database: bool,
+    /// Whether any other container of it exists.
+    pub others: bool,
+    /// Whether a volume of it exists.
+    pub volumes: bool,
+    /// Whether a network of it exists.
+    pub networks: bool,
+    /// Commits of which an image exists.
+    pub images: BTreeSet<CommitSha>,
+    /// Whether its folder exists.
+    pub folder: bool,
+    /// Where the router sends its visitors.
+    pub route: Option<HostPort>,
+}
+
+impl Observed {
+    fn containers(&self) -> bool {
+        self.database || self.others || !self.slots.is_empty()
+    }
+
+    /// Whether there is nothing at all.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+}
+
+/// One thing to do.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Action {
+    /// Write down that it is going, and why.
+    MarkRemoving(RemovalReason),
+    /// Send visitors to where the ledger says, or to the page that says *gone*.
+    SyncRoute,
+    /// Stop and remove every container.
+    RemoveContainers,
+    /// Remove the volumes.
+    RemoveVolumes,
+    /// Remove the network.
+    RemoveNetworks,
+    /// Remove the images, but for this commit's.
+    RemoveImages {
+        /// The commit whose image stays.
+        keep: Option<CommitSha>,
+    },
+    /// Remove the folder.
+    RemoveFolder,
+    /// Say it in the comment, for the last time.
+    LastWords(RemovalReason),
+    /// Take the record and its ports out of the ledger.
+    Forget,
+    /// Write down that what served is no longer there.
+    Lost,
+    /// Wait for a place and write down the attempt, its slot and its port.
+    Begin {
+        /// The commit.
+        commit: CommitSha,
+        /// The slot.
+        slot: Slot,
+    },
+    /// Remove what a slot holds.
+    ClearSlot(Slot),
+    /// Fetch the commit's files.
+    Checkout,
+    /// Read the configuration, find the framework, write the stack.
+    Prepare,
+    /// Build the image while the backing services start.
+    Build,
+    /// Start the slot.
+    Start,
+    /// Ask the app until it answers.
+    AwaitHealth,
+    /// Send visitors to the slot, and write down that it serves once the router does.
+    Switch,
+    /// Wait until the old slot has finished what it began.
+    Drain(Slot, HostPort),
+    /// Write down that the attempt is over and nothing of it is open.
+    Settle,
+    /// Give back the ports of an attempt that failed.
+    Release,
+}
+
+impl Action {
+    /// Whether a newer wish may cut it off. What takes something down, and what moves visitors, is finished first.
+    pub fn may_be_cut(&self) -> bool {
+        matches!(
+            self,
+            Self::Begin { .. } | Self::Checkout | Self::Prepare | Self::Build | Self::Start | Self::AwaitHealth
+        )
+    }
+}
+
+/// Makes the plan.
+pub fn plan(target: &Target, record: Option<&Deployment>, seen: &Observed) -> Vec<Action> {
+    match (target, record) {
+        (Target::Nothing(_), None) => sweep(seen),
+        (Target::Nothing(reason), Some(record)) => remove(*reason, record, seen),
+        (Target::Commit { .. }, Some(record)) if record.removing.is_some() => {
+            remove(record.removing.unwrap_or(RemovalReason::Closed), record, seen)
+        }
+        (Target::Commit { commit, .. }, None) => {
+            let mut actions = sweep(&Observed { folder: false, ..seen.clone() });
+            actions.extend(bring_up(commit, Slot::A, None));
+            actions
+        }
+        (Target::Commit { commit, again }, Some(record)) => keep(commit, *again, record, seen),
+    }
+}
+
+/// Takes down what is there although nothing should be.
+fn sweep(seen: &Observed) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if seen.route.is_some() {
+        actions.push(Action::SyncRoute);
+    }
+    if seen.containers() {
+        actions.push(Action::RemoveContainers);
+    }
+    if seen.volumes {
+        actions.push(Action::RemoveVolumes);
+    }
+    if seen.networks {
+        actions.push(Action::RemoveNetworks);
+    }
+    if !seen.images.is_empty() {
+        actions.push(Action::RemoveImages { keep: None });
+    }
+    if seen.folder {
+        actions.push(Action::RemoveFolder);
+    }
+    actions
+}
+
+/// Route first, so that nobody meets a half-removed preview; the record last, so that nothing is forgotten.
+fn remove(reason: RemovalReason, record: &Deployment, seen: &Observed) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if record.removing.is_none() {
+        actions.push(Action::MarkRemoving(reason));
+    }
+    actions.extend(sweep(seen));
+    actions.extend([Action::LastWords(record.removing.unwrap_or(reason)), Action::Forget]);
+    actions
+}
+
+/// Keeps a deployment at a commit, or brings it there.
+fn keep(commit: &CommitSha, again: bool, record: &Deployment, seen: &Observed) -> Vec<Action> {
+    let serving = record.serving.as_ref();
+    let database_lost = record.db_type.is_some() && !seen.database;
+    if serving.is_some_and(|serving| database_lost || !seen.slots.contains(&serving.slot)) {
+        let mut actions = vec![Action::Lost];
+        actions.extend(sweep(&Observed { folder: false, volumes: false, ..seen.clone() }));
+        actions.extend(bring_up(commit, Slot::A, None));
+        return actions;
+    }
+    let attempt = record.attempt.as_ref().filter(|attempt| attempt.commit == *commit);
+    let failed = attempt.is_some_and(|attempt| matches!(attempt.stage, Stage::Failed(_)));
+    if !again && serving.is_some_and(|serving| serving.commit_sha == *commit) {
+        return settle(record, seen);
+    }
+    if !again && failed {
+        return take_down_attempt(record, seen);
+    }
+    let mut actions = Vec::new();
+    if serving.map(|serving| serving.app_port) != seen.route {
+        actions.push(Action::SyncRoute);
+    }
+    let old = serving.map(|serving| (serving.slot, serving.app_port));
+    actions.extend(bring_up(commit, record.idle_slot(), old));
+    actions
+}
+
+/// The way of one commit to its visitors.
+fn bring_up(commit: &CommitSha, slot: Slot, old: Option<(Slot, HostPort)>) -> Vec<Action> {
+    let mut actions = vec![
+        Action::Begin { commit: commit.clone(), slot },
+        Action::ClearSlot(slot),
+        Action::Checkout,
+        Action::Prepare,
+        Action::Build,
+        Action::Start,
+        Action::AwaitHealth,
+        Action::Switch,
+    ];
+    if let Some((slot, port)) = old {
+        actions.extend([Action::Drain(slot, port), Action::ClearSlot(slot)]);
+    }
+    actions.extend([Action::RemoveImages { keep: Some(commit.clone()) }, Action::Settle]);
+    actions
+}
+
+/// The commit serves: what is left over of an update goes, and the route is what the ledger says.
+fn settle(record: &Deployment, seen: &Observed) -> Vec<Action> {
+    let Some(serving) = &record.serving else { return Vec::new() };
+    let mut actions = Vec::new();
+    if seen.route != Some(serving.app_port) {
+        actions.push(Action::SyncRoute);
+    }
+    actions.extend(leftovers_beside(serving.slot, &serving.commit_sha, seen));
+    let settled = record
+        .attempt
+        .as_ref()
+        .is_some_and(|attempt| attempt.commit == serving.commit_sha && attempt.stage == Stage::Done);
+    if !settled {
+        actions.push(Action::Settle);
+    }
+    actions
+}
+
+/// A failed attempt holds nothing: beside a version that serves its slot goes, else everything but the logs.
+fn take_down_attempt(record: &Deployment, seen: &Observed) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if let Some(serving) = &record.serving {
+        if seen.route != Some(serving.app_port) {
+            actions.push(Action::SyncRoute);
+        }
+        actions.extend(leftovers_beside(serving.slot, &serving.commit_sha, seen));
+    } else {
+        actions.extend(sweep(&Observed { folder: false, ..seen.clone() }));
+    }
+    let holds_ports = record.attempt.as_ref().is_some_and(|attempt| attempt.app_port.is_some())
+        || record.serving.is_none() && (record.db_port.is_some() || record.subnet.is_some());
+    if holds_ports {
+        actions.push(Action::Release);
+    }
+    actions
+}
+
+fn leftovers_beside(slot: Slot, commit: &CommitSha, seen: &Observed) -> Vec<Action> {
+    let mut actions = Vec::new();
+    if seen.slots.contains(&slot.other()) {
+        actions.push(Action::ClearSlot(slot.other()));
+    }
+    if seen.images.iter().any(|image| image != commit) {
+        actions.push(Action::RemoveImages { keep: Some(commit.clone()) });
+    }
+    actions
+}
+
+/// Whether a failed attempt is worth another try when the next resync comes by.
+pub fn worth_retrying(record: &Deployment) -> bool {
+    matches!(record.attempt.as_ref().map(|attempt| &attempt.stage), Some(Stage::Failed(failure)) if failure.blame == Blame::Passing)
+}
+
+#[cfg(test)]
+mod tests;
