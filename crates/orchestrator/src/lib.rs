@@ -8,4 +8,5 @@
 //! | `http` | the webhook extractor, the API, `/health` |
 //! | [`settings`] | the environment, checked once |
 
+pub mod ledger;
 pub mod needs;

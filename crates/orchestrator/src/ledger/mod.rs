@@ -1,0 +1,150 @@
+//! The ledger: the one place where what we know is kept, and the only thing that must survive us.
+//!
+//! There is one copy in memory and one writer. A change is made in memory and answered when it is on the disk; changes that
+//! come while a write is under way share the next one, so that a burst of webhooks costs a handful of writes.
+
+mod file;
+mod older;
+mod state;
+
+use std::io;
+use std::path::Path;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
+use std::time::Duration;
+
+use jiff::Timestamp;
+use tokio::sync::watch;
+
+pub use file::{Found, LedgerFile, OpenError, Storage};
+pub use state::{Imported, Pending, Project, Reason, State};
+
+/// How long after a failed write the next is tried when nothing else asks for one.
+const RETRY: Duration = Duration::from_secs(1);
+
+/// A change could not be put on the disk. It holds in memory and goes to the disk with the next write that succeeds.
+#[derive(Debug, Clone, thiserror::Error)]
+#[error("the ledger could not be written: {0}")]
+pub struct WriteError(String);
+
+/// A handle to the ledger. Clones share it.
+#[derive(Clone)]
+pub struct Ledger {
+    shared: Arc<Shared>,
+    written: watch::Receiver<Written>,
+    wake: mpsc::Sender<()>,
+}
+
+struct Shared {
+    live: Mutex<Live>,
+}
+
+struct Live {
+    state: State,
+    generation: u64,
+}
+
+/// How far the disk is.
+#[derive(Debug, Clone, Default)]
+struct Written {
+    /// The newest generation on the disk.
+    generation: u64,
+    /// The newest generation that could not be written, and why; cleared by the next write that succeeds.
+    failed: Option<(u64, String)>,
+}
+
+impl Ledger {
+    /// Opens the ledger's file; see [`LedgerFile::open`].
+    pub fn open(path: &Path, now: Timestamp) -> Result<(Self, Found), OpenError> {
+        let (file, state, found) = LedgerFile::open(path, now)?;
+        Ok((Self::new(state, file), found))
+    }
+
+    /// A ledger over any storage: what tests use to make writes fail.
+    pub fn new(state: State, storage: impl Storage) -> Self {
+        let shared = Arc::new(Shared { live: Mutex::new(Live { state, generation: 0 }) });
+        let (wake, woken) = mpsc::channel();
+        let (tell, written) = watch::channel(Written::default());
+        let writer = Writer { shared: shared.clone(), storage: Box::new(storage), tell };
+        // A thread of its own: a slow disk must hold up neither the runtime's workers nor its pool.
+        std::thread::spawn(move || writer.run(&woken));
+        Self { shared, written, wake }
+    }
+
+    /// Looks at the state.
+    pub fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
+        look(&self.shared.lock().state)
+    }
+
+    /// Changes the state, and returns once the change is on the disk.
+    pub async fn change<T>(&self, change: impl FnOnce(&mut State) -> T) -> Result<T, WriteError> {
+        let (value, generation) = {
+            let mut live = self.shared.lock();
+            let value = change(&mut live.state);
+            live.generation += 1;
+            (value, live.generation)
+        };
+        self.durable(generation).await.map(|()| value)
+    }
+
+    async fn durable(&self, generation: u64) -> Result<(), WriteError> {
+        let gone = || WriteError("its writer has ended".to_owned());
+        self.wake.send(()).map_err(|_| gone())?;
+        let settled =
+            |w: &Written| w.generation >= generation || w.failed.as_ref().is_some_and(|(to, _)| *to >= generation);
+        let mut written = self.written.clone();
+        let written = written.wait_for(settled).await.map_err(|_| gone())?;
+        match &written.failed {
+            Some((_, error)) if written.generation < generation => Err(WriteError(error.clone())),
+            _ => Ok(()),
+        }
+    }
+
+    /// Why the last write failed, while none has succeeded since: for `/health`.
+    pub fn trouble(&self) -> Option<String> {
+        self.written.borrow().failed.as_ref().map(|(_, error)| error.clone())
+    }
+}
+
+impl Shared {
+    /// A panic while changing leaves the state as far as it had come; every change is small and total, so that is a whole state.
+    fn lock(&self) -> MutexGuard<'_, Live> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+struct Writer {
+    shared: Arc<Shared>,
+    storage: Box<dyn Storage>,
+    tell: watch::Sender<Written>,
+}
+
+impl Writer {
+    /// Writes whenever woken, and after a failure each second; ends when every handle is gone.
+    fn run(mut self, woken: &mpsc::Receiver<()>) {
+        loop {
+            let failed = self.tell.borrow().failed.is_some();
+            match woken.recv_timeout(if failed { RETRY } else { Duration::MAX }) {
+                Err(mpsc::RecvTimeoutError::Disconnected) => return,
+                Ok(()) | Err(mpsc::RecvTimeoutError::Timeout) => while woken.try_recv().is_ok() {},
+            }
+            let (text, generation) = {
+                let live = self.shared.lock();
+                (serde_json::to_vec_pretty(&live.state), live.generation)
+            };
+            if self.tell.borrow().generation == generation {
+                continue;
+            }
+            let stored = text.map_err(io::Error::other).and_then(|text| self.storage.store(&text));
+            self.tell.send_modify(|written| match stored {
+                Ok(()) => *written = Written { generation, failed: None },
+                Err(error) => {
+                    tracing::error!(%error, "the ledger could not be written; free some space where it lies");
+                    written.failed = Some((generation, error.to_string()));
+                }
+            });
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,221 @@
+//! What survives which accident.
+
+use std::fs;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+
+use preview_core::deployment::{Attempt, Deployment, Serving, Stage};
+use preview_core::ids::{BranchName, CommentId, HostPort, PrNumber, PullKey, RepoId, Slot};
+
+use super::*;
+
+fn now() -> Timestamp {
+    "2026-01-29T10:00:00Z".parse().unwrap()
+}
+
+fn key() -> PullKey {
+    PullKey { repo: RepoId(1_296_269), number: PrNumber::new(12).unwrap() }
+}
+
+fn sample() -> State {
+    let mut state = State::default();
+    let repo: preview_core::ids::RepoName = "my-org/my-app".parse().unwrap();
+    state.project(key().repo, &repo, now());
+    let id = state.id_of(key()).unwrap();
+    let sha: preview_core::ids::CommitSha = "abc123".repeat(7)[..40].parse().unwrap();
+    let mut deployment =
+        Deployment::new(id.clone(), (key().repo, repo), BranchName::new("feature-branch"), sha.clone(), now());
+    deployment.framework = Some("nestjs".into());
+    deployment.db_type = Some("postgres".into());
+    deployment.db_port = HostPort::new(9000);
+    deployment.subnet = Some(0);
+    deployment.url = Some("http://SERVER_IP/my-org-my-app/pr-12/".into());
+    deployment.comment_id = Some(CommentId(456_789));
+    deployment.serving = Some(Serving {
+        commit_sha: sha.clone(),
+        slot: Slot::A,
+        app_port: HostPort::new(8000).unwrap(),
+        since: now(),
+        took_ms: 4200,
+        down: false,
+    });
+    deployment.attempt = Some(Attempt {
+        commit: sha,
+        slot: Slot::A,
+        app_port: None,
+        started_at: now(),
+        stage: Stage::Done,
+        in_place: false,
+    });
+    state.deployments.insert(id, deployment);
+    state
+}
+
+fn text(state: &State) -> Vec<u8> {
+    serde_json::to_vec_pretty(state).unwrap()
+}
+
+#[test]
+fn the_json_form() {
+    insta::assert_snapshot!(String::from_utf8(text(&sample())).unwrap());
+}
+
+#[test]
+fn what_is_written_is_read_back() {
+    let mut state = sample();
+    state.tell(key(), Reason::Pushed, now());
+    assert_eq!(serde_json::from_slice::<State>(&text(&state)).unwrap(), state);
+}
+
+#[tokio::test]
+async fn a_change_is_on_the_disk_when_it_is_answered() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deployments.json");
+    let (ledger, found) = Ledger::open(&path, now()).unwrap();
+    assert_eq!(found, Found::New);
+    ledger.change(|state| state.repairs = 7).await.unwrap();
+    let on_disk: State = serde_json::from_slice(&fs::read(&path).unwrap()).unwrap();
+    assert_eq!(on_disk.repairs, 7);
+}
+
+#[test]
+fn a_second_orchestrator_is_refused_and_told_who_the_first_is() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deployments.json");
+    let _first = LedgerFile::open(&path, now()).unwrap();
+    let error = LedgerFile::open(&path, now()).unwrap_err();
+    assert!(matches!(&error, OpenError::InUse { pid, .. } if *pid == std::process::id().to_string()), "{error}");
+}
+
+fn reopen(path: &Path) -> (State, Found) {
+    let (_file, state, found) = LedgerFile::open(path, now()).unwrap();
+    (state, found)
+}
+
+#[test]
+fn a_damaged_ledger_is_kept_and_its_copy_serves() {
+    for damage in ["", "{\"version\":1,\"deploy", "garbage", "null", "{\"version\":1,\"deployments\":7}"] {
+        let dir = tempfile::tempdir().unwrap();
+        let path = dir.path().join("deployments.json");
+        let (mut file, ..) = LedgerFile::open(&path, now()).unwrap();
+        file.store(&text(&sample())).unwrap();
+        file.store(&text(&State { repairs: 1, ..sample() })).unwrap();
+        drop(file);
+        fs::write(&path, damage).unwrap();
+        let (state, found) = reopen(&path);
+        assert_eq!(state, sample(), "{damage:?}");
+        let Found::Restored(kept) = found else { panic!("{damage:?}: {found:?}") };
+        assert_eq!(fs::read_to_string(kept).unwrap(), damage);
+    }
+}
+
+#[test]
+fn a_ledger_lost_with_its_copy_says_so_and_is_kept() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deployments.json");
+    fs::write(&path, "garbage").unwrap();
+    fs::write(dir.path().join("deployments.json.bak"), "garbage").unwrap();
+    let (state, found) = reopen(&path);
+    assert_eq!(state, State::default());
+    assert!(matches!(found, Found::Lost(kept) if kept.exists()));
+}
+
+#[test]
+fn a_removed_ledger_comes_back_from_its_copy() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deployments.json");
+    let (mut file, ..) = LedgerFile::open(&path, now()).unwrap();
+    file.store(&text(&sample())).unwrap();
+    file.store(&text(&sample())).unwrap();
+    drop(file);
+    fs::remove_file(&path).unwrap();
+    assert_eq!(reopen(&path).0, sample());
+}
+
+#[test]
+fn a_newer_ledger_is_refused_untouched() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deployments.json");
+    let newer = r#"{"version": 2, "whatever": []}"#;
+    fs::write(&path, newer).unwrap();
+    let error = LedgerFile::open(&path, now()).unwrap_err();
+    assert!(matches!(error, OpenError::Newer { found: 2, .. }), "{error}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), newer);
+}
+
+#[test]
+fn the_older_systems_ledger_is_taken_over() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deployments.json");
+    let older = r#"{"deployments": {"my-app-12": {"prNumber": 12, "repoName": "my-app", "repoOwner": "my-org",
+        "projectSlug": "my-org-my-app", "deploymentId": "my-org-my-app-12", "branch": "x", "status": "running",
+        "appPort": 8000, "commentId": 456789}, "bad": {"prNumber": 0, "repoName": "", "repoOwner": ""}},
+        "portAllocations": {"my-org-my-app-12": {"appPort": 8000}}}"#;
+    fs::write(&path, older).unwrap();
+    let (state, found) = reopen(&path);
+    assert_eq!(found, Found::Imported);
+    let [imported] = &state.imported[..] else { panic!("{state:?}") };
+    assert_eq!((imported.repo.to_string().as_str(), imported.comment_id), ("my-org/my-app", Some(CommentId(456_789))));
+}
+
+/// A disk that is slow and, while told so, full.
+#[derive(Clone, Default)]
+struct Disk {
+    full: Arc<AtomicBool>,
+    writes: Arc<AtomicUsize>,
+    text: Arc<Mutex<Vec<u8>>>,
+}
+
+impl Storage for Disk {
+    fn store(&mut self, text: &[u8]) -> io::Result<()> {
+        std::thread::sleep(std::time::Duration::from_millis(5));
+        if self.full.load(Ordering::SeqCst) {
+            return Err(io::Error::from(io::ErrorKind::StorageFull));
+        }
+        self.writes.fetch_add(1, Ordering::SeqCst);
+        *self.text.lock().unwrap() = text.to_vec();
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn changes_that_come_together_share_a_write() {
+    let disk = Disk::default();
+    let ledger = Ledger::new(State::default(), disk.clone());
+    let mut changes = tokio::task::JoinSet::new();
+    for _ in 0..200 {
+        let ledger = ledger.clone();
+        changes.spawn(async move { ledger.change(|state| state.repairs += 1).await });
+    }
+    for result in changes.join_all().await {
+        result.unwrap();
+    }
+    let on_disk: State = serde_json::from_slice(&disk.text.lock().unwrap()).unwrap();
+    assert_eq!(on_disk.repairs, 200);
+    assert!(disk.writes.load(Ordering::SeqCst) <= 20, "{:?}", disk.writes);
+}
+
+#[tokio::test]
+async fn a_full_disk_is_told_and_recovers_without_losing_anything() {
+    let disk = Disk::default();
+    let ledger = Ledger::new(State::default(), disk.clone());
+    disk.full.store(true, Ordering::SeqCst);
+    ledger.change(|state| state.repairs = 1).await.unwrap_err();
+    assert!(ledger.trouble().is_some());
+    disk.full.store(false, Ordering::SeqCst);
+    ledger.change(|state| state.imported.clear()).await.unwrap();
+    let on_disk: State = serde_json::from_slice(&disk.text.lock().unwrap()).unwrap();
+    assert_eq!((on_disk.repairs, ledger.trouble()), (1, None));
+}
+
+#[test]
+fn tellings_fold_and_the_strongest_reason_stays() {
+    let mut state = State::default();
+    state.tell(key(), Reason::Pushed, now());
+    state.tell(key(), Reason::Changed, now());
+    let pending = state.pending[&key()].clone();
+    assert_eq!((pending.reason, pending.serial), (Reason::Pushed, 2));
+    state.tell(key(), Reason::Changed, now());
+    assert!(!state.dealt_with(key(), pending.serial), "news came in between");
+    assert!(state.dealt_with(key(), pending.serial + 1));
+    assert!(state.pending.is_empty());
+}
