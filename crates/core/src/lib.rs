@@ -19,5 +19,6 @@ pub mod deployment;
 pub mod desired;
 pub mod ids;
 pub mod ports;
+pub mod route;
 pub mod subnets;
 pub mod ttl;
