@@ -20,5 +20,6 @@ pub mod desired;
 pub mod ids;
 pub mod plan;
 pub mod ports;
+pub mod route;
 pub mod subnets;
 pub mod ttl;

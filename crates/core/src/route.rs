@@ -1,0 +1,502 @@
+//! Where previews are found: which port serves which preview, what its URL is, and which preview a request is for.
+//!
+//! A preview has one or two addresses. Always `/{projectSlug}/pr-{n}/` on the previews' origin (*path form*), and where a
+//! domain is set also `pr-{n}-{projectSlug}.{domain}` (*host form*). Both routers follow the rules here and in
+//! [`rewrite`]; neither has any of its own.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::ids::{DeploymentId, HostPort, PrNumber, ProjectSlug};
+
+pub mod rewrite;
+
+/// One preview and the port on 127.0.0.1 that serves it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Route {
+    /// Whose it is.
+    pub deployment: DeploymentId,
+    /// The app port of the slot that serves.
+    pub port: HostPort,
+}
+
+/// All routes. Two tables are equal when they send every visitor to the same place.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct RouteTable(BTreeMap<DeploymentId, HostPort>);
+
+impl RouteTable {
+    /// No routes.
+    pub fn new() -> Self {
+        Self::default()
+    }
+
+    /// Adds the route, in place of the preview's former one.
+    pub fn insert(&mut self, route: Route) {
+        self.0.insert(route.deployment, route.port);
+    }
+
+    /// Takes the preview's route away and says where it led.
+    pub fn remove(&mut self, deployment: &DeploymentId) -> Option<HostPort> {
+        self.0.remove(deployment)
+    }
+
+    /// Where the preview's visitors go.
+    pub fn get(&self, deployment: &DeploymentId) -> Option<HostPort> {
+        self.0.get(deployment).copied()
+    }
+
+    /// The routes in order of their deployments.
+    pub fn iter(&self) -> Iter<'_> {
+        Iter(self.0.iter())
+    }
+
+    /// How many there are.
+    pub fn len(&self) -> usize {
+        self.0.len()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_empty()
+    }
+}
+
+impl FromIterator<Route> for RouteTable {
+    fn from_iter<I: IntoIterator<Item = Route>>(routes: I) -> Self {
+        Self(routes.into_iter().map(|route| (route.deployment, route.port)).collect())
+    }
+}
+
+/// The routes of a table, in order of their deployments.
+#[derive(Debug, Clone)]
+pub struct Iter<'a>(btree_map::Iter<'a, DeploymentId, HostPort>);
+
+impl Iterator for Iter<'_> {
+    type Item = Route;
+    fn next(&mut self) -> Option<Route> {
+        self.0.next().map(|(deployment, port)| Route { deployment: deployment.clone(), port: *port })
+    }
+}
+
+impl<'a> IntoIterator for &'a RouteTable {
+    type Item = Route;
+    type IntoIter = Iter<'a>;
+    fn into_iter(self) -> Iter<'a> {
+        self.iter()
+    }
+}
+
+/// The path form's prefix without its last slash: `/my-org-my-app/pr-12`. It is what `X-Forwarded-Prefix` says.
+pub fn prefix(id: &DeploymentId) -> String {
+    format!("/{}/pr-{}", id.slug(), id.number())
+}
+
+/// Why a base URL or a domain for previews can't be used.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidSite {
+    /// Not an origin.
+    #[error(
+        "`{0}` is not an address that previews can have: write scheme and host, as in `https://previews.example.org`"
+    )]
+    Base(String),
+    /// Not a domain.
+    #[error("`{0}` is not a domain that previews can have: write a host name alone, as in `previews.example.org`")]
+    Domain(String),
+}
+
+/// The previews' place on the web: the origin of the path form and, where one is set, the domain of the host form.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Site {
+    origin: Origin,
+    domain: Option<Domain>,
+}
+
+impl Site {
+    /// Joins the two.
+    pub fn new(origin: Origin, domain: Option<Domain>) -> Self {
+        Self { origin, domain }
+    }
+
+    /// The origin of the path form.
+    pub fn origin(&self) -> &Origin {
+        &self.origin
+    }
+
+    /// The domain of the host form.
+    pub fn domain(&self) -> Option<&Domain> {
+        self.domain.as_ref()
+    }
+
+    /// The URL told to people: the host form where there is a domain, at the origin's scheme and port.
+    pub fn url(&self, id: &DeploymentId) -> String {
+        match &self.domain {
+            Some(domain) => format!("{}://{}{}/", self.origin.scheme, domain.host(id), self.origin.port_suffix()),
+            None => format!("{}{}/", self.origin, prefix(id)),
+        }
+    }
+
+    /// The path at which that URL's app believes to live: `/` in the host form.
+    pub fn base_path(&self, id: &DeploymentId) -> String {
+        match self.domain {
+            Some(_) => "/".to_owned(),
+            None => format!("{}/", prefix(id)),
+        }
+    }
+}
+
+/// Scheme, host and port, without a path: `https://previews.example.org`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Origin {
+    scheme: &'static str,
+    authority: String,
+}
+
+impl Origin {
+    /// `http` or `https`.
+    pub fn scheme(&self) -> &'static str {
+        self.scheme
+    }
+
+    /// Host and, where it isn't the scheme's own, port.
+    pub fn authority(&self) -> &str {
+        &self.authority
+    }
+
+    fn port_suffix(&self) -> &str {
+        split_port(&self.authority).1
+    }
+}
+
+impl FromStr for Origin {
+    type Err = InvalidSite;
+    fn from_str(text: &str) -> Result<Self, InvalidSite> {
+        let invalid = || InvalidSite::Base(shown(text));
+        let (scheme, rest) = match text.split_once("://") {
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("http") => ("http", rest),
+            Some((scheme, rest)) if scheme.eq_ignore_ascii_case("https") => ("https", rest),
+            _ => return Err(invalid()),
+        };
+        let authority = rest.strip_suffix('/').unwrap_or(rest).to_ascii_lowercase();
+        let (host, port) = split_port(&authority);
+        let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+        let host_ok = match literal {
+            Some(v6) => v6.parse::<std::net::Ipv6Addr>().is_ok(),
+            None => is_host_name(host),
+        };
+        let port_ok = port.is_empty() || port[1..].parse::<u16>().is_ok_and(|port| port != 0);
+        if host_ok && port_ok { Ok(Self { scheme, authority }) } else { Err(invalid()) }
+    }
+}
+
+impl fmt::Display for Origin {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}://{}", self.scheme, self.authority)
+    }
+}
+
+/// The domain below which each preview has a host of its own.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Domain(String);
+
+impl Domain {
+    /// The preview's host: one label below the domain, so that one wildcard certificate serves them all.
+    pub fn host(&self, id: &DeploymentId) -> String {
+        format!("pr-{}-{}.{}", id.number(), id.slug(), self.0)
+    }
+
+    /// The preview that a `Host` header names; `None` when the host isn't a preview's.
+    pub fn deployment(&self, host: &str) -> Option<DeploymentId> {
+        let host = split_port(host).0.to_ascii_lowercase();
+        let host = host.strip_suffix('.').unwrap_or(&host);
+        let label = host.strip_suffix(&self.0)?.strip_suffix('.')?.strip_prefix("pr-")?;
+        let (number, slug) = label.split_once('-')?;
+        Some(DeploymentId::new(slug.parse().ok()?, number.parse().ok()?))
+    }
+
+    /// The domain's name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for Domain {
+    type Err = InvalidSite;
+    fn from_str(text: &str) -> Result<Self, InvalidSite> {
+        let name = text.to_ascii_lowercase();
+        if is_host_name(&name) { Ok(Self(name)) } else { Err(InvalidSite::Domain(shown(text))) }
+    }
+}
+
+/// Letters, digits and inner hyphens, in labels joined by dots (RFC 1123, section 2.1); an IPv4 address is one as well.
+fn is_host_name(name: &str) -> bool {
+    let label = |label: &str| {
+        let chars = label.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'-');
+        (1..=63).contains(&label.len()) && chars && !label.starts_with('-') && !label.ends_with('-')
+    };
+    name.len() <= 200 && name.split('.').all(label)
+}
+
+/// Splits `host:port` before the colon; the second part is empty or begins with it.
+fn split_port(authority: &str) -> (&str, &str) {
+    let after_literal = authority.rfind(']').map_or(0, |end| end + 1);
+    let colon = authority[after_literal..].find(':').map_or(authority.len(), |at| after_literal + at);
+    authority.split_at(colon)
+}
+
+fn shown(text: &str) -> String {
+    text.chars().take(100).flat_map(char::escape_default).collect()
+}
+
+/// What a request's path asks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Target<'a> {
+    /// Something of a preview; `rest` begins with `/` and is what the app gets, byte for byte.
+    Preview {
+        /// Whose.
+        id: DeploymentId,
+        /// The path below the prefix.
+        rest: &'a str,
+    },
+    /// A preview's prefix without the last slash: relative links would go wrong, so it is redirected.
+    MissingSlash(DeploymentId),
+    /// Nothing that a preview could have.
+    Nothing,
+    /// A path that means something else after decoding: refused, whoever it is for.
+    Refused,
+}
+
+impl<'a> Target<'a> {
+    /// Reads the path of a request target (RFC 3986, section 3.3), without its query.
+    ///
+    /// The prefix must stand there literally: an encoded letter, a doubled slash or a dot segment in it makes it nobody's. What
+    /// follows is the app's own affair and stays as it is, unless decoding it once and resolving its dot segments,
+    /// as proxies, servers and browsers do, leads out of the prefix. So no reading of the path leads to another preview.
+    pub fn of_path(path: &'a str) -> Self {
+        let Some((slug, rest)) = path.strip_prefix('/').and_then(|path| path.split_once('/')) else {
+            return Self::Nothing;
+        };
+        let (number, rest) = match rest.find('/') {
+            Some(slash) => (&rest[..slash], Some(&rest[slash..])),
+            None => (rest, None),
+        };
+        let slug = slug.parse::<ProjectSlug>();
+        let number = number.strip_prefix("pr-").and_then(|number| number.parse::<PrNumber>().ok());
+        let (Ok(slug), Some(number)) = (slug, number) else { return Self::Nothing };
+        let id = DeploymentId::new(slug, number);
+        match rest {
+            None => Self::MissingSlash(id),
+            Some(rest) if leaves(rest) => Self::Refused,
+            Some(rest) => Self::Preview { id, rest },
+        }
+    }
+
+    /// Reads the path of a request whose host already names the preview.
+    pub fn of_host(id: DeploymentId, path: &'a str) -> Self {
+        if path.starts_with('/') && !leaves(path) { Self::Preview { id, rest: path } } else { Self::Refused }
+    }
+}
+
+/// Whether a path, decoded once, climbs above where it begins, or carries a NUL. Doubled slashes count as one, and a backslash
+/// as a slash, because some reader on the way may take them so.
+fn leaves(rest: &str) -> bool {
+    if !rest.contains(['%', '\\', '.', '\0']) {
+        return false;
+    }
+    let mut depth = 0usize;
+    for segment in decode(rest.as_bytes()).split(|byte| matches!(byte, b'/' | b'\\')) {
+        match segment {
+            b"" | b"." => {}
+            b".." => match depth.checked_sub(1) {
+                Some(above) => depth = above,
+                None => return true,
+            },
+            segment if segment.contains(&0) => return true,
+            _ => depth += 1,
+        }
+    }
+    false
+}
+
+/// Replaces each `%XX` by its byte; a percent sign without two digits stays.
+fn decode(text: &[u8]) -> Vec<u8> {
+    let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
+    let mut bytes = Vec::with_capacity(text.len());
+    let mut at = 0;
+    while let Some(&byte) = text.get(at) {
+        match (byte, digit(at + 1), digit(at + 2)) {
+            (b'%', Some(high), Some(low)) => {
+                // Two hexadecimal digits are at most 255.
+                bytes.push((high * 16 + low) as u8);
+                at += 3;
+            }
+            _ => {
+                bytes.push(byte);
+                at += 1;
+            }
+        }
+    }
+    bytes
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use proptest::prelude::*;
+
+    fn id(text: &str) -> DeploymentId {
+        text.parse().unwrap()
+    }
+
+    fn site(base: &str, domain: Option<&str>) -> Site {
+        Site::new(base.parse().unwrap(), domain.map(|domain| domain.parse().unwrap()))
+    }
+
+    #[test]
+    fn the_url_is_the_path_form_without_a_domain() {
+        for base in ["http://localhost:8080", "HTTP://LocalHost:8080/"] {
+            let site = site(base, None);
+            assert_eq!(site.url(&id("my-app-12")), "http://localhost:8080/my-app/pr-12/");
+            assert_eq!(site.base_path(&id("my-app-12")), "/my-app/pr-12/");
+        }
+        assert_eq!(site("http://[::1]:80", None).url(&id("a-1")), "http://[::1]:80/a/pr-1/");
+    }
+
+    #[test]
+    fn the_url_is_the_host_form_with_a_domain_and_keeps_scheme_and_port() {
+        let site = site("https://203.0.113.7:8443", Some("Previews.example.org"));
+        assert_eq!(site.url(&id("my-app-12")), "https://pr-12-my-app.previews.example.org:8443/");
+        assert_eq!(site.base_path(&id("my-app-12")), "/");
+    }
+
+    #[test]
+    fn what_is_no_origin_or_domain_is_refused() {
+        for bad in [
+            "",
+            "localhost",
+            "ftp://x",
+            "http://",
+            "http://x/path",
+            "http://u@x",
+            "http://x:0",
+            "http://x:99999",
+            "http://x\n",
+            "http://[::g]",
+            "http://x;y",
+        ] {
+            assert!(bad.parse::<Origin>().is_err(), "{bad:?}");
+        }
+        for bad in ["", ".", "a..b", "-a", "a_b", "a/b", "*.x", "x:80", "x;}"] {
+            assert!(bad.parse::<Domain>().is_err(), "{bad:?}");
+        }
+    }
+
+    #[test]
+    fn hosts_that_are_no_previews_name_none() {
+        let domain: Domain = "p.example.org".parse().unwrap();
+        assert_eq!(domain.deployment("PR-12-my-app.P.example.org:8443"), Some(id("my-app-12")));
+        assert_eq!(domain.deployment("pr-1-a.p.example.org."), Some(id("a-1")));
+        for other in [
+            "p.example.org",
+            "pr-1-a.example.org",
+            "pr-1-axp.example.org",
+            "x.pr-1-a.p.example.org",
+            "pr-0-a.p.example.org",
+            "pr-1-.p.example.org",
+            "pr-1.p.example.org",
+            "",
+        ] {
+            assert_eq!(domain.deployment(other), None, "{other}");
+        }
+    }
+
+    #[test]
+    fn a_path_below_a_prefix_is_passed_on_as_it_is() {
+        for rest in ["/", "/a/b", "//x", "/a%2Fb", "/a/../b", "/..;/x", "/a%2f..%2fb", "/%", "/%zz", "/...", "/a\\b"] {
+            let path = format!("/my-app/pr-12{rest}");
+            assert_eq!(Target::of_path(&path), Target::Preview { id: id("my-app-12"), rest }, "{path}");
+        }
+        assert_eq!(Target::of_path("/my-app/pr-12"), Target::MissingSlash(id("my-app-12")));
+    }
+
+    #[test]
+    fn a_path_that_leads_out_of_its_prefix_is_refused() {
+        for rest in [
+            "/..",
+            "/../pr-2/",
+            "/%2e%2e/pr-2/",
+            "/.%2E/pr-2/",
+            "/..%2fpr-2/",
+            "/..%5cpr-2/",
+            "/..\\pr-2/",
+            "/a//../../x",
+            "/a/../../pr-2/",
+            "/./../pr-2/",
+            "/a%00b",
+        ] {
+            let path = format!("/my-app/pr-12{rest}");
+            assert_eq!(Target::of_path(&path), Target::Refused, "{path}");
+            assert_eq!(Target::of_host(id("my-app-12"), rest), Target::Refused, "{rest}");
+        }
+    }
+
+    #[test]
+    fn only_a_literal_prefix_is_a_preview() {
+        for path in [
+            "",
+            "/",
+            "*",
+            "/my-app",
+            "//my-app/pr-1/",
+            "/my-app//pr-1/",
+            "/my-app/./pr-1/",
+            "/my-app/pr%2d1/",
+            "/my-app%2fpr-1/",
+            "/My-App/pr-1/",
+            "/my-app/PR-1/",
+            "/my-app/pr-01/",
+            "/my-app/pr-0/",
+            "/my-app/pr-/",
+            "/my-app/pr-1;x/",
+            "/x/../my-app/pr-1/",
+        ] {
+            assert_eq!(Target::of_path(path), Target::Nothing, "{path}");
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn a_preview_is_found_at_its_own_addresses(
+            slug in "[a-z0-9]{1,5}(-[a-z0-9]{1,5}){0,3}", number in 1u64.., rest in "[a-z/]{0,8}",
+        ) {
+            let id = DeploymentId::new(slug.parse().unwrap(), PrNumber::new(number).unwrap());
+            let path = format!("{}/{rest}", prefix(&id));
+            let rest = path.strip_prefix(&prefix(&id)).unwrap();
+            prop_assert_eq!(Target::of_path(&path), Target::Preview { id: id.clone(), rest });
+            let domain: Domain = "p.example.org".parse().unwrap();
+            prop_assert_eq!(domain.deployment(&domain.host(&id)), Some(id));
+        }
+
+        /// The oracle is the URL standard's reading of dot segments, written the other way round: by building the path.
+        #[test]
+        fn nothing_that_is_passed_on_resolves_outside(rest in "(/|\\.|%2e|%2F|a|%5c|\\\\|;){0,12}") {
+            let path = format!("/my-app/pr-1/{rest}");
+            if let Target::Preview { .. } = Target::of_path(&path) {
+                let lower = path.to_ascii_lowercase();
+                let plain = lower.replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace('\\', "/");
+                let mut stack = Vec::new();
+                for segment in plain.split('/') {
+                    match segment {
+                        ".." => { stack.pop(); }
+                        "." | "" => {}
+                        other => stack.push(other),
+                    }
+                    let below = stack.len() < 2 || stack[..2] == ["my-app", "pr-1"];
+                    prop_assert!(below, "{}", path);
+                }
+                prop_assert!(stack.starts_with(&["my-app", "pr-1"]), "{}", path);
+            }
+        }
+    }
+}
