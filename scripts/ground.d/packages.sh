@@ -53,9 +53,13 @@ packages_up() {
 apt_update() {
     [ -z "${APT_UPDATED:-}" ] || return 0
     say "apt-get update"
-    quietly apt-get update -q
+    # Another apt-get may be at work (a fresh machine often updates itself at its first start).
+    wait_until 300 apt_lists_free || true
+    quietly apt-get update -q || die "apt-get update failed"
     APT_UPDATED=1
 }
+
+apt_lists_free() { ! have fuser || ! fuser -s /var/lib/apt/lists/lock; }
 
 apt_candidate() { apt-cache policy "$1" 2>/dev/null | awk '$1 == "Candidate:" && $2 != "(none)" { print $2 }'; }
 apt_has() { [ -n "$(apt_candidate "$1")" ]; }
@@ -67,7 +71,7 @@ apt_install() {
         keep_quiet=1
         forbid_nginx_service
     fi
-    DEBIAN_FRONTEND=noninteractive quietly apt-get install -y --no-install-recommends "$@" ||
+    DEBIAN_FRONTEND=noninteractive quietly apt-get -oDPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" ||
         die "apt-get could not install: $*"
     [ -z "$keep_quiet" ] || disable_nginx_service
 }
