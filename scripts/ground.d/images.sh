@@ -20,16 +20,16 @@ images_absent() {
 # Asks the engine, as a build would, for one image's digest without pulling it. Only an answer that says "cannot be
 # reached" counts as no registry: one that is slow or out of order is no reason to put other images in its place.
 registry_unreachable() {
-    local endpoint answer
-    case "${DOCKER_HOST:-unix://$SOCKET}" in
-    unix://*) endpoint=(--unix-socket "${DOCKER_HOST:-unix://$SOCKET}" http://localhost) ;;
-    tcp://*) endpoint=("http://${DOCKER_HOST#tcp://}") ;;
+    local engine=${DOCKER_HOST:-unix://$SOCKET} answer
+    case "$engine" in
+    unix://*) answer=$(ask_for_digest http://localhost --unix-socket "${engine#unix://}") ;;
+    tcp://*) answer=$(ask_for_digest "http://${engine#tcp://}") ;;
     *) return 1 ;;
     esac
-    endpoint=("${endpoint[@]/unix:\/\//}")
-    answer=$(curl -sS --max-time 20 "${endpoint[@]}/distribution/debian:bookworm-slim/json" 2>&1) || true
     grep -qiE 'no such host|connection refused|network is unreachable|no route to host|server misbehaving|i/o timeout' <<<"$answer"
 }
+
+ask_for_digest() { curl -sS --noproxy '*' --max-time 20 "${@:2}" "$1/distribution/debian:bookworm-slim/json" 2>&1 || true; }
 
 images_missing() {
     [ "${STANDINS:-}" != 0 ] || return 0
@@ -92,17 +92,20 @@ bootstrap_image() {
 
 bootstrap_tar() {
     local archive root
-    have debootstrap && [ -s "$DEBIAN_KEYRING" ] || { apt_update && apt_install debootstrap debian-archive-keyring; }
+    apt_update
+    if ! have debootstrap || [ ! -s "$DEBIAN_KEYRING" ]; then apt_install debootstrap debian-archive-keyring; fi
     archive=$(debian_archive)
     root=$(scratch_folder bootstrap)
     say "debootstrap of Debian 12 (under a minute on a good line)"
     # shellcheck disable=SC2086  # no archive given: debootstrap knows its own
-    quietly debootstrap --variant=minbase --keyring="$DEBIAN_KEYRING" --include=ca-certificates,curl bookworm "$root" $archive ||
+    quietly debootstrap --variant=minbase --keyring="$DEBIAN_KEYRING" --include=ca-certificates bookworm "$root" $archive ||
         die "debootstrap failed"
     slim_down "$root"
     write_sources "$root" "$archive"
     # The host's CA bundle: behind a proxy that opens TLS, containers must trust what the host trusts.
+    # The single certificates too, for update-ca-certificates makes the bundle anew from them.
     cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
+    cp -rL /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
     tar -C "$root" --numeric-owner -c . >"$BOOTSTRAP_TAR.new"
     mv "$BOOTSTRAP_TAR.new" "$BOOTSTRAP_TAR"
     rm -rf "$root"
@@ -158,10 +161,10 @@ container_environment() {
     done
 }
 
-# Only where the host was told another than npm's own.
+# Empty unless the host was told another than npm's own: `npm config ls` shows settings that differ from npm's defaults.
 npm_registry() {
     have npm || return 0
-    npm config get registry 2>/dev/null | grep -v "^$(npm --no-userconfig config get registry --userconfig=/dev/null --globalconfig=/dev/null 2>/dev/null)\$" || true
+    npm config ls 2>/dev/null | sed -n 's/^registry = "\(.*\)"$/\1/p' | tail -n 1
 }
 
 images_clean() {

@@ -17,7 +17,7 @@ become_postgres() {
     mkdir -p "$PGDATA"
     chmod 0700 "$PGDATA"
     find "$PGDATA" ! -user postgres -exec chown postgres '{}' +
-    exec setpriv --reuid=postgres --regid=postgres --init-groups "$BASH_SOURCE" "$@"
+    exec setpriv --reuid=postgres --regid=postgres --init-groups "$0" "$@"
 }
 
 initialise() {
@@ -35,6 +35,7 @@ sql() { psql -v ON_ERROR_STOP=1 --no-password --no-psqlrc --username "$POSTGRES_
 
 run_scripts() {
     local file
+    # shellcheck source=/dev/null
     for file in /docker-entrypoint-initdb.d/*; do
         case "$file" in
         *.sh) if [ -x "$file" ]; then "$file"; else . "$file"; fi ;;
