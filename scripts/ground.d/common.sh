@@ -21,14 +21,14 @@ require_root() { [ "$(id -u)" = 0 ] || die "this part needs root; call scripts/g
 
 # Runs another command of scripts/ground as root: directly, or through sudo with the settings that matter.
 as_root_self() {
-    local self=$REPO_ROOT/scripts/ground
+    local self=$REPO_ROOT/scripts/ground keep=STANDINS,DEBIAN_MIRROR,GROUND_STATE_DIR,DOCKER_HOST,SSL_CERT_FILE
     if [ "$(id -u)" = 0 ]; then
         "$self" "$@"
         return
     fi
     have sudo || die "this needs root, and there is no sudo here: run it as root"
-    sudo --preserve-env=STANDINS,GROUND_STATE_DIR,DEBIAN_MIRROR,http_proxy,https_proxy,no_proxy,HTTP_PROXY,HTTPS_PROXY,NO_PROXY,SSL_CERT_FILE \
-        "$self" "$@"
+    if engine_elsewhere; then DOCKER_HOST=$(engine_host) && export DOCKER_HOST; fi
+    sudo --preserve-env="$keep,http_proxy,https_proxy,no_proxy,HTTP_PROXY,HTTPS_PROXY,NO_PROXY" "$self" "$@"
 }
 
 # Demo, tests and CI may start at the same moment; only one of them installs.
@@ -83,12 +83,17 @@ quietly() {
     return 1
 }
 
-# Runs a command with everything that `up` installed in reach, also in the login session that installed it:
-# a user who has just become a member of the group docker is one in new sessions only.
-ground_exec() {
-    [ $# -gt 0 ] || die "exec needs a command"
-    if [ "$(id -u)" != 0 ] && engine_denied && id -nG "$(id -un)" | grep -qw docker; then
+# A user who has just become a member of the group docker is one in new login sessions only; sg makes it true at once.
+# Continues in such a session where that helps, and returns otherwise.
+join_docker_group() {
+    if [ "$(id -u)" != 0 ] && engine_denied && id -nG "$(id -un)" | grep -qw docker && have sg; then
         exec sg docker -c "$(printf '%q ' "$@")"
     fi
+}
+
+# Runs a command with everything that `up` installed in reach.
+ground_exec() {
+    [ $# -gt 0 ] || die "exec needs a command"
+    join_docker_group "$@"
     exec "$@"
 }

@@ -20,7 +20,8 @@ images_absent() {
 # Asks the engine, as a build would, for one image's digest without pulling it. Only an answer that says "cannot be
 # reached" counts as no registry: one that is slow or out of order is no reason to put other images in its place.
 registry_unreachable() {
-    local engine=${DOCKER_HOST:-unix://$SOCKET} answer
+    local engine answer
+    engine=$(engine_host)
     case "$engine" in
     unix://*) answer=$(ask_for_digest http://localhost --unix-socket "${engine#unix://}") ;;
     tcp://*) answer=$(ask_for_digest "http://${engine#tcp://}") ;;
@@ -169,11 +170,12 @@ npm_registry() {
 
 images_clean() {
     local name
-    engine_answers || die "no Docker engine answers"
+    engine_answers || die "no Docker engine answers; scripts/ground up starts it"
     for name in $(image_names); do
         if is_standin "$name"; then
-            docker image rm "$name" >/dev/null && say "removed the stand-in $name"
+            docker image rm "$name" >/dev/null || die "could not remove the stand-in $name: is a container using it?"
+            say "removed the stand-in $name"
         fi
     done
-    rm -f "$BOOTSTRAP_TAR" 2>/dev/null || true
+    rm -f "$BOOTSTRAP_TAR"
 }

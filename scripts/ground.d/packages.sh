@@ -10,7 +10,6 @@ PACKAGES_OF_COMMANDS=(
     curl:curl
     make:make
     cc:gcc
-    ip:iproute2
 )
 
 # Packages that have no command of their own to look for.
@@ -20,8 +19,8 @@ ca_bundle_present() { [ -s /etc/ssl/certs/ca-certificates.crt ]; }
 packages_wanted() {
     local pair
     for pair in "${PACKAGES_OF_COMMANDS[@]}"; do
-        # A remote or rootless engine that answers needs no dockerd here.
-        if [ "${pair%%:*}" = dockerd ] && engine_answers; then continue; fi
+        # An engine on another machine, or a rootless one, needs no dockerd here.
+        if [ "${pair%%:*}" = dockerd ] && { engine_elsewhere || engine_answers || engine_denied; }; then continue; fi
         have "${pair%%:*}" || echo "${pair#*:}"
     done | sort -u
     libc_headers_present || echo libc6-dev
