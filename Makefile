@@ -1,0 +1,32 @@
+# The daily commands. Each one that needs Docker, nginx or Rust first makes sure of them (scripts/ground).
+.DEFAULT_GOAL := help
+.PHONY: help demo test check lint fmt ground clean-ground
+
+GROUND := scripts/ground
+# Runs a command with everything in reach that the ground has just installed.
+ON_GROUND := $(GROUND) exec
+
+help: ## this list
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
+
+demo: ground ## watch a pull request become a URL; ONCE=1 goes through to its closing and ends; REPO=PATH takes your repository
+	@$(ON_GROUND) cargo build --package preview-cli
+	@$(ON_GROUND) cargo run --quiet --package preview-cli -- demo $(if $(ONCE),--once) $(if $(REPO),--repo "$(REPO)")
+
+test: ground ## everything that CI runs: format, lints, documentation, all tests
+	@$(ON_GROUND) scripts/test
+
+check: ## does it compile? the fastest answer
+	@$(ON_GROUND) cargo check --workspace --all-targets
+
+lint: ## format check, clippy, shellcheck
+	@$(ON_GROUND) scripts/test format shell clippy
+
+fmt: ## format the code
+	@$(ON_GROUND) cargo fmt --all
+
+ground: ## install what is missing: Docker, Compose, buildx, nginx, git, Rust; stand-in images where no registry answers
+	@$(GROUND) up
+
+clean-ground: ## remove the stand-in images
+	@$(GROUND) clean
