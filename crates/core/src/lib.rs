@@ -15,6 +15,7 @@
 //! | [`route`], [`comment`] | what do visitors and reviewers see? |
 
 pub mod capacity;
+pub mod comment;
 pub mod deployment;
 pub mod desired;
 pub mod ids;

@@ -1,0 +1,244 @@
+//! The one comment on a pull request, and the line of its commit status: what reviewers see.
+//!
+//! A [`View`] is what is to be told, made of the record and the little that the record doesn't know; [`render`] is how. The
+//! parts: `words` has every sentence, `pages` says which sentences a state needs, `escape` makes text from outside harmless.
+//! Everything that comes from a pull request, a build or an app passes through `escape`, and nothing else may.
+
+use std::fmt::Write as _;
+
+use jiff::Timestamp;
+
+use crate::deployment::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Step};
+use crate::ids::{BranchName, CommitSha, PullKey, RepoName};
+
+mod escape;
+mod pages;
+mod words;
+
+use escape::Mask;
+
+/// Longest comment that we write, in characters. GitHub refuses bodies of more than 65,536.
+const LIMIT: usize = 60_000;
+/// Lines of a log that a comment shows.
+const LOG_LINES: usize = 50;
+/// Longest description of a commit status, in characters.
+///
+/// Source: <https://docs.github.com/en/rest/commits/statuses>
+pub const STATUS_LIMIT: usize = 140;
+
+/// What a comment has to tell.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct View {
+    /// The pull request: names the comment.
+    pub key: PullKey,
+    /// The repository's page (`https://github.com/my-org/my-app`), for links to commits.
+    pub repo_page: String,
+    /// The head branch: hostile text.
+    pub branch: BranchName,
+    /// What is the case.
+    pub state: State,
+}
+
+/// A version that answers now.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Live {
+    /// Where.
+    pub url: String,
+    /// Which commit.
+    pub commit: CommitSha,
+    /// Since when.
+    pub since: Timestamp,
+    /// Milliseconds that it took to come up.
+    pub took_ms: u64,
+}
+
+/// What can be the case with a preview.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum State {
+    /// A commit waits for its turn.
+    Queued {
+        /// The commit.
+        commit: CommitSha,
+        /// For what it waits.
+        reason: QueueReason,
+        /// How many others are ahead of it, where that is known.
+        ahead: Option<usize>,
+        /// The older version that answers meanwhile.
+        still: Option<Live>,
+    },
+    /// A commit is being brought up.
+    Building {
+        /// The commit.
+        commit: CommitSha,
+        /// How far it is.
+        step: Step,
+        /// Whether the older version had to stop first, for want of memory.
+        in_place: bool,
+        /// The older version that answers meanwhile.
+        still: Option<Live>,
+    },
+    /// The newest commit answers.
+    Running {
+        /// It.
+        live: Live,
+        /// The framework found.
+        framework: Option<String>,
+        /// The database beside it.
+        database: Option<String>,
+        /// When it is removed if nobody pushes.
+        expires: Option<Timestamp>,
+        /// Whether the older version had to stop first, for want of memory.
+        in_place: bool,
+    },
+    /// The newest commit did not come up.
+    Failed {
+        /// The commit.
+        commit: CommitSha,
+        /// Where, why, and what to try.
+        failure: Failure,
+        /// Whether an older version had been stopped for it, for want of memory.
+        in_place: bool,
+        /// The older version that still answers.
+        still: Option<Live>,
+    },
+    /// The newest commit answered, then ended, and the engine could not bring it back.
+    Down {
+        /// It, as it was.
+        live: Live,
+        /// The last lines that the app wrote; hostile text.
+        log_tail: Vec<String>,
+    },
+    /// No preview as long as the pull request is a draft.
+    Draft,
+    /// It is gone.
+    Removed {
+        /// Why.
+        reason: RemovalReason,
+        /// The last push, reopening or `keep`.
+        active_at: Timestamp,
+    },
+}
+
+/// What a comment tells beside the record.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Beside {
+    /// GitHub's web address (`https://github.com`), for links.
+    pub server: String,
+    /// How many others are ahead in the queue.
+    pub ahead: Option<usize>,
+    /// When the preview is removed if nobody pushes.
+    pub expires: Option<Timestamp>,
+    /// The last lines of an app that is down.
+    pub app_log: Vec<String>,
+}
+
+impl View {
+    /// What there is to tell of a pull request.
+    pub fn new(key: PullKey, server: &str, repo: &RepoName, branch: &BranchName, state: State) -> Self {
+        let repo_page = format!("{}/{repo}", server.trim_end_matches('/'));
+        Self { key, repo_page, branch: branch.clone(), state }
+    }
+
+    /// What there is to tell of a record; `None` before its first attempt has begun.
+    pub fn of(record: &Deployment, beside: &Beside) -> Option<Self> {
+        let state = State::of(record, beside)?;
+        Some(Self::new(record.key(), &beside.server, &record.repo, &record.branch, state))
+    }
+}
+
+impl State {
+    fn of(record: &Deployment, beside: &Beside) -> Option<Self> {
+        if let Some(reason) = record.removing {
+            return Some(Self::Removed { reason, active_at: record.active_at });
+        }
+        let live = |serving: &Serving| {
+            let Serving { commit_sha, since, took_ms, .. } = serving.clone();
+            record.url.clone().map(|url| Live { url, commit: commit_sha, since, took_ms })
+        };
+        let still = record.serving.as_ref().filter(|serving| !serving.down).and_then(live);
+        match (record.attempt.clone(), &record.serving) {
+            (Some(Attempt { commit, stage: Stage::Queued(reason), .. }), _) => {
+                Some(Self::Queued { commit, reason, ahead: beside.ahead, still })
+            }
+            (Some(Attempt { commit, stage: Stage::Running(step), in_place, .. }), _) => {
+                Some(Self::Building { commit, step, in_place, still })
+            }
+            (Some(Attempt { commit, stage: Stage::Failed(failure), in_place, .. }), _) => {
+                Some(Self::Failed { commit, failure, in_place, still })
+            }
+            (_, Some(serving)) if serving.down => {
+                live(serving).map(|live| Self::Down { live, log_tail: beside.app_log.clone() })
+            }
+            (attempt, Some(_)) => still.map(|live| Self::Running {
+                live,
+                framework: record.framework.clone(),
+                database: record.db_type.clone(),
+                expires: beside.expires,
+                in_place: attempt.is_some_and(|attempt| attempt.in_place),
+            }),
+            (_, None) => None,
+        }
+    }
+}
+
+/// The hidden line that says which comment is ours. It is made of GitHub's own numbers alone, so that a new installation,
+/// a new slug or a renamed repository finds the old comment again.
+pub fn marker(key: PullKey) -> String {
+    format!("<!-- preview-deployer:{}/{} -->", key.repo, key.number)
+}
+
+/// Whether a comment's text is one that [`render`] made for this pull request. Only its last line counts: a log that it
+/// shows may contain anything. Who wrote it is the caller's question.
+pub fn carries_marker(body: &str, key: PullKey) -> bool {
+    body.trim_end().lines().next_back().is_some_and(|line| line.trim() == marker(key))
+}
+
+/// The comment's text, in Markdown, of at most 60,000 characters. The secrets are blotted out wherever they occur.
+pub fn render(view: &View, secrets: &[&str]) -> String {
+    let mask = Mask::new(secrets);
+    let page = pages::page(view, &mask);
+    let mut head = format!("### {}\n", page.title);
+    for (index, (label, cell)) in page.rows.iter().enumerate() {
+        let before = if index == 0 { "\n" } else { "" };
+        let after = if index == 0 { "| --- | --- |\n" } else { "" };
+        let _ = write!(head, "{before}| {label} | {cell} |\n{after}");
+    }
+    for note in &page.notes {
+        let _ = write!(head, "\n{note}\n");
+    }
+    let footer = page.footer.map(|footer| format!("\n<sub>{footer}</sub>\n")).unwrap_or_default();
+    let foot = format!("{footer}\n{}\n", marker(view.key));
+    let room = LIMIT.saturating_sub(head.chars().count() + foot.chars().count());
+    let log = folded(page.log, &mask, room);
+    format!("{head}{log}{foot}")
+}
+
+/// The description of the commit status, in plain text of at most 140 characters; `None` where the state says nothing
+/// about a commit.
+pub fn status_line(view: &View, secrets: &[&str]) -> Option<String> {
+    let line = words::status(&view.state)?;
+    Some(escape::cut(&escape::one_line(&Mask::new(secrets).over(&escape::clean(&line))), STATUS_LIMIT))
+}
+
+/// The last lines of a log, folded away, in at most `room` characters. What is too much goes from its beginning.
+fn folded(log: &[String], mask: &Mask, room: usize) -> String {
+    let lines: Vec<String> = log.iter().flat_map(|text| text.lines()).map(escape::clean).collect();
+    let skipped = lines.iter().rev().take_while(|line| line.trim().is_empty()).count();
+    let lines = &lines[..lines.len() - skipped];
+    let masked = mask.over(&lines.join("\n"));
+    let mut kept: Vec<&str> = masked.lines().rev().take(LOG_LINES).collect();
+    kept.reverse();
+    if kept.is_empty() {
+        return String::new();
+    }
+    let summary = words::log_summary(kept.len());
+    let text = kept.join("\n");
+    let fence = escape::fence(&text);
+    let open = format!("\n<details>\n<summary>{summary}</summary>\n\n{fence}text\n");
+    let close = format!("\n{fence}\n\n</details>\n");
+    let text = escape::keep_end(&text, room.saturating_sub(open.chars().count() + close.chars().count()));
+    format!("{open}{text}{close}")
+}
+
+#[cfg(test)]
+mod tests;

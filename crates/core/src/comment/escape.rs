@@ -1,0 +1,232 @@
+//! Text from outside, made harmless: a branch's name, a failure's cause, a log.
+//!
+//! GitHub links mentions, issues and addresses after Markdown is rendered, so a backslash alone doesn't stop them. Inside
+//! code nothing is linked; elsewhere an invisible U+200B breaks them up.
+
+/// Longest piece of prose from outside, and longest name, in characters.
+const PIECE: usize = 300;
+/// Shorter secrets are not blotted out: they would be found in every other word.
+const SHORTEST_SECRET: usize = 4;
+/// What stands where a secret was.
+const BLOT: &str = "[secret]";
+/// Breaks what GitHub would link, and isn't seen.
+const BREAK: char = '\u{200B}';
+
+/// One line without terminal sequences, without what a carriage return overwrote, and without characters that hide
+/// or turn round others: controls (tabs stay), bidirectional marks, invisible format characters.
+pub(super) fn clean(line: &str) -> String {
+    let line = line.trim_end_matches(['\r', '\n']);
+    let seen = line.rsplit('\r').next().unwrap_or(line);
+    let mut out = String::with_capacity(seen.len());
+    let mut chars = seen.chars();
+    while let Some(c) = chars.next() {
+        match c {
+            '\u{1B}' => skip_escape(&mut chars),
+            '\u{9B}' => skip_control_sequence(&mut chars),
+            '\u{2028}' | '\u{2029}' | '\n' => out.push(' '),
+            '\t' => out.push(c),
+            _ if c.is_control() || is_invisible(c) => {}
+            _ => out.push(c),
+        }
+    }
+    out
+}
+
+/// Source: ECMA-48, §5: what an ESC begins.
+fn skip_escape(chars: &mut std::str::Chars<'_>) {
+    match chars.clone().next() {
+        Some('[') => {
+            chars.next();
+            skip_control_sequence(chars);
+        }
+        // A command string (a window's title, a link): up to BEL or ESC \.
+        Some(']' | 'P' | 'X' | '^' | '_') => {
+            chars.next();
+            while let Some(c) = chars.next() {
+                match c {
+                    '\u{07}' | '\u{9C}' => return,
+                    '\u{1B}' => {
+                        if chars.clone().next() == Some('\\') {
+                            chars.next();
+                        }
+                        return;
+                    }
+                    _ => {}
+                }
+            }
+        }
+        // Intermediate bytes, then one final byte.
+        Some(c) if c.is_ascii() && !c.is_ascii_control() => {
+            while chars.next().is_some_and(|c| (' '..='/').contains(&c)) {}
+        }
+        _ => {}
+    }
+}
+
+/// Parameters and intermediates, then one final byte. Anything else ends a broken sequence and is text again.
+fn skip_control_sequence(chars: &mut std::str::Chars<'_>) {
+    while let Some(c) = chars.clone().next() {
+        if !(' '..='~').contains(&c) {
+            return;
+        }
+        chars.next();
+        if ('@'..='~').contains(&c) {
+            return;
+        }
+    }
+}
+
+/// Bidirectional controls and marks, zero-width characters without use in words, tag characters.
+/// Source: Unicode Technical Report 36, "Bidirectional Text Spoofing".
+fn is_invisible(c: char) -> bool {
+    matches!(c,
+        '\u{061C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
+        | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
+}
+
+/// All white space as single spaces.
+pub(super) fn one_line(text: &str) -> String {
+    text.split_whitespace().collect::<Vec<_>>().join(" ")
+}
+
+/// At most `limit` characters, the last one an ellipsis where something is missing.
+pub(super) fn cut(text: &str, limit: usize) -> String {
+    if text.chars().count() <= limit {
+        return text.to_owned();
+    }
+    text.chars().take(limit.saturating_sub(1)).chain(['…']).collect()
+}
+
+/// The end of a text, in at most `limit` characters, whole lines where that is possible, with a note in place of the rest.
+pub(super) fn keep_end(text: &str, limit: usize) -> String {
+    let count = text.chars().count();
+    if count <= limit {
+        return text.to_owned();
+    }
+    let note = super::words::log_was_cut();
+    let room = limit.saturating_sub(note.chars().count() + 1);
+    let end: String = text.chars().skip(count - room).collect();
+    let whole = end.split_once('\n').map_or(end.as_str(), |(_, whole)| whole);
+    format!("{note}\n{whole}")
+}
+
+/// Secrets to be blotted out of whatever is shown.
+pub(super) struct Mask<'a>(Vec<&'a str>);
+
+impl<'a> Mask<'a> {
+    /// A secret of several lines counts line by line, as logs have it.
+    pub(super) fn new(secrets: &[&'a str]) -> Self {
+        let lines = secrets.iter().flat_map(|secret| secret.lines()).map(str::trim);
+        Self(lines.filter(|line| line.chars().count() >= SHORTEST_SECRET).collect())
+    }
+
+    /// The text with every character that belongs to a secret blotted out, overlapping ones too.
+    pub(super) fn over(&self, text: &str) -> String {
+        let mut found: Vec<(usize, usize)> = Vec::new();
+        for secret in &self.0 {
+            let mut from = 0;
+            while let Some(at) = text[from..].find(secret).map(|at| from + at) {
+                found.push((at, at + secret.len()));
+                from = at + secret.chars().next().map_or(1, char::len_utf8);
+            }
+        }
+        found.sort_unstable();
+        let mut out = String::with_capacity(text.len());
+        let mut done = 0;
+        for (start, end) in found {
+            if start >= done {
+                out.push_str(&text[done..start]);
+                out.push_str(BLOT);
+            }
+            done = done.max(end);
+        }
+        out.push_str(&text[done..]);
+        out
+    }
+
+    /// A sentence from outside as Markdown: what stands between backticks becomes code, all else plain words.
+    pub(super) fn prose(&self, text: &str) -> String {
+        prose(&self.over(&text.lines().map(clean).collect::<Vec<_>>().join(" ")))
+    }
+}
+
+fn prose(text: &str) -> String {
+    let text = cut(&one_line(text), PIECE);
+    let mut out = String::new();
+    let mut rest = text.as_str();
+    while let Some((before, quoted, after)) = quoted(rest) {
+        out.push_str(&plain(before));
+        if out.ends_with('`') {
+            out.push(' ');
+        }
+        out.push_str(&code(quoted));
+        rest = after;
+    }
+    out + &plain(rest)
+}
+
+/// The first pair of backticks: what is before, between and behind.
+fn quoted(text: &str) -> Option<(&str, &str, &str)> {
+    let (before, rest) = text.split_once('`')?;
+    let (quoted, after) = rest.split_once('`')?;
+    Some((before, quoted, after))
+}
+
+/// Words that stay words: no emphasis, no tag, no link, no image, no formula, no emoji, no mention. For use within a
+/// line of ours, never at its beginning.
+fn plain(text: &str) -> String {
+    let mut out = String::with_capacity(text.len() + 8);
+    let mut chars = text.chars().peekable();
+    while let Some(c) = chars.next() {
+        let joined = chars.peek().is_some_and(|next| !next.is_whitespace());
+        if c == '.' && ends_with(&out, "www") {
+            out.push(BREAK);
+        }
+        if "\\`*_[]<>#!|~$&^".contains(c) {
+            out.push('\\');
+        }
+        out.push(c);
+        if joined && ("@#:".contains(c) || (c == '-' && ends_with(&out, "gh-"))) {
+            out.push(BREAK);
+        }
+    }
+    out
+}
+
+fn ends_with(text: &str, end: &str) -> bool {
+    text.get(text.len().wrapping_sub(end.len())..).is_some_and(|tail| tail.eq_ignore_ascii_case(end))
+}
+
+/// A name as code, in which Markdown and GitHub see nothing. It may stand in a table, where even code has no way to hold
+/// `|` that all parsers agree on: a broken bar stands for it.
+pub(super) fn code(text: &str) -> String {
+    let shown = cut(&one_line(&clean(text)), PIECE).replace('|', "¦");
+    if shown.is_empty() {
+        return "(empty)".to_owned();
+    }
+    let fence = "`".repeat(longest_run(&shown) + 1);
+    let pad = if shown.starts_with('`') || shown.ends_with('`') { " " } else { "" };
+    format!("{fence}{pad}{shown}{pad}{fence}")
+}
+
+/// A fence that nothing in the text can close.
+pub(super) fn fence(text: &str) -> String {
+    "`".repeat((longest_run(text) + 1).max(3))
+}
+
+fn longest_run(text: &str) -> usize {
+    text.split(|c| c != '`').map(str::len).max().unwrap_or(0)
+}
+
+/// An address of ours as a link that reads well unrendered too; one with odd characters is shown and doesn't link.
+pub(super) fn link(url: &str) -> String {
+    let web = url.starts_with("http://") || url.starts_with("https://");
+    if web && url.chars().all(|c| c.is_ascii_graphic() && !"<>|\"\\`".contains(c)) {
+        format!("<{url}>")
+    } else {
+        code(url)
+    }
+}
+
+#[cfg(test)]
+mod tests;

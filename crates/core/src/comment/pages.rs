@@ -1,0 +1,129 @@
+//! Which sentences each state needs, and in which order.
+
+use super::escape::{Mask, code, link};
+use super::{Live, State, View, words};
+use crate::deployment::Failure;
+use crate::ids::CommitSha;
+
+/// A comment before it is laid out. All parts but the log are Markdown.
+pub(super) struct Page<'a> {
+    /// The first line.
+    pub(super) title: String,
+    /// The table; its first row is the header.
+    pub(super) rows: Vec<(&'static str, String)>,
+    /// Paragraphs.
+    pub(super) notes: Vec<String>,
+    /// Lines to be folded away; hostile text.
+    pub(super) log: &'a [String],
+    /// The small print, while there is a preview or will be one.
+    pub(super) footer: Option<&'static str>,
+}
+
+impl Page<'_> {
+    fn titled(title: impl Into<String>) -> Self {
+        Self { title: title.into(), rows: Vec::new(), notes: Vec::new(), log: &[], footer: Some(words::footer()) }
+    }
+}
+
+pub(super) fn page<'a>(view: &'a View, mask: &Mask<'_>) -> Page<'a> {
+    match &view.state {
+        State::Queued { commit, reason, ahead, still } => Page {
+            rows: rows(view, commit, still.as_ref(), []),
+            notes: vec![match ahead {
+                Some(ahead) => format!("{} {}", words::waits_for(*reason), words::ahead(*ahead)),
+                None => words::waits_for(*reason).to_owned(),
+            }],
+            ..Page::titled(words::queued(still.is_some()))
+        },
+        State::Building { commit, step, in_place, still } => Page {
+            rows: rows(view, commit, still.as_ref(), [("Step", words::progress(*step))]),
+            notes: in_place.then(|| words::replacing_in_place().to_owned()).into_iter().collect(),
+            ..Page::titled(words::building(still.is_some() || *in_place))
+        },
+        State::Running { live, .. } => running(view, live),
+        State::Failed { commit, failure, in_place, still } => {
+            failed(view, commit, (failure, *in_place), still.as_ref(), mask)
+        }
+        State::Down { live, log_tail } => Page {
+            rows: vec![("Preview", link(&live.url)), ("Commit", commit_on_branch(view, &live.commit))],
+            notes: vec![words::how_to_revive().to_owned()],
+            log: log_tail,
+            ..Page::titled(words::down())
+        },
+        State::Draft => Page { notes: vec![words::leave_draft().to_owned()], ..Page::titled(words::draft()) },
+        State::Removed { reason, active_at } => Page {
+            notes: vec![words::why_removed(*reason, *active_at)],
+            footer: None,
+            ..Page::titled(words::removed(*reason))
+        },
+    }
+}
+
+fn running<'a>(view: &'a View, live: &Live) -> Page<'a> {
+    let mut rows = vec![
+        ("Preview", link(&live.url)),
+        ("Commit", commit_on_branch(view, &live.commit)),
+        ("Ready", words::ready(live.took_ms, live.since)),
+    ];
+    let mut notes = Vec::new();
+    if let State::Running { framework, database, expires, in_place, .. } = &view.state {
+        let parts = [framework, database].into_iter().flatten().map(|name| product(name));
+        let runs = parts.collect::<Vec<_>>().join(" with ");
+        if !runs.is_empty() {
+            rows.push(("Runs", runs));
+        }
+        rows.extend(expires.map(|at| ("Expires", words::expires(at))));
+        notes.extend(in_place.then(|| words::replaced_in_place().to_owned()));
+    }
+    Page { rows, notes, ..Page::titled(words::running()) }
+}
+
+fn failed<'a>(
+    view: &View,
+    commit: &CommitSha,
+    (failure, in_place): (&'a Failure, bool),
+    still: Option<&Live>,
+    mask: &Mask<'_>,
+) -> Page<'a> {
+    let gone = in_place && still.is_none();
+    let cause = mask.prose(&failure.cause);
+    let title = match still {
+        Some(_) => words::update_failed(failure.step, failure.blame, &cause),
+        None => words::failed(failure.step, failure.blame, &cause),
+    };
+    let notes = [
+        gone.then(|| words::stopped_for_it().to_owned()),
+        failure.advice.as_ref().map(|advice| words::what_to_try(&mask.prose(advice))),
+        Some(words::what_happens_next(failure.blame).to_owned()),
+    ];
+    Page {
+        rows: rows(view, commit, still, []),
+        notes: notes.into_iter().flatten().collect(),
+        log: &failure.log_tail,
+        ..Page::titled(title)
+    }
+}
+
+/// What answers now, if anything, then the commit that should.
+fn rows<const N: usize>(
+    view: &View,
+    commit: &CommitSha,
+    still: Option<&Live>,
+    more: [(&'static str, String); N],
+) -> Vec<(&'static str, String)> {
+    let old = still.map(|live| ("Preview", words::still_shows(&link(&live.url), &commit_link(view, &live.commit))));
+    let label = if still.is_some() { "New commit" } else { "Commit" };
+    old.into_iter().chain([(label, commit_on_branch(view, commit))]).chain(more).collect()
+}
+
+fn commit_on_branch(view: &View, commit: &CommitSha) -> String {
+    format!("{} on {}", commit_link(view, commit), code(view.branch.as_str()))
+}
+
+fn commit_link(view: &View, commit: &CommitSha) -> String {
+    format!("[`{}`]({}/commit/{commit})", commit.short(), view.repo_page)
+}
+
+fn product(name: &str) -> String {
+    words::product(name).map_or_else(|| code(name), str::to_owned)
+}

@@ -1,0 +1,251 @@
+//! Every sentence of the comment and of the commit status.
+
+use jiff::Timestamp;
+
+use super::State;
+use crate::deployment::{Blame, QueueReason, RemovalReason, Step};
+
+// ------------------------------------------------------------------------------------------------------------- Titles
+
+pub(super) fn queued(update: bool) -> &'static str {
+    if update { "🟡 Preview update is queued" } else { "🟡 Preview is queued" }
+}
+
+pub(super) fn building(update: bool) -> &'static str {
+    if update { "🟡 Preview is being updated" } else { "🟡 Preview is on its way" }
+}
+
+pub(super) fn running() -> &'static str {
+    "🟢 Preview is ready"
+}
+
+/// Nothing answers. `cause` is escaped already.
+pub(super) fn failed(step: Step, blame: Blame, cause: &str) -> String {
+    match blame {
+        Blame::Author => format!("🔴 Preview failed while {}: {cause}", doing(step)),
+        Blame::Passing => format!("🟠 Preview failed for now while {}: {cause}", doing(step)),
+    }
+}
+
+/// An older version still answers. `cause` is escaped already.
+pub(super) fn update_failed(step: Step, blame: Blame, cause: &str) -> String {
+    match blame {
+        Blame::Author => format!("🟠 Preview update failed while {}: {cause}", doing(step)),
+        Blame::Passing => format!("🟠 Preview update failed for now while {}: {cause}", doing(step)),
+    }
+}
+
+pub(super) fn down() -> &'static str {
+    "🔴 Preview stopped answering: the app ended and does not stay up when restarted"
+}
+
+pub(super) fn draft() -> &'static str {
+    "⚪ No preview while this pull request is a draft"
+}
+
+pub(super) fn removed(reason: RemovalReason) -> &'static str {
+    match reason {
+        RemovalReason::Expired => "⚪ Preview has expired",
+        RemovalReason::Stopped => "⚪ Preview was stopped",
+        _ => "⚪ Preview was removed",
+    }
+}
+
+// -------------------------------------------------------------------------------------------------------------- Table
+
+/// `done` of all steps.
+pub(super) fn progress(step: Step) -> String {
+    let number = Step::ALL.iter().position(|one| *one == step).map_or(1, |index| index + 1);
+    format!("{} ({number} of {})", doing(step), Step::ALL.len())
+}
+
+pub(super) fn doing(step: Step) -> &'static str {
+    match step {
+        Step::Checkout => "fetching the commit",
+        Step::Read => "reading `preview-config.yml`",
+        Step::Detect => "finding out the framework",
+        Step::Plan => "planning the containers",
+        Step::Build => "building the image",
+        Step::Start => "starting the app",
+        Step::Health => "waiting for the app to answer",
+        Step::Route => "switching visitors to it",
+        Step::Drain => "letting the old version finish",
+    }
+}
+
+/// `older` is the commit as Markdown.
+pub(super) fn still_shows(url: &str, older: &str) -> String {
+    format!("{url} still shows {older}")
+}
+
+pub(super) fn ready(took_ms: u64, since: Timestamp) -> String {
+    format!("in {}, on {}", duration(took_ms), moment(since))
+}
+
+pub(super) fn expires(at: Timestamp) -> String {
+    format!("{}, unless something is pushed before", moment(at))
+}
+
+/// Frameworks and databases as their makers write them; `None` for one that this page doesn't know.
+pub(super) fn product(name: &str) -> Option<&'static str> {
+    Some(match name {
+        "nestjs" => "NestJS",
+        "go" => "Go",
+        "laravel" => "Laravel",
+        "rust" => "Rust",
+        "python" => "Python",
+        "docker" => "the repository's own Dockerfile",
+        "postgres" => "PostgreSQL",
+        "mysql" => "MySQL",
+        "mongodb" => "MongoDB",
+        "redis" => "Redis",
+        _ => return None,
+    })
+}
+
+// -------------------------------------------------------------------------------------------------------------- Notes
+
+pub(super) fn waits_for(reason: QueueReason) -> &'static str {
+    match reason {
+        QueueReason::Places => "All places for previews on this server are taken. It starts as soon as one is free.",
+        QueueReason::Builds => "Other builds are running. It starts as soon as one of them ends.",
+        QueueReason::Memory => "The server has too little free memory right now. It starts as soon as there is enough.",
+        QueueReason::Disk => "The server's disk is almost full. It starts as soon as there is room again.",
+        QueueReason::Ports => {
+            "The server has no port or network left for another preview. It starts as soon as one is free."
+        }
+    }
+}
+
+pub(super) fn ahead(others: usize) -> String {
+    match others {
+        0 => "It is the next one.".to_owned(),
+        1 => "One other is ahead of it.".to_owned(),
+        _ => format!("{others} others are ahead of it."),
+    }
+}
+
+pub(super) fn replacing_in_place() -> &'static str {
+    "The server has no memory for two versions at once: the older one was stopped first, and nothing answers until this one is up."
+}
+
+pub(super) fn replaced_in_place() -> &'static str {
+    "The server had no memory for two versions at once: the older one was stopped first, so the preview was away for a moment."
+}
+
+pub(super) fn stopped_for_it() -> &'static str {
+    "The older version had been stopped to make room for this one, so nothing answers now."
+}
+
+/// `advice` is escaped already.
+pub(super) fn what_to_try(advice: &str) -> String {
+    format!("**What to try:** {advice}")
+}
+
+pub(super) fn what_happens_next(blame: Blame) -> &'static str {
+    match blame {
+        Blame::Author => "The next push tries again.",
+        Blame::Passing => "This is not the pull request's doing. It is tried again by itself within minutes.",
+    }
+}
+
+pub(super) fn how_to_revive() -> &'static str {
+    "The next push brings up a fresh one. Below is what the app wrote last."
+}
+
+pub(super) fn leave_draft() -> &'static str {
+    "Mark it as ready for review to get one."
+}
+
+pub(super) fn why_removed(reason: RemovalReason, active_at: Timestamp) -> String {
+    match reason {
+        RemovalReason::Closed => {
+            "The pull request was closed; the app and its database are gone. Reopening it brings up a new preview."
+        }
+        RemovalReason::Vanished => "GitHub no longer knows this pull request; the app and its database are gone.",
+        RemovalReason::NotAllowed => {
+            "This server no longer makes previews of this repository; the app and its database are gone."
+        }
+        RemovalReason::Stopped => {
+            "It was stopped by hand; the app and its database are gone. The next push brings up a new preview."
+        }
+        RemovalReason::Waiting => {
+            "The pull request became a draft or lost a label that previews need; the app and its database are gone. \
+             A new preview comes up once it is ready again."
+        }
+        RemovalReason::Expired => return expired(active_at),
+    }
+    .to_owned()
+}
+
+fn expired(active_at: Timestamp) -> String {
+    format!(
+        "Nothing was pushed since {}; the app and its database are gone. The next push, or closing and reopening the pull \
+         request, brings up a new preview.",
+        moment(active_at)
+    )
+}
+
+pub(super) fn footer() -> &'static str {
+    "Preview Deployer updates this comment and the preview at every push, and removes the preview when the pull request is closed."
+}
+
+// ---------------------------------------------------------------------------------------------------------------- Log
+
+pub(super) fn log_summary(lines: usize) -> String {
+    match lines {
+        1 => "Last line of the log".to_owned(),
+        _ => format!("Last {lines} lines of the log"),
+    }
+}
+
+pub(super) fn log_was_cut() -> &'static str {
+    "… (what stood before was too long to show)"
+}
+
+// ------------------------------------------------------------------------------------------------------ Commit status
+
+/// In plain text, not yet cut or cleaned. `None` where there is nothing to say about a commit.
+pub(super) fn status(state: &State) -> Option<String> {
+    Some(match state {
+        State::Queued { reason, .. } => format!("Queued: {}", queued_for(*reason)),
+        State::Building { step, .. } => format!("On its way: {}", unquoted(doing(*step))),
+        State::Running { live, .. } => format!("Ready in {}", duration(live.took_ms)),
+        State::Failed { failure, .. } => {
+            let yet = if failure.blame == Blame::Passing { " for now" } else { "" };
+            format!("Failed{yet} while {}: {}", unquoted(doing(failure.step)), failure.cause)
+        }
+        State::Down { .. } => "The app ended and does not stay up when restarted".to_owned(),
+        State::Draft | State::Removed { .. } => return None,
+    })
+}
+
+fn queued_for(reason: QueueReason) -> &'static str {
+    match reason {
+        QueueReason::Places => "all places for previews are taken",
+        QueueReason::Builds => "other builds are running",
+        QueueReason::Memory => "the server has too little free memory",
+        QueueReason::Disk => "the server's disk is almost full",
+        QueueReason::Ports => "the server has no port or network left",
+    }
+}
+
+fn unquoted(text: &str) -> String {
+    text.replace('`', "")
+}
+
+// --------------------------------------------------------------------------------------------------------------- Time
+
+/// `840 ms`, `12.4 s`, `3 min 5 s`.
+pub(super) fn duration(ms: u64) -> String {
+    match ms {
+        0..1_000 => format!("{ms} ms"),
+        1_000..60_000 => format!("{}.{} s", ms / 1_000, ms % 1_000 / 100),
+        _ => format!("{} min {} s", ms / 60_000, ms % 60_000 / 1_000),
+    }
+}
+
+/// `29 January 2026, 10:00 UTC`.
+pub(super) fn moment(at: Timestamp) -> String {
+    at.strftime("%-d %B %Y, %H:%M UTC").to_string()
+}
