@@ -14,6 +14,10 @@
 //! | [`repo_config`], [`framework`], [`compose`] | what is in the checkout, how is it built and run? |
 //! | [`route`], [`comment`] | what do visitors and reviewers see? |
 
+pub mod base_images;
+pub mod compose;
 pub mod deployment;
 pub mod desired;
+pub mod framework;
 pub mod ids;
+pub mod repo_config;
