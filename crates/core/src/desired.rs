@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::deployment::RemovalReason;
-use crate::ids::{BranchName, CommentId, CommitSha, PrNumber, RepoId};
+use crate::ids::{BranchName, CommentId, CommitSha, PrNumber, RepoId, RepoName};
 use crate::ttl;
 
 /// A pull request as GitHub tells it, reduced to what decisions hang on.
@@ -20,6 +20,8 @@ pub struct Pull {
     pub number: PrNumber,
     /// The base repository, which receives the changes and whose secrets and caches it would use.
     pub base_repo: RepoId,
+    /// The base repository's name, as it is now.
+    pub base_name: RepoName,
     /// The repository of the head branch; `None` when that was deleted.
     pub head_repo: Option<RepoId>,
     /// The newest commit.
@@ -218,6 +220,7 @@ mod tests {
         Pull {
             number: PrNumber::new(1).unwrap(),
             base_repo: RepoId(7),
+            base_name: "org/app".parse().unwrap(),
             head_repo: Some(RepoId(7)),
             head: sha(HEAD),
             branch: BranchName::new("feature"),

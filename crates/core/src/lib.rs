@@ -14,13 +14,17 @@
 //! | [`repo_config`], [`framework`], [`compose`] | what is in the checkout, how is it built and run? |
 //! | [`route`], [`comment`] | what do visitors and reviewers see? |
 
+pub mod base_images;
 pub mod capacity;
 pub mod comment;
+pub mod compose;
 pub mod deployment;
 pub mod desired;
+pub mod framework;
 pub mod ids;
 pub mod plan;
 pub mod ports;
+pub mod repo_config;
 pub mod route;
 pub mod subnets;
 pub mod ttl;

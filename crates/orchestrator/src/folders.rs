@@ -17,7 +17,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use preview_core::compose::Password;
+use preview_core::compose::DatabasePassword;
 use preview_core::ids::DeploymentId;
 use rustix::fs::{FlockOperation, flock};
 
@@ -97,7 +97,7 @@ impl Folders {
     }
 
     /// The database password of a deployment, made when it is first asked for.
-    pub fn password(&self, id: &DeploymentId) -> io::Result<Password> {
+    pub fn password(&self, id: &DeploymentId) -> io::Result<DatabasePassword> {
         let path = self.of(id).join("password");
         let mut text = String::new();
         match File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
@@ -108,7 +108,7 @@ impl Folders {
         if let Ok(password) = text.trim().parse() {
             return Ok(password);
         }
-        let password = Password::from_bytes(rand::random());
+        let password = DatabasePassword::from_bytes(rand::random());
         let mut file = private_file().truncate(true).open(&path)?;
         writeln!(file, "{}", password.expose())?;
         file.sync_all()?;

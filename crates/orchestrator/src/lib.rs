@@ -8,5 +8,6 @@
 //! | `http` | the webhook extractor, the API, `/health` |
 //! | [`settings`] | the environment, checked once |
 
+pub mod folders;
 pub mod ledger;
 pub mod needs;

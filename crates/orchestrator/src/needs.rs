@@ -14,6 +14,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
+use preview_core::capacity::Room;
 use preview_core::compose::Stack;
 use preview_core::deployment::{Blame, Failure, Step};
 use preview_core::desired::Pull;
@@ -299,15 +300,11 @@ impl EngineView {
     }
 }
 
-/// What the machine has to give right now.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub struct Resources {
-    /// Bytes of memory available without swapping.
-    pub memory_available: u64,
-    /// Free bytes where the engine keeps its data.
-    pub disk_free: u64,
-    /// All bytes there.
-    pub disk_total: u64,
+/// What was built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The image's user (`Config.User`), empty for root.
+    pub user: String,
 }
 
 /// Something happened to a container of ours.
@@ -323,7 +320,7 @@ pub struct EngineEvent {
 #[async_trait]
 pub trait ContainerEngine: Send + Sync + 'static {
     /// Builds the image and tags it. Its output goes to `log`.
-    async fn build(&self, job: &BuildJob, log: LineSink<'_>, hold: &DeploymentLock) -> Result<(), Fault>;
+    async fn build(&self, job: &BuildJob, log: LineSink<'_>, hold: &DeploymentLock) -> Result<Built, Fault>;
     /// Writes the stack's file into `dir` and starts these parts of it (and the network and volumes that they need), leaving
     /// others as they are. Returns when they are started, not when they are healthy.
     async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault>;
@@ -348,7 +345,7 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// Events of our containers, until the engine goes away.
     async fn events(&self) -> BoxStream<'static, EngineEvent>;
     /// What there is to give.
-    async fn resources(&self) -> Result<Resources, Fault>;
+    async fn room(&self) -> Result<Room, Fault>;
     /// Whether it answers at all, and as what (version), for `/health`.
     async fn ping(&self) -> Result<String, Fault>;
 }

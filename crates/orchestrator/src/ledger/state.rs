@@ -53,7 +53,7 @@ pub struct Pending {
     pub repository_id: RepoId,
     /// The pull request there.
     pub number: PrNumber,
-    /// The strongest reason told.
+    /// The strongest reason told; a push or a command after a `Stop` takes its place.
     pub reason: Reason,
     /// When it was first told.
     pub since: Timestamp,
@@ -180,7 +180,8 @@ impl State {
     pub fn tell(&mut self, key: PullKey, reason: Reason, now: Timestamp) {
         let fresh = Pending { repository_id: key.repo, number: key.number, reason, since: now, serial: 0 };
         let pending = self.pending.entry(key).or_insert(fresh);
-        pending.reason = pending.reason.max(reason);
+        let lifts_stop = pending.reason == Reason::Stop && reason >= Reason::Pushed;
+        pending.reason = if lifts_stop { reason } else { pending.reason.max(reason) };
         pending.serial += 1;
     }
 

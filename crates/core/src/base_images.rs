@@ -1,0 +1,102 @@
+//! The images that everything is built from and that backing services run.
+//!
+//! One table, pinned by major version. Where a server reaches its images through a mirror or an air-gapped registry, one prefix
+//! moves all of them.
+
+use std::fmt;
+
+/// An image that generated Dockerfiles and Compose files start from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
+pub enum BaseImage {
+    /// Node.js with npm, for building and running.
+    Node,
+    /// The Go tool chain, for building.
+    Go,
+    /// A small system with glibc, for running a compiled program.
+    Debian,
+    /// The PostgreSQL server.
+    Postgres,
+}
+
+impl BaseImage {
+    /// Every image of the table.
+    pub const ALL: [Self; 4] = [Self::Node, Self::Go, Self::Debian, Self::Postgres];
+
+    /// Name and tag on the public registry.
+    pub fn reference(self) -> &'static str {
+        match self {
+            Self::Node => "node:22-bookworm-slim",
+            Self::Go => "golang:1.24-bookworm",
+            Self::Debian => "debian:bookworm-slim",
+            Self::Postgres => "postgres:16-bookworm",
+        }
+    }
+}
+
+/// Where base images come from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BaseImages {
+    prefix: Option<String>,
+}
+
+/// The prefix can't stand in front of an image's name.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error(
+    "an image prefix is a registry's host with an optional path, such as `registry.example.com:5000/mirror`, \
+     in lower-case letters, digits and `. _ - : /`"
+)]
+pub struct InvalidImagePrefix;
+
+impl BaseImages {
+    /// Images straight from the public registry.
+    pub fn public() -> Self {
+        Self::default()
+    }
+
+    /// Images from below `prefix`, which may end in a slash.
+    pub fn with_prefix(prefix: &str) -> Result<Self, InvalidImagePrefix> {
+        let prefix = prefix.strip_suffix('/').unwrap_or(prefix);
+        let part = |part: &str| {
+            part.starts_with(|c: char| c.is_ascii_alphanumeric())
+                && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-:".contains(&b))
+        };
+        if prefix.split('/').all(part) { Ok(Self { prefix: Some(prefix.to_owned()) }) } else { Err(InvalidImagePrefix) }
+    }
+
+    /// The full reference to pull or to build from.
+    pub fn get(&self, image: BaseImage) -> String {
+        match &self.prefix {
+            Some(prefix) => format!("{prefix}/{}", image.reference()),
+            None => image.reference().to_owned(),
+        }
+    }
+}
+
+impl fmt::Display for BaseImage {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(self.reference())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_prefix_moves_every_image() {
+        for prefix in ["registry.example.com:5000/mirror", "registry.example.com:5000/mirror/"] {
+            let images = BaseImages::with_prefix(prefix).unwrap();
+            for image in BaseImage::ALL {
+                assert_eq!(images.get(image), format!("registry.example.com:5000/mirror/{image}"));
+            }
+        }
+        assert_eq!(BaseImages::public().get(BaseImage::Node), "node:22-bookworm-slim");
+    }
+
+    #[test]
+    fn a_prefix_cannot_carry_another_line_or_word() {
+        for bad in ["", "/", "//x", "a b", "a\nRUN id", "a/../b", "UPPER", "-x", "${HOME}", "http://x"] {
+            assert_eq!(BaseImages::with_prefix(bad), Err(InvalidImagePrefix), "{bad:?}");
+        }
+    }
+}

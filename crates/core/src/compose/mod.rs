@@ -1,0 +1,244 @@
+//! What runs for one deployment, as a Compose project.
+//!
+//! [`generate`] turns what is wanted into a [`Stack`]; [`Stack::to_yaml`] writes it for `docker compose`. The model has no word for a
+//! bind mount, a privileged container, the host's network or an added capability: no input can make one appear. Limits,
+//! labels, logging and the loopback address of published ports are the same for every container and are set in one place
+//! (`model::Service::new`).
+//!
+//! Compose recreates a container when its part of the file changes. So a slot's part depends on that slot's own input and
+//! nothing else: adding or removing the other slot leaves it byte for byte as it is.
+//!
+//! The file holds the database's password: it is to be written with mode 0600, outside of any checkout.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::str::FromStr;
+
+use crate::base_images::BaseImages;
+use crate::framework::Database;
+use crate::framework::own_dockerfile::runs_as_root;
+use crate::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceId, PrNumber, Slot};
+use crate::repo_config::{ContainerPort, EnvName, EnvVars};
+use crate::subnets::Subnet;
+
+mod app;
+mod model;
+mod postgres;
+
+pub use model::{Service, Stack, Volume};
+
+/// Label with the deployment's id, on every container, network and volume. What doesn't carry it is never touched.
+pub const LABEL_DEPLOYMENT: &str = "preview-deployer.deployment";
+/// Label with the installation's id, on every container, network and volume.
+pub const LABEL_INSTANCE: &str = "preview-deployer.instance";
+/// Label with the commit, on slots and one-off containers alone: what stays over an update must not change with it.
+pub const LABEL_COMMIT: &str = "preview-deployer.commit";
+/// Label with the service's name as [`ServiceName`] writes it, on every container.
+pub const LABEL_SERVICE: &str = "preview-deployer.service";
+/// Label with the slot, on slots.
+pub const LABEL_SLOT: &str = "preview-deployer.slot";
+
+/// The image that is built of a commit, for one deployment.
+pub fn app_image(deployment: &DeploymentId, commit: &CommitSha) -> String {
+    format!("{}:{commit}", app_image_repository(deployment))
+}
+
+/// What the images of one deployment have in common, before the tag.
+pub fn app_image_repository(deployment: &DeploymentId) -> String {
+    format!("preview-deployer/{deployment}")
+}
+
+/// A service of a deployment's Compose project.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum ServiceName {
+    /// The app, in one of its slots.
+    App(Slot),
+    /// The database, whichever it is.
+    Database,
+}
+
+impl fmt::Display for ServiceName {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::App(slot) => write!(f, "app-{slot}"),
+            Self::Database => f.write_str("db"),
+        }
+    }
+}
+
+/// A text that is no [`ServiceName`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a service is called `app-a`, `app-b` or `db`")]
+pub struct InvalidServiceName;
+
+impl FromStr for ServiceName {
+    type Err = InvalidServiceName;
+    fn from_str(text: &str) -> Result<Self, InvalidServiceName> {
+        let all = [Self::App(Slot::A), Self::App(Slot::B), Self::Database];
+        all.into_iter().find(|name| name.to_string() == text).ok_or(InvalidServiceName)
+    }
+}
+
+/// The password of a deployment's database: lower-case hexadecimal, so that it needs escaping nowhere, not even in a URL.
+/// `Debug` doesn't show it, and it has no `Display` and no serde form.
+#[derive(Clone, PartialEq, Eq)]
+pub struct DatabasePassword(String);
+
+/// A text that is no [`DatabasePassword`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a database password is 32 to 128 lower-case hexadecimal digits")]
+pub struct InvalidPassword;
+
+impl DatabasePassword {
+    /// A password from random bytes.
+    pub fn from_bytes(bytes: [u8; 24]) -> Self {
+        Self(hex::encode(bytes))
+    }
+
+    /// The password itself, for the one who writes it down or hands it over.
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for DatabasePassword {
+    type Err = InvalidPassword;
+    fn from_str(text: &str) -> Result<Self, InvalidPassword> {
+        let hex = text.bytes().all(|b| b.is_ascii_digit() || (b'a'..=b'f').contains(&b));
+        if hex && (32..=128).contains(&text.len()) { Ok(Self(text.to_owned())) } else { Err(InvalidPassword) }
+    }
+}
+
+impl fmt::Debug for DatabasePassword {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("DatabasePassword(…)")
+    }
+}
+
+/// What each container may use.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Limits {
+    /// Thousandths of a CPU.
+    pub cpu_millis: u32,
+    /// Mebibytes of memory; there is no swap beyond it.
+    pub memory_mb: u32,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self { cpu_millis: 500, memory_mb: 512 }
+    }
+}
+
+/// Who an app's process is.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum AppUser {
+    /// The user of its image.
+    OfImage,
+    /// 10001:10001 with `HOME=/tmp`, because the image's user is root or isn't set.
+    Unprivileged,
+}
+
+impl AppUser {
+    /// For an image with this user in its configuration (`docker image inspect`, `Config.User`).
+    pub fn for_image(user: &str) -> Self {
+        if runs_as_root(user) { Self::Unprivileged } else { Self::OfImage }
+    }
+}
+
+/// All that a deployment's Compose project is made of.
+#[derive(Debug, Clone)]
+pub struct StackSpec {
+    /// Project name, network name, label.
+    pub deployment: DeploymentId,
+    /// The installation, for the label.
+    pub instance: InstanceId,
+    /// The network's addresses.
+    pub subnet: Subnet,
+    /// What each container may use.
+    pub limits: Limits,
+    /// Where backing services' images come from.
+    pub base_images: BaseImages,
+    /// The slots that are up or come up; during an update both.
+    pub slots: BTreeMap<Slot, SlotSpec>,
+    /// The database, if it has one.
+    pub database: Option<DatabaseSpec>,
+}
+
+/// One slot of the app.
+#[derive(Debug, Clone)]
+pub struct SlotSpec {
+    /// The commit, which names the image.
+    pub commit: CommitSha,
+    /// Where it is reached on 127.0.0.1.
+    pub host_port: HostPort,
+    /// Where it listens in its container.
+    pub app_port: ContainerPort,
+    /// The variable that tells it so; `PORT` unless the repository says otherwise.
+    pub port_env: Option<EnvName>,
+    /// Who its process is.
+    pub user: AppUser,
+    /// The repository's own variables; ours win over them.
+    pub env: EnvVars,
+    /// The pull request's branch.
+    pub branch: BranchName,
+    /// Where people reach the preview.
+    pub url: String,
+    /// The path part of that, `/my-app/pr-12/`, or `/` where the preview has a host of its own.
+    pub base_path: String,
+}
+
+/// The database of a deployment.
+#[derive(Debug, Clone)]
+pub struct DatabaseSpec {
+    /// Which one.
+    pub database: Database,
+    /// Its user's password.
+    pub password: DatabasePassword,
+    /// Where it is reached on 127.0.0.1.
+    pub host_port: HostPort,
+}
+
+/// What a backing service brings into the stack.
+struct Backing {
+    /// Its container.
+    service: Service,
+    /// Its volume's name within the project.
+    volume: &'static str,
+    /// The variables by which an app finds it.
+    env: Vec<(&'static str, String)>,
+}
+
+/// The name of a deployment's database.
+fn database_name(number: PrNumber) -> String {
+    format!("pr_{number}")
+}
+
+/// The one place that knows which file makes which backing service.
+fn backing(spec: &StackSpec, database: &DatabaseSpec) -> Backing {
+    match database.database {
+        Database::Postgres => postgres::backing(spec, database),
+    }
+}
+
+/// The stack of a deployment.
+pub fn generate(spec: &StackSpec) -> Stack {
+    let mut stack = Stack::new(spec);
+    let backing = spec.database.as_ref().map(|database| backing(spec, database));
+    let env = backing.as_ref().map(|backing| backing.env.clone()).unwrap_or_default();
+    for (slot, slot_spec) in &spec.slots {
+        let mut app = app::service(spec, *slot, slot_spec, &env);
+        if backing.is_some() {
+            app.wait_for(ServiceName::Database);
+        }
+        stack.add_service(ServiceName::App(*slot), app);
+    }
+    if let Some(backing) = backing {
+        stack.add_volume(backing.volume);
+        stack.add_service(ServiceName::Database, backing.service);
+    }
+    stack
+}
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,286 @@
+//! Our model of a Compose project, and its text.
+//!
+//! Serialised field by field as the Compose specification names them. `Debug` shows the names of variables and not their values.
+//!
+//! Source: <https://docs.docker.com/reference/compose-file/>
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use serde::Serialize;
+use serde_json::Value;
+
+use crate::ids::HostPort;
+use crate::repo_config::ContainerPort;
+
+use super::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, ServiceName, StackSpec};
+
+type Labels = BTreeMap<&'static str, String>;
+
+/// The network that all services of a project join unless told otherwise.
+const NETWORK: &str = "default";
+
+/// A Compose project.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Stack {
+    name: String,
+    services: BTreeMap<String, Service>,
+    networks: BTreeMap<&'static str, Network>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    volumes: BTreeMap<String, Volume>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Network {
+    name: String,
+    driver: &'static str,
+    ipam: Ipam,
+    labels: Labels,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Ipam {
+    config: [IpamConfig; 1],
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct IpamConfig {
+    subnet: String,
+}
+
+/// A named volume of the project.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Volume {
+    labels: Labels,
+}
+
+/// A container of the project.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct Service {
+    image: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pull_policy: Option<&'static str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    user: Option<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    command: Vec<String>,
+    environment: Environment,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    ports: Vec<String>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    volumes: Vec<Mount>,
+    networks: BTreeMap<&'static str, Membership>,
+    #[serde(skip_serializing_if = "BTreeMap::is_empty")]
+    depends_on: BTreeMap<String, Dependency>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    healthcheck: Option<HealthCheck>,
+    labels: Labels,
+    restart: &'static str,
+    init: bool,
+    stop_grace_period: &'static str,
+    cpus: f64,
+    mem_limit: String,
+    memswap_limit: String,
+    pids_limit: u32,
+    cap_drop: [&'static str; 1],
+    security_opt: [&'static str; 1],
+    logging: Logging,
+}
+
+#[derive(Clone, Default, PartialEq, Serialize)]
+#[serde(transparent)]
+struct Environment(BTreeMap<String, String>);
+
+impl fmt::Debug for Environment {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.0.keys()).finish()
+    }
+}
+
+/// Where a volume of the project appears in a container. `type: volume` can't name a folder of the host.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Mount {
+    r#type: &'static str,
+    source: &'static str,
+    target: &'static str,
+}
+
+#[derive(Debug, Clone, Default, PartialEq, Serialize)]
+struct Membership {
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    aliases: Vec<&'static str>,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Dependency {
+    condition: &'static str,
+}
+
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Logging {
+    driver: &'static str,
+    options: BTreeMap<&'static str, &'static str>,
+}
+
+/// How the engine learns that a backing service is ready.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub(super) struct HealthCheck {
+    test: [String; 2],
+    interval: &'static str,
+    timeout: &'static str,
+    start_period: &'static str,
+    retries: u32,
+}
+
+impl HealthCheck {
+    /// Ready when the shell command `probe` succeeds.
+    ///
+    /// The engine knows one interval for a container's whole life (`start_interval` came with engine 25), and starting a probe
+    /// each second in forty databases would cost a small server its CPU. So the first check waits inside the container
+    /// until the service is ready and is answered within 0.2 s of that; each later one begins with half a minute's
+    /// sleep. /dev/shm, new with each start of the container, remembers which it is.
+    pub(super) fn by_probe(probe: &str) -> Self {
+        const SEEN: &str = "/dev/shm/preview-ready";
+        let script = format!("[ ! -e {SEEN} ] || sleep 30; until {probe}; do sleep 0.2; done; : > {SEEN}");
+        Self { test: ["CMD-SHELL".to_owned(), script], interval: "1s", timeout: "60s", start_period: "60s", retries: 3 }
+    }
+}
+
+impl Service {
+    /// A container with what every container has: labels, limits, no capability, capped logs, the deployment's network.
+    pub(super) fn new(spec: &StackSpec, name: ServiceName, image: String) -> Self {
+        let memory = format!("{}m", spec.limits.memory_mb);
+        let mut labels = labels(spec);
+        labels.insert(LABEL_SERVICE, name.to_string());
+        Self {
+            image,
+            pull_policy: None,
+            user: None,
+            command: Vec::new(),
+            environment: Environment::default(),
+            ports: Vec::new(),
+            volumes: Vec::new(),
+            networks: BTreeMap::from([(NETWORK, Membership::default())]),
+            depends_on: BTreeMap::new(),
+            healthcheck: None,
+            labels,
+            restart: "unless-stopped",
+            init: true,
+            stop_grace_period: "10s",
+            cpus: f64::from(spec.limits.cpu_millis) / 1000.0,
+            mem_limit: memory.clone(),
+            memswap_limit: memory,
+            pids_limit: 256,
+            cap_drop: ["ALL"],
+            security_opt: ["no-new-privileges:true"],
+            logging: Logging { driver: "json-file", options: BTreeMap::from([("max-size", "10m"), ("max-file", "1")]) },
+        }
+    }
+
+    pub(super) fn never_pull(&mut self) {
+        self.pull_policy = Some("never");
+    }
+
+    pub(super) fn user(&mut self, user: &str) {
+        self.user = Some(user.to_owned());
+    }
+
+    pub(super) fn command(&mut self, words: &[&str]) {
+        self.command = words.iter().map(|word| (*word).to_owned()).collect();
+    }
+
+    /// Sets a variable; the last word counts.
+    pub(super) fn env(&mut self, name: &str, value: &str) {
+        self.environment.0.insert(name.to_owned(), value.to_owned());
+    }
+
+    pub(super) fn label(&mut self, label: &'static str, value: &str) {
+        self.labels.insert(label, value.to_owned());
+    }
+
+    /// Publishes a port on the loopback address, the only one that there is a way to publish on.
+    pub(super) fn publish(&mut self, host: HostPort, container: ContainerPort) {
+        self.ports.push(format!("127.0.0.1:{host}:{container}"));
+    }
+
+    pub(super) fn mount(&mut self, volume: &'static str, target: &'static str) {
+        self.volumes.push(Mount { r#type: "volume", source: volume, target });
+    }
+
+    /// Another name for it on the deployment's network, beside the service's own.
+    pub(super) fn alias(&mut self, alias: &'static str) {
+        self.networks.entry(NETWORK).or_default().aliases.push(alias);
+    }
+
+    pub(super) fn health(&mut self, check: HealthCheck) {
+        self.healthcheck = Some(check);
+    }
+
+    /// Starts only when the other is healthy.
+    pub(super) fn wait_for(&mut self, other: ServiceName) {
+        self.depends_on.insert(other.to_string(), Dependency { condition: "service_healthy" });
+    }
+}
+
+impl Stack {
+    /// A project without services: its name and its network.
+    pub(super) fn new(spec: &StackSpec) -> Self {
+        let name = spec.deployment.to_string();
+        let network = Network {
+            name: name.clone(),
+            driver: "bridge",
+            ipam: Ipam { config: [IpamConfig { subnet: spec.subnet.to_string() }] },
+            labels: labels(spec),
+        };
+        Self {
+            name,
+            services: BTreeMap::new(),
+            networks: BTreeMap::from([(NETWORK, network)]),
+            volumes: BTreeMap::new(),
+        }
+    }
+
+    pub(super) fn add_service(&mut self, name: ServiceName, service: Service) {
+        self.services.insert(name.to_string(), service);
+    }
+
+    /// Adds a volume with the network's labels: the deployment's.
+    pub(super) fn add_volume(&mut self, name: &str) {
+        let labels = self.networks[NETWORK].labels.clone();
+        self.volumes.insert(name.to_owned(), Volume { labels });
+    }
+
+    /// The project's name: the deployment's id.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The services' names, as `docker compose` takes them.
+    pub fn service_names(&self) -> impl Iterator<Item = &str> {
+        self.services.keys().map(String::as_str)
+    }
+
+    /// The file for `docker compose`. It holds secrets.
+    ///
+    /// Compose replaces `$NAME` in every value of a file, so every `$` of every value is doubled, in one place that no
+    /// value gets around.
+    pub fn to_yaml(&self) -> String {
+        let mut value = serde_json::to_value(self).expect("a stack is made of text, numbers and maps with text keys");
+        double_dollars(&mut value);
+        let options = serde_saphyr::ser_options! { prefer_block_scalars: false };
+        serde_saphyr::to_string_with_options(&value, options).expect("every JSON value is a YAML value")
+    }
+}
+
+fn labels(spec: &StackSpec) -> Labels {
+    BTreeMap::from([(LABEL_DEPLOYMENT, spec.deployment.to_string()), (LABEL_INSTANCE, spec.instance.to_string())])
+}
+
+fn double_dollars(value: &mut Value) {
+    match value {
+        Value::String(text) => *text = text.replace('$', "$$"),
+        Value::Array(items) => items.iter_mut().for_each(double_dollars),
+        Value::Object(entries) => entries.values_mut().for_each(double_dollars),
+        Value::Null | Value::Bool(_) | Value::Number(_) => {}
+    }
+}

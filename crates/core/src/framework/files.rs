@@ -1,0 +1,102 @@
+//! How a checkout's files are looked at.
+//!
+//! This crate opens nothing. Whoever implements [`Files`] opens beneath the checkout without following links and reads no more
+//! than a limit; a file that is refused is an error of its own and says nothing but the path.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt;
+
+/// The files of a checkout. Paths are relative to its root, with `/` between their parts and no leading `./`.
+pub trait Files {
+    /// The text of a file, or `None` where there is none.
+    fn read(&self, path: &str) -> Result<Option<String>, ReadFileError>;
+
+    /// The names in a folder, in any order; none where there is no such folder. The root is the empty path.
+    fn list(&self, folder: &str) -> Result<Vec<String>, ReadFileError>;
+
+    /// Whether something of that name stands in the folder, which says nothing of what it is.
+    fn has(&self, folder: &str, name: &str) -> Result<bool, ReadFileError> {
+        Ok(self.list(folder)?.iter().any(|found| found == name))
+    }
+}
+
+/// A file of the checkout that was not read. Shows the path and never a word of what is in it.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("`{}` {refusal}", path.escape_debug())]
+pub struct ReadFileError {
+    /// Relative to the checkout's root.
+    pub path: String,
+    /// What stood in the way.
+    pub refusal: Refusal,
+}
+
+/// Why a file of the checkout was not read.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Refusal {
+    /// It is a symbolic link, or lies behind one.
+    Link,
+    /// It is a folder, a pipe, a device.
+    NotAFile,
+    /// It is longer than `limit` bytes.
+    TooLarge {
+        /// In bytes.
+        limit: u64,
+    },
+    /// It isn't UTF-8.
+    NotText,
+    /// The system gave an error: our trouble rather than the repository's.
+    Unreadable(std::io::ErrorKind),
+}
+
+impl fmt::Display for Refusal {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Link => f.write_str("is a symbolic link or lies behind one; links are not followed"),
+            Self::NotAFile => f.write_str("is not a regular file"),
+            Self::TooLarge { limit } => write!(f, "is larger than {limit} bytes"),
+            Self::NotText => f.write_str("is not UTF-8 text"),
+            Self::Unreadable(kind) => write!(f, "could not be read: {kind}"),
+        }
+    }
+}
+
+/// A checkout that is a table of paths and texts: for tests, and for showing what would be detected.
+#[derive(Debug, Clone, Default)]
+pub struct MemoryFiles {
+    files: BTreeMap<String, String>,
+    links: BTreeSet<String>,
+}
+
+impl MemoryFiles {
+    /// A checkout of these paths and texts.
+    pub fn new<P: Into<String>, T: Into<String>>(files: impl IntoIterator<Item = (P, T)>) -> Self {
+        let files = files.into_iter().map(|(path, text)| (path.into(), text.into())).collect();
+        Self { files, links: BTreeSet::new() }
+    }
+
+    /// The same with a symbolic link in it, which reading refuses.
+    pub fn with_link(mut self, path: &str) -> Self {
+        self.links.insert(path.to_owned());
+        self
+    }
+}
+
+impl Files for MemoryFiles {
+    fn read(&self, path: &str) -> Result<Option<String>, ReadFileError> {
+        let behind_link =
+            |link: &String| path.strip_prefix(link).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        if self.links.iter().any(behind_link) {
+            return Err(ReadFileError { path: path.to_owned(), refusal: Refusal::Link });
+        }
+        Ok(self.files.get(path).cloned())
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<String>, ReadFileError> {
+        let below = |path: &String| {
+            let rest = if folder.is_empty() { path } else { path.strip_prefix(folder)?.strip_prefix('/')? };
+            rest.split('/').next().map(str::to_owned)
+        };
+        let names: BTreeSet<String> = self.files.keys().chain(&self.links).filter_map(below).collect();
+        Ok(names.into_iter().collect())
+    }
+}

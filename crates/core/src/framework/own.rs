@@ -1,0 +1,37 @@
+//! The repository's own Dockerfile: the strongest evidence of how an app is built.
+//!
+//! The app's port is `app_port`, else the first TCP port that the last stage EXPOSEs, else 8080. Whatever it is, the app is told by
+//! `PORT`.
+
+use crate::repo_config::ContainerPort;
+
+use super::own_dockerfile::OwnDockerfile;
+use super::{DetectError, Framework, Project, Recipe};
+
+const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
+
+pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
+    let named = project.config.dockerfile.as_ref();
+    let path = named.map_or("Dockerfile", |path| path.as_str());
+    let text = match (project.files.read(path)?, named) {
+        (Some(text), _) => text,
+        (None, Some(path)) => return Err(DetectError::NoDockerfile(path.clone())),
+        (None, None) => return Ok(None),
+    };
+    let refused = |problem| DetectError::Dockerfile { path: path.to_owned(), problem };
+    let dockerfile = OwnDockerfile::parse(&text).map_err(refused)?;
+    if !project.rules.trusted {
+        dockerfile.fetches_nothing().map_err(refused)?;
+    }
+    let reason = match named {
+        Some(path) => format!("`preview-config.yml` names `{path}` as its Dockerfile"),
+        None => "the repository has a `Dockerfile`".to_owned(),
+    };
+    Ok(Some(Recipe {
+        framework: Framework::Docker,
+        reason,
+        app_port: dockerfile.exposed_ports().first().copied().unwrap_or(PORT),
+        user: dockerfile.final_user().map(str::to_owned),
+        dockerfile: dockerfile.into_text(),
+    }))
+}

@@ -1,0 +1,398 @@
+//! What must be known of a repository's own Dockerfile before it is built.
+//!
+//! It is read as BuildKit's Dockerfile frontend reads it: parser directives, comments, continued lines, heredocs. Two questions
+//! are a matter of safety, and there the reading is wider than the frontend's, because frontends of different ages read
+//! differently: a `syntax` line is looked for in the whole head of the file, and an `ADD` also inside of heredocs (an old
+//! frontend, which knows none, takes their lines for instructions). The other two, the last stage's user and ports, are
+//! what the Dockerfile says; a base image may say more, so the built image's own configuration is the last word:
+//! see [`runs_as_root`].
+//!
+//! Source: <https://docs.docker.com/reference/dockerfile/>
+
+use std::collections::BTreeMap;
+
+use crate::repo_config::ContainerPort;
+
+/// Largest Dockerfile that is read, in bytes.
+pub const MAX_BYTES: usize = 64 * 1024;
+
+/// Why a Dockerfile isn't built. Lines count from 1.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum DockerfileError {
+    /// It is too long.
+    #[error("it has more than {MAX_BYTES} bytes")]
+    TooLarge,
+    /// It names a frontend, that is a program which would interpret it inside the builder.
+    #[error(
+        "line {0}: `# syntax=` names a frontend that is not Docker's own; remove the line or write \
+         `# syntax=docker/dockerfile:1`"
+    )]
+    ForeignSyntax(usize),
+    /// A line begins with no instruction that is known.
+    #[error("line {0}: this is not a Dockerfile instruction")]
+    UnknownInstruction(usize),
+    /// There is nothing to build.
+    #[error("it has no `FROM`")]
+    NoStage,
+    /// It fetches from an address, and its author may not.
+    #[error(
+        "line {0}: `ADD` from an address, or from a variable that may be one, is only for people who can write to this \
+         repository; use `RUN curl` or a file of the repository"
+    )]
+    RemoteAdd(usize),
+}
+
+/// A Dockerfile of a repository, read.
+#[derive(Debug, Clone)]
+pub struct OwnDockerfile {
+    text: String,
+    stages: Vec<Stage>,
+    /// The first line that may fetch from an address.
+    remote_add: Option<usize>,
+}
+
+/// What a stage says about running it.
+#[derive(Debug, Clone, Default)]
+struct Stage {
+    name: Option<String>,
+    /// The stage that it continues, by index; `None` for an image.
+    base: Option<usize>,
+    user: Option<String>,
+    ports: Vec<ContainerPort>,
+    variables: BTreeMap<String, String>,
+}
+
+/// Every instruction of the reference.
+const INSTRUCTIONS: [&str; 18] = [
+    "ADD",
+    "ARG",
+    "CMD",
+    "COPY",
+    "ENTRYPOINT",
+    "ENV",
+    "EXPOSE",
+    "FROM",
+    "HEALTHCHECK",
+    "LABEL",
+    "MAINTAINER",
+    "ONBUILD",
+    "RUN",
+    "SHELL",
+    "STOPSIGNAL",
+    "USER",
+    "VOLUME",
+    "WORKDIR",
+];
+
+/// Whether a container with this user in its image's configuration would run as root. Capabilities are gone either way.
+pub fn runs_as_root(user: &str) -> bool {
+    let name = user.split(':').next().unwrap_or_default().trim();
+    name.is_empty() || name == "root" || name.parse::<u64>() == Ok(0)
+}
+
+impl OwnDockerfile {
+    /// Reads a Dockerfile; refuses what may not be built for anyone.
+    pub fn parse(text: &str) -> Result<Self, DockerfileError> {
+        if text.len() > MAX_BYTES {
+            return Err(DockerfileError::TooLarge);
+        }
+        let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+        let head = Head::read(text)?;
+        let read = |dialect| instructions(text, head.escape, dialect);
+        let modern = read(Dialect::MODERN);
+        // A file that begins otherwise may still mean something to a frontend: newer ones also find `syntax` in `//` and JSON.
+        if let Some(first) = modern.first().filter(|first| !INSTRUCTIONS.contains(&first.name.as_str())) {
+            return Err(DockerfileError::UnknownInstruction(first.line));
+        }
+        let stages = stages(&modern);
+        if stages.is_empty() {
+            return Err(DockerfileError::NoStage);
+        }
+        let may_fetch = |instruction: &Instruction| instruction.may_fetch(head.escape).then_some(instruction.line);
+        let remote_add =
+            Dialect::ALL.iter().flat_map(|dialect| read(*dialect)).filter_map(|found| may_fetch(&found)).min();
+        Ok(Self { text: without_lines(text, &head.syntax_lines), stages, remote_add })
+    }
+
+    /// The text to build: without the `# syntax=` line, which would have to be pulled from a registry.
+    pub fn into_text(self) -> String {
+        self.text
+    }
+
+    /// The user that the last stage, or the stage that it continues, sets; `None` where the base image decides.
+    pub fn final_user(&self) -> Option<&str> {
+        self.lineage().find_map(|stage| stage.user.as_deref())
+    }
+
+    /// The TCP ports that the last stage, or the stages that it continues, EXPOSE, in their order. A port that only a build
+    /// argument without a default knows isn't among them.
+    pub fn exposed_ports(&self) -> Vec<ContainerPort> {
+        self.lineage().flat_map(|stage| stage.ports.iter().copied()).collect()
+    }
+
+    /// Refuses a Dockerfile that lets the engine fetch from an address: it would do so on the host's network, where it
+    /// reaches what no container may (field notes on SSRF: loopback services, metadata addresses).
+    pub fn fetches_nothing(&self) -> Result<(), DockerfileError> {
+        self.remote_add.map_or(Ok(()), |line| Err(DockerfileError::RemoteAdd(line)))
+    }
+
+    /// The last stage, the stage that it continues, and so on. Ends, because a base always stands before.
+    fn lineage(&self) -> impl Iterator<Item = &Stage> {
+        std::iter::successors(self.stages.last(), |stage| stage.base.and_then(|base| self.stages.get(base)))
+    }
+}
+
+/// The stages of a Dockerfile, in order.
+fn stages(instructions: &[Instruction]) -> Vec<Stage> {
+    let mut global = BTreeMap::new();
+    let mut stages: Vec<Stage> = Vec::new();
+    for instruction in instructions {
+        let words: Vec<&str> = instruction.arguments.split_whitespace().collect();
+        match (instruction.name.as_str(), stages.last_mut()) {
+            ("FROM", _) => {
+                let stage = Stage::begin(&words, &stages, &global);
+                stages.push(stage);
+            }
+            ("ARG", None) => define(&mut global, &words),
+            (_, Some(stage)) => stage.take(instruction, &words, &global),
+            _ => {}
+        }
+    }
+    stages
+}
+
+impl Stage {
+    fn begin(words: &[&str], earlier: &[Self], global: &BTreeMap<String, String>) -> Self {
+        let mut words = words.iter().filter(|word| !word.starts_with("--"));
+        let image = words.next().map(|image| expand(image, global)).unwrap_or_default();
+        let name = words.next().filter(|word| word.eq_ignore_ascii_case("as")).and_then(|_| words.next());
+        let named = |stage: &Self| stage.name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&image));
+        let base = earlier.iter().rposition(named);
+        let variables = base.map(|base| earlier[base].variables.clone()).unwrap_or_default();
+        Self { name: name.map(|name| name.to_string()), base, variables, ..Self::default() }
+    }
+
+    fn take(&mut self, instruction: &Instruction, words: &[&str], global: &BTreeMap<String, String>) {
+        match instruction.name.as_str() {
+            "ARG" => {
+                let inherited = words.iter().filter_map(|name| global.get_key_value(*name));
+                self.variables.extend(inherited.map(|(name, value)| (name.clone(), value.clone())));
+                define(&mut self.variables, words);
+            }
+            "ENV" => match words {
+                [name, value @ ..] if !name.contains('=') => {
+                    self.variables.insert((*name).to_owned(), value.join(" "));
+                }
+                words => define(&mut self.variables, words),
+            },
+            "USER" => self.user = Some(expand(&instruction.arguments, &self.variables)),
+            "EXPOSE" => {
+                let ports = words.iter().filter_map(|word| tcp_port(&expand(word, &self.variables)));
+                self.ports.extend(ports);
+            }
+            _ => {}
+        }
+    }
+}
+
+/// Takes up the `NAME=value` among the words.
+fn define(variables: &mut BTreeMap<String, String>, words: &[&str]) {
+    for (name, value) in words.iter().filter_map(|word| word.split_once('=')) {
+        let value = expand(value, variables);
+        variables.insert(name.to_owned(), value);
+    }
+}
+
+/// The text without its quotes and with `$NAME`, `${NAME}` and `${NAME:-default}` replaced; unknown names become nothing.
+fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
+    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
+    let mut out = String::new();
+    let mut rest = text.trim();
+    while let Some((before, after)) = rest.split_once('$') {
+        out.push_str(before);
+        let braced = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
+        let (name, remainder) =
+            braced.unwrap_or_else(|| after.split_at(after.find(|c| !word(c)).unwrap_or(after.len())));
+        let (name, default) = name.split_once(":-").unwrap_or((name, ""));
+        out.push_str(variables.get(name).map_or(default, String::as_str));
+        rest = remainder;
+    }
+    out.push_str(rest);
+    out.retain(|c| c != '"' && c != '\'');
+    out
+}
+
+/// `3000`, `3000/tcp`, the first of `3000-3010`; not `3000/udp`.
+fn tcp_port(text: &str) -> Option<ContainerPort> {
+    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
+    let first = ports.split('-').next()?;
+    protocol.eq_ignore_ascii_case("tcp").then(|| first.parse().ok())?
+}
+
+/// What stands before the first instruction.
+struct Head {
+    escape: char,
+    /// Indices of the lines that name Docker's own frontend.
+    syntax_lines: Vec<usize>,
+}
+
+impl Head {
+    fn read(text: &str) -> Result<Self, DockerfileError> {
+        let mut head = Self { escape: '\\', syntax_lines: Vec::new() };
+        // `escape` only counts among the directives, which end at the first line that is none.
+        let mut directives = true;
+        for (index, line) in text.lines().enumerate() {
+            let line = line.trim();
+            let Some(comment) = line.strip_prefix('#') else {
+                if line.is_empty() {
+                    directives = false;
+                    continue;
+                }
+                break;
+            };
+            let directive =
+                comment.split_once('=').map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim()));
+            match directive.as_ref().map(|(name, value)| (name.as_str(), *value)) {
+                Some(("syntax", frontend)) if is_docker_frontend(frontend) => head.syntax_lines.push(index),
+                Some(("syntax", _)) => return Err(DockerfileError::ForeignSyntax(index + 1)),
+                Some(("escape", "`")) if directives => head.escape = '`',
+                Some(("escape" | "check", _)) => {}
+                _ => directives = false,
+            }
+        }
+        Ok(head)
+    }
+}
+
+/// Whether it is the frontend that Docker publishes, in its first major version.
+fn is_docker_frontend(reference: &str) -> bool {
+    let reference = reference.strip_prefix("docker.io/").unwrap_or(reference);
+    let version = reference.strip_prefix("docker/dockerfile:");
+    version.is_some_and(|version| {
+        let rest = version.strip_prefix('1').unwrap_or("?");
+        rest.is_empty() || rest.starts_with(['.', '-', '@'])
+    })
+}
+
+/// The text without some of its lines: a line left blank would end the directives that may follow.
+fn without_lines(text: &str, indices: &[usize]) -> String {
+    if indices.is_empty() {
+        return text.to_owned();
+    }
+    let kept = text.lines().enumerate().filter(|(index, _)| !indices.contains(index));
+    kept.map(|(_, line)| format!("{line}\n")).collect()
+}
+
+/// In what frontends of different ages differ.
+#[derive(Clone, Copy)]
+struct Dialect {
+    /// `<<EOF` begins a document that isn't instructions.
+    heredocs: bool,
+    /// An escaped escape character at the end of a line continues it too.
+    escaped_escape_continues: bool,
+}
+
+impl Dialect {
+    const MODERN: Self = Self { heredocs: true, escaped_escape_continues: false };
+    const ALL: [Self; 4] = [
+        Self::MODERN,
+        Self { heredocs: true, escaped_escape_continues: true },
+        Self { heredocs: false, escaped_escape_continues: false },
+        Self { heredocs: false, escaped_escape_continues: true },
+    ];
+}
+
+/// An instruction with its continued lines joined.
+struct Instruction {
+    /// In capitals.
+    name: String,
+    arguments: String,
+    /// Where it begins, from 1.
+    line: usize,
+}
+
+fn instructions(text: &str, escape: char, dialect: Dialect) -> Vec<Instruction> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut found = Vec::new();
+    let mut at = 0;
+    while at < lines.len() {
+        let line = at + 1;
+        let mut logical = String::new();
+        let mut goes_on = true;
+        while goes_on && at < lines.len() {
+            // Within a continued instruction, comments and blank lines are dropped.
+            let trimmed = lines[at].trim_start();
+            if !trimmed.is_empty() && !trimmed.starts_with('#') {
+                let (part, continued) = continuation(lines[at], escape, dialect);
+                logical.push_str(part);
+                goes_on = continued;
+            } else if logical.is_empty() {
+                goes_on = false;
+            }
+            at += 1;
+        }
+        let logical = logical.trim();
+        if logical.is_empty() {
+            continue;
+        }
+        let (name, arguments) = logical.split_once(char::is_whitespace).unwrap_or((logical, ""));
+        let instruction = Instruction { name: name.to_ascii_uppercase(), arguments: arguments.trim().to_owned(), line };
+        if dialect.heredocs {
+            at += heredocs_length(&instruction, &lines[at..]);
+        }
+        found.push(instruction);
+    }
+    found
+}
+
+/// A line without the mark that the next one continues it, and whether it has that mark.
+fn continuation(line: &str, escape: char, dialect: Dialect) -> (&str, bool) {
+    let Some(part) = line.trim_end_matches([' ', '\t']).strip_suffix(escape) else { return (line, false) };
+    if part.ends_with(escape) && !dialect.escaped_escape_continues { (line, false) } else { (part, true) }
+}
+
+/// How many of the lines that follow are documents of this instruction. A document without an end isn't one.
+fn heredocs_length(instruction: &Instruction, following: &[&str]) -> usize {
+    if !matches!(instruction.name.as_str(), "RUN" | "COPY" | "ADD" | "ONBUILD") {
+        return 0;
+    }
+    let mut length = 0;
+    for word in instruction.arguments.split_whitespace() {
+        let Some(mark) = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<") else { continue };
+        let (delimiter, tabs) = mark.strip_prefix('-').map_or((mark, false), |delimiter| (delimiter, true));
+        let delimiter = delimiter.trim_matches(['"', '\'']);
+        let ends = |line: &&str| if tabs { line.trim_start_matches('\t') == delimiter } else { *line == delimiter };
+        if delimiter.is_empty() || delimiter.contains('<') {
+            continue;
+        }
+        match following[length..].iter().position(ends) {
+            Some(body) => length += body + 1,
+            None => return length,
+        }
+    }
+    length
+}
+
+impl Instruction {
+    /// Whether it is an `ADD` with a source that is an address, or could become one by a variable.
+    fn may_fetch(&self, escape: char) -> bool {
+        let (name, arguments) = match self.name.as_str() {
+            "ONBUILD" => self.arguments.split_once(char::is_whitespace).unwrap_or((&self.arguments, "")),
+            name => (name, self.arguments.as_str()),
+        };
+        if !name.eq_ignore_ascii_case("ADD") {
+            return false;
+        }
+        let plain: Vec<&str> = arguments.split_whitespace().skip_while(|word| word.starts_with("--")).collect();
+        let json: Result<Vec<String>, _> = serde_json::from_str(&plain.join(" "));
+        let words = json.unwrap_or_else(|_| plain.iter().map(|word| word.to_string()).collect());
+        let sources = words.iter().take(words.len().saturating_sub(1));
+        let unquoted = |word: &String| word.replace(['"', '\'', escape], "");
+        sources.map(unquoted).any(|source| {
+            source.contains("://") || source.contains('$') || (source.contains('@') && source.contains(':'))
+        })
+    }
+}
+
+#[cfg(test)]
+mod tests;

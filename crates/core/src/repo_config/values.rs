@@ -1,0 +1,172 @@
+//! Values that a repository may choose, each valid once parsed.
+//!
+//! They end up in Dockerfiles, Compose files and URLs, so each type admits only what is safe there. Errors name the rule and
+//! never repeat the text.
+
+use std::collections::BTreeMap;
+use std::fmt;
+use std::num::NonZeroU16;
+use std::str::FromStr;
+
+/// Why a value is refused, as the end of a sentence that begins with its key.
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+#[error("{0}")]
+pub struct InvalidValue(pub(super) &'static str);
+
+/// A path inside the checkout: no root, no `..`, no `./`, and only characters that need quoting nowhere.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
+pub struct RelativePath(String);
+
+impl RelativePath {
+    /// The path, `.` for the checkout itself.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for RelativePath {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let parts: Vec<&str> = text.split('/').filter(|part| *part != ".").collect();
+        let safe = |part: &&str| {
+            !part.is_empty()
+                && *part != ".."
+                && !part.starts_with('-')
+                && part.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-+@".contains(&b))
+        };
+        let parts = match parts.as_slice() {
+            [rest @ .., ""] if !rest.is_empty() => rest,
+            all => all,
+        };
+        if text.len() > 200 || !parts.iter().all(safe) {
+            return Err(InvalidValue(
+                "must be a path inside the repository: relative, without `..`, in letters, digits and `. _ - + @ /`",
+            ));
+        }
+        Ok(Self(if parts.is_empty() { ".".to_owned() } else { parts.join("/") }))
+    }
+}
+
+impl fmt::Display for RelativePath {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// A path and query that a health check asks for: `/` and visible ASCII, at most 200 characters.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct HealthPath(String);
+
+impl HealthPath {
+    /// The path, with its leading slash.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl Default for HealthPath {
+    fn default() -> Self {
+        Self("/".to_owned())
+    }
+}
+
+impl FromStr for HealthPath {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let rooted = text.starts_with('/') && !text.starts_with("//");
+        if rooted && text.len() <= 200 && text.bytes().all(|b| b.is_ascii_graphic()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidValue("must begin with one `/` and hold at most 200 characters, none of them white space"))
+        }
+    }
+}
+
+/// A TCP port inside a container.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct ContainerPort(NonZeroU16);
+
+impl ContainerPort {
+    /// `None` for 0.
+    pub const fn new(port: u16) -> Option<Self> {
+        match NonZeroU16::new(port) {
+            Some(port) => Some(Self(port)),
+            None => None,
+        }
+    }
+
+    /// The plain number.
+    pub const fn get(self) -> u16 {
+        self.0.get()
+    }
+}
+
+impl FromStr for ContainerPort {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        text.parse().map(Self).map_err(|_| InvalidValue("must be a port from 1 to 65535"))
+    }
+}
+
+impl fmt::Display for ContainerPort {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.fmt(f)
+    }
+}
+
+/// The name of an environment variable: `[A-Za-z_][A-Za-z0-9_]*`, at most 100 characters.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct EnvName(String);
+
+impl EnvName {
+    /// The name.
+    pub fn as_str(&self) -> &str {
+        &self.0
+    }
+}
+
+impl FromStr for EnvName {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let first = text.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if first && text.len() <= 100 && text.bytes().all(|b| b.is_ascii_alphanumeric() || b == b'_') {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidValue("must name variables in letters, digits and `_`, not beginning with a digit"))
+        }
+    }
+}
+
+/// Environment variables of a container. `Debug` shows names only: a value may be a secret.
+#[derive(Clone, Default, PartialEq, Eq)]
+pub struct EnvVars(BTreeMap<EnvName, String>);
+
+impl EnvVars {
+    /// Sets a variable and gives back what it was.
+    pub fn insert(&mut self, name: EnvName, value: String) -> Option<String> {
+        self.0.insert(name, value)
+    }
+
+    /// The value of a variable.
+    pub fn get(&self, name: &str) -> Option<&str> {
+        self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
+    }
+
+    /// Names and values, by name.
+    pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
+        self.0.iter().map(|(name, value)| (name.as_str(), value.as_str()))
+    }
+}
+
+impl fmt::Debug for EnvVars {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_set().entries(self.iter().map(|(name, _)| name)).finish()
+    }
+}
+
+/// Whether a text may be a variable's value: a container's environment ends at a NUL, and the other control characters have no
+/// business in one. Line breaks and tabs do (keys and certificates).
+pub(super) fn env_value(text: &str) -> Result<(), InvalidValue> {
+    let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
+    if text.contains(odd) { Err(InvalidValue("must not hold control characters in a value")) } else { Ok(()) }
+}

@@ -1,0 +1,25 @@
+FROM {{ go }} AS build
+# A module that asks for a newer Go gets it by the module proxy. Without cgo the program runs on any system image.
+ENV GOTOOLCHAIN=auto CGO_ENABLED=0
+WORKDIR /src
+{% if download %}
+COPY {{ manifests | join(" ") }} ./
+RUN --mount=type=cache,id=go-mod,target=/go/pkg/mod go mod download
+{% endif %}
+COPY . .
+RUN --mount=type=cache,id=go-mod,target=/go/pkg/mod \
+    --mount=type=cache,id=go-build,target=/root/.cache/go-build \
+    go build -trimpath -o /out/app {{ package }}
+
+# Not `scratch`: programs expect /tmp, a time zone or a shell more often than the shared base layer costs.
+FROM {{ debian }}
+COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /usr/local/share/zoneinfo.zip
+ENV PORT={{ port }} HOME=/tmp ZONEINFO=/usr/local/share/zoneinfo.zip
+USER 10001:10001
+WORKDIR /app
+# Templates, migrations and the like are found where `go run` finds them.
+COPY --chown=10001:10001 . .
+COPY --from=build /out/app /usr/local/bin/app
+EXPOSE {{ port }}
+CMD ["/usr/local/bin/app"]

@@ -1,0 +1,41 @@
+FROM {{ node }} AS base
+ENV {{ env }}
+WORKDIR /app
+{% if tool %}
+RUN --mount=type=cache,id=npm,target=/root/.npm npm install --global --force {{ tool }}
+{% endif %}
+
+# Dependencies come from the manifests alone: a change of sources installs nothing.
+FROM base AS dependencies
+{% for manifest in manifests %}
+COPY {{ manifest }}
+{% endfor %}
+RUN --mount=type=cache,{{ cache }} {{ install }}
+{% if generates_dependencies %}
+
+# The build writes into node_modules what the app runs, so that they are pruned after it.
+FROM dependencies AS build
+COPY . .
+RUN npm run build
+RUN --mount=type=cache,{{ cache }} {{ prune }}
+{% else %}
+
+FROM dependencies AS production
+RUN --mount=type=cache,{{ cache }} {{ prune }}
+
+# The build sees all dependencies and leaves none of them in the layer.
+FROM base AS build
+COPY . .
+RUN --mount=type=bind,from=dependencies,source=/app/node_modules,target=/app/node_modules,rw npm run build
+{% endif %}
+
+FROM {{ node }}
+ENV NODE_ENV=production PORT={{ port }}
+USER node
+WORKDIR /app
+{% if not generates_dependencies %}
+COPY --from=production --chown=node:node /app/node_modules ./node_modules
+{% endif %}
+COPY --from=build --chown=node:node /app ./
+EXPOSE {{ port }}
+CMD {{ command }}
