@@ -38,10 +38,17 @@ engine_ours() {
 }
 
 systemd_runs() { [ -d /run/systemd/system ]; }
-dockerd_runs() { grep -qsx dockerd /proc/[0-9]*/comm; }
+dockerd_runs() {
+    local name
+    for name in /proc/[0-9]*/comm; do
+        if grep -qsx dockerd "$name" && [ -n "$(process_start "${name//[!0-9]/}")" ]; then return 0; fi
+    done
+    return 1
+}
 
-# Field 22 of /proc/PID/stat: together with the id it names one process for good, since ids are given out again.
-process_start() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+# When a process started: with its id it names one process for good, since ids are given out again. Empty for one that has
+# ended, also where nobody has reaped it yet (a container's first process may never do). Fields 3 and 22 of proc_pid_stat(5).
+process_start() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 !~ /[ZX]/ { print $20 }'; }
 
 # The process id of the engine that we started, if it still runs.
 engine_pid() {
