@@ -38,12 +38,13 @@ engine_ours() {
 }
 
 systemd_runs() { [ -d /run/systemd/system ]; }
+
+# Docker's own note of the engine on this machine's usual socket; a test's engine elsewhere keeps a note of its own.
+DOCKER_PIDFILE=/var/run/docker.pid
 dockerd_runs() {
-    local name
-    for name in /proc/[0-9]*/comm; do
-        if grep -qsx dockerd "$name" && [ -n "$(process_start "${name//[!0-9]/}")" ]; then return 0; fi
-    done
-    return 1
+    local pid
+    pid=$(cat "$DOCKER_PIDFILE" 2>/dev/null) || return 1
+    grep -qsx dockerd "/proc/$pid/comm" && [ -n "$(process_start "$pid")" ]
 }
 
 # When a process started: with its id it names one process for good, since ids are given out again. Empty for one that has
@@ -79,8 +80,9 @@ engine_up() {
 engine_start() {
     say "starting dockerd (log: $ENGINE_LOG)"
     # One that was killed leaves its id behind, and by now that may be anybody's.
-    rm -f /var/run/docker.pid
-    setsid nohup dockerd >>"$ENGINE_LOG" 2>&1 </dev/null 9>&- &
+    rm -f "$DOCKER_PIDFILE"
+    if [ -e "$ENGINE_LOG" ]; then mv "$ENGINE_LOG" "$ENGINE_LOG.before"; fi
+    setsid nohup dockerd >"$ENGINE_LOG" 2>&1 </dev/null 9>&- &
     local pid=$!
     echo "$pid $(process_start "$pid")" >"$ENGINE_FILE"
 }
