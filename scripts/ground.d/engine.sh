@@ -38,10 +38,18 @@ engine_ours() {
 }
 
 systemd_runs() { [ -d /run/systemd/system ]; }
-dockerd_runs() { grep -qsx dockerd /proc/[0-9]*/comm; }
 
-# Field 22 of /proc/PID/stat: together with the id it names one process for good, since ids are given out again.
-process_start() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | cut -d ' ' -f 20; }
+# Docker's own note of the engine on this machine's usual socket; a test's engine elsewhere keeps a note of its own.
+DOCKER_PIDFILE=/var/run/docker.pid
+dockerd_runs() {
+    local pid
+    pid=$(cat "$DOCKER_PIDFILE" 2>/dev/null) || return 1
+    grep -qsx dockerd "/proc/$pid/comm" && [ -n "$(process_start "$pid")" ]
+}
+
+# When a process started: with its id it names one process for good, since ids are given out again. Empty for one that has
+# ended, also where nobody has reaped it yet (a container's first process may never do). Fields 3 and 22 of proc_pid_stat(5).
+process_start() { sed 's/.*) //' "/proc/$1/stat" 2>/dev/null | awk '$1 !~ /[ZX]/ { print $20 }'; }
 
 # The process id of the engine that we started, if it still runs.
 engine_pid() {
@@ -72,8 +80,9 @@ engine_up() {
 engine_start() {
     say "starting dockerd (log: $ENGINE_LOG)"
     # One that was killed leaves its id behind, and by now that may be anybody's.
-    rm -f /var/run/docker.pid
-    setsid nohup dockerd >>"$ENGINE_LOG" 2>&1 </dev/null 9>&- &
+    rm -f "$DOCKER_PIDFILE"
+    if [ -e "$ENGINE_LOG" ]; then mv "$ENGINE_LOG" "$ENGINE_LOG.before"; fi
+    setsid nohup dockerd >"$ENGINE_LOG" 2>&1 </dev/null 9>&- &
     local pid=$!
     echo "$pid $(process_start "$pid")" >"$ENGINE_FILE"
 }

@@ -102,7 +102,7 @@ bootstrap_tar() {
     quietly debootstrap --variant=minbase --keyring="$DEBIAN_KEYRING" --include=ca-certificates bookworm "$root" $archive ||
         die "debootstrap failed"
     slim_down "$root"
-    write_sources "$root" "$archive"
+    write_sources "$root"
     # The host's CA bundle: behind a proxy that opens TLS, containers must trust what the host trusts.
     # The single certificates too, for update-ca-certificates makes the bundle anew from them.
     cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
@@ -129,23 +129,22 @@ SLIM
     mkdir -p "$1"/usr/share/man/man{1,7,8} "$1/var/lib/apt/lists/partial" "$1/var/cache/apt/archives/partial"
 }
 
-# Every Debian source of bookworm that this system knows, security among them, or the one that debootstrap used.
+# The sources of bookworm on the archives that this system uses, security and updates among them; where it uses none
+# (Ubuntu), the one that debootstrap took.
 write_sources() {
-    local list=$1/etc/apt/sources.list uri release
-    rm -f "$1/etc/apt/sources.list.d/debian.sources"
-    debian_sources "$2" | while read -r uri release; do
-        printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "$uri" "$release" "$DEBIAN_KEYRING"
-    done >"$1/etc/apt/sources.list.d/debian.sources"
-    if [ -s "$1/etc/apt/sources.list.d/debian.sources" ]; then rm -f "$list"; fi
+    local list=$1/etc/apt/sources.list folder=$1/etc/apt/sources.list.d uri suite
+    { debian_sources | grep . || awk '$1 == "deb" { print $2, $3 }' "$list"; } | while read -r uri suite; do
+        printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "$uri" "$suite" "$DEBIAN_KEYRING"
+    done >"$folder/debian.sources"
+    rm -f "$list"
 }
 
 debian_sources() {
-    local own
-    own=$(os_release VERSION_CODENAME)
     # shellcheck disable=SC2016  # apt fills in $(…), not the shell
     apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(REPO_URI) $(CODENAME)' 'Identifier: Packages' |
-        awk -v own="$own" '$1 == "Debian" && $2 == "main" && $4 ~ "^" own "(-updates|-security)?$" { sub("^" own, "bookworm", $4); print $3, $4 }' |
-        sort -u | grep . || { [ -z "$1" ] || echo "$1 bookworm"; }
+        awk -v own="$(os_release VERSION_CODENAME)" '
+            $1 == "Debian" && $2 == "main" && $4 ~ "^" own "(-updates|-security)?$" { sub("^" own, "bookworm", $4); print $3, $4 }' |
+        sort -u
 }
 
 # What the programs inside need to reach the same registries as the host does: its CA bundle, its proxies, its mirrors.

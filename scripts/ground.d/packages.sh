@@ -65,23 +65,24 @@ apt_has() { [ -n "$(apt_candidate "$1")" ]; }
 
 apt_install() {
     say "apt-get install $*"
-    local keep_quiet=
-    if [[ " $* " == *" nginx "* ]]; then
-        keep_quiet=1
-        forbid_nginx_service
-    fi
+    forbid_service_starts
     DEBIAN_FRONTEND=noninteractive quietly apt-get -oDPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" ||
         die "apt-get could not install: $*"
-    [ -z "$keep_quiet" ] || disable_nginx_service
+    if [[ " $* " == *" nginx "* ]]; then disable_nginx_service; fi
+    remove_own_policy
 }
 
-# Debian's nginx package starts a service on port 80; we want the program alone. An administrator's own policy stays.
-forbid_nginx_service() {
+# Debian's nginx package starts a service on port 80, and we want the program alone. Docker's starts the engine, which is
+# well where systemd does it; elsewhere its init script fails in a container, and the package with it: we start it ourselves.
+# An administrator's own policy stays.
+forbid_service_starts() {
+    local services=nginx
     [ ! -e "$POLICY" ] || return 0
-    cat >"$POLICY" <<'POLICY_END'
+    systemd_runs || services='nginx | docker'
+    cat >"$POLICY" <<POLICY_END
 #!/bin/sh
-# Written by preview-deployer's scripts/ground while it installs nginx, and removed right after.
-[ "$1" != nginx ] || exit 101
+# Written by preview-deployer's scripts/ground while it installs packages, and removed right after.
+case "\$1" in $services) exit 101 ;; esac
 POLICY_END
     chmod 0755 "$POLICY"
 }
@@ -92,7 +93,6 @@ disable_nginx_service() {
     elif have update-rc.d; then
         update-rc.d nginx disable >/dev/null 2>&1 || true
     fi
-    remove_own_policy
 }
 
 # The Debian archive that this system's own sources name, so that a mirror or proxy set up here is kept.

@@ -14,7 +14,7 @@ plugins_lacking() {
 
 plugins_missing() {
     local plugin
-    for plugin in $(plugins_lacking); do echo "the Docker plugin $plugin (Debian's package)"; done
+    for plugin in $(plugins_lacking); do echo "the Docker plugin $plugin"; done
 }
 
 plugins_describe() {
@@ -47,16 +47,16 @@ plugin_package() {
         if apt_has docker-buildx; then echo docker-buildx; fi
     elif apt_has docker-compose-v2; then
         echo docker-compose-v2
-    elif [[ $(apt_candidate docker-compose) =~ ^([0-9]+:)?[2-9] ]] && ! [[ $(apt_candidate docker-compose) == 1.* ]]; then
+    elif [[ $(apt_candidate docker-compose) =~ ^([0-9]+:)?[2-9] ]]; then
         echo docker-compose
     fi
 }
 
 copy_packaged_plugin() {
-    local file
-    for file in /usr/libexec/docker/cli-plugins /usr/lib/docker/cli-plugins; do
-        [ -x "$file/docker-$1" ] || continue
-        install -D -m 0755 "$file/docker-$1" "$PLUGIN_DIR/docker-$1"
+    local folder
+    for folder in /usr/libexec/docker/cli-plugins /usr/lib/docker/cli-plugins; do
+        [ -x "$folder/docker-$1" ] || continue
+        install -D -m 0755 "$folder/docker-$1" "$PLUGIN_DIR/docker-$1"
         plugin_works "$1" && return 0
     done
     return 1

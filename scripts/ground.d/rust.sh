@@ -3,13 +3,18 @@
 
 rust_channel() { sed -n 's/^channel = "\(.*\)"$/\1/p' "$REPO_ROOT/rust-toolchain.toml"; }
 
-# rustup knows the pinned toolchain; or a cargo from elsewhere happens to be that very version.
+# rustup has the pinned toolchain whole; or a cargo from elsewhere happens to be that very version.
 rust_ready() {
-    if have rustup; then
-        rustup toolchain list 2>/dev/null | grep -q "^$(rust_channel)-"
-    else
-        have cargo && [ "$(cargo --version | cut -d ' ' -f 2)" = "$(rust_channel)" ]
+    local channel tool
+    channel=$(rust_channel)
+    if ! have rustup; then
+        have cargo && [ "$(cargo --version | cut -d ' ' -f 2)" = "$channel" ]
+        return
     fi
+    for tool in cargo rustfmt cargo-clippy; do
+        # Only asks where the file would be: without the setting, a newer rustup installs what it is asked about.
+        [ -x "$(RUSTUP_AUTO_INSTALL=0 rustup which --toolchain "$channel" "$tool" 2>/dev/null)" ] || return 1
+    done
 }
 
 rust_missing() {
@@ -24,7 +29,10 @@ rust_missing() {
 rust_describe() { if rust_ready; then say "Rust: $(cd "$REPO_ROOT" && cargo --version)"; fi; }
 
 rust_up() {
-    rust_ready && return 0
+    # Two at a time would write the same files; this part belongs to the user, so the lock of the system's part is not ours.
+    exec 8<"$REPO_ROOT/rust-toolchain.toml"
+    flock 8
+    if rust_ready; then return 0; fi
     if ! have rustup; then
         say "installing rustup"
         local installer
