@@ -4,7 +4,6 @@ package main
 import (
 	"context"
 	_ "embed"
-	"errors"
 	"html/template"
 	"log"
 	"net"
@@ -40,8 +39,13 @@ func portOr(fallback string) string {
 
 // serve answers until ctx ends, then finishes the requests under way.
 func serve(ctx context.Context, address string) error {
+	listener, err := net.Listen("tcp", address)
+	if err != nil {
+		return err
+	}
+	log.Printf("listening on %s", listener.Addr())
+
 	server := &http.Server{
-		Addr:              address,
 		Handler:           routes(),
 		ReadHeaderTimeout: 5 * time.Second,
 		// Longer than a reverse proxy keeps idle connections, so that it never sends into one that closes.
@@ -49,8 +53,7 @@ func serve(ctx context.Context, address string) error {
 	}
 
 	failed := make(chan error, 1)
-	go func() { failed <- server.ListenAndServe() }()
-	log.Printf("listening on %s", address)
+	go func() { failed <- server.Serve(listener) }()
 
 	select {
 	case err := <-failed:
@@ -61,13 +64,7 @@ func serve(ctx context.Context, address string) error {
 	log.Print("stopping: finishing the requests under way")
 	deadline, cancel := context.WithTimeout(context.Background(), 8*time.Second)
 	defer cancel()
-	if err := server.Shutdown(deadline); err != nil {
-		return err
-	}
-	if err := <-failed; !errors.Is(err, http.ErrServerClosed) {
-		return err
-	}
-	return nil
+	return server.Shutdown(deadline)
 }
 
 func routes() http.Handler {

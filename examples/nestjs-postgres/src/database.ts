@@ -25,7 +25,7 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
   constructor() {
     const connectionString = process.env.DATABASE_URL;
     if (!connectionString) {
-      throw new Error('DATABASE_URL is not set, for example postgresql://user:password@localhost:5432/guestbook');
+      throw new Error('DATABASE_URL is not set, for example postgresql://user:password@localhost:5432/guest_book');
     }
     this.pool = new Pool({ connectionString, max: 5, connectionTimeoutMillis: 2_000, query_timeout: 5_000 });
     // Without a listener, a database that restarts would end the process; the pool just connects anew.
@@ -41,7 +41,7 @@ export class Database implements OnModuleInit, OnApplicationShutdown {
         return;
       } catch (error) {
         if (Date.now() + pause > deadline) throw error;
-        this.logger.warn(`the database does not answer yet: ${(error as Error).message}`);
+        this.logger.warn(`the database is not ready: ${(error as Error).message}`);
         await sleep(pause);
       }
     }

@@ -1,10 +1,13 @@
-import { Logger } from '@nestjs/common';
+import { ConsoleLogger } from '@nestjs/common';
 import { NestFactory } from '@nestjs/core';
 import type { NestExpressApplication } from '@nestjs/platform-express';
 import { AppModule } from './app.module';
 
+// Escape sequences belong on a terminal, not into a container's log.
+const logger = new ConsoleLogger({ colors: Boolean(process.stdout.isTTY) });
+
 async function bootstrap(): Promise<void> {
-  const app = await NestFactory.create<NestExpressApplication>(AppModule);
+  const app = await NestFactory.create<NestExpressApplication>(AppModule, { logger, abortOnError: false });
 
   // On SIGTERM: no new connections, finish the requests under way, close the database pool, exit 0.
   app.enableShutdownHooks(['SIGTERM', 'SIGINT'], { useProcessExit: true });
@@ -18,6 +21,6 @@ async function bootstrap(): Promise<void> {
 }
 
 bootstrap().catch((error: unknown) => {
-  new Logger('bootstrap').error(error instanceof Error ? error.message : error);
+  logger.error(`cannot start: ${error instanceof Error ? error.message : error}`);
   process.exit(1);
 });

@@ -90,7 +90,7 @@ const STYLE = `
     .badges span { padding: .15rem .65rem; border: 1px solid var(--line); border-radius: 1rem; background: var(--card);
       color: var(--soft); font-size: .8rem; overflow-wrap: anywhere; }
     .badges span:first-child { border-color: var(--accent); color: var(--accent); font-weight: 600; }
-    .lead { margin: 0; color: var(--soft); font-size: 1.1rem; }
+    .lead { margin: 0; color: var(--soft); font-size: 1.1rem; text-wrap: balance; }
     .lead strong { color: var(--ink); }
     form { display: flex; flex-wrap: wrap; gap: .6rem; margin: 2rem 0 1.5rem; }
     input, button { padding: .7rem .9rem; border: 1px solid var(--line); border-radius: .6rem; background: var(--card);
