@@ -98,21 +98,23 @@ impl Folders {
 
     /// The database password of a deployment, made when it is first asked for.
     pub fn password(&self, id: &DeploymentId) -> io::Result<DatabasePassword> {
-        let path = self.of(id).join("password");
-        let mut text = String::new();
-        match File::open(&path).and_then(|mut file| file.read_to_string(&mut text)) {
-            Ok(_) => {}
-            Err(error) if error.kind() == io::ErrorKind::NotFound => {}
-            Err(error) => return Err(error),
-        }
-        if let Ok(password) = text.trim().parse() {
+        if let Some(password) = self.known_password(id)? {
             return Ok(password);
         }
         let password = DatabasePassword::from_bytes(rand::random());
-        let mut file = private_file().truncate(true).open(&path)?;
+        let mut file = private_file().truncate(true).open(self.of(id).join("password"))?;
         writeln!(file, "{}", password.expose())?;
         file.sync_all()?;
         Ok(password)
+    }
+
+    /// The database password of a deployment, if it has one.
+    pub fn known_password(&self, id: &DeploymentId) -> io::Result<Option<DatabasePassword>> {
+        match fs::read_to_string(self.of(id).join("password")) {
+            Ok(text) => Ok(text.trim().parse().ok()),
+            Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(error),
+        }
     }
 
     /// Forgets the password: a database that starts afresh gets a fresh one.

@@ -1,0 +1,80 @@
+//! Sweeping: what is too old, and what is left over.
+//!
+//! Nothing should ever be left over. What is found all the same is removed, counted and shown: each is a bug report.
+
+use std::collections::BTreeSet;
+
+use preview_core::deployment::RemovalReason;
+use preview_core::ids::{DeploymentId, PullKey};
+use preview_core::plan::{Observed, Target, plan};
+use preview_core::ttl;
+
+use super::Reconciler;
+use crate::needs::Fault;
+
+impl Reconciler {
+    /// Sweeps at once and then each interval, for ever.
+    pub(super) async fn keep_cleaning(self) {
+        loop {
+            self.wake_overdue();
+            if let Err(fault) = self.sweep_leftovers().await {
+                tracing::warn!(cause = %fault, "could not look for what is left over");
+            }
+            tokio::time::sleep(self.inner.config.cleanup_interval).await;
+        }
+    }
+
+    /// Wakes what looks too old; the worker decides whether the clock may be believed.
+    fn wake_overdue(&self) {
+        let now = self.inner.out.clock.now();
+        let overdue: Vec<PullKey> = self.inner.ledger.read(|state| {
+            let old =
+                state.deployments.values().filter(|d| ttl::overdue(d.active_at, self.inner.config.policy.ttl, now));
+            old.map(|d| d.key()).collect()
+        });
+        overdue.into_iter().for_each(|key| self.wake(key));
+    }
+
+    /// Looks for containers, routes and folders without a record, and for records whose worker should look again.
+    async fn sweep_leftovers(&self) -> Result<(), Fault> {
+        let mut found: BTreeSet<DeploymentId> =
+            self.inner.out.engine.observe_all().await?.into_iter().map(|(id, _)| id).collect();
+        found.extend(self.inner.out.router.observe().await?.iter().map(|route| route.deployment));
+        match self.inner.folders.list() {
+            Ok(ids) => found.extend(ids),
+            Err(error) => tracing::warn!(%error, "could not list the previews' folders"),
+        }
+        let strays = self.inner.ledger.read(|state| {
+            found.retain(|id| !state.deployments.contains_key(id));
+            found.iter().map(|id| (id.clone(), state.key_of(id))).collect::<Vec<_>>()
+        });
+        for (id, key) in strays {
+            match key {
+                Some(key) if self.is_allowed(key.repo) => self.wake(key),
+                Some(key) if self.inner.workers.works_for(key) => {}
+                Some(_) | None if !self.knows_allowed() => {}
+                Some(_) | None => self.sweep_stray(&id).await?,
+            }
+        }
+        self.inner
+            .ledger
+            .read(|state| state.deployments.values().map(|d| d.key()).collect::<Vec<_>>())
+            .into_iter()
+            .for_each(|key| self.wake(key));
+        Ok(())
+    }
+
+    /// Removes what belongs to no repository that we know.
+    async fn sweep_stray(&self, id: &DeploymentId) -> Result<(), Fault> {
+        let seen: Observed = self.observe(id).await?;
+        let actions = plan(&Target::Nothing(RemovalReason::Vanished), None, &seen);
+        if actions.is_empty() {
+            return Ok(());
+        }
+        self.count_repair(id, "something was left over of a repository that is not known").await?;
+        for action in &actions {
+            self.tidy(id, action).await?;
+        }
+        Ok(())
+    }
+}

@@ -1,0 +1,66 @@
+//! Where work comes in: deliveries, and what people ask for.
+
+use preview_core::ids::{DeploymentId, PrNumber, PullKey, RepoId};
+
+use super::Reconciler;
+use crate::ledger::{Reason, WriteError};
+
+/// Most pull requests that may wait to be looked at; beyond it GitHub is asked to come later, and resync finds the rest.
+const MOST_PENDING: usize = 10_000;
+
+/// What became of a telling.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Accepted {
+    /// It is on the disk, and its worker is awake.
+    WrittenDown,
+    /// There is no such preview.
+    Unknown,
+}
+
+/// Why a telling was not taken.
+#[derive(Debug, thiserror::Error)]
+pub enum NotAccepted {
+    /// The repository is not one of those that this installation serves.
+    #[error("the repository is not one that this installation serves")]
+    NotAllowed,
+    /// Too much is waiting.
+    #[error("too many pull requests are waiting to be looked at")]
+    TooMany,
+    /// It could not be written down.
+    #[error(transparent)]
+    Ledger(#[from] WriteError),
+}
+
+impl Reconciler {
+    /// Takes a delivery: written down when this returns, and never lost after.
+    pub async fn accept(&self, repo: RepoId, number: PrNumber, reason: Reason) -> Result<(), NotAccepted> {
+        if self.knows_allowed() && !self.is_allowed(repo) {
+            return Err(NotAccepted::NotAllowed);
+        }
+        self.tell(PullKey { repo, number }, reason).await
+    }
+
+    /// Takes a person's wish for a preview: to be deployed again, or to be stopped.
+    pub async fn command(&self, id: &DeploymentId, reason: Reason) -> Result<Accepted, NotAccepted> {
+        let key = self.inner.ledger.read(|state| {
+            let known = state.deployments.contains_key(id) || state.set_aside.contains_key(id);
+            state.key_of(id).filter(|_| known)
+        });
+        match key {
+            Some(key) => self.tell(key, reason).await.map(|()| Accepted::WrittenDown),
+            None => Ok(Accepted::Unknown),
+        }
+    }
+
+    pub(super) async fn tell(&self, key: PullKey, reason: Reason) -> Result<(), NotAccepted> {
+        let full =
+            |state: &crate::ledger::State| state.pending.len() >= MOST_PENDING && !state.pending.contains_key(&key);
+        if self.inner.ledger.read(full) {
+            return Err(NotAccepted::TooMany);
+        }
+        let now = self.inner.out.clock.now();
+        self.inner.ledger.change(|state| state.tell(key, reason, now)).await?;
+        self.wake(key);
+        Ok(())
+    }
+}

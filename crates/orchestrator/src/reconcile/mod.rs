@@ -1,0 +1,218 @@
+//! The use-cases: bringing what is to what should be.
+//!
+//! ```text
+//! intake ─┐
+//! resync ─┼─> wake(pull request) ─> worker: decide ─> plan ─> perform ─┬─> ledger
+//! cleanup ┤                          (one per pull request)            └─> report ─> the comment
+//! watch ──┘
+//! ```
+//!
+//! Whatever wakes a worker carries no payload: the worker reads the pull request from GitHub, looks at what there is, and
+//! performs the plan that [`preview_core::plan`] makes of the two. So the common path and the repair are one.
+
+mod attempt;
+mod cleanup;
+mod decide;
+mod intake;
+mod perform;
+mod places;
+mod ports;
+mod report;
+mod resync;
+mod watch;
+mod worker;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Arc, Mutex};
+use std::time::Duration;
+
+use preview_core::base_images::BaseImages;
+use preview_core::compose;
+use preview_core::desired::Policy;
+use preview_core::ids::{HostPort, InstanceId, PullKey, RepoId, RepoName};
+use preview_core::ports::Pool;
+use preview_core::route::Site;
+use preview_core::subnets::Subnet;
+use preview_core::ttl::Sweeps;
+use tokio::sync::Semaphore;
+use tokio::task::JoinSet;
+use tokio_util::sync::CancellationToken;
+
+use crate::folders::Folders;
+use crate::ledger::Ledger;
+use crate::needs::{Clock, ContainerEngine, Forge, Prober, Router, Source};
+
+pub use intake::{Accepted, NotAccepted};
+use places::Places;
+use ports::Ports;
+use report::Reporter;
+use worker::Workers;
+
+/// What this installation was told.
+#[derive(Debug, Clone)]
+pub struct Config {
+    /// This installation's own name.
+    pub instance: InstanceId,
+    /// Names of the repositories that it serves.
+    pub allowed: Vec<RepoName>,
+    /// Which of their pull requests.
+    pub policy: Policy,
+    /// Where previews are found.
+    pub site: Site,
+    /// GitHub's web address, for links.
+    pub github: String,
+    /// Where base images come from.
+    pub base_images: BaseImages,
+    /// What each container may use.
+    pub limits: compose::Limits,
+    /// Most previews at a time.
+    pub max_previews: usize,
+    /// Most builds at a time.
+    pub max_builds: usize,
+    /// Where the pools of ports begin.
+    pub app_ports: HostPort,
+    /// Where the pool of database ports begins.
+    pub db_ports: HostPort,
+    /// Ports that other settings name.
+    pub reserved_ports: BTreeSet<HostPort>,
+    /// The range of previews' networks.
+    pub subnets: Subnet,
+    /// How long an app may take to become healthy, unless its repository says otherwise.
+    pub health_timeout: Duration,
+    /// The longest pause between two questions for an app's health.
+    pub health_interval: Duration,
+    /// Between two listings of open pull requests.
+    pub resync_interval: Duration,
+    /// Between two sweeps for what is too old or left over.
+    pub cleanup_interval: Duration,
+    /// The limits of our own patience.
+    pub pace: Pace,
+}
+
+/// How long things that are nobody's setting take. Tests shorten them.
+#[derive(Debug, Clone, Copy)]
+pub struct Pace {
+    /// The pause before the first of three retries; it grows fourfold.
+    pub retry: Duration,
+    /// Between two edits of one comment.
+    pub edit: Duration,
+    /// For an old slot to finish what it began.
+    pub drain: Duration,
+    /// For memory to come free, before an update replaces its old version in place.
+    pub memory: Duration,
+}
+
+impl Default for Pace {
+    fn default() -> Self {
+        Self {
+            retry: Duration::from_secs(1),
+            edit: Duration::from_secs(5),
+            drain: Duration::from_secs(30),
+            memory: Duration::from_secs(600),
+        }
+    }
+}
+
+/// The outside, as traits.
+#[derive(Clone)]
+pub struct Outside {
+    /// Docker.
+    pub engine: Arc<dyn ContainerEngine>,
+    /// git.
+    pub source: Arc<dyn Source>,
+    /// nginx or the built-in proxy.
+    pub router: Arc<dyn Router>,
+    /// GitHub.
+    pub forge: Arc<dyn Forge>,
+    /// Apps' health.
+    pub prober: Arc<dyn Prober>,
+    /// The time.
+    pub clock: Arc<dyn Clock>,
+}
+
+/// The reconciler. Clones share it.
+#[derive(Clone)]
+pub struct Reconciler {
+    inner: Arc<Inner>,
+}
+
+struct Inner {
+    config: Config,
+    out: Outside,
+    ledger: Ledger,
+    folders: Folders,
+    ports: Ports,
+    places: Arc<Places>,
+    builds: Semaphore,
+    reporter: Reporter,
+    workers: Workers,
+    /// Repositories that are allowed, by number, once GitHub has told the numbers.
+    allowed: Mutex<BTreeMap<RepoName, RepoId>>,
+    ages: Mutex<Sweeps<PullKey>>,
+    /// Pull requests that GitHub answered 404 for, and since when.
+    missing: Mutex<Sweeps<PullKey>>,
+    begun: tokio::time::Instant,
+    stop: CancellationToken,
+}
+
+impl Reconciler {
+    /// A reconciler at rest; [`Reconciler::run`] sets it going.
+    pub fn new(config: Config, out: Outside, ledger: Ledger, folders: Folders) -> Self {
+        let ports = Ports::new(
+            Pool::from(config.app_ports),
+            Pool::from(config.db_ports),
+            config.reserved_ports.clone(),
+            config.subnets,
+        );
+        let inner = Inner {
+            ports,
+            places: Arc::default(),
+            builds: Semaphore::new(config.max_builds),
+            reporter: Reporter::new(config.pace.edit),
+            workers: Workers::default(),
+            allowed: Mutex::default(),
+            ages: Mutex::new(Sweeps::new(config.cleanup_interval)),
+            missing: Mutex::new(Sweeps::new(config.resync_interval)),
+            begun: tokio::time::Instant::now(),
+            stop: CancellationToken::new(),
+            config,
+            out,
+            ledger,
+            folders,
+        };
+        Self { inner: Arc::new(inner) }
+    }
+
+    /// Works until [`Reconciler::stop`] is called; then cuts off what runs and returns when it has ended. What was cut off is
+    /// taken up again by the next start.
+    pub async fn run(&self) {
+        let mut tasks = JoinSet::new();
+        tasks.spawn(self.clone().keep_reporting());
+        tasks.spawn(self.clone().keep_resyncing());
+        tasks.spawn(self.clone().keep_cleaning());
+        tasks.spawn(self.clone().keep_watching());
+        self.wake_all();
+        self.inner.stop.cancelled().await;
+        tasks.shutdown().await;
+        self.inner.workers.shutdown().await;
+    }
+
+    /// Ends [`Reconciler::run`].
+    pub fn stop(&self) {
+        self.inner.stop.cancel();
+    }
+
+    /// Wakes the worker of everything that the ledger knows.
+    fn wake_all(&self) {
+        let keys: BTreeSet<PullKey> = self.inner.ledger.read(|state| {
+            let pending = state.pending.keys().copied();
+            pending.chain(state.deployments.values().map(|d| d.key())).collect()
+        });
+        keys.into_iter().for_each(|key| self.wake(key));
+    }
+
+    /// Time since the start by a clock that can't jump.
+    fn uptime(&self) -> Duration {
+        self.inner.begun.elapsed()
+    }
+}

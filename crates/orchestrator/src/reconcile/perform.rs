@@ -1,0 +1,257 @@
+//! Carrying out a plan's actions, one by one.
+
+use preview_core::deployment::{Blame, Deployment, RemovalReason, Stage, Step};
+use preview_core::desired::SetAside;
+use preview_core::ids::{DeploymentId, HostPort};
+use preview_core::plan::{Action, Observed};
+use preview_core::route::{Route, RouteTable};
+use std::time::Duration;
+
+use super::Reconciler;
+use super::attempt::Work;
+use super::decide::{Decision, aside};
+use crate::ledger::State;
+use crate::needs::{Fault, Part, Written};
+
+/// Tries after the first, of what fails for a passing reason.
+const RETRIES: u32 = 3;
+/// A wait longer than this is not sat out: the attempt ends, and the next resync tries again.
+const LONGEST_WAIT: Duration = Duration::from_secs(60);
+
+impl Reconciler {
+    /// What there is of a deployment outside the ledger.
+    pub(super) async fn observe(&self, id: &DeploymentId) -> Result<Observed, Fault> {
+        let (engine, routes) = tokio::try_join!(self.inner.out.engine.observe(id), self.inner.out.router.observe())?;
+        let slots = engine.containers.iter().filter_map(|container| match container.part {
+            Part::App(slot) => Some(slot),
+            Part::Database | Part::Other => None,
+        });
+        Ok(Observed {
+            slots: slots.collect(),
+            database: engine.part(Part::Database).is_some(),
+            others: engine.part(Part::Other).is_some(),
+            volumes: !engine.volumes.is_empty(),
+            networks: !engine.networks.is_empty(),
+            images: engine.images.into_iter().collect(),
+            folder: self.inner.folders.exists(id),
+            route: routes.get(id),
+        })
+    }
+
+    /// Carries one action out; during an attempt, what fails for a passing reason is tried again before it counts.
+    pub(super) async fn perform(&self, work: &mut Work, decision: &Decision, action: &Action) -> Result<(), Fault> {
+        for tries in 0.. {
+            let fault = match self.perform_once(work, decision, action).await {
+                Ok(()) => return Ok(()),
+                Err(fault) => fault,
+            };
+            let wait = self.backoff(tries).max(fault.retry_after.unwrap_or_default());
+            let again = fault.blame == Blame::Passing && work.is_trying() && tries < RETRIES && wait <= LONGEST_WAIT;
+            if !again {
+                return Err(fault);
+            }
+            tracing::warn!(?action, cause = %fault, seconds = wait.as_secs_f32(), "trying again");
+            tokio::time::sleep(wait).await;
+        }
+        Ok(())
+    }
+
+    async fn perform_once(&self, work: &mut Work, decision: &Decision, action: &Action) -> Result<(), Fault> {
+        let Some(id) = &decision.id else { return Ok(()) };
+        match action {
+            Action::Begin { commit, slot } => self.begin(work, decision, commit, *slot).await,
+            Action::Checkout => self.checkout(work, decision).await,
+            Action::Prepare => self.prepare(work).await,
+            Action::Build => self.build(work).await,
+            Action::Start => self.start(work).await,
+            Action::AwaitHealth => self.await_health(work).await,
+            Action::Switch => self.switch(work).await,
+            Action::MarkRemoving(reason) => self.mark_removing(work, id, *reason).await,
+            Action::Forget => self.forget(decision, id).await,
+            Action::Drain(_, port) => self.drain(*port).await,
+            Action::Settle => self.settle(id).await,
+            Action::Release => self.release(id).await,
+            Action::Lost => self.lost(id).await,
+            Action::LastWords(_) => self.last_words(id).await,
+            tidying => self.tidy(id, tidying).await,
+        }
+    }
+
+    /// Carries out an action that takes something down: all that can be done for a deployment of which nothing is known.
+    pub(super) async fn tidy(&self, id: &DeploymentId, action: &Action) -> Result<(), Fault> {
+        let engine = &self.inner.out.engine;
+        match action {
+            Action::ClearSlot(slot) => engine.remove_part(id, Part::App(*slot)).await,
+            Action::RemoveImages { keep } => engine.remove_images(id, keep.as_slice()).await,
+            Action::SyncRoute => self.apply_routes().await,
+            Action::RemoveContainers => engine.remove_containers(id).await,
+            Action::RemoveVolumes => self.remove_volumes(id).await,
+            Action::RemoveNetworks => engine.remove_networks(id).await,
+            Action::RemoveFolder => self.remove_folder(id),
+            other => Err(Fault::passing(format!("{other:?} takes nothing down"))),
+        }
+    }
+
+    // ----------------------------------------------------------------------------------------------------------- routing
+
+    /// Makes the router hold what the ledger says of all previews.
+    pub(super) async fn apply_routes(&self) -> Result<(), Fault> {
+        let table = self.inner.ledger.read(routes);
+        self.inner.out.router.apply(&table).await
+    }
+
+    async fn drain(&self, port: HostPort) -> Result<(), Fault> {
+        self.inner.out.router.drain(port, self.inner.config.pace.drain).await;
+        self.inner.ports.rest(port);
+        Ok(())
+    }
+
+    // ---------------------------------------------------------------------------------------------------------- settling
+
+    async fn settle(&self, id: &DeploymentId) -> Result<(), Fault> {
+        let change = |state: &mut State| {
+            let record = state.deployments.get_mut(id)?;
+            let serving = record.serving.as_ref()?;
+            let (commit, slot) = (serving.commit_sha.clone(), serving.slot);
+            if let Some(attempt) = &mut record.attempt {
+                (attempt.commit, attempt.slot) = (commit, slot);
+                (attempt.app_port, attempt.stage) = (None, Stage::Done);
+            }
+            Some(())
+        };
+        self.inner.ledger.change(change).await?;
+        self.report(id);
+        Ok(())
+    }
+
+    /// A failed attempt gives back what it held.
+    async fn release(&self, id: &DeploymentId) -> Result<(), Fault> {
+        let change = |state: &mut State| {
+            let record = state.deployments.get_mut(id)?;
+            let mut freed: Vec<HostPort> =
+                record.attempt.as_mut().and_then(|a| a.app_port.take()).into_iter().collect();
+            if record.serving.is_none() {
+                freed.extend(record.db_port.take());
+                record.subnet = None;
+            }
+            Some(freed)
+        };
+        let freed = self.inner.ledger.change(change).await?.unwrap_or_default();
+        freed.into_iter().for_each(|port| self.inner.ports.rest(port));
+        self.remove_checkout(id);
+        self.inner.places.moved();
+        Ok(())
+    }
+
+    fn remove_checkout(&self, id: &DeploymentId) {
+        if let Err(error) = self.inner.folders.remove_checkout(id) {
+            tracing::warn!(deployment = %id, %error, "could not remove a checkout that is no longer needed");
+        }
+    }
+
+    /// What served is gone, removed by somebody else.
+    async fn lost(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.inner.ledger.change(|state| Some(state.deployments.get_mut(id)?.serving = None)).await?;
+        self.count_repair(id, "its container was removed by somebody else; bringing it up again").await
+    }
+
+    // ---------------------------------------------------------------------------------------------------------- removing
+
+    async fn mark_removing(&self, work: &mut Work, id: &DeploymentId, reason: RemovalReason) -> Result<(), Fault> {
+        work.cut();
+        if work.hold.is_none() {
+            work.hold = Some(self.inner.folders.lock(id).await?);
+        }
+        let now = self.inner.out.clock.now();
+        let change = |state: &mut State| {
+            let record = state.deployments.get_mut(id)?;
+            record.removing = Some(reason);
+            record.updated_at = now;
+            Some(())
+        };
+        self.inner.ledger.change(change).await?;
+        tracing::info!(deployment = %id, ?reason, "removing the preview");
+        Ok(())
+    }
+
+    async fn remove_volumes(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.inner.out.engine.remove_volumes(id).await?;
+        let forgotten = self.inner.folders.forget_password(id);
+        forgotten.map_err(|error| Fault::passing(format!("the database's password could not be removed: {error}")))
+    }
+
+    fn remove_folder(&self, id: &DeploymentId) -> Result<(), Fault> {
+        let removed = self.inner.folders.remove(id);
+        removed.map_err(|error| Fault::passing(format!("the preview's folder could not be removed: {error}")))
+    }
+
+    async fn last_words(&self, id: &DeploymentId) -> Result<(), Fault> {
+        match self.say_last_words(id).await? {
+            Some(Written::Refused(reason)) => {
+                tracing::warn!(deployment = %id, reason, "GitHub refused the comment");
+                Ok(())
+            }
+            Some(Written::Comment(comment)) => {
+                let note = |state: &mut State| {
+                    if let Some(record) = state.deployments.get_mut(id) {
+                        record.comment_id = Some(comment);
+                    }
+                };
+                Ok(self.inner.ledger.change(note).await?)
+            }
+            None => Ok(()),
+        }
+    }
+
+    /// Takes the record out, with its ports, and leaves the line of a pull request that is set aside, in one commit.
+    async fn forget(&self, decision: &Decision, id: &DeploymentId) -> Result<(), Fault> {
+        let now = self.inner.out.clock.now();
+        let change = |state: &mut State| {
+            let record = state.deployments.remove(id)?;
+            if let Some(reason) = decision.desired.set_aside() {
+                let head = decision.pull.as_ref().map_or(&record.head, |pull| &pull.head);
+                let line = aside(decision.key, reason, head, record.active_at, now);
+                state.set_aside.insert(id.clone(), SetAside { comment_id: record.comment_id, ..line });
+            }
+            Some(record)
+        };
+        if let Some(record) = self.inner.ledger.change(change).await? {
+            record.ports().for_each(|port| self.inner.ports.rest(port));
+            tracing::info!(deployment = %id, "the preview is gone");
+        }
+        // Locking made the folder anew if it was lost; with the record gone nothing of it stays.
+        self.remove_folder(id)?;
+        self.inner.reporter.forget(id);
+        self.inner.places.moved();
+        Ok(())
+    }
+
+    // ----------------------------------------------------------------------------------------------------------- waiting
+
+    pub(super) fn retries(&self) -> u32 {
+        RETRIES
+    }
+
+    /// The pause before the next try: fourfold each time, with up to half of it more, so that many don't come back at once.
+    pub(super) fn backoff(&self, tries: u32) -> Duration {
+        let base = self.inner.config.pace.retry * 4u32.saturating_pow(tries.min(6));
+        base.mul_f64(1.0 + rand::random_range(0.0..0.5))
+    }
+}
+
+/// The table of all routes, from the ledger alone. A preview that is going has none; during a switch it is the new slot's.
+pub(super) fn routes(state: &State) -> RouteTable {
+    let target = |record: &Deployment| {
+        if record.removing.is_some() {
+            return None;
+        }
+        let switching = record.attempt.as_ref().filter(|attempt| attempt.stage == Stage::Running(Step::Route));
+        let port = switching.and_then(|attempt| attempt.app_port);
+        port.or(record.serving.as_ref().map(|serving| serving.app_port))
+    };
+    let routes = state
+        .deployments
+        .values()
+        .filter_map(|record| target(record).map(|port| Route { deployment: record.id.clone(), port }));
+    routes.collect()
+}

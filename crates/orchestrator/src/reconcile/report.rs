@@ -1,0 +1,231 @@
+//! Telling people: the one comment, and the commit status.
+//!
+//! Whoever changes a record says so here and goes on. One task writes, the newest state only: a record that changed five
+//! times while GitHub was slow costs one edit. Failures go first.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use preview_core::comment::{self, Beside, View};
+use preview_core::deployment::{Deployment, Status};
+use preview_core::desired::Pull;
+use preview_core::ids::{CommitSha, DeploymentId, PullKey};
+use preview_core::ttl;
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::Reconciler;
+use crate::folders::Log;
+use crate::ledger::State;
+use crate::needs::{CommitStatus, Fault, StatusState, Written};
+
+/// Statuses that wait to be written; older ones give way.
+const MOST_STATUSES: usize = 200;
+/// Lines of a log that a comment shows.
+const TAIL: usize = 50;
+
+/// What is to be told.
+pub(super) struct Reporter {
+    queue: Mutex<Queue>,
+    told: Notify,
+    /// Held while a comment is being written, so that nothing comes after the last words.
+    writing: tokio::sync::Mutex<()>,
+    gap: Duration,
+}
+
+#[derive(Default)]
+struct Queue {
+    changed: BTreeSet<DeploymentId>,
+    written: BTreeMap<DeploymentId, Instant>,
+    statuses: BTreeMap<CommitSha, (DeploymentId, StatusState)>,
+    /// Not before this, after GitHub asked for a pause.
+    pause: Option<Instant>,
+}
+
+impl Reporter {
+    pub(super) fn new(gap: Duration) -> Self {
+        Self { queue: Mutex::default(), told: Notify::new(), writing: tokio::sync::Mutex::default(), gap }
+    }
+
+    fn queue(&self) -> MutexGuard<'_, Queue> {
+        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Nothing more is to be told of it.
+    pub(super) fn forget(&self, id: &DeploymentId) {
+        let mut queue = self.queue();
+        queue.changed.remove(id);
+        queue.written.remove(id);
+    }
+
+    /// How many comments wait to be written.
+    pub(super) fn waiting(&self) -> usize {
+        self.queue().changed.len()
+    }
+}
+
+/// What to write next, or when to look again.
+enum Next {
+    Comment(DeploymentId),
+    Status(CommitSha, DeploymentId, StatusState),
+    At(Option<Instant>),
+}
+
+impl Reconciler {
+    /// Notes that a record changed in a way that its comment should tell.
+    pub(super) fn report(&self, id: &DeploymentId) {
+        self.inner.reporter.queue().changed.insert(id.clone());
+        self.inner.reporter.told.notify_one();
+    }
+
+    /// Notes what a commit's status should say.
+    pub(super) fn say_status(&self, id: &DeploymentId, commit: &CommitSha, state: StatusState) {
+        let mut queue = self.inner.reporter.queue();
+        queue.statuses.insert(commit.clone(), (id.clone(), state));
+        if queue.statuses.len() > MOST_STATUSES {
+            queue.statuses.pop_first();
+        }
+        drop(queue);
+        self.inner.reporter.told.notify_one();
+    }
+
+    /// Writes what is to be told, for ever.
+    pub(super) async fn keep_reporting(self) {
+        loop {
+            let told = self.inner.reporter.told.notified();
+            let next = self.next_report();
+            let written = match next {
+                Next::Comment(id) => self.write_comment(&id).await.inspect_err(|_| self.report(&id)),
+                Next::Status(commit, id, state) => self.write_status(&commit, &id, state).await,
+                Next::At(when) => {
+                    let until = async {
+                        match when {
+                            Some(when) => tokio::time::sleep_until(when).await,
+                            None => std::future::pending().await,
+                        }
+                    };
+                    tokio::select! {
+                        () = told => {}
+                        () = until => {}
+                    }
+                    continue;
+                }
+            };
+            if let Err(fault) = written {
+                let wait = fault.retry_after.unwrap_or_default().max(self.backoff(1));
+                tracing::warn!(cause = %fault, seconds = wait.as_secs_f32(), "could not tell GitHub; trying again");
+                self.inner.reporter.queue().pause = Some(Instant::now() + wait);
+            }
+        }
+    }
+
+    /// Failures first, then whatever is due; a comment that was edited a moment ago waits.
+    fn next_report(&self) -> Next {
+        let reporter = &self.inner.reporter;
+        let failed: BTreeSet<DeploymentId> = self.inner.ledger.read(|state| {
+            let failed = state.deployments.values().filter(|d| d.status() == Status::Failed);
+            failed.map(|d| d.id.clone()).collect()
+        });
+        let mut queue = reporter.queue();
+        let now = Instant::now();
+        if let Some(pause) = queue.pause.filter(|pause| *pause > now) {
+            return Next::At(Some(pause));
+        }
+        queue.pause = None;
+        let due = |id: &DeploymentId| queue.written.get(id).map_or(now, |written| *written + reporter.gap);
+        let first = queue.changed.iter().min_by_key(|id| (due(id) > now, !failed.contains(*id), due(id)));
+        let Some(id) = first.cloned() else {
+            return match queue.statuses.pop_first() {
+                Some((commit, (id, state))) => Next::Status(commit, id, state),
+                None => Next::At(None),
+            };
+        };
+        let when = due(&id);
+        if when <= now {
+            queue.changed.remove(&id);
+            queue.written.insert(id.clone(), now);
+            return Next::Comment(id);
+        }
+        match queue.statuses.pop_first() {
+            Some((commit, (id, state))) => Next::Status(commit, id, state),
+            None => Next::At(Some(when)),
+        }
+    }
+
+    async fn write_comment(&self, id: &DeploymentId) -> Result<(), Fault> {
+        let _writing = self.inner.reporter.writing.lock().await;
+        let record = self.inner.ledger.read(|state| state.deployments.get(id).cloned());
+        // What is going gets its last words from the one who removes it.
+        let Some(record) = record.filter(|record| record.removing.is_none()) else { return Ok(()) };
+        let Some(view) = View::of(&record, &self.beside(&record)) else { return Ok(()) };
+        let body = self.rendered(&view, id);
+        match self.inner.out.forge.comment(record.key(), record.comment_id, &body).await? {
+            Written::Comment(comment) if record.comment_id == Some(comment) => Ok(()),
+            Written::Comment(comment) => {
+                let note = |state: &mut State| {
+                    if let Some(record) = state.deployments.get_mut(id) {
+                        record.comment_id = Some(comment);
+                    }
+                };
+                Ok(self.inner.ledger.change(note).await?)
+            }
+            Written::Refused(reason) => {
+                tracing::warn!(deployment = %id, reason, "GitHub refused the comment");
+                Ok(())
+            }
+        }
+    }
+
+    /// Writes the comment of a preview that is going. Nothing is written after it.
+    pub(super) async fn say_last_words(&self, id: &DeploymentId) -> Result<Option<Written>, Fault> {
+        let _writing = self.inner.reporter.writing.lock().await;
+        self.inner.reporter.forget(id);
+        let record = self.inner.ledger.read(|state| state.deployments.get(id).cloned());
+        let Some(record) = record else { return Ok(None) };
+        let Some(view) = View::of(&record, &self.beside(&record)) else { return Ok(None) };
+        let body = self.rendered(&view, id);
+        self.inner.out.forge.comment(record.key(), record.comment_id, &body).await.map(Some)
+    }
+
+    /// The comment on a draft that is skipped.
+    pub(super) fn draft_comment(&self, key: PullKey, pull: &Pull) -> String {
+        let view = View::new(key, &self.inner.config.github, &pull.base_name, &pull.branch, comment::State::Draft);
+        comment::render(&view, &[])
+    }
+
+    async fn write_status(&self, commit: &CommitSha, id: &DeploymentId, state: StatusState) -> Result<(), Fault> {
+        let Some(record) = self.inner.ledger.read(|state| state.deployments.get(id).cloned()) else { return Ok(()) };
+        let Some(view) = View::of(&record, &self.beside(&record)) else { return Ok(()) };
+        let Some(description) = comment::status_line(&view, &borrowed(&self.secrets_of(id))) else { return Ok(()) };
+        let url = record.serving.as_ref().and(record.url.clone());
+        let status = CommitStatus { commit: commit.clone(), state, description, url };
+        self.inner.out.forge.status(record.repository_id, &status).await
+    }
+
+    fn beside(&self, record: &Deployment) -> Beside {
+        let down = record.serving.as_ref().is_some_and(|serving| serving.down);
+        let app_log =
+            if down { self.inner.folders.tail(&record.id, Log::App, TAIL).unwrap_or_default() } else { Vec::new() };
+        Beside {
+            server: self.inner.config.github.clone(),
+            ahead: self.inner.places.ahead_of(&record.id),
+            expires: Some(ttl::expires_at(record.active_at, self.inner.config.policy.ttl)),
+            app_log,
+        }
+    }
+
+    fn rendered(&self, view: &View, id: &DeploymentId) -> String {
+        comment::render(view, &borrowed(&self.secrets_of(id)))
+    }
+
+    /// What must not be shown of a deployment: its database's password, should the app print it.
+    fn secrets_of(&self, id: &DeploymentId) -> Vec<String> {
+        let known = self.inner.folders.known_password(id).ok().flatten();
+        known.map(|password| password.expose().to_owned()).into_iter().collect()
+    }
+}
+
+fn borrowed(texts: &[String]) -> Vec<&str> {
+    texts.iter().map(String::as_str).collect()
+}

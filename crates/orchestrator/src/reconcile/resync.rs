@@ -1,0 +1,184 @@
+//! Listing what is open, so that a lost delivery loses nothing.
+//!
+//! Absence from a list proves nothing: what is missing from it is asked for by number, and removed only on GitHub's word.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
+use std::time::Duration;
+
+use preview_core::desired::{Pull, SetAsideReason};
+use preview_core::ids::{PullKey, RepoId, RepoName};
+use preview_core::plan::worth_retrying;
+
+use super::Reconciler;
+use crate::ledger::{Project, Reason, State};
+use crate::needs::{Fault, Listing};
+
+impl Reconciler {
+    /// Resyncs at once and then each interval, for ever. Until GitHub has told which repositories are meant, more often.
+    pub(super) async fn keep_resyncing(self) {
+        let mut first = true;
+        loop {
+            let resolved = self.resolve_allowed().await;
+            self.resync(first).await;
+            first = false;
+            let interval = self.inner.config.resync_interval;
+            let wait = if resolved { interval } else { interval.min(Duration::from_secs(10)) };
+            tokio::time::sleep(wait).await;
+        }
+    }
+
+    fn allowed(&self) -> MutexGuard<'_, BTreeMap<RepoName, RepoId>> {
+        self.inner.allowed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    pub(super) fn is_allowed(&self, repo: RepoId) -> bool {
+        self.allowed().values().any(|id| *id == repo)
+    }
+
+    /// Whether GitHub has told at least once which numbers the allowed repositories have.
+    pub(super) fn knows_allowed(&self) -> bool {
+        !self.allowed().is_empty()
+    }
+
+    /// Learns the numbers of the allowed repositories that are not known yet. A number once learned stays: a new repository
+    /// under an old name is not allowed until restart. Gives whether all are known.
+    async fn resolve_allowed(&self) -> bool {
+        let mut all = true;
+        for name in &self.inner.config.allowed {
+            if self.allowed().contains_key(name) {
+                continue;
+            }
+            match self.inner.out.forge.repository(name).await {
+                Ok(Some(repository)) => {
+                    self.allowed().insert(name.clone(), repository.id);
+                }
+                Ok(None) => {
+                    all = false;
+                    tracing::warn!(repository = %name, "GitHub knows no such repository, or the token may not see it");
+                }
+                Err(fault) => {
+                    all = false;
+                    tracing::warn!(repository = %name, cause = %fault, "could not ask GitHub for the repository");
+                }
+            }
+        }
+        if all {
+            // What was allowed once and is no more goes now.
+            self.wake_not_allowed();
+        }
+        all
+    }
+
+    fn wake_not_allowed(&self) {
+        let stray: Vec<PullKey> = self.inner.ledger.read(|state| {
+            let keys = state.deployments.values().map(|d| d.key());
+            keys.filter(|key| !self.is_allowed(key.repo)).collect()
+        });
+        stray.into_iter().for_each(|key| self.wake(key));
+    }
+
+    /// Lists every allowed repository, and wakes what differs.
+    async fn resync(&self, fresh: bool) {
+        let allowed: BTreeSet<RepoId> = self.allowed().values().copied().collect();
+        for repo in allowed {
+            match self.inner.out.forge.open_pulls(repo, fresh).await {
+                Ok(Listing::Unchanged) => {}
+                Ok(Listing::Open(pulls)) => {
+                    if let Err(fault) = self.compare(repo, &pulls).await {
+                        tracing::warn!(%repo, cause = %fault, "could not compare the open pull requests");
+                    }
+                }
+                Err(fault) => tracing::warn!(%repo, cause = %fault, "could not list the open pull requests"),
+            }
+        }
+        self.wake_unfinished();
+    }
+
+    /// Wakes what is written down as pending, and what failed for a passing reason.
+    fn wake_unfinished(&self) {
+        let (pending, retry): (Vec<PullKey>, Vec<PullKey>) = self.inner.ledger.read(|state| {
+            let failed = state.deployments.values().filter(|d| worth_retrying(d) || d.removing.is_some());
+            (state.pending.keys().copied().collect(), failed.map(|d| d.key()).collect())
+        });
+        pending.into_iter().for_each(|key| self.wake(key));
+        retry.into_iter().for_each(|key| self.wake_to_retry(key));
+    }
+
+    async fn compare(&self, repo: RepoId, pulls: &[Pull]) -> Result<(), Fault> {
+        self.lay_baseline(repo, pulls).await?;
+        let differing = self.inner.ledger.read(|state| {
+            let open: BTreeMap<PullKey, &Pull> =
+                pulls.iter().map(|pull| (PullKey { repo, number: pull.number }, pull)).collect();
+            let mine = state.deployments.values().filter(|d| d.repository_id == repo);
+            let absent = mine.map(|d| d.key()).filter(|key| !open.contains_key(key));
+            let changed = open.iter().filter(|(key, pull)| differs(state, **key, pull)).map(|(key, _)| *key);
+            absent.chain(changed).collect::<Vec<_>>()
+        });
+        for key in differing {
+            tracing::debug!(pull = %key, "differs from the list of open pull requests");
+            self.wake(key);
+        }
+        Ok(())
+    }
+
+    /// At a repository's first listing, writes down what was open before us: it stays untouched until something happens to it.
+    async fn lay_baseline(&self, repo: RepoId, pulls: &[Pull]) -> Result<(), Fault> {
+        let listed = |state: &State| state.projects.get(&repo).is_some_and(|project| project.baseline.is_some());
+        if self.inner.ledger.read(listed) {
+            return Ok(());
+        }
+        let name = self.allowed().iter().find(|(_, id)| **id == repo).map(|(name, _)| name.clone());
+        let Some(name) = name else { return Ok(()) };
+        let running = self.previews_in_engine(repo).await?;
+        let now = self.inner.out.clock.now();
+        let imported = self.inner.ledger.change(|state| {
+            let since = state.project(repo, &name, now).since;
+            let known = |pull: &&Pull| {
+                let key = PullKey { repo, number: pull.number };
+                let id = state.id_of(key);
+                let ours =
+                    id.is_some_and(|id| state.deployments.contains_key(&id) || state.set_aside.contains_key(&id));
+                let told = state.pending.get(&key).is_some_and(|pending| pending.reason >= Reason::Pushed);
+                let imported = state.imported.iter().any(|old| old.repo == name && old.number == pull.number);
+                ours || told || imported || running.contains(&key) || pull.created_at >= since
+            };
+            let old = pulls.iter().filter(|pull| !known(pull)).map(|pull| (pull.number, pull.head.clone()));
+            let baseline = old.collect();
+            let imported = state.imported.iter().filter(|old| old.repo == name).map(|old| old.number);
+            let imported: Vec<PullKey> = imported.map(|number| PullKey { repo, number }).collect();
+            if let Some(project) = state.projects.get_mut(&repo) {
+                project.baseline = Some(baseline);
+            }
+            imported
+        });
+        imported.await?.into_iter().for_each(|key| self.wake(key));
+        Ok(())
+    }
+
+    /// Pull requests of which containers run although the ledger may have lost them.
+    async fn previews_in_engine(&self, repo: RepoId) -> Result<BTreeSet<PullKey>, Fault> {
+        let Some(slug) = self.inner.ledger.read(|state| state.projects.get(&repo).map(|p| p.slug.clone())) else {
+            return Ok(BTreeSet::new());
+        };
+        let all = self.inner.out.engine.observe_all().await?;
+        let mine = all.iter().filter(|(id, view)| *id.slug() == slug && !view.containers.is_empty());
+        Ok(mine.map(|(id, _)| PullKey { repo, number: id.number() }).collect())
+    }
+}
+
+/// Whether a pull request as listed is another than the ledger thinks. A line in the baseline or of what is set aside with the
+/// same head is as it should be; settings that changed since are noticed at the next start.
+fn differs(state: &State, key: PullKey, pull: &Pull) -> bool {
+    let Some(id) = state.id_of(key) else { return true };
+    if let Some(record) = state.deployments.get(&id) {
+        return record.head != pull.head || record.removing.is_some();
+    }
+    if let Some(aside) = state.set_aside.get(&id) {
+        let waits = matches!(aside.reason, SetAsideReason::Waiting(_));
+        return aside.head != pull.head || waits;
+    }
+    let baseline =
+        state.projects.get(&key.repo).and_then(|Project { baseline, .. }| baseline.as_ref()?.get(&key.number));
+    baseline != Some(&pull.head)
+}

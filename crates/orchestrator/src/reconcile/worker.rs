@@ -1,0 +1,250 @@
+//! One worker per pull request, alive while it has something to do.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
+
+use preview_core::deployment::Status;
+use preview_core::ids::PullKey;
+use preview_core::plan::{Action, Target, plan};
+use tokio::sync::Notify;
+use tokio::task::JoinSet;
+use tracing::Instrument;
+
+use super::Reconciler;
+use super::attempt::Work;
+use super::decide::Decision;
+use crate::needs::Fault;
+
+/// Plans that one waking may take before something is wrong: an update takes two.
+const MOST_PASSES: usize = 12;
+
+/// The workers that live.
+#[derive(Default)]
+pub(super) struct Workers {
+    live: Mutex<HashMap<PullKey, Arc<Bell>>>,
+    tasks: Mutex<JoinSet<()>>,
+}
+
+/// How a worker is woken. It counts, so that a waking that comes while the worker is about to end is not lost.
+#[derive(Default)]
+pub(super) struct Bell {
+    rings: AtomicU64,
+    rung: Notify,
+    /// Whether a failure that was not the pull request's own is to be tried again.
+    retry: AtomicBool,
+}
+
+impl Bell {
+    fn ring(&self) {
+        self.rings.fetch_add(1, Ordering::SeqCst);
+        self.rung.notify_one();
+    }
+
+    fn count(&self) -> u64 {
+        self.rings.load(Ordering::SeqCst)
+    }
+}
+
+impl Workers {
+    fn live(&self) -> MutexGuard<'_, HashMap<PullKey, Arc<Bell>>> {
+        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How many live.
+    pub(super) fn count(&self) -> usize {
+        self.live().len()
+    }
+
+    /// Whether one works for this pull request.
+    pub(super) fn works_for(&self, key: PullKey) -> bool {
+        self.live().contains_key(&key)
+    }
+
+    /// Ends the worker's life unless it was woken since it last looked.
+    fn end(&self, key: PullKey, bell: &Bell, seen: u64) -> bool {
+        let mut live = self.live();
+        let quiet = bell.count() == seen;
+        if quiet {
+            live.remove(&key);
+        }
+        quiet
+    }
+
+    /// Cuts all of them off and waits until they have ended.
+    pub(super) async fn shutdown(&self) {
+        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
+        tasks.shutdown().await;
+    }
+}
+
+/// How a waking ended.
+enum Outcome {
+    /// All is as it should be.
+    Settled,
+    /// Something outside did not work; not worth a try before this long.
+    Later(Duration),
+}
+
+impl Reconciler {
+    /// Has this pull request looked at, soon.
+    pub(super) fn wake(&self, key: PullKey) {
+        self.rouse(key, false);
+    }
+
+    /// As [`Reconciler::wake`], trying again what failed for a passing reason.
+    pub(super) fn wake_to_retry(&self, key: PullKey) {
+        self.rouse(key, true);
+    }
+
+    fn rouse(&self, key: PullKey, retry: bool) {
+        if self.inner.stop.is_cancelled() {
+            return;
+        }
+        let workers = &self.inner.workers;
+        let mut live = workers.live();
+        let fresh = !live.contains_key(&key);
+        let bell = live.entry(key).or_default().clone();
+        drop(live);
+        bell.retry.fetch_or(retry, Ordering::SeqCst);
+        bell.ring();
+        if fresh {
+            let span = tracing::info_span!("worker", pull = %key);
+            let work = self.clone().work(key, bell).instrument(span);
+            let mut tasks = workers.tasks.lock().unwrap_or_else(PoisonError::into_inner);
+            while tasks.try_join_next().is_some() {}
+            tasks.spawn(work);
+        }
+    }
+
+    async fn work(self, key: PullKey, bell: Arc<Bell>) {
+        let mut failures = 0;
+        loop {
+            let seen = bell.count();
+            match self.look_after(key, &bell).await {
+                Outcome::Settled => failures = 0,
+                Outcome::Later(at_least) if failures < self.retries() => {
+                    let wait = self.backoff(failures).max(at_least);
+                    failures += 1;
+                    tracing::info!(seconds = wait.as_secs_f32(), failures, "trying again later");
+                    let _woken = tokio::time::timeout(wait, bell.rung.notified()).await;
+                    continue;
+                }
+                // What is left undone stays written down; resync wakes us again.
+                Outcome::Later(_) => failures = 0,
+            }
+            if self.inner.workers.end(key, &bell, seen) {
+                return;
+            }
+        }
+    }
+
+    /// Decides, plans and performs until nothing is left to do.
+    async fn look_after(&self, key: PullKey, bell: &Bell) -> Outcome {
+        let mut work = Work::new(key);
+        for _ in 0..MOST_PASSES {
+            let retry = bell.retry.swap(false, Ordering::SeqCst);
+            let decision = match self.decide(key, retry).await {
+                Ok(decision) => decision,
+                Err(fault) => return self.later("could not learn what the pull request should be", &fault),
+            };
+            match self.pass(&mut work, &decision, bell).await {
+                Ok(true) => {}
+                Ok(false) => match self.conclude(key, &decision).await {
+                    Ok(true) => return Outcome::Settled,
+                    Ok(false) => {}
+                    Err(fault) => return self.later("could not write down what was decided", &fault),
+                },
+                Err(fault) => return self.later("could not bring the preview to what it should be", &fault),
+            }
+        }
+        tracing::error!(pull = %key, "the plan does not come to an end; this is a bug, please report it with this log");
+        Outcome::Later(self.inner.config.resync_interval)
+    }
+
+    fn later(&self, what: &str, fault: &Fault) -> Outcome {
+        tracing::warn!(cause = %fault, "{what}");
+        Outcome::Later(fault.retry_after.unwrap_or_default())
+    }
+
+    /// Makes one plan and performs it. Gives whether there was anything to do.
+    async fn pass(&self, work: &mut Work, decision: &Decision, bell: &Bell) -> Result<bool, Fault> {
+        let Some(target) = decision.target() else { return Ok(false) };
+        let Some(id) = &decision.id else { return Ok(false) };
+        let seen = self.observe(id).await?;
+        let record = self.inner.ledger.read(|state| state.deployments.get(id).cloned());
+        let actions = plan(&target, record.as_ref(), &seen);
+        if actions.is_empty() {
+            return Ok(false);
+        }
+        tracing::debug!(?actions, "planned");
+        if record.is_none() && matches!(target, Target::Nothing(_)) {
+            self.count_repair(id, "something was left over of a pull request that has no preview").await?;
+        }
+        self.perform_all(work, decision, &target, &actions, bell).await?;
+        Ok(true)
+    }
+
+    async fn perform_all(
+        &self,
+        work: &mut Work,
+        decision: &Decision,
+        target: &Target,
+        actions: &[Action],
+        bell: &Bell,
+    ) -> Result<(), Fault> {
+        for action in actions {
+            let performed = if action.may_be_cut() {
+                tokio::select! {
+                    performed = self.perform(work, decision, action) => performed,
+                    () = self.until_wished_otherwise(decision, target, bell) => {
+                        tracing::info!(?action, "cut off: something newer is wanted");
+                        work.cut();
+                        return Ok(());
+                    }
+                }
+            } else {
+                self.perform(work, decision, action).await
+            };
+            match performed {
+                Ok(()) => {}
+                Err(fault) if work.is_trying() => return self.record_failure(work, action, fault).await,
+                Err(fault) => return Err(fault),
+            }
+        }
+        Ok(())
+    }
+
+    /// Returns when GitHub, asked again after a ring of the bell, wants something else than what is being done.
+    async fn until_wished_otherwise(&self, decision: &Decision, target: &Target, bell: &Bell) {
+        loop {
+            bell.rung.notified().await;
+            match self.decide(decision.key, false).await {
+                Ok(newer) if newer.target().is_some_and(|newer| differs(&newer, target)) => {
+                    bell.ring();
+                    return;
+                }
+                Ok(_) => {}
+                Err(fault) => tracing::warn!(cause = %fault, "could not learn whether something newer is wanted"),
+            }
+        }
+    }
+
+    /// How many previews are up, being built, or waiting.
+    pub(super) fn counts(&self) -> HashMap<Status, usize> {
+        let mut counts = HashMap::new();
+        self.inner.ledger.read(|state| {
+            state.deployments.values().for_each(|d| *counts.entry(d.status()).or_default() += 1);
+        });
+        counts
+    }
+}
+
+/// A second wish for the same commit cuts nothing off, unless a person asks for it anew.
+fn differs(newer: &Target, current: &Target) -> bool {
+    match (newer, current) {
+        (Target::Commit { commit: newer, .. }, Target::Commit { commit, .. }) => newer != commit,
+        (newer, current) => newer != current,
+    }
+}
