@@ -2,18 +2,23 @@
 
 use super::*;
 
+/// Paths and texts.
+type Tree<'a> = &'a [(&'a str, &'a str)];
+/// A tree, its `preview-config.yml`, and what is said of it.
+type Case<'a> = (Tree<'a>, &'a str, &'a str);
+
 const NEST: &str =
     r#"{"dependencies": {"@nestjs/core": "^11"}, "scripts": {"build": "nest build", "start:prod": "node dist/main"}}"#;
 const NEST_PG: &str = r#"{"dependencies": {"@nestjs/core": "^11", "@nestjs/typeorm": "^11", "pg": "^8"}, "scripts": {"build": "nest build"}}"#;
 const MAIN: &str = "package main\n\nfunc main() {}\n";
 
-fn look(tree: &[(&str, &str)], config: &str, trusted: bool) -> Result<Detected, DetectError> {
+fn look(tree: Tree, config: &str, trusted: bool) -> Result<Detected, DetectError> {
     let config = RepoConfig::parse(config).unwrap();
     detect(&MemoryFiles::new(tree.iter().copied()), &config, &BuildRules { base_images: BaseImages::public(), trusted })
 }
 
 /// Framework, port, user, database and reason in a line; or the error.
-fn told(tree: &[(&str, &str)], config: &str) -> String {
+fn told(tree: Tree, config: &str) -> String {
     match look(tree, config, false) {
         Ok(found) => {
             let user = found.user.as_deref().unwrap_or("-");
@@ -26,7 +31,7 @@ fn told(tree: &[(&str, &str)], config: &str) -> String {
 
 #[test]
 fn trees_of_node_projects() {
-    let cases: &[(&[(&str, &str)], &str, &str)] = &[
+    let cases: &[Case] = &[
         (
             &[("package.json", NEST), ("package-lock.json", "{}")],
             "",
@@ -98,7 +103,7 @@ fn trees_of_node_projects() {
 fn trees_of_go_modules() {
     let module = ("go.mod", "module example.com/x\n\ngo 1.24\n");
     let pq = ("go.mod", "module example.com/x\n\nrequire github.com/lib/pq v1.10.9\n");
-    let cases: &[(&[(&str, &str)], &str, &str)] = &[
+    let cases: &[Case] = &[
         (&[module, ("main.go", MAIN)], "", "go 8080 10001:10001 none: `go.mod` with the program in `.`"),
         (&[pq, ("main.go", MAIN)], "", "go 8080 10001:10001 postgres: `go.mod` with the program in `.`"),
         (
@@ -182,7 +187,7 @@ fn trees_of_go_modules() {
 #[test]
 fn trees_with_a_dockerfile_of_their_own() {
     let own = ("Dockerfile", "FROM python:3.12\nUSER app\nEXPOSE 5000\nCMD [\"x\"]\n");
-    let cases: &[(&[(&str, &str)], &str, &str)] = &[
+    let cases: &[Case] = &[
         (&[own], "", "docker 5000 app none: the repository has a `Dockerfile`"),
         (&[own, ("package.json", NEST_PG)], "", "docker 5000 app postgres: the repository has a `Dockerfile`"),
         (&[own], "app_port: 7000\ndatabase: postgres", "docker 7000 app postgres: the repository has a `Dockerfile`"),
@@ -228,7 +233,7 @@ fn trees_with_a_dockerfile_of_their_own() {
 #[test]
 fn an_unknown_tree_gets_an_error_that_helps() {
     let told = told(&[("README.md", "# hello")], "");
-    insta::assert_snapshot!("nothing found", told);
+    insta::assert_snapshot!("nothing_found", told);
     let suggested = told.split_once("\n\n").unwrap().1;
     assert!(RepoConfig::parse(suggested).is_ok(), "{told}");
 }
@@ -252,7 +257,7 @@ fn databases_are_told_by_drivers() {
         "generator client {\n  provider = \"prisma-client-js\"\n}\ndatasource db {\n  provider = \"postgresql\"\n}\n";
     let mysql = schema.replace("postgresql", "mysql");
     let own = ("Dockerfile", "FROM x\n");
-    let cases: [(&[(&str, &str)], &str, &str); 7] = [
+    let cases: [Case; 7] = [
         (
             &[own, ("package.json", prisma), ("prisma/schema.prisma", schema)],
             "",
@@ -278,7 +283,7 @@ fn databases_are_told_by_drivers() {
     }
 }
 
-fn dockerfile(tree: &[(&str, &str)], config: &str) -> String {
+fn dockerfile(tree: Tree, config: &str) -> String {
     look(tree, config, false).unwrap().dockerfile
 }
 
@@ -298,10 +303,13 @@ fn dockerfile_of_nestjs_with_pnpm() {
 #[test]
 fn dockerfile_of_nestjs_with_yarn() {
     let tree = [("package.json", NEST), ("yarn.lock", "# yarn lockfile v1\n")];
-    insta::assert_snapshot!("yarn 1", dockerfile(&tree, ""));
+    insta::assert_snapshot!("dockerfile_of_nestjs_with_yarn_1", dockerfile(&tree, ""));
     let tree =
         [("package.json", NEST), ("yarn.lock", "__metadata:\n"), (".yarnrc.yml", ""), (".yarn/releases/y.cjs", "")];
-    insta::assert_snapshot!("yarn berry", dockerfile(&tree, "app_entrypoint: dist/apps/api/main"));
+    insta::assert_snapshot!(
+        "dockerfile_of_nestjs_with_yarn_berry",
+        dockerfile(&tree, "app_entrypoint: dist/apps/api/main")
+    );
 }
 
 #[test]
@@ -314,9 +322,9 @@ fn dockerfile_of_nestjs_with_prisma() {
 #[test]
 fn dockerfile_of_go() {
     let tree = [("go.mod", "module x\n\ngo 1.24\n"), ("go.sum", ""), ("cmd/api/main.go", MAIN)];
-    insta::assert_snapshot!("go", dockerfile(&tree, ""));
+    insta::assert_snapshot!("dockerfile_of_go", dockerfile(&tree, ""));
     let tree = [("go.mod", "module x\n"), ("go.sum", ""), ("vendor/modules.txt", ""), ("main.go", MAIN)];
-    insta::assert_snapshot!("go vendored", dockerfile(&tree, ""));
+    insta::assert_snapshot!("dockerfile_of_go_vendored", dockerfile(&tree, ""));
 }
 
 #[test]
@@ -366,7 +374,7 @@ fn what_an_install_reads_is_copied_before_it() {
 
 #[test]
 fn dockerfiles_use_nothing_that_an_old_engine_lacks() {
-    let trees: [&[(&str, &str)]; 3] = [
+    let trees: [Tree; 3] = [
         &[("package.json", NEST), ("package-lock.json", "{}")],
         &[("package.json", NEST), ("yarn.lock", "__metadata:\n")],
         &[("go.mod", "module x\n"), ("go.sum", ""), ("main.go", MAIN)],

@@ -152,7 +152,7 @@ fn errors_repeat_nothing_but_the_offending_key() {
         format!("env: {secret}"),
         format!("env: [{secret}]"),
         format!("env: {{A: [{secret}]}}"),
-        format!("{secret}"),
+        secret.to_owned(),
         format!("- {secret}"),
         format!("framework: \"{secret}"),
         format!("framework: *{secret}"),
