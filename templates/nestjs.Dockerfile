@@ -5,7 +5,7 @@ WORKDIR /app
 RUN --mount=type=cache,id=npm,target=/root/.npm npm install --global --force {{ tool }}
 {% endif %}
 
-# Dependencies come from the manifests alone: a change of sources installs nothing.
+# A stage of its own: as long as what is copied here stays the same, nothing is installed again.
 FROM base AS dependencies
 {% for manifest in manifests %}
 COPY {{ manifest }}

@@ -1,1 +1,257 @@
-//! Tests.
+//! Stacks as snapshots, what an update leaves alone, and hostile values.
+
+use proptest::prelude::*;
+use serde_json::Value;
+
+use super::*;
+
+const PASSWORD: &str = "00112233445566778899aabbccddeeff0011223344556677";
+
+fn slot(commit: char, host_port: u16) -> SlotSpec {
+    SlotSpec {
+        commit: commit.to_string().repeat(40).parse().unwrap(),
+        host_port: HostPort::new(host_port).unwrap(),
+        app_port: ContainerPort::new(3000).unwrap(),
+        port_env: None,
+        user: AppUser::OfImage,
+        env: EnvVars::default(),
+        branch: BranchName::new("feature/login"),
+        url: "https://preview.example.com/my-org-my-app/pr-12/".to_owned(),
+        base_path: "/my-org-my-app/pr-12/".to_owned(),
+    }
+}
+
+fn spec() -> StackSpec {
+    StackSpec {
+        deployment: "my-org-my-app-12".parse().unwrap(),
+        instance: "0123456789ab".parse().unwrap(),
+        subnet: "10.222.0.16/28".parse().unwrap(),
+        limits: Limits::default(),
+        base_images: BaseImages::public(),
+        slots: BTreeMap::from([(Slot::A, slot('a', 8000))]),
+        database: Some(DatabaseSpec {
+            database: Database::Postgres,
+            password: PASSWORD.parse().unwrap(),
+            host_port: HostPort::new(9000).unwrap(),
+        }),
+    }
+}
+
+/// The file as Compose sees it: parsed, with `$$` made `$` again.
+fn seen(stack: &Stack) -> Value {
+    fn undouble(value: &mut Value) {
+        match value {
+            Value::String(text) => {
+                assert!(!text.replace("$$", "").contains('$'), "Compose would replace something in {text:?}");
+                *text = text.replace("$$", "$");
+            }
+            Value::Array(items) => items.iter_mut().for_each(undouble),
+            Value::Object(entries) => entries.values_mut().for_each(undouble),
+            _ => {}
+        }
+    }
+    let mut value = serde_saphyr::from_str(&stack.to_yaml()).unwrap();
+    undouble(&mut value);
+    value
+}
+
+/// The lines of one service in the file.
+fn part(yaml: &str, service: &str) -> Vec<String> {
+    let lines = yaml.lines().skip_while(|line| *line != format!("  {service}:")).skip(1);
+    lines.take_while(|line| line.starts_with("    ")).map(str::to_owned).collect()
+}
+
+#[test]
+fn an_app_alone() {
+    let yaml = generate(&StackSpec { database: None, ..spec() }).to_yaml();
+    insta::assert_snapshot!(yaml);
+}
+
+#[test]
+fn an_update_with_postgres() {
+    let mut spec = spec();
+    spec.slots.insert(Slot::B, SlotSpec { user: AppUser::Unprivileged, ..slot('b', 8001) });
+    insta::assert_snapshot!(generate(&spec).to_yaml());
+}
+
+#[test]
+fn a_database_before_its_app() {
+    let stack = generate(&StackSpec { slots: BTreeMap::new(), ..spec() });
+    assert_eq!(stack.service_names().collect::<Vec<_>>(), ["db"]);
+    assert_eq!(part(&stack.to_yaml(), "db"), part(&generate(&spec()).to_yaml(), "db"));
+}
+
+#[test]
+fn an_update_leaves_the_other_parts_as_they_are() {
+    let before = spec();
+    let mut both = before.clone();
+    both.slots.insert(Slot::B, slot('b', 8001));
+    let mut after = both.clone();
+    after.slots.remove(&Slot::A);
+    let shared = |spec: &StackSpec| seen(&generate(spec)).as_object().unwrap()["networks"].clone();
+    assert_eq!(shared(&before), shared(&after));
+    let [before, both, after] = [before, both, after].map(|spec| generate(&spec).to_yaml());
+    assert!(!part(&before, "app-a").is_empty() && !part(&before, "db").is_empty());
+    assert_eq!(part(&before, "app-a"), part(&both, "app-a"));
+    assert_eq!(part(&before, "db"), part(&both, "db"));
+    assert_eq!(part(&both, "db"), part(&after, "db"));
+    assert_eq!(part(&both, "app-b"), part(&after, "app-b"));
+}
+
+#[test]
+fn everything_is_labelled_and_limited() {
+    let mut spec = spec();
+    spec.slots.insert(Slot::B, slot('b', 8001));
+    spec.limits = Limits { cpu_millis: 250, memory_mb: 128 };
+    let file = seen(&generate(&spec));
+    let services = file["services"].as_object().unwrap();
+    assert_eq!(services.len(), 3);
+    for (name, service) in services {
+        assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]), "{name}");
+        assert_eq!(service["security_opt"], serde_json::json!(["no-new-privileges:true"]), "{name}");
+        assert_eq!(service["cpus"], 0.25, "{name}");
+        assert_eq!((&service["mem_limit"], &service["memswap_limit"]), (&"128m".into(), &"128m".into()), "{name}");
+        assert_eq!(service["labels"][LABEL_SERVICE], **name);
+        for port in service["ports"].as_array().unwrap() {
+            assert!(port.as_str().unwrap().starts_with("127.0.0.1:"), "{name}");
+        }
+        assert_eq!(service["labels"].get(LABEL_COMMIT).is_some(), name.starts_with("app-"), "{name}");
+    }
+    let labelled = services.values().chain([&file["networks"]["default"], &file["volumes"]["db-data"]]);
+    for labels in labelled.map(|thing| &thing["labels"]) {
+        assert_eq!(labels[LABEL_DEPLOYMENT], "my-org-my-app-12");
+        assert_eq!(labels[LABEL_INSTANCE], "0123456789ab");
+    }
+}
+
+#[test]
+fn what_we_set_wins_over_the_repository() {
+    let mut spec = spec();
+    let mut env = EnvVars::default();
+    for name in ["DATABASE_URL", "DB_HOST", "PREVIEW", "PREVIEW_URL", "PORT", "HOME", "OWN"] {
+        env.insert(name.parse().unwrap(), "theirs".to_owned());
+    }
+    spec.slots.insert(Slot::A, SlotSpec { env, user: AppUser::Unprivileged, ..slot('a', 8000) });
+    let file = seen(&generate(&spec));
+    let env = &file["services"]["app-a"]["environment"];
+    assert_eq!(env["DATABASE_URL"], format!("postgresql://preview:{PASSWORD}@db:5432/pr_12"));
+    assert_eq!((&env["DB_HOST"], &env["PREVIEW"], &env["PORT"]), (&"db".into(), &"true".into(), &"3000".into()));
+    assert_eq!((&env["OWN"], &env["HOME"]), (&"theirs".into(), &"theirs".into()));
+}
+
+#[test]
+fn the_port_goes_by_the_name_that_the_repository_chose() {
+    let mut spec = spec();
+    spec.slots.insert(Slot::A, SlotSpec { port_env: Some("LISTEN".parse().unwrap()), ..slot('a', 8000) });
+    let file = seen(&generate(&spec));
+    let env = &file["services"]["app-a"]["environment"];
+    assert_eq!((&env["LISTEN"], env.get("PORT")), (&"3000".into(), None));
+}
+
+#[test]
+fn debug_shows_no_secret() {
+    let spec = spec();
+    let shown = format!("{spec:?} {:?}", generate(&spec));
+    assert!(!shown.contains(PASSWORD) && shown.contains("DB_PASSWORD"), "{shown}");
+    assert!(generate(&spec).to_yaml().contains(PASSWORD));
+}
+
+#[test]
+fn names_are_valid_once_parsed() {
+    for name in [ServiceName::App(Slot::A), ServiceName::App(Slot::B), ServiceName::Database] {
+        assert_eq!(name.to_string().parse(), Ok(name));
+    }
+    for bad in ["app", "app-c", "DB", ""] {
+        assert!(bad.parse::<ServiceName>().is_err());
+    }
+    for bad in ["10.222.0.1/28", "10.222.0.0/30", "10.222.0.0/7", "10.222.0.0", "10.222.0.0/33", "x/28", "0.0.0.0/0"] {
+        assert!(bad.parse::<Subnet>().is_err(), "{bad}");
+    }
+    assert_eq!("10.222.0.0/16".parse::<Subnet>().unwrap().to_string(), "10.222.0.0/16");
+    for bad in ["", "short", &"G".repeat(40), &"a".repeat(31), &"a".repeat(129)] {
+        assert!(bad.parse::<DatabasePassword>().is_err(), "{bad}");
+    }
+    assert_eq!(DatabasePassword::from_bytes([7; 24]).expose().parse::<DatabasePassword>().unwrap().expose().len(), 48);
+}
+
+#[test]
+fn an_image_that_runs_as_root_is_run_by_somebody_else() {
+    assert_eq!(AppUser::for_image(""), AppUser::Unprivileged);
+    assert_eq!(AppUser::for_image("0:0"), AppUser::Unprivileged);
+    assert_eq!(AppUser::for_image("node"), AppUser::OfImage);
+}
+
+/// Values that YAML or Compose might take for something else.
+const HOSTILE: [&str; 34] = [
+    "x${HOME}$(id);touch y",
+    "$",
+    "$$",
+    "${",
+    "$$$x",
+    "a\nb",
+    "a\n",
+    "\n",
+    " a",
+    "a ",
+    "'",
+    "\"",
+    "\\",
+    "\\n",
+    "#",
+    "a #b",
+    ": ",
+    "a: b",
+    "*alias",
+    "&anchor",
+    "!!tag",
+    "- a",
+    "? a",
+    "[a]",
+    "{a: b}",
+    "yes",
+    "no",
+    "0o17",
+    "1e3",
+    "~",
+    "null",
+    "2001-01-01",
+    "\u{FEFF}x\u{2028}\u{85}",
+    "---\n...",
+];
+
+fn carried(text: &str) -> [String; 3] {
+    let mut spec = spec();
+    let mut env = EnvVars::default();
+    env.insert("VALUE".parse().unwrap(), text.to_owned());
+    spec.slots
+        .insert(Slot::A, SlotSpec { env, branch: BranchName::new(text), url: text.to_owned(), ..slot('a', 8000) });
+    let file = seen(&generate(&spec));
+    ["VALUE", "PREVIEW_BRANCH", "PREVIEW_URL"]
+        .map(|name| file["services"]["app-a"]["environment"][name].as_str().unwrap().to_owned())
+}
+
+#[test]
+fn hostile_values_arrive_as_they_are() {
+    for text in HOSTILE {
+        assert_eq!(carried(text), [text, BranchName::new(text).as_str(), text], "{text:?}");
+    }
+}
+
+proptest! {
+    #[test]
+    fn any_value_arrives_as_it_is(text in any::<String>(), pieces in prop::collection::vec(prop::sample::select(&HOSTILE[..]), 0..5)) {
+        for text in [text, pieces.concat()] {
+            prop_assert_eq!(carried(&text), [text.clone(), BranchName::new(&text).as_str().to_owned(), text]);
+        }
+    }
+
+    /// What isn't the value itself stays as it is, whatever the value.
+    #[test]
+    fn no_value_changes_the_shape_of_the_file(text in any::<String>()) {
+        let mut spec = spec();
+        spec.slots.insert(Slot::A, SlotSpec { branch: BranchName::new(&text), ..slot('a', 8000) });
+        let mut file = seen(&generate(&spec));
+        file["services"]["app-a"]["environment"]["PREVIEW_BRANCH"] = "feature/login".into();
+        prop_assert_eq!(file, seen(&generate(&self::spec())));
+    }
+}

@@ -109,9 +109,9 @@ struct Detector {
 
 /// In the order of asking: what a repository of one kind also has for another comes later.
 const DETECTORS: [Detector; 3] = [
-    Detector { framework: Framework::Docker, evidence: "a `Dockerfile`", find: own::find },
+    Detector { framework: Framework::Docker, evidence: "`Dockerfile`", find: own::find },
     Detector { framework: Framework::NestJs, evidence: "`@nestjs/core` in `package.json`", find: nestjs::find },
-    Detector { framework: Framework::Go, evidence: "a `go.mod`", find: go::find },
+    Detector { framework: Framework::Go, evidence: "`go.mod`", find: go::find },
 ];
 
 /// Why a checkout can't be built. Every message is the author's to read: what was found, and what to write.

@@ -14,7 +14,7 @@ use super::Mistake;
 use super::keys::{self, Key, Lookup};
 
 /// Where something stands in the file, both from 1.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(super) struct Place {
     pub(super) line: u64,
     pub(super) column: u64,
@@ -52,7 +52,7 @@ pub(super) fn entries(text: &str) -> Result<Vec<Entry>, Mistake> {
     });
     match outcome {
         Ok(()) => Ok(reading.entries),
-        Err(error) => Err(explain(error.without_snippet(), reading.current.as_ref())),
+        Err(error) => Err(explain(&error, reading.current.as_ref())),
     }
 }
 
@@ -64,7 +64,7 @@ fn options() -> Options {
             max_depth: 8,
             max_aliases: 20,
             max_anchors: 20,
-            max_documents: 1,
+            max_documents: 2,
         },
         alias_limits: serde_saphyr::alias_limits! { max_total_replayed_events: 1_000, max_replay_stack_depth: 4 },
         duplicate_keys: DuplicateKeyPolicy::Error,
@@ -165,6 +165,7 @@ impl<'de> Deserialize<'de> for Variables {
 /// Our words for an error of the parser.
 fn explain(error: &Error, current: Option<&(Place, String, Lookup<Key>)>) -> Mistake {
     let place = error.location().map(Place::from);
+    let error = behind_alias(error);
     let message = match (error, current) {
         (Error::DuplicateMappingKey { .. }, _) => "this key stands twice".to_owned(),
         (Error::MultipleDocuments { .. }, _) => "only one YAML document is allowed".to_owned(),
@@ -182,8 +183,17 @@ fn explain(error: &Error, current: Option<&(Place, String, Lookup<Key>)>) -> Mis
         }
         _ => "this is not valid YAML".to_owned(),
     };
-    let place = place.or(current.map(|(place, ..)| *place)).unwrap_or(Place { line: 1, column: 1 });
-    Mistake::new(place, message)
+    // Of a value that a visitor refuses, the parser only knows in which map it stands: its key is nearer.
+    let key = current.map(|(place, ..)| *place);
+    Mistake::new(place.max(key).unwrap_or(Place { line: 1, column: 1 }), message)
+}
+
+/// The error itself, where it happened in what an alias stands for.
+fn behind_alias(mut error: &Error) -> &Error {
+    while let Error::AliasError { error: inner, .. } | Error::WithSnippet { error: inner, .. } = error {
+        error = inner;
+    }
+    error
 }
 
 fn is_excess(error: &Error) -> bool {
