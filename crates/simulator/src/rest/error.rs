@@ -36,7 +36,9 @@ struct Body {
     #[serde(skip_serializing_if = "Vec::is_empty")]
     errors: Vec<FieldError>,
     documentation_url: String,
-    status: String,
+    /// Validation errors have none.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    status: Option<String>,
 }
 
 impl ApiError {
@@ -110,7 +112,7 @@ impl ApiError {
 
 impl IntoResponse for ApiError {
     fn into_response(self) -> Response {
-        let status = self.status.as_u16().to_string();
+        let status = self.errors.is_empty().then(|| self.status.as_u16().to_string());
         let body = Body { message: self.message, errors: self.errors, documentation_url: self.docs, status };
         (self.status, Json(body)).into_response()
     }

@@ -2,3 +2,6 @@
 
 mod common;
 mod life;
+mod rest;
+mod schema;
+mod trouble;
