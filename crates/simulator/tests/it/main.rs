@@ -1,0 +1,7 @@
+//! The simulated GitHub as its users meet it: over HTTP, through Git, and by its deliveries.
+
+mod common;
+mod life;
+mod rest;
+mod schema;
+mod trouble;
