@@ -10,3 +10,4 @@
 
 pub mod ledger;
 pub mod needs;
+pub mod router;
