@@ -8,5 +8,7 @@
 //! | `http` | the webhook extractor, the API, `/health` |
 //! | [`settings`] | the environment, checked once |
 
+pub mod docker;
+pub mod health;
 pub mod ledger;
 pub mod needs;
