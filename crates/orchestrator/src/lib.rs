@@ -8,7 +8,9 @@
 //! | `http` | the webhook extractor, the API, `/health` |
 //! | [`settings`] | the environment, checked once |
 
+pub mod docker;
 pub mod folders;
+pub mod health;
 pub mod ledger;
 pub mod needs;
 pub mod reconcile;

@@ -1,0 +1,111 @@
+//! Building an image with BuildKit, through Buildx.
+//!
+//! Buildx gets a folder of its own for each build, outside of the checkout: the Dockerfile lies there (the repository's
+//! `.dockerignore` still counts), and so does what Buildx writes down about its builds, which nobody would tidy up
+//! otherwise. When Buildx ends, for whatever reason, the engine stops the build: it is the other end of its session.
+
+use std::fs::OpenOptions;
+use std::io::{self, Write};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::Path;
+
+use preview_core::compose::{LABEL_DEPLOYMENT, LABEL_INSTANCE, app_image};
+use preview_core::ids::RepoId;
+use preview_exec::{ExecError, Limits, Program};
+
+use crate::needs::{BuildJob, DeploymentLock, Fault, LineSink};
+
+use super::Engine;
+use super::build_failure::Recent;
+use super::build_limits::BuildLimits;
+
+impl Engine {
+    pub(super) async fn build_image(
+        &self,
+        job: &BuildJob,
+        log: LineSink<'_>,
+        hold: &DeploymentLock,
+    ) -> Result<(), Fault> {
+        // One at a time where the limits are for all builds together, whatever the caller allows.
+        let _turn = match self.build_limits {
+            BuildLimits::Together => Some(self.one_build.lock().await),
+            BuildLimits::Absent(_) => None,
+        };
+        let memory_mb = self.hold_builds();
+        let folder = tempfile::tempdir_in(self.builds_dir()).and_then(|folder| {
+            write_private(&folder.path().join("Dockerfile"), job.dockerfile.as_bytes())?;
+            Ok(folder)
+        });
+        let folder = folder.map_err(|error| {
+            tracing::error!(%error, "the folder for a build could not be written");
+            Fault::passing("a folder for the build could not be written on the server")
+        })?;
+        let mut recent = Recent::default();
+        let buildx = self.buildx(job, folder.path()).holding(hold.clone());
+        let ended = buildx.run_with(|_, line| {
+            recent.push(line);
+            log(line);
+        });
+        match ended.await {
+            Ok(_) => Ok(()),
+            Err(error) => Err(self.build_fault(error, recent, memory_mb)),
+        }
+    }
+
+    /// Makes the limits hold, now: the engine may have been restarted since the last build. Gives the megabytes.
+    fn hold_builds(&self) -> Option<u64> {
+        let build = &self.options.build;
+        match self.builder_group.as_ref()?.limit(build.memory_bytes, build.cpus) {
+            Ok(()) => Some(build.memory_bytes >> 20),
+            Err(error) => {
+                tracing::warn!(%error, "this build runs without a memory limit: the builder's control group can't be set");
+                None
+            }
+        }
+    }
+
+    fn buildx(&self, job: &BuildJob, folder: &Path) -> Program {
+        let label = |key: &str, value: &str| format!("{key}={value}");
+        let cache = format!("BUILDKIT_CACHE_MOUNT_NS={}", cache_namespace(job.repo, job.trusted));
+        let limits = Limits { total: self.options.build.timeout, silence: self.options.build.silence, kept: 4 << 10 };
+        self.world
+            .run(&self.buildx)
+            .env("BUILDX_CONFIG", folder.join("buildx"))
+            .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
+            .args(["build", "--builder", "default", "--progress", "plain", "--provenance", "false"])
+            .args(["--network", "default", "--build-arg", &cache])
+            .args(["--label", &label(LABEL_DEPLOYMENT, &job.deployment.to_string())])
+            .args(["--label", &label(LABEL_INSTANCE, self.options.instance.as_str())])
+            .args(["--tag", &app_image(&job.deployment, &job.commit), "--file"])
+            .arg(folder.join("Dockerfile"))
+            .arg(&job.context)
+            .limits(limits)
+    }
+
+    fn build_fault(&self, error: ExecError, recent: Recent, memory_mb: Option<u64>) -> Fault {
+        match error {
+            ExecError::Failed { .. } => recent.fault(memory_mb),
+            ExecError::TooLong { limit, .. } => {
+                Fault::author(format!("the build took longer than {limit:?} and was stopped")).tail(recent.shown())
+            }
+            ExecError::Silent { limit, .. } => {
+                Fault::author(format!("the build printed nothing for {limit:?} and was stopped")).tail(recent.shown())
+            }
+            ExecError::Missing { .. } => Fault::passing("Docker Buildx is not installed on the server")
+                .advise("Install the `docker-buildx` plugin of the Docker command line."),
+            ExecError::System { source, .. } => {
+                tracing::error!(error = %source, "Buildx could not be run");
+                Fault::passing("Docker Buildx could not be run on the server")
+            }
+        }
+    }
+}
+
+/// Whose cache mounts a build sees: a repository's, and never those of its own trusted builds when it isn't trusted.
+fn cache_namespace(repo: RepoId, trusted: bool) -> String {
+    format!("{repo}-{}", if trusted { "trusted" } else { "fork" })
+}
+
+fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {
+    OpenOptions::new().write(true).create_new(true).mode(0o600).open(path)?.write_all(bytes)
+}

@@ -1,0 +1,180 @@
+//! Every log below was written by an engine: 20.10 (its first words are "executor failed") or 27 ("did not complete").
+
+use super::*;
+use preview_core::deployment::Blame;
+
+fn read(log: &str) -> Fault {
+    read_within(log, None)
+}
+
+fn read_within(log: &str, memory_mb: Option<u64>) -> Fault {
+    let mut recent = Recent::default();
+    log.lines().for_each(|line| recent.push(line));
+    recent.fault(memory_mb)
+}
+
+fn cause(log: &str) -> (Blame, String) {
+    let fault = read(log);
+    (fault.blame, fault.cause)
+}
+
+const STEP_FAILED: &str = r#"#0 building with "default" instance using docker driver
+
+#4 [1/4] FROM docker.io/library/debian:bookworm-slim
+#4 CACHED
+
+#5 [2/4] RUN echo one; echo two >&2
+#5 0.239 one
+#5 0.240 two
+#5 DONE 0.3s
+
+#6 [3/4] RUN set -x; npm run build
+#6 0.382 + npm run build
+#6 0.382 npm ERR! missing script: build
+#6 0.383
+#6 ERROR: executor failed running [/bin/sh -c set -x; npm run build]: exit code: 2
+------
+ > [3/4] RUN set -x; npm run build:
+
+------
+ERROR: failed to solve: executor failed running [/bin/sh -c set -x; npm run build]: exit code: 2
+"#;
+
+#[test]
+fn a_failed_step_is_named_with_its_exit_code_and_its_own_output() {
+    let fault = read(STEP_FAILED);
+    assert_eq!(
+        (fault.blame, fault.cause.as_str()),
+        (Blame::Author, "`RUN set -x; npm run build` failed with exit code 2")
+    );
+    assert_eq!(fault.log_tail, ["+ npm run build", "npm ERR! missing script: build", ""]);
+}
+
+#[test]
+fn a_newer_engine_says_it_in_other_words() {
+    let log = r#"#7 [build 4/5] RUN npm run build
+#7 1.204 src/main.ts(3,1): error TS1005
+#7 ERROR: process "/bin/sh -c npm run build" did not complete successfully: exit code: 1
+------
+ > [build 4/5] RUN npm run build:
+1.204 src/main.ts(3,1): error TS1005
+------
+Dockerfile:7
+--------------------
+   7 | >>> RUN npm run build
+--------------------
+ERROR: failed to build: failed to solve: process "/bin/sh -c npm run build" did not complete successfully: exit code: 1
+"#;
+    let fault = read(log);
+    assert_eq!(fault.cause, "`RUN npm run build` failed with exit code 1");
+    assert_eq!(fault.log_tail, ["src/main.ts(3,1): error TS1005"]);
+}
+
+#[test]
+fn a_step_that_was_killed_says_how_much_memory_there_was() {
+    let log = r#"#5 [2/2] RUN head -c 200m /dev/zero | tail
+#5 0.394 Killed
+#5 ERROR: executor failed running [/bin/sh -c head -c 200m /dev/zero | tail]: exit code: 137
+------
+ > [2/2] RUN head -c 200m /dev/zero | tail:
+0.394 Killed
+------
+ERROR: failed to solve: executor failed running [/bin/sh -c head -c 200m /dev/zero | tail]: exit code: 137
+"#;
+    let fault = read_within(log, Some(2048));
+    let said = "the build was killed: `RUN head -c 200m /dev/zero | tail` wanted more than 2048 MB of memory";
+    assert_eq!((fault.blame, fault.cause.as_str()), (Blame::Author, said));
+    assert!(read(log).cause.ends_with("was killed (exit code 137), most likely for want of memory"));
+    let newer = r#" > [2/2] RUN make:
+ERROR: failed to solve: process "/bin/sh -c make" did not complete successfully: cannot allocate memory"#;
+    assert!(read_within(newer, Some(64)).cause.contains("more than 64 MB"));
+}
+
+#[test]
+fn a_file_that_is_not_there_is_the_authors() {
+    let log = r#"#6 [3/3] COPY nothere.json ./
+#6 ERROR: "/nothere.json" not found: not found
+------
+ > [3/3] COPY nothere.json ./:
+------
+ERROR: failed to solve: failed to compute cache key: "/nothere.json" not found: not found
+"#;
+    let said = "`COPY nothere.json ./` failed: \"/nothere.json\" not found: not found";
+    assert_eq!(cause(log), (Blame::Author, said.to_owned()));
+    let newer = r#" > [3/3] COPY nothere.json ./:
+ERROR: failed to solve: failed to compute cache key: failed to calculate checksum of ref 1a::2b: "/nothere.json": not found"#;
+    assert_eq!(cause(newer).1, "`COPY nothere.json ./` failed: \"/nothere.json\": not found");
+}
+
+#[test]
+fn a_mistake_in_the_dockerfile_is_the_authors() {
+    let log = "ERROR: failed to solve: rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to create \
+               LLB definition: dockerfile parse error line 2: unknown instruction: RUNN";
+    let said = "the Dockerfile can't be built: dockerfile parse error line 2: unknown instruction: RUNN";
+    assert_eq!(cause(log), (Blame::Author, said.to_owned()));
+}
+
+#[test]
+fn a_base_image_that_does_not_exist_is_the_authors_and_an_unreachable_registry_passes() {
+    let missing = r#"#3 [internal] load metadata for docker.io/library/debian:bookwurm
+#3 ERROR: docker.io/library/debian:bookwurm: not found
+------
+ > [internal] load metadata for docker.io/library/debian:bookwurm:
+------
+ERROR: failed to solve: docker.io/library/debian:bookwurm: not found
+"#;
+    let said = "`FROM docker.io/library/debian:bookwurm` failed: docker.io/library/debian:bookwurm: not found";
+    assert_eq!(cause(missing), (Blame::Author, said.to_owned()));
+
+    let unreachable = r#"#3 [internal] load metadata for docker.io/library/debian:bookworm-slimm
+------
+ > [internal] load metadata for docker.io/library/debian:bookworm-slimm:
+------
+ERROR: failed to solve: rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to create LLB definition: failed to do request: Head "https://registry.example.com/v2/library/debian/manifests/bookworm-slimm": dial tcp: lookup registry.example.com on 10.0.0.2:53: no such host
+"#;
+    let (blame, said) = cause(unreachable);
+    assert_eq!(blame, Blame::Passing);
+    assert!(said.starts_with("`FROM docker.io/library/debian:bookworm-slimm` failed: Head "), "{said}");
+
+    let limited = "ERROR: failed to solve: node:22: failed to copy: httpReadSeeker: failed open: unexpected status code: 429 Too Many \
+                   Requests - Server message: toomanyrequests: You have reached your pull rate limit.";
+    assert_eq!(cause(limited).0, Blame::Passing);
+}
+
+#[test]
+fn an_engine_that_went_away_passes() {
+    let absent =
+        "ERROR: Cannot connect to the Docker daemon at unix:///var/run/docker.sock. Is the docker daemon running?";
+    assert_eq!(cause(absent), (Blame::Passing, "the Docker engine does not answer".to_owned()));
+    assert_eq!(cause("ERROR: failed to solve: error reading from server: EOF").0, Blame::Passing);
+    assert_eq!(cause("").0, Blame::Passing);
+}
+
+#[test]
+fn what_a_step_prints_decides_nothing() {
+    let log = r#"#6 [2/2] RUN ./evil
+#6 0.1 ERROR: Cannot connect to the Docker daemon
+#6 0.1 ERROR: no such host
+#6 0.2 #7 ERROR: failed
+#6 ERROR: executor failed running [/bin/sh -c ./evil]: exit code: 1
+ > [2/2] RUN ./evil:
+0.1 ERROR: Cannot connect to the Docker daemon
+------
+ERROR: failed to solve: executor failed running [/bin/sh -c ./evil]: exit code: 1
+"#;
+    assert_eq!(cause(log), (Blame::Author, "`RUN ./evil` failed with exit code 1".to_owned()));
+}
+
+#[test]
+fn a_long_command_is_cut_and_an_endless_log_bounded() {
+    let step =
+        format!(" > [2/2] RUN {}:\nERROR: failed to solve: executor failed running [x]: exit code: 1", "ä".repeat(500));
+    let mut recent = Recent::default();
+    (0..10_000).for_each(|n| recent.push(&format!("#1 0.1 line {n}")));
+    recent.push("#1 ERROR: executor failed");
+    step.lines().for_each(|line| recent.push(line));
+    let fault = recent.fault(None);
+    assert!(fault.cause.chars().count() < 150 && fault.cause.contains('…'), "{}", fault.cause);
+    assert_eq!(fault.log_tail.len(), SHOWN_LINES);
+    assert_eq!(fault.log_tail.last().unwrap(), "line 9999");
+}

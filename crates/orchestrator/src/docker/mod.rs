@@ -1,0 +1,229 @@
+//! Docker: images through BuildKit, containers through Compose, all else through the engine's API.
+//!
+//! | file | what lives there |
+//! | --- | --- |
+//! | `build`, `build_failure`, `build_limits` | an image is built, its failure read, its use of memory held |
+//! | `start`, `start_failure` | parts of a stack are started, and what stood in the way |
+//! | `observe`, `watch` | what there is; output and events |
+//! | `remove` | taking it away again |
+//! | `api`, `tools`, `resources` | one call with an end; the two plugins that we run; what the machine has to give |
+//!
+//! Everything is found by two labels, the installation's and the deployment's. What doesn't carry both is never touched.
+
+use std::io;
+use std::os::unix::fs::DirBuilderExt;
+use std::path::{Path, PathBuf};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use bollard::{API_DEFAULT_VERSION, Docker};
+use futures_util::stream::BoxStream;
+use preview_core::compose::Stack;
+use preview_core::ids::{CommitSha, DeploymentId, InstanceId};
+use tokio::sync::Mutex;
+
+use crate::needs::{
+    BuildJob, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault, LineSink, Part, Resources,
+};
+
+mod api;
+mod build;
+mod build_failure;
+mod build_limits;
+mod observe;
+mod remove;
+mod resources;
+mod start;
+mod start_failure;
+mod tools;
+mod watch;
+
+pub use build_limits::BuildLimits;
+use build_limits::BuilderGroup;
+use tools::{Tool, World};
+
+/// Where an engine listens when nobody says otherwise.
+const DEFAULT_HOST: &str = "unix:///var/run/docker.sock";
+/// Seconds until the engine's first byte of an answer; `api` has the limit of a whole call.
+const ANSWER_LIMIT: u64 = 60;
+
+/// How to reach the engine and what it may be used for.
+#[derive(Debug, Clone)]
+pub struct EngineOptions {
+    /// The engine's address, `unix:///…`; none for `/var/run/docker.sock`.
+    pub docker_host: Option<String>,
+    /// The installation, for labels.
+    pub instance: InstanceId,
+    /// A folder of ours alone, made here: HOME of the tools that we run, without anybody's configuration or logins.
+    pub home: PathBuf,
+    /// What builds may use.
+    pub build: BuildOptions,
+}
+
+/// What builds may use.
+#[derive(Debug, Clone, Copy)]
+pub struct BuildOptions {
+    /// Bytes of memory and swap together.
+    pub memory_bytes: u64,
+    /// Processors; none for all.
+    pub cpus: Option<f64>,
+    /// From start to end.
+    pub timeout: Duration,
+    /// Without a line of output.
+    pub silence: Duration,
+}
+
+/// Why there is no engine to work with.
+#[derive(Debug, thiserror::Error)]
+pub enum ConnectError {
+    /// Only engines on this machine will do: previews are reached on its loopback address.
+    #[error("`{0}` is no address of an engine on this machine: write it as `unix:///path/to/docker.sock`")]
+    Address(String),
+    /// Nobody listens, or not to us.
+    #[error("no Docker engine answers at `{host}`: is it running, and may this user use it (group `docker`)?")]
+    Unreachable {
+        /// The address.
+        host: String,
+        /// What happened.
+        #[source]
+        source: bollard::errors::Error,
+    },
+    /// The folder for the tools could not be made.
+    #[error("the folder `{}` can't be made or written", .path.display())]
+    Home {
+        /// The folder.
+        path: PathBuf,
+        /// What the system said.
+        #[source]
+        source: io::Error,
+    },
+}
+
+/// A Docker engine with Compose and Buildx.
+pub struct Engine {
+    docker: Docker,
+    options: EngineOptions,
+    world: World,
+    compose: Tool,
+    buildx: Tool,
+    data_dir: PathBuf,
+    builder_group: Option<BuilderGroup>,
+    build_limits: BuildLimits,
+    one_build: Mutex<()>,
+}
+
+impl Engine {
+    /// Reaches the engine, settles on a version of its API and finds out what can hold its builds.
+    pub async fn connect(options: EngineOptions) -> Result<Self, ConnectError> {
+        let host = options.docker_host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned());
+        let Some(socket) = host.strip_prefix("unix://") else { return Err(ConnectError::Address(host)) };
+        let unreachable = |source| ConnectError::Unreachable { host: host.clone(), source };
+        let docker = Docker::connect_with_unix(socket, ANSWER_LIMIT, API_DEFAULT_VERSION).map_err(unreachable)?;
+        let docker = docker.negotiate_version().await.map_err(unreachable)?;
+        let info = docker.info().await.map_err(unreachable)?;
+
+        make_home(&options.home).map_err(|source| ConnectError::Home { path: options.home.clone(), source })?;
+        let driver = info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default();
+        let (builder_group, build_limits) = match BuilderGroup::find(Path::new(build_limits::CGROUP_ROOT), &driver) {
+            Ok(group) => match group.limit(options.build.memory_bytes, options.build.cpus) {
+                Ok(()) => (Some(group), BuildLimits::Together),
+                Err(error) => (None, BuildLimits::Absent(format!("the builder's control group can't be set: {error}"))),
+            },
+            Err(why) => (None, BuildLimits::Absent(why)),
+        };
+        Ok(Self {
+            docker,
+            world: World { docker_host: host, home: options.home.clone() },
+            compose: Tool::compose(),
+            buildx: Tool::buildx(),
+            data_dir: info.docker_root_dir.unwrap_or_else(|| "/".to_owned()).into(),
+            builder_group,
+            build_limits,
+            one_build: Mutex::new(()),
+            options,
+        })
+    }
+
+    /// What holds builds on this engine.
+    pub fn build_limits(&self) -> &BuildLimits {
+        &self.build_limits
+    }
+
+    fn builds_dir(&self) -> PathBuf {
+        builds_dir(&self.options.home)
+    }
+}
+
+/// Where each build has its folder while it lasts.
+fn builds_dir(home: &Path) -> PathBuf {
+    home.join("builds")
+}
+
+/// Makes the home, private, and clears away what killed builds left in it.
+fn make_home(home: &Path) -> io::Result<()> {
+    let builds = builds_dir(home);
+    if builds.exists() {
+        std::fs::remove_dir_all(&builds)?;
+    }
+    std::fs::DirBuilder::new().recursive(true).mode(0o700).create(builds)
+}
+
+#[async_trait]
+impl ContainerEngine for Engine {
+    async fn build(&self, job: &BuildJob, log: LineSink<'_>, hold: &DeploymentLock) -> Result<(), Fault> {
+        self.build_image(job, log, hold).await
+    }
+
+    async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault> {
+        self.start_parts(stack, &dir, parts, hold).await
+    }
+
+    async fn observe(&self, id: &DeploymentId) -> Result<EngineView, Fault> {
+        Ok(self.views(Some(id)).await?.remove(id).unwrap_or_default())
+    }
+
+    async fn observe_all(&self) -> Result<Vec<(DeploymentId, EngineView)>, Fault> {
+        Ok(self.views(None).await?.into_iter().collect())
+    }
+
+    async fn remove_part(&self, id: &DeploymentId, part: Part) -> Result<(), Fault> {
+        self.remove_container_of(id, part).await
+    }
+
+    async fn remove_containers(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.remove_all_containers(id).await
+    }
+
+    async fn remove_volumes(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.remove_all_volumes(id).await
+    }
+
+    async fn remove_networks(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.remove_all_networks(id).await
+    }
+
+    async fn remove_images(&self, id: &DeploymentId, keep: &[CommitSha]) -> Result<(), Fault> {
+        self.remove_old_images(id, keep).await
+    }
+
+    async fn logs(&self, id: &DeploymentId, part: Part, lines: usize) -> Result<Vec<String>, Fault> {
+        self.last_lines(id, part, lines).await
+    }
+
+    async fn follow(&self, id: &DeploymentId, part: Part, lines: usize) -> BoxStream<'static, String> {
+        self.lines_from(id, part, lines).await
+    }
+
+    async fn events(&self) -> BoxStream<'static, EngineEvent> {
+        self.container_events()
+    }
+
+    async fn resources(&self) -> Result<Resources, Fault> {
+        resources::resources(&self.data_dir)
+    }
+
+    async fn ping(&self) -> Result<String, Fault> {
+        let version = api::ask("tell its version", self.docker.version()).await?;
+        Ok(version.version.unwrap_or_default())
+    }
+}

@@ -1,0 +1,142 @@
+//! Reading why Compose could not start something.
+//!
+//! Compose prints its progress (` Network … Created`) and, last, the engine's words. What the author can mend is theirs: a
+//! command that isn't in the image. All else is the server's: ports, images of backing services, networks, disk.
+
+use crate::needs::Fault;
+
+/// What marks an image that could not be had, and is not there.
+const NO_IMAGE: [&str; 5] =
+    ["no such image", "manifest unknown", "pull access denied", "manifest for ", "repository does not exist"];
+/// What marks a registry or a network that did not answer.
+const UNREACHABLE: [&str; 7] = [
+    "no such host",
+    "i/o timeout",
+    "tls handshake timeout",
+    "connection refused",
+    "network is unreachable",
+    "server misbehaving",
+    "toomanyrequests",
+];
+
+/// Why Compose failed, from what it wrote to standard error.
+pub(super) fn explain(stderr: &str) -> Fault {
+    let reason = reason(stderr);
+    let lower = reason.to_ascii_lowercase();
+    let says = |marks: &[&str]| marks.iter().any(|mark| lower.contains(mark));
+    if lower.contains("cannot connect to the docker daemon") || lower.contains("error during connect") {
+        return Fault::passing("the Docker engine does not answer");
+    }
+    if says(&["port is already allocated", "address already in use"]) {
+        let port = taken_port(reason).map_or_else(|| "a host port".to_owned(), |port| format!("host port {port}"));
+        return Fault::passing(format!("{port} is taken by another program"));
+    }
+    if lower.contains("no space left on device") {
+        return Fault::passing("the server's disk is full").advise("Free space where Docker keeps its data.");
+    }
+    if says(&["pool overlaps", "could not find an available, non-overlapping"]) {
+        return Fault::passing("the preview's network range overlaps another network of this server")
+            .advise("Set PREVIEW_SUBNET to a range that nothing else on the server uses.");
+    }
+    if let Some(what) = runtime_refusal(reason) {
+        return Fault::author(format!("the container could not start: {what}"))
+            .advise("Check that the image's command exists, is executable and was built for this processor.");
+    }
+    if says(&NO_IMAGE) {
+        return Fault::passing(format!("an image is missing on the server and could not be pulled: {reason}"))
+            .advise("Pull or load the image on the server, or set IMAGE_REGISTRY_PREFIX to a registry that has it.");
+    }
+    if says(&UNREACHABLE) {
+        return Fault::passing(format!("an image could not be pulled: {reason}"))
+            .advise("Check that the server reaches its registry, or load the image there by hand.");
+    }
+    Fault::passing(format!("Compose could not start the preview: {reason}"))
+}
+
+/// The engine's words: the last line that is no progress.
+fn reason(stderr: &str) -> &str {
+    let progress =
+        |line: &&str| [" Network ", " Container ", " Volume ", " Image "].iter().any(|word| line.starts_with(word));
+    let line = stderr.lines().rev().find(|line| !line.trim().is_empty() && !progress(line));
+    let line = line.map_or("it gave no reason", str::trim);
+    line.strip_prefix("Error response from daemon: ").unwrap_or(line)
+}
+
+/// The port in `… 127.0.0.1:8801 …`.
+fn taken_port(reason: &str) -> Option<u16> {
+    reason.match_indices("127.0.0.1:").find_map(|(at, host)| {
+        let rest = &reason[at + host.len()..];
+        let digits = rest.find(|c: char| !c.is_ascii_digit()).unwrap_or(rest.len());
+        rest[..digits].parse().ok().filter(|port| *port != 0)
+    })
+}
+
+/// What the container runtime says of the command, without its many prefixes.
+fn runtime_refusal(reason: &str) -> Option<&str> {
+    let (_, rest) =
+        reason.split_once("OCI runtime create failed: ").or_else(|| reason.split_once("failed to create task"))?;
+    let what = rest.rsplit_once("unable to start container process: ").map_or(rest, |(_, what)| what);
+    Some(what.trim_end_matches(": unknown"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use preview_core::deployment::Blame;
+
+    fn told(stderr: &str) -> (Blame, String) {
+        let fault = explain(stderr);
+        (fault.blame, fault.cause)
+    }
+
+    #[test]
+    fn a_command_that_is_not_there_is_the_authors() {
+        let stderr = " Network x-1_default  Created\n Container x-1-app-a-1  Starting\nError response from daemon: failed to create shim \
+                      task: OCI runtime create failed: runc create failed: unable to start container process: exec: \"/nothere\": \
+                      stat /nothere: no such file or directory: unknown\n";
+        let said = "the container could not start: exec: \"/nothere\": stat /nothere: no such file or directory";
+        assert_eq!(told(stderr), (Blame::Author, said.to_owned()));
+        let path = "Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to \
+                    start container process: exec: \"nestt\": executable file not found in $PATH: unknown";
+        assert_eq!(told(path).1, "the container could not start: exec: \"nestt\": executable file not found in $PATH");
+    }
+
+    #[test]
+    fn a_taken_port_is_named() {
+        let proxy = "Error response from daemon: driver failed programming external connectivity on endpoint x-1-app-a-1 (ab12): Error \
+                     starting userland proxy: listen tcp4 127.0.0.1:8801: bind: address already in use";
+        assert_eq!(told(proxy), (Blame::Passing, "host port 8801 is taken by another program".to_owned()));
+        let bind = "Error response from daemon: driver failed programming external connectivity on endpoint x (ab12): Bind for \
+                    127.0.0.1:8000 failed: port is already allocated";
+        assert_eq!(told(bind).1, "host port 8000 is taken by another program");
+    }
+
+    #[test]
+    fn what_the_server_lacks_passes_and_says_what_to_do() {
+        let cases = [
+            (
+                "failed to create network x-1_default: Error response from daemon: Pool overlaps with other one on this address space",
+                "network range overlaps",
+            ),
+            (
+                "Error response from daemon: no such image: postgres:16: No such image: postgres:16",
+                "an image is missing",
+            ),
+            (
+                " app-a Error Get \"https://registry.example.com/v2/\"\nError response from daemon: Get \"https://registry.example.com/v2/\": dial \
+                 tcp: lookup registry.example.com on 10.0.0.2:53: no such host",
+                "an image could not be pulled",
+            ),
+            ("Error response from daemon: mkdir /var/lib/docker/overlay2/ab: no space left on device", "disk is full"),
+        ];
+        for (stderr, part) in cases {
+            let fault = explain(stderr);
+            assert_eq!(fault.blame, Blame::Passing, "{}", fault.cause);
+            assert!(fault.cause.contains(part), "{}", fault.cause);
+            assert!(fault.advice.is_some(), "{part}");
+        }
+        let absent = "Cannot connect to the Docker daemon at unix:///nothere. Is the docker daemon running?";
+        assert_eq!(told(absent), (Blame::Passing, "the Docker engine does not answer".to_owned()));
+        assert_eq!(told("\n Network x  Created\n").1, "Compose could not start the preview: it gave no reason");
+    }
+}
