@@ -11,3 +11,4 @@
 pub mod folders;
 pub mod ledger;
 pub mod needs;
+pub mod settings;
