@@ -52,7 +52,9 @@ pub struct Program {
     env: BTreeMap<OsString, Value>,
     pub(crate) dir: Option<PathBuf>,
     pub(crate) stdin: Vec<u8>,
-    pub(crate) held: Option<Arc<OwnedFd>>,
+    pub(crate) held: Vec<Arc<OwnedFd>>,
+    pub(crate) umask: Option<u32>,
+    pub(crate) largest_file: Option<u64>,
     pub(crate) limits: Limits,
 }
 
@@ -69,7 +71,9 @@ impl Program {
             env,
             dir: None,
             stdin: Vec::new(),
-            held: None,
+            held: Vec::new(),
+            umask: None,
+            largest_file: None,
             limits: Limits::seconds(60),
         }
     }
@@ -118,9 +122,21 @@ impl Program {
         self
     }
 
-    /// Lets the program and whatever it starts hold this open file (a lock) until the last of them ends.
+    /// Lets the program and whatever it starts hold this open file (a lock), beside others, until the last of them ends.
     pub fn holding(mut self, file: Arc<OwnedFd>) -> Self {
-        self.held = Some(file);
+        self.held.push(file);
+        self
+    }
+
+    /// Sets the mask of the permissions of files that it makes, so that they don't depend on how we were started.
+    pub fn umask(mut self, mask: u32) -> Self {
+        self.umask = Some(mask);
+        self
+    }
+
+    /// Ends it (by SIGXFSZ) when it writes a file larger than this.
+    pub fn largest_file(mut self, bytes: u64) -> Self {
+        self.largest_file = Some(bytes);
         self
     }
 

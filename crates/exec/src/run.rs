@@ -1,12 +1,10 @@
 //! Running a [`Program`] to its end, or to the end of our patience.
 
 use std::io;
-use std::os::fd::OwnedFd;
 use std::process::{ExitStatus, Stdio};
-use std::sync::Arc;
 use std::time::Duration;
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group};
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until};
@@ -180,7 +178,7 @@ impl Program {
         if let Some(dir) = &self.dir {
             command.current_dir(dir);
         }
-        die_with_us(&mut command, self.held.clone());
+        prepare(&mut command, self);
         let child = command.spawn().map_err(|source| match source.kind() {
             io::ErrorKind::NotFound if self.dir.as_ref().is_none_or(|dir| dir.is_dir()) => {
                 ExecError::Missing { program: self.display_name() }
@@ -192,20 +190,28 @@ impl Program {
     }
 }
 
-/// Between fork and exec: asks for SIGKILL when our process dies, and keeps a held file open across the exec.
+/// Between fork and exec: asks for SIGKILL when our process dies, keeps held files open across the exec, sets mask and limit.
 ///
 /// The signal fires when the *thread* that spawned ends. Programs are spawned by tokio's workers, which live as
 /// long as the runtime; nothing here is ever called from its blocking pool.
-fn die_with_us(command: &mut Command, held: Option<Arc<OwnedFd>>) {
+fn prepare(command: &mut Command, program: &Program) {
     let parent = rustix::process::getpid();
+    let (held, umask, largest_file) = (program.held.clone(), program.umask, program.largest_file);
     let in_child = move || -> io::Result<()> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         if rustix::process::getppid() != Some(parent) {
             return Err(io::Error::other("the parent died during the start"));
         }
-        if let Some(file) = &held {
+        for file in &held {
             let flags = rustix::io::fcntl_getfd(file.as_ref())?;
             rustix::io::fcntl_setfd(file.as_ref(), flags.difference(rustix::io::FdFlags::CLOEXEC))?;
+        }
+        if let Some(mask) = umask {
+            rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
+        }
+        if let Some(bytes) = largest_file {
+            let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
+            rustix::process::setrlimit(Resource::Fsize, limit)?;
         }
         Ok(())
     };
@@ -314,6 +320,9 @@ async fn read_some(stream: &mut Option<impl AsyncRead + Unpin>, buffer: &mut [u8
 
 #[cfg(test)]
 mod tests {
+    use std::os::fd::OwnedFd;
+    use std::sync::Arc;
+
     use super::*;
     use crate::program::Limits;
 
@@ -408,6 +417,17 @@ mod tests {
     }
 
     #[tokio::test]
+    async fn masks_and_limits_are_the_program_s_own() {
+        let dir = tempfile::tempdir().unwrap();
+        let touch = sh("umask; : > made; stat -c %a made").dir(dir.path()).umask(0o027);
+        assert_eq!(touch.run().await.unwrap().text(), "0027\n640\n");
+        let fill = sh("exec head -c 5000 /dev/zero > full").dir(dir.path()).largest_file(4096);
+        let error = fill.run().await.unwrap_err();
+        assert!(error.to_string().contains("signal"), "{error}");
+        assert_eq!(std::fs::metadata(dir.path().join("full")).unwrap().len(), 4096);
+    }
+
+    #[tokio::test]
     async fn a_held_lock_lasts_as_long_as_the_last_process() {
         use rustix::fs::{FlockOperation, flock};
         let file = tempfile::NamedTempFile::new().unwrap();
@@ -415,7 +435,8 @@ mod tests {
         let lock = Arc::new(open());
         flock(lock.as_ref(), FlockOperation::NonBlockingLockExclusive).unwrap();
         let (send, mut receive) = tokio::sync::mpsc::unbounded_channel();
-        let script = sh("echo ready; sleep 60").holding(lock.clone());
+        let another = Arc::new(OwnedFd::from(std::fs::File::open("/dev/null").unwrap()));
+        let script = sh("echo ready; sleep 60").holding(lock.clone()).holding(another);
         let running = tokio::spawn(async move { script.run_with(move |_, l| drop(send.send(l.to_owned()))).await });
         receive.recv().await.unwrap();
         drop(lock);

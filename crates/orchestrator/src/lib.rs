@@ -15,3 +15,4 @@ pub mod ledger;
 pub mod needs;
 pub mod reconcile;
 pub mod router;
+pub mod settings;

@@ -1,0 +1,65 @@
+//! Folders and files of an installation, and whether they can be used.
+
+use std::fs::{DirBuilder, OpenOptions};
+use std::io;
+use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
+use std::path::{Path, PathBuf};
+
+use super::reader::{Mistake, Mistakes};
+use super::variables::{DEPLOYMENTS_DB, DEPLOYMENTS_DIR, LOG_DIR};
+
+/// Folders and files of an installation. All are absolute.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Paths {
+    /// One folder per deployment.
+    pub deployments: PathBuf,
+    /// The ledger's file.
+    pub ledger: PathBuf,
+    /// Logs of builds.
+    pub logs: PathBuf,
+}
+
+impl Paths {
+    /// The folder of what the service keeps for itself: the ledger's.
+    pub fn state(&self) -> &Path {
+        self.ledger.parent().unwrap_or(&self.ledger)
+    }
+
+    /// One git mirror per repository.
+    pub fn mirrors(&self) -> PathBuf {
+        self.state().join("mirrors")
+    }
+
+    /// The API's token, where none was given.
+    pub fn api_token(&self) -> PathBuf {
+        self.state().join("api-token")
+    }
+}
+
+/// Makes the folders that are missing, for us alone, and writes into each of them: a folder without rights shows at the start
+/// and not with the first pull request.
+pub fn check_paths(paths: &Paths) -> Result<(), Mistakes> {
+    let wanted = [
+        (DEPLOYMENTS_DIR.name, paths.deployments.as_path()),
+        (DEPLOYMENTS_DB.name, paths.state()),
+        (LOG_DIR.name, paths.logs.as_path()),
+    ];
+    let check = |(variable, folder): (&'static str, &Path)| {
+        let error = usable(folder).err()?;
+        let folder = folder.display();
+        let problem = format!(
+            "needs the folder {folder}, which can't be made or written to ({error}): give our user the \
+            rights to it, or name another"
+        );
+        Some(Mistake { variable, problem })
+    };
+    let mistakes: Vec<_> = wanted.into_iter().filter_map(check).collect();
+    if mistakes.is_empty() { Ok(()) } else { Err(Mistakes(mistakes)) }
+}
+
+fn usable(folder: &Path) -> io::Result<()> {
+    DirBuilder::new().recursive(true).mode(0o700).create(folder)?;
+    let probe = folder.join(format!(".writable-{}", std::process::id()));
+    OpenOptions::new().write(true).create(true).truncate(true).mode(0o600).open(&probe)?;
+    std::fs::remove_file(probe)
+}

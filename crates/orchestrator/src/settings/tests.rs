@@ -1,0 +1,322 @@
+use std::fmt::Write as _;
+
+use super::*;
+
+const SECRET: &str = "5f0c1d2e3b4a59687706152433425160";
+const TOKEN: &str = "ghp_9aZq3Lm0Xw7Rt2Vb5Ny8Kc1Jd4Hf6Gs";
+
+fn least() -> Variables {
+    with(&[("GITHUB_TOKEN", TOKEN), ("GITHUB_WEBHOOK_SECRET", SECRET), ("ALLOWED_REPOS", "my-org/app")])
+}
+
+fn with(pairs: &[(&str, &str)]) -> Variables {
+    pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
+}
+
+/// Reads what is needed at least, and these.
+fn read(pairs: &[(&str, &str)]) -> Result<Settings, Mistakes> {
+    let mut variables = least();
+    variables.extend(with(pairs));
+    Settings::read(&variables)
+}
+
+/// The only mistake of these, as people see it.
+fn mistake(pairs: &[(&str, &str)]) -> String {
+    let mistakes = read(pairs).expect_err("these should be refused").0;
+    assert_eq!(mistakes.len(), 1, "{mistakes:?}");
+    mistakes[0].to_string()
+}
+
+fn all_variables() -> impl Iterator<Item = &'static Variable> {
+    GROUPS.iter().flat_map(|(_, group)| *group)
+}
+
+#[test]
+fn defaults_are_those_of_the_documentation() {
+    let settings = read(&[]).unwrap();
+    assert_eq!(settings.github.server.as_str(), "https://github.com");
+    assert_eq!(settings.github.api.as_str(), "https://api.github.com");
+    assert_eq!(settings.previews.base_url.as_str(), "http://localhost:8080");
+    assert_eq!(settings.http.listen.to_string(), "127.0.0.1:3000");
+    assert_eq!(settings.router, Router::Builtin { port: 8080 });
+    assert_eq!(settings.policy.ttl, SignedDuration::from_hours(7 * 24));
+    assert!(settings.policy.drafts && !settings.policy.bots);
+    assert_eq!(settings.cleanup_interval, Duration::from_secs(3600));
+    assert_eq!(settings.limits.container_memory, 512 << 20);
+    assert_eq!(settings.paths.mirrors().to_str(), Some("/opt/preview-deployer/mirrors"));
+    assert!(settings.capacity.builds >= 1);
+    let reserved: Vec<_> = settings.reserved_ports().into_iter().map(HostPort::get).collect();
+    assert_eq!(reserved, [3000, 8080]);
+}
+
+#[test]
+fn every_mistake_is_named_at_once() {
+    let variables = with(&[
+        ("GITHUB_WEBHOOK_SECRET", "changeme"),
+        ("ALLOWED_REPOS", "not a repository"),
+        ("CLEANUP_TTL_DAYS", "soon"),
+        ("ORCHESTRATOR_PORT", "70000"),
+        ("DEPLOYMENTS_DIR", "here"),
+        ("EGRESS", "deny"),
+        ("FORK_POLICY", "approve"),
+        ("APP_PORT_START", "8500"),
+    ]);
+    insta::assert_snapshot!(Settings::read(&variables).unwrap_err(), @r"
+    9 settings are wrong:
+      - EGRESS is not supported by this version yet (limits on what previews may reach): remove it
+      - GITHUB_TOKEN is not set: The token for GitHub: may read contents, and write pull requests (comments) and commit statuses.
+      - ALLOWED_REPOS is `not a repository`: `not a repository` is not a valid repository: write it as owner/name
+      - GITHUB_WEBHOOK_SECRET is not usable: it is too short: expected at least 16 random characters, for example from `openssl rand -hex 32`
+      - FORK_POLICY is `approve`: deploying pull requests from forks is not supported by this version yet: expected `deny`
+      - CLEANUP_TTL_DAYS is `soon`: expected a number above 0, at most 3650, with a point for fractions
+      - ORCHESTRATOR_PORT is `70000`: expected a port from 0 to 65535
+      - DEPLOYMENTS_DIR is `here`: expected an absolute path without `..`
+      - DB_PORT_START is `9000`, and APP_PORT_START is `8500`: expected them at least 1000 apart
+    ");
+}
+
+#[test]
+fn every_documented_variable_is_read() {
+    for variable in all_variables() {
+        let refused = read(&[(variable.name, "\u{1}no such; value\u{1}"), ("ROUTER", "nginx")]);
+        let refused = if variable.name == "ROUTER" { read(&[("ROUTER", "apache")]) } else { refused };
+        let mistakes = refused.expect_err(variable.name).0;
+        assert!(mistakes.iter().any(|mistake| mistake.variable == variable.name), "{} : {mistakes:?}", variable.name);
+    }
+    for (name, _) in NOT_YET {
+        assert!(mistake(&[(name, "x")]).contains("not supported by this version yet"));
+    }
+}
+
+#[test]
+fn what_is_set_to_nothing_is_not_set() {
+    assert_eq!(read(&[("ROUTER_PORT", "  "), ("REQUIRE_LABEL", "")]).unwrap().router, Router::Builtin { port: 8080 });
+    let mut variables = least();
+    variables.insert("GITHUB_TOKEN".into(), " ".into());
+    assert!(Settings::read(&variables).unwrap_err().to_string().contains("GITHUB_TOKEN is not set"));
+}
+
+#[test]
+fn secrets_that_somebody_could_guess_are_refused() {
+    for weak in [
+        "tiny",
+        "your-webhook-secret",
+        "changemechangeme",
+        "supersecretsecret",
+        "your_webhook_secret_here",
+        "aaaaaaaaaaaaaaaaaaaaaaaa",
+        "abababababababababab",
+        "0123456789abcdef",
+        "12345678901234567890",
+        "github-webhook-secret",
+        "my-super-secret-token-123",
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx",
+    ] {
+        for name in ["GITHUB_WEBHOOK_SECRET", "API_TOKEN"] {
+            let text = mistake(&[(name, weak)]);
+            assert!(text.contains("random characters") && !text.contains(weak), "{text}");
+        }
+    }
+    assert!(mistake(&[("GITHUB_TOKEN", "ghp_xxxxxxxxxxxxxxxxxxxx")]).contains("placeholder"));
+    assert!(mistake(&[("GITHUB_TOKEN", "two words")]).contains("without spaces"));
+}
+
+#[test]
+fn no_secret_is_ever_printed() {
+    let settings = read(&[("API_TOKEN", "canary-Qw8vT2mZ5xK1")]).unwrap();
+    let shown = format!("{settings:?}");
+    assert!(!shown.contains("canary") && !shown.contains(SECRET) && !shown.contains(TOKEN));
+    let refused = read(&[
+        ("GITHUB_TOKEN", "canary token"),
+        ("API_TOKEN", "canary"),
+        ("GITHUB_API_URL", "https://me:canary@ghe.example.com"),
+        ("REGISTRY_CONFIG", "canary"),
+    ]);
+    assert!(!refused.unwrap_err().to_string().contains("canary"));
+}
+
+#[test]
+fn without_webhooks_no_secret_is_needed() {
+    let mut variables = least();
+    variables.remove("GITHUB_WEBHOOK_SECRET");
+    assert!(Settings::read(&variables).unwrap_err().to_string().contains("GITHUB_WEBHOOK_SECRET is not set"));
+    variables.insert("WEBHOOKS".into(), "off".into());
+    assert!(Settings::read(&variables).unwrap().webhooks.secret.is_none());
+}
+
+#[test]
+fn days_and_minutes_may_be_fractions() {
+    let settings = read(&[("CLEANUP_TTL_DAYS", "0.0001"), ("CLEANUP_INTERVAL_MINUTES", "0.05")]).unwrap();
+    assert_eq!(settings.policy.ttl, SignedDuration::from_millis(8640));
+    assert_eq!(settings.cleanup_interval, Duration::from_secs(3));
+    for bad in ["0", "-1", "NaN", "inf", "1e99", "1,5", "7 days"] {
+        assert!(mistake(&[("CLEANUP_TTL_DAYS", bad)]).contains("a number above 0"), "{bad}");
+    }
+}
+
+#[test]
+fn repositories_are_kept_once_whatever_their_letter_case() {
+    let settings = read(&[("ALLOWED_REPOS", " My-Org/App, my-org/app,my/other ,")]).unwrap();
+    let names: Vec<_> = settings.github.repositories.iter().map(ToString::to_string).collect();
+    assert_eq!(names, ["My-Org/App", "my/other"]);
+    assert!(mistake(&[("ALLOWED_REPOS", ",")]).contains("owner/name"));
+}
+
+#[test]
+fn the_token_goes_to_one_server_and_never_unencrypted_into_the_world() {
+    let enterprise = read(&[("GITHUB_SERVER_URL", "https://ghe.example.com/")]).unwrap().github;
+    assert_eq!(
+        (enterprise.server.as_str(), enterprise.api.as_str()),
+        ("https://ghe.example.com", "https://ghe.example.com/api/v3")
+    );
+    let simulator = [("GITHUB_SERVER_URL", "http://127.0.0.1:4000"), ("GITHUB_API_URL", "http://127.0.0.1:4000/api")];
+    assert_eq!(read(&simulator).unwrap().github.api.as_str(), "http://127.0.0.1:4000/api");
+    assert!(mistake(&[("GITHUB_API_URL", "https://ghe.example.com/api/v3")]).contains("set GITHUB_SERVER_URL"));
+    for bad in [
+        "http://ghe.example.com",
+        "ftp://ghe.example.com",
+        "ghe.example.com",
+        "https://",
+        "https://u:p@h",
+        "https://h?q",
+    ] {
+        assert!(mistake(&[("GITHUB_SERVER_URL", bad)]).contains("expected"), "{bad}");
+    }
+}
+
+#[test]
+fn an_older_name_is_read_but_may_not_contradict() {
+    let url = |pairs: &[_]| read(pairs).map(|settings| settings.previews.base_url.to_string());
+    assert_eq!(url(&[("ORCHESTRATOR_PUBLIC_URL", "http://1.2.3.4/")]).unwrap(), "http://1.2.3.4");
+    let same = [("ORCHESTRATOR_PUBLIC_URL", "http://1.2.3.4"), ("PREVIEW_BASE_URL", "http://1.2.3.4")];
+    assert_eq!(url(&same).unwrap(), "http://1.2.3.4");
+    let text = mistake(&[("ORCHESTRATOR_PUBLIC_URL", "http://1.2.3.4"), ("PREVIEW_BASE_URL", "http://5.6.7.8")]);
+    assert!(text.contains("are both set and differ"), "{text}");
+}
+
+#[test]
+fn ports_leave_room_for_each_other() {
+    let pools = |app: &str, db: &str| read(&[("APP_PORT_START", app), ("DB_PORT_START", db)]).is_ok();
+    assert!(pools("8000", "9000") && pools("9000", "8000") && pools("64536", "1024"));
+    assert!(!pools("8000", "8999") && !pools("64537", "9000") && !pools("80", "9000") && !pools("8000", "8000"));
+    assert!(mistake(&[("ROUTER_PORT", "3000")]).contains("two different ports"));
+    assert!(read(&[("ROUTER_PORT", "0"), ("ORCHESTRATOR_PORT", "0")]).is_ok());
+    let settings = read(&[
+        ("ROUTER", "nginx"),
+        ("NGINX_PROBE_URL", "http://127.0.0.1:8081"),
+        ("PREVIEW_BASE_URL", "http://x.org"),
+    ]);
+    let reserved: Vec<_> = settings.unwrap().reserved_ports().into_iter().map(HostPort::get).collect();
+    assert_eq!(reserved, [3000, 8081]);
+}
+
+#[test]
+fn values_with_a_form_of_their_own() {
+    let cases: &[(&str, &[&str], &[&str])] = &[
+        ("PREVIEW_SUBNET", &["10.0.0.0/8", "192.168.4.0/24"], &["10.222.0.1/16", "10.0.0.0/28", "8.8.0.0/16", "10/8"]),
+        (
+            "PREVIEW_DOMAIN",
+            &["Previews.Example.com", "localhost"],
+            &["*.x.org", "http://x.org", "x..org", "1.2.3.4", "-x.org"],
+        ),
+        ("PREVIEW_BASE_URL", &["https://x.org", "http://[::1]:80/"], &["x.org", "http://x.org/path", "http://x.org:0"]),
+        ("NGINX_RELOAD_COMMAND", &["systemctl reload nginx"], &["nginx; id", "sh -c 'x'", "$(id)"]),
+        ("IMAGE_REGISTRY_PREFIX", &["registry.local:5000", "r.example.com/mirror/"], &["https://r", "r/../x", "r/A b"]),
+        ("ORCHESTRATOR_HOST", &["0.0.0.0", "localhost", "::1"], &["example.com", "1.2.3"]),
+        ("DEPLOYMENTS_DIR", &["/srv/a b"], &["relative", "/a/../b", "/"]),
+        ("CONTAINER_CPUS", &["0.25", "4"], &["0", "-1", "x"]),
+        ("CONTAINER_MEMORY_MB", &["64"], &["6", "1.5", "512MB"]),
+        ("MAX_CONCURRENT_PREVIEWS", &["1"], &["0", "-1", "1001", "ten"]),
+        ("LOG_LEVEL", &["DEBUG"], &["loud"]),
+    ];
+    for (name, good, bad) in cases {
+        for value in *good {
+            read(&[(name, value)]).unwrap_or_else(|error| panic!("{name}={value}: {error}"));
+        }
+        for value in *bad {
+            assert!(mistake(&[(name, value)]).contains("expected"), "{name}={value}");
+        }
+    }
+}
+
+#[test]
+fn a_misspelt_name_is_noticed() {
+    let variables = with(&[
+        ("ALOWED_REPOS", "x"),
+        ("CLEANUP_TTL_DAY", "1"),
+        ("PATH", "/bin"),
+        ("GITHUB_REF", "x"),
+        ("ROUTER", "x"),
+    ]);
+    let warnings = look_alikes(&variables);
+    assert_eq!(warnings.len(), 2, "{warnings:?}");
+    assert_eq!(warnings[0], "ALOWED_REPOS is no setting: did you mean ALLOWED_REPOS?");
+}
+
+#[test]
+fn a_file_fills_in_what_the_environment_leaves_out_and_its_text_is_never_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join(".env");
+    assert!(!environment(&file).unwrap().contains_key("ONLY_IN_THE_FILE"));
+    std::fs::write(&file, "ONLY_IN_THE_FILE='a b'\nPATH=/nowhere\n").unwrap();
+    let variables = environment(&file).unwrap();
+    assert_eq!(variables["ONLY_IN_THE_FILE"], "a b");
+    assert_ne!(variables["PATH"], "/nowhere");
+    std::fs::write(&file, "A=1\nGITHUB_TOKEN 'canary\n").unwrap();
+    let error = environment(&file).unwrap_err().to_string();
+    assert!(error.ends_with("has a line that is not NAME=value, after A") && !error.contains("canary"), "{error}");
+}
+
+#[test]
+fn folders_are_made_and_tried() {
+    let dir = tempfile::tempdir().unwrap();
+    let at = |name: &str| dir.path().join(name);
+    let paths = Paths { deployments: at("x/deployments"), ledger: at("state/ledger.json"), logs: at("logs") };
+    check_paths(&paths).unwrap();
+    assert!(paths.deployments.is_dir() && paths.state().is_dir() && !paths.ledger.exists());
+    std::fs::write(at("file"), "").unwrap();
+    let paths = Paths { deployments: at("file/deployments"), ledger: at("file/ledger.json"), ..paths };
+    let named: Vec<_> = check_paths(&paths).unwrap_err().0.into_iter().map(|mistake| mistake.variable).collect();
+    assert_eq!(named, ["DEPLOYMENTS_DIR", "DEPLOYMENTS_DB"]);
+}
+
+/// The tables of `docs/CONFIGURATION.md`.
+fn documentation() -> String {
+    let mut text = String::new();
+    for (heading, group) in GROUPS {
+        let _ = write!(text, "### {heading}\n\n| Variable | Default | Meaning |\n| --- | --- | --- |\n");
+        for variable in *group {
+            let fallback = match variable.fallback {
+                Fallback::Required => "**required**".to_owned(),
+                Fallback::Text(default) => format!("`{default}`"),
+                Fallback::Described(words) => words.to_owned(),
+            };
+            let also =
+                variable.also.map(|name| format!(" Also read under its older name, `{name}`.")).unwrap_or_default();
+            let _ = writeln!(text, "| `{}` | {fallback} | {}{also} |", variable.name, variable.meaning);
+        }
+        text.push('\n');
+    }
+    text.push_str("### Not yet\n\nThese belong to later versions. Setting one stops the start, so that nobody relies on what isn't there.\n\n");
+    for (name, what) in NOT_YET {
+        let _ = writeln!(text, "- `{name}`: {what}");
+    }
+    text
+}
+
+#[test]
+fn the_documentation_says_what_the_program_does() {
+    let path = concat!(env!("CARGO_MANIFEST_DIR"), "/../../docs/CONFIGURATION.md");
+    let (begin, end) = ("<!-- settings: begin -->\n", "<!-- settings: end -->");
+    let page = std::fs::read_to_string(path).unwrap();
+    let (before, rest) = page.split_once(begin).expect("the mark of the beginning");
+    let (_, after) = rest.split_once(end).expect("the mark of the end");
+    let current = format!("{before}{begin}\n{}\n{end}{after}", documentation());
+    if std::env::var_os("UPDATE_DOCS").is_some() {
+        std::fs::write(path, &current).unwrap();
+    }
+    assert!(
+        std::fs::read_to_string(path).unwrap() == current,
+        "docs/CONFIGURATION.md is not what the settings say: run UPDATE_DOCS=1 cargo test -p preview-orchestrator settings"
+    );
+}

@@ -1,0 +1,231 @@
+//! Every variable that `preview serve` reads: name, default and meaning stand here once. Settings are read from it, and
+//! `docs/CONFIGURATION.md` is written from it.
+
+use super::reader::Variable;
+
+/// A heading and the variables under it.
+pub type Group = (&'static str, &'static [Variable]);
+
+/// All variables, in the order of the documentation.
+pub const GROUPS: &[Group] = &[
+    ("GitHub", &[GITHUB_TOKEN, ALLOWED_REPOS, GITHUB_SERVER_URL, GITHUB_API_URL]),
+    ("Webhooks and polling", &[WEBHOOKS, GITHUB_WEBHOOK_SECRET, RESYNC_INTERVAL_SECONDS]),
+    ("Which pull requests", &[FORK_POLICY, DRAFTS, BOTS, REQUIRE_LABEL]),
+    ("Addresses of previews", &[PREVIEW_BASE_URL, PREVIEW_DOMAIN]),
+    ("The service's own API", &[ORCHESTRATOR_HOST, ORCHESTRATOR_PORT, API_TOKEN]),
+    ("Router", &[ROUTER, ROUTER_PORT, NGINX_CONFIG_DIR, NGINX_TEST_COMMAND, NGINX_RELOAD_COMMAND, NGINX_PROBE_URL]),
+    ("Folders and files", &[DEPLOYMENTS_DIR, DEPLOYMENTS_DB, LOG_DIR]),
+    ("Clean-up", &[CLEANUP_TTL_DAYS, CLEANUP_INTERVAL_MINUTES]),
+    ("Capacity", &[MAX_CONCURRENT_PREVIEWS, MAX_CONCURRENT_BUILDS, DISK_BUDGET_GB]),
+    (
+        "Limits of containers and builds",
+        &[
+            CONTAINER_MEMORY_MB,
+            CONTAINER_CPUS,
+            BUILD_MEMORY_MB,
+            BUILD_TIMEOUT_SECONDS,
+            BUILD_SILENCE_SECONDS,
+            IMAGE_REGISTRY_PREFIX,
+        ],
+    ),
+    ("Health", &[HEALTH_TIMEOUT_SECONDS, HEALTH_INTERVAL_SECONDS]),
+    ("Ports and networks", &[APP_PORT_START, DB_PORT_START, PREVIEW_SUBNET]),
+    ("Log", &[LOG_LEVEL, LOG_FORMAT]),
+];
+
+/// Variables of later versions. Setting one is refused, so that nobody believes in a protection that isn't there.
+pub const NOT_YET: &[(&str, &str)] = &[
+    ("GITHUB_APP_ID", "signing in as a GitHub App; use GITHUB_TOKEN"),
+    ("GITHUB_APP_PRIVATE_KEY_FILE", "signing in as a GitHub App; use GITHUB_TOKEN"),
+    ("UNTRUSTED_RUNTIME", "a container runtime of its own for code that is not trusted"),
+    ("EGRESS", "limits on what previews may reach"),
+    ("EGRESS_ALLOW", "limits on what previews may reach"),
+    ("PREVIEW_AUTH", "a login in front of previews"),
+    ("REGISTRY_CONFIG", "logins of private image registries"),
+];
+
+pub(super) const GITHUB_TOKEN: Variable = Variable::required(
+    "GITHUB_TOKEN",
+    "The token for GitHub: may read contents, and write pull requests (comments) and commit statuses.",
+)
+.secret();
+pub(super) const ALLOWED_REPOS: Variable = Variable::required(
+    "ALLOWED_REPOS",
+    "The repositories that get previews: `owner/name,owner/name`. Letter case is ignored.",
+);
+pub(super) const GITHUB_SERVER_URL: Variable = Variable::new(
+    "GITHUB_SERVER_URL",
+    "https://github.com",
+    "Where repositories are fetched from; set it for GitHub Enterprise. `http` only on this machine or in a private network.",
+);
+pub(super) const GITHUB_API_URL: Variable = Variable::optional(
+    "GITHUB_API_URL",
+    "`https://api.github.com`; with another `GITHUB_SERVER_URL` that address and `/api/v3`",
+    "GitHub's REST API.",
+);
+
+pub(super) const WEBHOOKS: Variable = Variable::new(
+    "WEBHOOKS",
+    "on",
+    "`on`: GitHub announces changes at `/webhook/github`. `off`: polling alone, for a machine without a public address.",
+);
+pub(super) const GITHUB_WEBHOOK_SECRET: Variable = Variable::optional(
+    "GITHUB_WEBHOOK_SECRET",
+    "**required**, unless `WEBHOOKS=off`",
+    "The secret that GitHub signs deliveries with: at least 16 random characters, for example from `openssl rand -hex 32`.",
+)
+.secret();
+pub(super) const RESYNC_INTERVAL_SECONDS: Variable = Variable::new(
+    "RESYNC_INTERVAL_SECONDS",
+    "300",
+    "Seconds between two looks at all open pull requests, which find what no webhook told.",
+);
+
+pub(super) const FORK_POLICY: Variable = Variable::new(
+    "FORK_POLICY",
+    "deny",
+    "What happens to pull requests from forks. This version knows `deny` alone: they get no preview.",
+);
+pub(super) const DRAFTS: Variable = Variable::new("DRAFTS", "deploy", "Drafts: `deploy` or `skip`.");
+pub(super) const BOTS: Variable = Variable::new("BOTS", "skip", "Pull requests that bots opened: `deploy` or `skip`.");
+pub(super) const REQUIRE_LABEL: Variable =
+    Variable::optional("REQUIRE_LABEL", "no label is needed", "Only pull requests with this label get a preview.");
+
+pub(super) const PREVIEW_BASE_URL: Variable = Variable::optional(
+    "PREVIEW_BASE_URL",
+    "`http://localhost:8080`; with another `ROUTER_PORT` that port",
+    "What the URLs of previews begin with.",
+)
+.also("ORCHESTRATOR_PUBLIC_URL");
+pub(super) const PREVIEW_DOMAIN: Variable = Variable::optional(
+    "PREVIEW_DOMAIN",
+    "previews are told apart by path alone",
+    "Gives each preview a host of its own, `pr-12-my-org-my-app.PREVIEW_DOMAIN`; needs a wildcard DNS record.",
+);
+
+pub(super) const ORCHESTRATOR_HOST: Variable =
+    Variable::new("ORCHESTRATOR_HOST", "127.0.0.1", "The IP address at which the service listens.");
+pub(super) const ORCHESTRATOR_PORT: Variable =
+    Variable::new("ORCHESTRATOR_PORT", "3000", "The port at which the service listens; 0 takes any free one.");
+pub(super) const API_TOKEN: Variable = Variable::optional(
+    "API_TOKEN",
+    "made at the first start, in the file `api-token` beside `DEPLOYMENTS_DB`",
+    "The bearer token of `/api`: at least 16 characters.",
+)
+.secret();
+
+pub(super) const ROUTER: Variable = Variable::new(
+    "ROUTER",
+    "builtin",
+    "What sends visitors to previews: `builtin`, a proxy inside the service, or `nginx`, for servers.",
+);
+pub(super) const ROUTER_PORT: Variable =
+    Variable::new("ROUTER_PORT", "8080", "The port of the built-in router; 0 takes any free one.");
+pub(super) const NGINX_CONFIG_DIR: Variable = Variable::new(
+    "NGINX_CONFIG_DIR",
+    "/etc/nginx/preview-configs",
+    "The folder for one nginx file per preview; nginx includes it inside its `server` block.",
+);
+pub(super) const NGINX_TEST_COMMAND: Variable = Variable::new(
+    "NGINX_TEST_COMMAND",
+    "sudo nginx -t",
+    "Tests nginx's configuration. Program and arguments, separated by spaces; no shell reads it.",
+);
+pub(super) const NGINX_RELOAD_COMMAND: Variable = Variable::new(
+    "NGINX_RELOAD_COMMAND",
+    "sudo nginx -s reload",
+    "Makes nginx read its configuration again. Program and arguments, as above.",
+);
+pub(super) const NGINX_PROBE_URL: Variable = Variable::optional(
+    "NGINX_PROBE_URL",
+    "`PREVIEW_BASE_URL`",
+    "Where nginx is asked whether it has taken up the newest configuration.",
+);
+
+pub(super) const DEPLOYMENTS_DIR: Variable = Variable::new(
+    "DEPLOYMENTS_DIR",
+    "/opt/preview-deployments",
+    "The folder for the files of deployments: checkouts, generated Compose files. An absolute path, as the next two.",
+);
+pub(super) const DEPLOYMENTS_DB: Variable = Variable::new(
+    "DEPLOYMENTS_DB",
+    "/opt/preview-deployer/deployments.json",
+    "The ledger of all deployments. Its folder also keeps git mirrors and what the service makes for itself.",
+);
+pub(super) const LOG_DIR: Variable =
+    Variable::new("LOG_DIR", "/opt/preview-deployer/logs", "The folder for the logs of builds.");
+
+pub(super) const CLEANUP_TTL_DAYS: Variable =
+    Variable::new("CLEANUP_TTL_DAYS", "7", "Days without a push after which a preview is removed. Fractions are fine.");
+pub(super) const CLEANUP_INTERVAL_MINUTES: Variable = Variable::new(
+    "CLEANUP_INTERVAL_MINUTES",
+    "60",
+    "Minutes between two looks for previews that are too old. Fractions are fine.",
+);
+
+pub(super) const MAX_CONCURRENT_PREVIEWS: Variable = Variable::new(
+    "MAX_CONCURRENT_PREVIEWS",
+    "10",
+    "How many previews may be up or building at once; more wait in a queue.",
+);
+pub(super) const MAX_CONCURRENT_BUILDS: Variable = Variable::optional(
+    "MAX_CONCURRENT_BUILDS",
+    "half of the processor cores, at least 1",
+    "How many images may be built at once.",
+);
+pub(super) const DISK_BUDGET_GB: Variable = Variable::optional(
+    "DISK_BUDGET_GB",
+    "half of the disk",
+    "GB of disk that previews, images and build caches may take together. Fractions are fine.",
+);
+
+pub(super) const CONTAINER_MEMORY_MB: Variable = Variable::new(
+    "CONTAINER_MEMORY_MB",
+    "512",
+    "MB of memory for each container; a repository may ask for less, not for more.",
+);
+pub(super) const CONTAINER_CPUS: Variable = Variable::new(
+    "CONTAINER_CPUS",
+    "0.5",
+    "Processor cores for each container; a repository may ask for less, not for more.",
+);
+pub(super) const BUILD_MEMORY_MB: Variable =
+    Variable::new("BUILD_MEMORY_MB", "2048", "MB of memory for the building of one image.");
+pub(super) const BUILD_TIMEOUT_SECONDS: Variable =
+    Variable::new("BUILD_TIMEOUT_SECONDS", "1200", "Seconds after which a build is stopped.");
+pub(super) const BUILD_SILENCE_SECONDS: Variable =
+    Variable::new("BUILD_SILENCE_SECONDS", "300", "Seconds without a line of output after which a build is stopped.");
+pub(super) const IMAGE_REGISTRY_PREFIX: Variable = Variable::optional(
+    "IMAGE_REGISTRY_PREFIX",
+    "images come from where their names say",
+    "Written in front of the name of every base image: a mirror, or the registry of a network without internet.",
+);
+
+pub(super) const HEALTH_TIMEOUT_SECONDS: Variable = Variable::new(
+    "HEALTH_TIMEOUT_SECONDS",
+    "60",
+    "Seconds that an app gets to answer its health check; a repository may set its own.",
+);
+pub(super) const HEALTH_INTERVAL_SECONDS: Variable = Variable::new(
+    "HEALTH_INTERVAL_SECONDS",
+    "1",
+    "Most seconds between two health checks while an app starts. Fractions are fine.",
+);
+
+pub(super) const APP_PORT_START: Variable = Variable::new(
+    "APP_PORT_START",
+    "8000",
+    "First of the 1000 ports on 127.0.0.1 for apps. Ports that other settings name are left out.",
+);
+pub(super) const DB_PORT_START: Variable =
+    Variable::new("DB_PORT_START", "9000", "First of the 1000 ports on 127.0.0.1 for databases.");
+pub(super) const PREVIEW_SUBNET: Variable = Variable::new(
+    "PREVIEW_SUBNET",
+    "10.222.0.0/16",
+    "Private IPv4 range that previews' networks are cut from; nothing else on the machine may use it.",
+);
+
+pub(super) const LOG_LEVEL: Variable =
+    Variable::new("LOG_LEVEL", "info", "`error`, `warn`, `info`, `debug` or `trace`.");
+pub(super) const LOG_FORMAT: Variable =
+    Variable::optional("LOG_FORMAT", "`text` on a terminal, else `json`", "`text` or `json`.");
