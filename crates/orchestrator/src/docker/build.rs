@@ -13,9 +13,10 @@ use preview_core::compose::{LABEL_DEPLOYMENT, LABEL_INSTANCE, app_image};
 use preview_core::ids::RepoId;
 use preview_exec::{ExecError, Limits, Program};
 
-use crate::needs::{BuildJob, DeploymentLock, Fault, LineSink};
+use crate::needs::{BuildJob, Built, DeploymentLock, Fault, LineSink};
 
 use super::Engine;
+use super::api::ask;
 use super::build_failure::Recent;
 use super::build_limits::BuildLimits;
 
@@ -25,7 +26,7 @@ impl Engine {
         job: &BuildJob,
         log: LineSink<'_>,
         hold: &DeploymentLock,
-    ) -> Result<(), Fault> {
+    ) -> Result<Built, Fault> {
         // One at a time where the limits are for all builds together, whatever the caller allows.
         let _turn = match self.build_limits {
             BuildLimits::Together => Some(self.one_build.lock().await),
@@ -47,9 +48,15 @@ impl Engine {
             log(line);
         });
         match ended.await {
-            Ok(_) => Ok(()),
+            Ok(_) => self.image_user(&app_image(&job.deployment, &job.commit)).await.map(|user| Built { user }),
             Err(error) => Err(self.build_fault(error, recent, memory_mb)),
         }
+    }
+
+    /// The user that an image's processes are, as it says itself; empty for root.
+    async fn image_user(&self, image: &str) -> Result<String, Fault> {
+        let inspected = ask("look at the image that was built", self.docker.inspect_image(image)).await?;
+        Ok(inspected.config.and_then(|config| config.user).unwrap_or_default())
     }
 
     /// Makes the limits hold, now: the engine may have been restarted since the last build. Gives the megabytes.

@@ -6,7 +6,7 @@
 //! | `start`, `start_failure` | parts of a stack are started, and what stood in the way |
 //! | `observe`, `watch` | what there is; output and events |
 //! | `remove` | taking it away again |
-//! | `api`, `tools`, `resources` | one call with an end; the two plugins that we run; what the machine has to give |
+//! | `api`, `tools`, `room` | one call with an end; the two plugins that we run; what the machine has to give |
 //!
 //! Everything is found by two labels, the installation's and the deployment's. What doesn't carry both is never touched.
 
@@ -18,13 +18,12 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::stream::BoxStream;
+use preview_core::capacity::Room;
 use preview_core::compose::Stack;
 use preview_core::ids::{CommitSha, DeploymentId, InstanceId};
 use tokio::sync::Mutex;
 
-use crate::needs::{
-    BuildJob, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault, LineSink, Part, Resources,
-};
+use crate::needs::{BuildJob, Built, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault, LineSink, Part};
 
 mod api;
 mod build;
@@ -32,7 +31,7 @@ mod build_failure;
 mod build_limits;
 mod observe;
 mod remove;
-mod resources;
+mod room;
 mod start;
 mod start_failure;
 mod tools;
@@ -170,7 +169,7 @@ fn make_home(home: &Path) -> io::Result<()> {
 
 #[async_trait]
 impl ContainerEngine for Engine {
-    async fn build(&self, job: &BuildJob, log: LineSink<'_>, hold: &DeploymentLock) -> Result<(), Fault> {
+    async fn build(&self, job: &BuildJob, log: LineSink<'_>, hold: &DeploymentLock) -> Result<Built, Fault> {
         self.build_image(job, log, hold).await
     }
 
@@ -218,8 +217,8 @@ impl ContainerEngine for Engine {
         self.container_events()
     }
 
-    async fn resources(&self) -> Result<Resources, Fault> {
-        resources::resources(&self.data_dir)
+    async fn room(&self) -> Result<Room, Fault> {
+        room::room(&self.data_dir)
     }
 
     async fn ping(&self) -> Result<String, Fault> {

@@ -2,24 +2,22 @@
 
 use std::path::Path;
 
-use crate::needs::{Fault, Resources};
+use preview_core::capacity::Room;
+
+use crate::needs::Fault;
 
 /// Source: <https://docs.kernel.org/filesystems/proc.html#meminfo>
 const MEMINFO: &str = "/proc/meminfo";
 
 /// Memory of this machine, and room on the disk that `data` (the engine's folder) is on.
-pub(super) fn resources(data: &Path) -> Result<Resources, Fault> {
+pub(super) fn room(data: &Path) -> Result<Room, Fault> {
     let meminfo = std::fs::read_to_string(MEMINFO).ok();
     let memory_available = meminfo.as_deref().and_then(available);
     let memory_available = memory_available.ok_or_else(|| Fault::passing("the available memory could not be read"))?;
     // The engine's folder is named by the engine, which may see other folders than we do (a virtual machine around it).
     let disk = rustix::fs::statvfs(data).or_else(|_| rustix::fs::statvfs("/"));
     let disk = disk.map_err(|_| Fault::passing("the free disk space could not be read"))?;
-    Ok(Resources {
-        memory_available,
-        disk_free: disk.f_bavail * disk.f_frsize,
-        disk_total: disk.f_blocks * disk.f_frsize,
-    })
+    Ok(Room { memory_available, disk_free: disk.f_bavail * disk.f_frsize, disk_total: disk.f_blocks * disk.f_frsize })
 }
 
 /// `MemAvailable:   24100000 kB`, in bytes.
@@ -41,7 +39,7 @@ mod tests {
 
     #[test]
     fn this_machine_has_memory_and_a_disk() {
-        let here = resources(Path::new("/no/such/folder")).unwrap();
+        let here = room(Path::new("/no/such/folder")).unwrap();
         assert!(here.memory_available > 0 && here.disk_free > 0 && here.disk_total >= here.disk_free, "{here:?}");
     }
 }
