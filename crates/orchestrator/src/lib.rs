@@ -12,3 +12,4 @@ pub mod folders;
 pub mod ledger;
 pub mod needs;
 pub mod reconcile;
+pub mod router;

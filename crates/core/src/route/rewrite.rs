@@ -11,6 +11,23 @@ use std::borrow::Cow;
 /// (`Clear-Site-Data` empties the origin), RFC 6797 (`Strict-Transport-Security` holds for the host).
 pub const ORIGIN_WIDE: [&str; 3] = ["service-worker-allowed", "clear-site-data", "strict-transport-security"];
 
+/// Headers by which a proxy tells whom it serves; a visitor's own are replaced or left out, since nobody in front of the
+/// routers is trusted to set them.
+///
+/// Sources: RFC 7239 (`Forwarded`), and the `X-` headers that frameworks read in its place.
+pub const FORWARDED: [&str; 10] = [
+    "forwarded",
+    "x-forwarded-for",
+    "x-forwarded-host",
+    "x-forwarded-port",
+    "x-forwarded-prefix",
+    "x-forwarded-proto",
+    "x-forwarded-scheme",
+    "x-forwarded-server",
+    "x-forwarded-ssl",
+    "x-real-ip",
+];
+
 /// The header that keeps every preview out of search engines, and its value.
 pub const NO_INDEX: (&str, &str) = ("x-robots-tag", "noindex");
 

@@ -1,0 +1,175 @@
+//! The built-in router: a reverse proxy inside the service.
+//!
+//! `traffic` knows the routes and what is under way, `proxy` brings one request to its app and back, `headers` and
+//! `body` say what changes on the way, `tunnel` carries WebSockets. Here connections are accepted and ended.
+
+mod body;
+mod headers;
+mod proxy;
+mod traffic;
+mod tunnel;
+
+use std::convert::Infallible;
+use std::io;
+use std::net::{IpAddr, SocketAddr};
+use std::pin::pin;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use hyper::server::conn::http1;
+use hyper::service::service_fn;
+use hyper_util::rt::{TokioIo, TokioTimer};
+use preview_core::ids::HostPort;
+use preview_core::route::{RouteTable, Site};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::task::{JoinHandle, JoinSet};
+
+use self::proxy::Proxy;
+use crate::needs::{Fault, Router};
+
+/// Visitors' connections at a time; more wait in the kernel's queue.
+const MAX_CONNECTIONS: usize = 1024;
+/// A visitor has this long to send a request's head, and an idle connection to begin one.
+const HEAD: Duration = Duration::from_secs(30);
+/// Bytes of a request's head, and how many headers.
+const HEAD_BYTES: usize = 64 << 10;
+const HEAD_HEADERS: usize = 100;
+/// After an error of `accept` (out of file descriptors, say) it is tried again so much later.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
+/// What the question whether it still answers may take.
+const PING: Duration = Duration::from_secs(2);
+
+/// The router inside the service. It ends, with everything under way, when this is dropped.
+pub struct Builtin {
+    address: SocketAddr,
+    proxy: Arc<Proxy>,
+    accepting: JoinHandle<()>,
+    stop: watch::Sender<bool>,
+}
+
+impl Builtin {
+    /// Answers on this listener from now on, with an empty table. Must be called within a tokio runtime.
+    ///
+    /// # Errors
+    /// When the listener can't be made non-blocking or has no address.
+    pub fn start(listener: std::net::TcpListener, site: Site) -> io::Result<Self> {
+        listener.set_nonblocking(true)?;
+        let listener = TcpListener::from_std(listener)?;
+        let address = listener.local_addr()?;
+        let (stop, stopped) = watch::channel(false);
+        let proxy = Arc::new(Proxy::new(site, stopped.clone()));
+        let accepting = tokio::spawn(accept(listener, proxy.clone(), stopped));
+        Ok(Self { address, proxy, accepting, stop })
+    }
+
+    /// Where it listens.
+    pub fn address(&self) -> SocketAddr {
+        self.address
+    }
+
+    /// Accepts no more, lets requests that are under way finish within `at_most`, and ends the rest.
+    pub async fn shutdown(mut self, at_most: Duration) {
+        self.stop.send_replace(true);
+        // What is left when the time is over ends as `self` is dropped.
+        let _ = tokio::time::timeout(at_most, &mut self.accepting).await;
+    }
+}
+
+impl Drop for Builtin {
+    fn drop(&mut self) {
+        self.stop.send_replace(true);
+        self.accepting.abort();
+    }
+}
+
+#[async_trait]
+impl Router for Builtin {
+    async fn apply(&self, table: &RouteTable) -> Result<(), Fault> {
+        self.proxy.traffic.switch(table);
+        Ok(())
+    }
+
+    async fn observe(&self) -> Result<RouteTable, Fault> {
+        Ok(self.proxy.traffic.table())
+    }
+
+    async fn drain(&self, port: HostPort, at_most: Duration) {
+        self.proxy.traffic.drain(port, at_most).await;
+    }
+
+    async fn ping(&self) -> Result<(), Fault> {
+        match tokio::time::timeout(PING, TcpStream::connect(self.address)).await {
+            Ok(Ok(_)) if !self.accepting.is_finished() => Ok(()),
+            _ => Err(Fault::passing(format!("the built-in router does not answer on {}", self.address))),
+        }
+    }
+}
+
+/// The other end of a connection, which holds its place until the last that came of it (a WebSocket, say) has ended.
+#[derive(Clone)]
+struct Peer {
+    address: IpAddr,
+    _place: Arc<OwnedSemaphorePermit>,
+}
+
+/// Accepts connections until told to stop, then waits for those that are open.
+async fn accept(listener: TcpListener, proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
+    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let mut connections = JoinSet::new();
+    loop {
+        let accepted = async {
+            let place = places.clone().acquire_owned().await;
+            (place, listener.accept().await)
+        };
+        tokio::select! {
+            () = told(&mut stop) => break,
+            Some(_) = connections.join_next() => {}
+            accepted = accepted => match accepted {
+                (Ok(place), Ok((stream, address))) => {
+                    let peer = Peer { address: address.ip(), _place: Arc::new(place) };
+                    connections.spawn(serve(stream, peer, proxy.clone(), stop.clone()));
+                }
+                (_, Err(error)) => {
+                    tracing::warn!(%error, "the built-in router could not accept a connection; trying again");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+                (Err(_), _) => break,
+            },
+        }
+    }
+    drop(listener);
+    while connections.join_next().await.is_some() {}
+}
+
+/// Serves one visitor's connection; told to stop, ends it after the request that is under way.
+async fn serve(stream: TcpStream, peer: Peer, proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
+    // Without it small writes may wait for the visitor's acknowledgement; not having it is only slower.
+    let _ = stream.set_nodelay(true);
+    let service = service_fn(move |request| {
+        let (proxy, peer) = (proxy.clone(), peer.clone());
+        async move { Ok::<_, Infallible>(proxy.answer(peer, request).await) }
+    });
+    let connection = http1::Builder::new()
+        .timer(TokioTimer::new())
+        .header_read_timeout(HEAD)
+        .max_headers(HEAD_HEADERS)
+        .max_buf_size(HEAD_BYTES)
+        .serve_connection(TokioIo::new(stream), service)
+        .with_upgrades();
+    let mut connection = pin!(connection);
+    // A visitor who goes away in the middle is nobody's error.
+    tokio::select! {
+        _ = connection.as_mut() => {}
+        () = told(&mut stop) => {
+            connection.as_mut().graceful_shutdown();
+            let _ = connection.await;
+        }
+    }
+}
+
+/// Resolves when it is time to stop, or nobody is left who could say so.
+async fn told(stop: &mut watch::Receiver<bool>) {
+    let _ = stop.wait_for(|stop| *stop).await;
+}

@@ -1,0 +1,277 @@
+//! One request on its way: which preview it is for, to its app, and the answer back.
+
+use std::error::Error;
+use std::time::Duration;
+
+use bytes::Bytes;
+use http::header::{self, HeaderMap, HeaderName, HeaderValue};
+use http::uri::{Authority, PathAndQuery, Scheme};
+use http::{Method, Request, Response, StatusCode, Uri, Version};
+use http_body_util::{BodyExt, Either, Full};
+use hyper::body::{Body, Incoming};
+use hyper_util::client::legacy::Client;
+use hyper_util::client::legacy::connect::HttpConnector;
+use hyper_util::rt::{TokioExecutor, TokioTimer};
+use preview_core::ids::DeploymentId;
+use preview_core::route::{Site, Target, prefix};
+use tokio::sync::watch;
+
+use super::body::{self, Carried, Download, Upload};
+use super::headers::{self, Visitor};
+use super::traffic::{Traffic, UnderWay};
+use super::{Peer, tunnel};
+use crate::router::pages::{self, Page};
+
+/// An app has this long to accept a connection.
+const CONNECT: Duration = Duration::from_secs(5);
+/// An app has this long from the request to the head of its answer.
+const FIRST_BYTE: Duration = Duration::from_secs(300);
+/// How long an unused connection to an app is kept: less than common servers keep theirs (Node 5 s).
+const IDLE: Duration = Duration::from_secs(2);
+/// How much of a refused upload is still read, and how long, so that its sender gets to reading the refusal.
+const LINGER: Duration = Duration::from_secs(10);
+
+/// Sends requests to apps and brings their answers back.
+pub(super) struct Proxy {
+    site: Site,
+    /// Which app serves what.
+    pub(super) traffic: Traffic,
+    /// Keeps connections: for requests that can be repeated when the app closes one under our hands.
+    kept: Client<HttpConnector, Upload>,
+    /// A connection for each request: for all others.
+    fresh: Client<HttpConnector, Upload>,
+    /// Its end is the end of every tunnel.
+    stop: watch::Receiver<bool>,
+}
+
+/// A request that has found its preview.
+struct Visit {
+    id: DeploymentId,
+    under_way: UnderWay,
+    /// What was stripped; empty in the host form.
+    prefix: String,
+    /// What the app is asked for.
+    ask: PathAndQuery,
+    /// The host that the visitor asked.
+    host: HeaderValue,
+    websocket: bool,
+}
+
+/// Where a request goes.
+enum Way {
+    App(Box<Visit>),
+    Redirect(HeaderValue),
+    Page(Page),
+}
+
+impl Proxy {
+    /// A proxy without routes.
+    pub(super) fn new(site: Site, stop: watch::Receiver<bool>) -> Self {
+        let client = |kept_per_app| {
+            let mut connector = HttpConnector::new();
+            connector.set_nodelay(true);
+            connector.set_connect_timeout(Some(CONNECT));
+            Client::builder(TokioExecutor::new())
+                .pool_timer(TokioTimer::new())
+                .pool_idle_timeout(IDLE)
+                .pool_max_idle_per_host(kept_per_app)
+                .set_host(false)
+                .build(connector)
+        };
+        Self { site, traffic: Traffic::default(), kept: client(32), fresh: client(0), stop }
+    }
+
+    /// Answers a visitor's request.
+    pub(super) async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response<Download> {
+        match self.way(&request) {
+            Way::Redirect(location) => {
+                let mut answer = Response::new(Either::Left(Full::default()));
+                *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
+                answer.headers_mut().insert(header::LOCATION, location);
+                answer
+            }
+            Way::Page(page) => page_answer(page),
+            Way::App(_) if declared_length(request.headers()).is_some_and(|length| length > body::LARGEST) => {
+                linger(request.into_body());
+                page_answer(Page::too_large())
+            }
+            Way::App(visit) => self.visit(*visit, peer, request).await,
+        }
+    }
+
+    /// Finds the preview that a request is for.
+    fn way(&self, request: &Request<Incoming>) -> Way {
+        let Some(host) = host_of(request) else { return Way::Page(Page::refused()) };
+        let domain = self.site.domain();
+        let named = domain.and_then(|domain| domain.deployment(host.to_str().unwrap_or_default()));
+        let (target, mount): (_, fn(&DeploymentId) -> String) = match named {
+            Some(id) => (Target::of_host(id, request.uri().path()), |_| String::new()),
+            None => (Target::of_path(request.uri().path()), prefix),
+        };
+        match target {
+            Target::Preview { id, rest } => self.way_in(mount(&id), id, rest, request, host),
+            Target::MissingSlash(id) if self.traffic.table().get(&id).is_some() => {
+                let location = with_query(&format!("{}/", prefix(&id)), request.uri());
+                HeaderValue::try_from(location).map_or_else(|_| Way::Page(Page::refused()), Way::Redirect)
+            }
+            Target::MissingSlash(_) | Target::Nothing => Way::Page(Page::gone()),
+            Target::Refused => Way::Page(Page::refused()),
+        }
+    }
+
+    fn way_in(
+        &self,
+        prefix: String,
+        id: DeploymentId,
+        rest: &str,
+        request: &Request<Incoming>,
+        host: HeaderValue,
+    ) -> Way {
+        let Some(under_way) = self.traffic.enter(&id) else { return Way::Page(Page::gone()) };
+        let Ok(ask) = PathAndQuery::try_from(with_query(rest, request.uri())) else {
+            return Way::Page(Page::refused());
+        };
+        let websocket = request.version() == Version::HTTP_11 && headers::asks_for_websocket(request.headers());
+        Way::App(Box::new(Visit { id, under_way, prefix, ask, host, websocket }))
+    }
+
+    /// Brings a request to its app and the answer back.
+    async fn visit(&self, mut visit: Visit, peer: Peer, mut request: Request<Incoming>) -> Response<Download> {
+        let visitors_side = visit.websocket.then(|| hyper::upgrade::on(&mut request));
+        let (head, upload) = request.into_parts();
+        let mut told = head.headers;
+        headers::strip_hop_by_hop(&mut told);
+        if visit.websocket {
+            headers::mark_websocket(&mut told);
+        }
+        let visitor = Visitor {
+            address: peer.address,
+            scheme: self.site.origin().scheme(),
+            host: &visit.host,
+            prefix: &visit.prefix,
+        };
+        headers::introduce(&mut told, &visitor);
+
+        let asked = tokio::time::timeout(FIRST_BYTE, self.ask(&mut visit, head.method, told, upload)).await;
+        let mut answer = match asked {
+            Ok(Ok(answer)) => answer,
+            Ok(Err(error)) if body::was_too_large(&error) => return page_answer(Page::too_large()),
+            Ok(Err(error)) => return unavailable(&visit, 502, chain(&error)),
+            Err(_) => return unavailable(&visit, 504, format!("no answer within {} s", FIRST_BYTE.as_secs())),
+        };
+        headers::confine(answer.headers_mut(), &visit.prefix, &visit.host, visit.under_way.port().get());
+        if answer.status() != StatusCode::SWITCHING_PROTOCOLS {
+            return answer.map(|body| Either::Right(Carried::new(body, visit.under_way)));
+        }
+        let Some(visitors_side) = visitors_side else {
+            return unavailable(&visit, 502, "it switched protocols unasked".to_owned());
+        };
+        let apps_side = hyper::upgrade::on(&mut answer);
+        tokio::spawn(tunnel::run(visitors_side, apps_side, (visit.under_way, peer), self.stop.clone()));
+        headers::mark_websocket(answer.headers_mut());
+        answer.map(|_| Either::Left(Full::default()))
+    }
+
+    /// Sends the request. One that can be repeated is sent a second time when the first came to nothing: the app may have closed
+    /// a kept connection just then, or the route may have moved.
+    async fn ask(
+        &self,
+        visit: &mut Visit,
+        method: Method,
+        headers: HeaderMap,
+        upload: Incoming,
+    ) -> Result<Response<Incoming>, hyper_util::client::legacy::Error> {
+        let repeatable = method.is_idempotent() && upload.is_end_stream() && !visit.websocket;
+        if !repeatable {
+            let upload = if upload.is_end_stream() { body::nothing() } else { body::bounded(upload) };
+            return self.fresh.request(outgoing(visit, method, headers, upload)).await;
+        }
+        match self.kept.request(outgoing(visit, method.clone(), headers.clone(), body::nothing())).await {
+            Ok(answer) => Ok(answer),
+            Err(error) => {
+                tracing::debug!(deployment = %visit.id, error = %chain(&error), "asking the app a second time");
+                if let Some(now) = self.traffic.enter(&visit.id) {
+                    visit.under_way = now;
+                }
+                self.fresh.request(outgoing(visit, method, headers, body::nothing())).await
+            }
+        }
+    }
+}
+
+/// The request as the app gets it.
+fn outgoing(visit: &Visit, method: Method, headers: HeaderMap, upload: Upload) -> Request<Upload> {
+    let authority = Authority::try_from(format!("127.0.0.1:{}", visit.under_way.port()));
+    let mut parts = http::uri::Parts::default();
+    parts.scheme = Some(Scheme::HTTP);
+    parts.authority = Some(authority.expect("an address and a port are an authority"));
+    parts.path_and_query = Some(visit.ask.clone());
+    let mut request = Request::new(upload);
+    *request.method_mut() = method;
+    *request.uri_mut() = Uri::from_parts(parts).expect("all three parts are there");
+    *request.headers_mut() = headers;
+    request
+}
+
+/// The host that a request is for: the target's own where it names one (RFC 9112, section 3.2.2), else its one `Host` header.
+fn host_of(request: &Request<Incoming>) -> Option<HeaderValue> {
+    let mut named = request.headers().get_all(header::HOST).into_iter();
+    let (first, second) = (named.next(), named.next());
+    if second.is_some() || request.method() == Method::CONNECT {
+        return None;
+    }
+    match request.uri().authority() {
+        Some(authority) => HeaderValue::try_from(authority.as_str()).ok(),
+        None if request.version() == Version::HTTP_10 => Some(first.cloned().unwrap_or(HeaderValue::from_static(""))),
+        None => first.cloned(),
+    }
+}
+
+fn declared_length(headers: &HeaderMap) -> Option<u64> {
+    headers.get(header::CONTENT_LENGTH)?.to_str().ok()?.parse().ok()
+}
+
+fn with_query(path: &str, uri: &Uri) -> String {
+    match uri.query() {
+        Some(query) => format!("{path}?{query}"),
+        None => path.to_owned(),
+    }
+}
+
+/// Reads on for a while what nobody wants: closing a connection on unread bytes resets it, and the answer with it.
+fn linger(mut upload: Incoming) {
+    tokio::spawn(tokio::time::timeout(LINGER, async move {
+        let mut left = 2 * body::LARGEST;
+        while let Some(Ok(frame)) = upload.frame().await {
+            let length = frame.data_ref().map_or(0, Bytes::len);
+            match left.checked_sub(length as u64) {
+                Some(rest) => left = rest,
+                None => return,
+            }
+        }
+    }));
+}
+
+fn unavailable(visit: &Visit, status: u16, cause: String) -> Response<Download> {
+    tracing::info!(deployment = %visit.id, port = %visit.under_way.port(), cause, "a preview's app did not answer");
+    page_answer(Page::unavailable(status))
+}
+
+fn page_answer(page: Page) -> Response<Download> {
+    let mut answer = Response::new(Either::Left(Full::from(page.html)));
+    *answer.status_mut() = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let headers = answer.headers_mut();
+    for (name, value) in pages::HEADERS {
+        headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if let Some(seconds) = page.retry_after {
+        headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
+    }
+    answer
+}
+
+/// An error with its causes, in one line.
+fn chain(error: &(dyn Error + 'static)) -> String {
+    let causes = std::iter::successors(Some(error), |&error| error.source());
+    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
+}

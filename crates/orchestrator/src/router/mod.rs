@@ -1,0 +1,8 @@
+//! What sends visitors to previews.
+//!
+//! Two routers keep the same rules, which are [`preview_core::route`]'s, and pass the same contract suite
+//! (`tests/router_contract.rs`): `builtin`, a reverse proxy inside the service, and `nginx`, which writes files for an nginx that
+//! the server's operator owns. What both say for themselves when there is no app to say it stands in `pages`.
+
+pub mod builtin;
+mod pages;
