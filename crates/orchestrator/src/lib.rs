@@ -9,6 +9,7 @@
 //! | [`settings`] | the environment, checked once |
 
 pub mod folders;
+pub mod github;
 pub mod ledger;
 pub mod needs;
 pub mod reconcile;
