@@ -10,6 +10,7 @@
 
 pub mod docker;
 pub mod folders;
+pub mod github;
 pub mod health;
 pub mod ledger;
 pub mod needs;

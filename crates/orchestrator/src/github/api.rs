@@ -1,0 +1,244 @@
+//! One request to GitHub and its answer.
+
+use std::time::Duration;
+
+use preview_core::ids::RepoId;
+use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION};
+use reqwest::{Method, StatusCode, Url, redirect};
+use secrecy::ExposeSecret;
+use serde::Serialize;
+use serde::de::DeserializeOwned;
+use tokio::sync::Semaphore;
+
+use super::gate::{ForgeHealth, Gate};
+use super::{Credentials, GitHubSettings};
+use crate::needs::Fault;
+
+const CONNECT_LIMIT: Duration = Duration::from_secs(10);
+/// For the whole of one request, its answer's body included.
+const REQUEST_LIMIT: Duration = Duration::from_secs(20);
+/// Redirects followed for one read.
+const REDIRECTS: usize = 5;
+/// Requests under way at the same time. GitHub's secondary limit is 100 for all that one user runs.
+const AT_ONCE: usize = 10;
+/// Longest answer about one thing, in bytes.
+const ONE_LIMIT: usize = 8 << 20;
+/// Longest page of a list, in bytes. A hundred pull requests whose descriptions have the greatest length that GitHub allows
+/// (65,536 characters, in JSON up to six bytes each) must not make a repository unreadable.
+const PAGE_LIMIT: usize = 48 << 20;
+/// Source: <https://docs.github.com/en/rest/about-the-rest-api/api-versions>
+const VERSION: (&str, &str) = ("x-github-api-version", "2022-11-28");
+
+/// Why there can be no client.
+#[derive(Debug, thiserror::Error)]
+pub enum BadSettings {
+    /// The API's address is none.
+    #[error(
+        "GITHUB_API_URL is not a web address without user, query and fragment: write it like https://api.github.com"
+    )]
+    Url,
+    /// The token has characters that no token has.
+    #[error("GITHUB_TOKEN has characters that cannot be sent (a line break at its end?): copy it again")]
+    Token,
+    /// The HTTP client could not be made.
+    #[error("the HTTP client could not be set up (are there certificate authorities on this machine?)")]
+    Client(#[source] reqwest::Error),
+}
+
+pub(super) struct Api {
+    http: reqwest::Client,
+    base: Url,
+    gate: Gate,
+    places: Semaphore,
+}
+
+impl Api {
+    pub(super) fn new(settings: &GitHubSettings) -> Result<Self, BadSettings> {
+        let base = base_url(&settings.api_url).ok_or(BadSettings::Url)?;
+        let Credentials::Token(token) = &settings.credentials;
+        let mut authorization =
+            HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).map_err(|_| BadSettings::Token)?;
+        authorization.set_sensitive(true);
+        let headers = HeaderMap::from_iter([
+            (AUTHORIZATION, authorization),
+            (ACCEPT, HeaderValue::from_static("application/vnd.github+json")),
+            (HeaderName::from_static(VERSION.0), HeaderValue::from_static(VERSION.1)),
+        ]);
+        let mut builder = reqwest::Client::builder()
+            .user_agent(concat!("preview-deployer/", env!("CARGO_PKG_VERSION")))
+            .default_headers(headers)
+            .connect_timeout(CONNECT_LIMIT)
+            .timeout(REQUEST_LIMIT)
+            .redirect(redirect::Policy::none());
+        if is_loopback(&base) {
+            builder = builder.no_proxy();
+        }
+        let http = builder.build().map_err(BadSettings::Client)?;
+        Ok(Self { http, base, gate: Gate::default(), places: Semaphore::new(AT_ONCE) })
+    }
+
+    pub(super) fn health(&self) -> ForgeHealth {
+        self.gate.health()
+    }
+
+    /// An address below the API's own. `path` is made of numbers and parsed names, never of other text.
+    pub(super) fn url(&self, path: &str) -> Url {
+        let mut url = self.base.clone();
+        url.set_path(&format!("{}{path}", self.base.path().trim_end_matches('/')));
+        url
+    }
+
+    /// An address below a repository's own, by number.
+    pub(super) fn repo_url(&self, repo: RepoId, path: &str) -> Url {
+        self.url(&format!("/repositories/{repo}{path}"))
+    }
+
+    /// Whether the token may be sent there.
+    pub(super) fn is_ours(&self, url: &Url) -> bool {
+        url.origin() == self.base.origin()
+    }
+
+    /// Reads one thing, following redirects that stay with GitHub.
+    pub(super) async fn get(&self, url: Url) -> Result<Answer, Fault> {
+        let mut url = url;
+        for _ in 0..=REDIRECTS {
+            let answer = self.send(self.http.get(url.clone()), ONE_LIMIT).await?;
+            if !answer.is_redirect() {
+                return Ok(answer);
+            }
+            url = answer.target(&url).filter(|target| self.is_ours(target)).ok_or_else(|| {
+                Fault::passing("GitHub's answer leads to another server")
+                    .advise("Set GITHUB_API_URL to the address that GitHub itself uses.")
+            })?;
+        }
+        Err(Fault::passing("GitHub's answers lead in a circle"))
+    }
+
+    /// Reads one page of a list; with an ETag, 304 is an answer too.
+    pub(super) async fn get_page(&self, url: &Url, etag: Option<&HeaderValue>) -> Result<Answer, Fault> {
+        let mut request = self.http.get(url.clone());
+        if let Some(etag) = etag {
+            request = request.header(IF_NONE_MATCH, etag);
+        }
+        self.send(request, PAGE_LIMIT).await
+    }
+
+    /// Changes something. Whoever calls it holds the turn.
+    pub(super) async fn write(&self, method: Method, url: Url, body: &impl Serialize) -> Result<Answer, Fault> {
+        self.send(self.http.request(method, url).json(body), ONE_LIMIT).await
+    }
+
+    async fn send(&self, request: reqwest::RequestBuilder, limit: usize) -> Result<Answer, Fault> {
+        // The semaphore is never closed.
+        let _place = self.places.acquire().await.ok();
+        self.gate.pass()?;
+        let response = request.send().await.map_err(broken)?;
+        let answer = Answer::read(response, limit).await?;
+        self.gate.judge(&answer)?;
+        Ok(answer)
+    }
+}
+
+fn base_url(text: &str) -> Option<Url> {
+    let url = Url::parse(text.trim()).ok()?;
+    let web = matches!(url.scheme(), "http" | "https") && url.has_host();
+    let bare = url.username().is_empty() && url.password().is_none();
+    (web && bare && url.query().is_none() && url.fragment().is_none()).then_some(url)
+}
+
+fn is_loopback(url: &Url) -> bool {
+    let host = url.host_str().unwrap_or_default().trim_matches(['[', ']']);
+    host == "localhost" || host.parse::<std::net::IpAddr>().is_ok_and(|ip| ip.is_loopback())
+}
+
+/// What went wrong on the way. The details are for the log; the comment needs none.
+fn broken(error: reqwest::Error) -> Fault {
+    let error = error.without_url();
+    let cause = if error.is_timeout() {
+        "GitHub did not answer in time"
+    } else if error.is_connect() {
+        "GitHub could not be reached"
+    } else {
+        "the connection to GitHub broke"
+    };
+    tracing::debug!(error = &error as &dyn std::error::Error, "{cause}");
+    Fault::passing(cause)
+}
+
+/// An answer that is no fault of the connection, the limits or the token: 2xx, 3xx, 404, a refusal …
+pub(super) struct Answer {
+    pub(super) status: StatusCode,
+    pub(super) headers: HeaderMap,
+    body: Vec<u8>,
+}
+
+impl Answer {
+    async fn read(mut response: reqwest::Response, limit: usize) -> Result<Self, Fault> {
+        let (status, headers) = (response.status(), response.headers().clone());
+        let mut body = Vec::new();
+        while let Some(chunk) = response.chunk().await.map_err(broken)? {
+            if body.len() + chunk.len() > limit {
+                return Err(Fault::passing("GitHub's answer is too long to be read"));
+            }
+            body.extend_from_slice(&chunk);
+        }
+        Ok(Self { status, headers, body })
+    }
+
+    /// The body; an answer of another shape than GitHub documents is a fault.
+    pub(super) fn json<T: DeserializeOwned>(&self) -> Result<T, Fault> {
+        serde_json::from_slice(&self.body).map_err(|error| {
+            tracing::warn!(%error, status = self.status.as_u16(), "GitHub's answer has an unknown shape");
+            Fault::passing("GitHub's answer could not be understood")
+        })
+    }
+
+    /// GitHub's own words about what is wrong, in one short line.
+    pub(super) fn message(&self) -> String {
+        #[derive(serde::Deserialize)]
+        struct Error {
+            message: String,
+        }
+        let message = serde_json::from_slice::<Error>(&self.body).map(|error| error.message).unwrap_or_default();
+        message.chars().filter(|c| !c.is_control()).take(200).collect()
+    }
+
+    /// The status and GitHub's words.
+    pub(super) fn told(&self) -> String {
+        let (code, message) = (self.status.as_u16(), self.message());
+        if message.is_empty() {
+            format!("GitHub answered {code}")
+        } else {
+            format!("GitHub answered {code}: {message}")
+        }
+    }
+
+    /// A fault for an answer that should not come at this place.
+    pub(super) fn unexpected(&self) -> Fault {
+        let fault = Fault::passing(self.told());
+        match self.status.as_u16() {
+            403 | 404 => fault.advise("Check that the token of this server may still read the repository."),
+            _ => fault,
+        }
+    }
+
+    pub(super) fn header(&self, name: &str) -> Option<&str> {
+        self.headers.get(name)?.to_str().ok()
+    }
+
+    pub(super) fn number(&self, name: &str) -> Option<i64> {
+        self.header(name)?.trim().parse().ok()
+    }
+
+    pub(super) fn etag(&self) -> Option<HeaderValue> {
+        self.headers.get(ETAG).cloned()
+    }
+
+    fn is_redirect(&self) -> bool {
+        matches!(self.status.as_u16(), 301 | 302 | 307 | 308)
+    }
+
+    fn target(&self, from: &Url) -> Option<Url> {
+        from.join(self.headers.get(LOCATION)?.to_str().ok()?).ok()
+    }
+}
