@@ -9,6 +9,8 @@
 //! | [`settings`] | the environment, checked once |
 
 pub mod folders;
+pub mod git;
 pub mod ledger;
 pub mod needs;
+pub mod remove_tree;
 pub mod settings;
