@@ -10,10 +10,12 @@
 
 pub mod docker;
 pub mod folders;
+pub mod git;
 pub mod github;
 pub mod health;
 pub mod ledger;
 pub mod needs;
 pub mod reconcile;
+pub mod remove_tree;
 pub mod router;
 pub mod settings;
