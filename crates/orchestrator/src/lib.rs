@@ -10,9 +10,11 @@
 
 pub mod docker;
 pub mod folders;
+pub mod git;
 pub mod health;
 pub mod ledger;
 pub mod needs;
 pub mod reconcile;
+pub mod remove_tree;
 pub mod router;
 pub mod settings;

@@ -1,0 +1,190 @@
+//! Commits, from git.
+//!
+//! A repository has one bare mirror of its own, which holds only the newest commit of each pull request (depth 1): the least data, and
+//! what is there already isn't sent again. A commit's files leave it through a temporary index into a fresh folder without `.git`, so
+//! no git ever runs inside code of theirs.
+//!
+//! ```text
+//! checkout ─ mirror (locked) ─ is it all there? ─ no: fetch ─ within the limits? ─ read-tree ─ checkout-index ─ rename
+//! ```
+//!
+//! | file | what lives there |
+//! | --- | --- |
+//! | `command` | the one way to start git: every hostile default off, the token in the environment alone |
+//! | `mirror` | a mirror's folder, its lock, and how it stays small and whole |
+//! | `listing` | counting a commit's files before one is written |
+//! | `trouble` | what went wrong, read from what git says |
+//! | `opener` | reading single files of a checkout |
+
+mod command;
+mod listing;
+mod mirror;
+mod opener;
+mod trouble;
+
+use std::collections::{BTreeSet, HashMap};
+use std::io;
+use std::path::{Path, PathBuf};
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use preview_core::ids::{CommitSha, RepoId};
+use secrecy::SecretString;
+use tokio::task::spawn_blocking;
+
+use crate::needs::{Checkout, DeploymentLock, Fault, Source, Want};
+use crate::remove_tree::remove_tree;
+use command::Git;
+use listing::Listing;
+use mirror::Mirror;
+pub use opener::CheckoutFiles;
+use trouble::Trouble;
+
+/// What one commit may cost.
+#[derive(Debug, Clone, Copy)]
+pub struct CheckoutLimits {
+    /// Files in it.
+    pub files: u64,
+    /// Bytes of all of them.
+    pub bytes: u64,
+    /// Bytes of one of them.
+    pub file_bytes: u64,
+    /// How long it may take to arrive.
+    pub fetch: Duration,
+    /// How long each step on our own disk may take.
+    pub local: Duration,
+}
+
+impl Default for CheckoutLimits {
+    fn default() -> Self {
+        Self {
+            files: 200_000,
+            bytes: 2 << 30,
+            file_bytes: 1 << 30,
+            fetch: Duration::from_secs(300),
+            local: Duration::from_secs(120),
+        }
+    }
+}
+
+/// The repositories of one server, through mirrors on our disk.
+pub struct GitSource {
+    mirrors: PathBuf,
+    git: Git,
+    limits: CheckoutLimits,
+    locks: Mutex<HashMap<RepoId, Arc<tokio::sync::Mutex<()>>>>,
+}
+
+impl GitSource {
+    /// Mirrors in the folder `mirrors` of repositories at `server` (`https://github.com`), fetched with this token.
+    pub fn new(mirrors: PathBuf, server: &str, token: &SecretString) -> Self {
+        let limits = CheckoutLimits::default();
+        Self { mirrors, git: Git::new(server, token, limits), limits, locks: Mutex::default() }
+    }
+
+    /// The same with other limits.
+    pub fn with_limits(mut self, limits: CheckoutLimits) -> Self {
+        self.git.limits = limits;
+        self.limits = limits;
+        self
+    }
+
+    /// Removes the mirrors of all other repositories than these.
+    pub async fn retain(&self, repositories: &BTreeSet<RepoId>) -> io::Result<()> {
+        for id in mirror::all(&self.mirrors)? {
+            if !repositories.contains(&id) {
+                let _turn = self.turn(id).await;
+                mirror::remove(&self.mirrors, id)?;
+            }
+        }
+        Ok(())
+    }
+
+    /// Waits until nobody else in this process uses the repository's mirror.
+    async fn turn(&self, repo: RepoId) -> tokio::sync::OwnedMutexGuard<()> {
+        let lock = self.locks.lock().unwrap_or_else(PoisonError::into_inner).entry(repo).or_default().clone();
+        lock.lock_owned().await
+    }
+
+    /// Fills `staging` with the commit's files, from a mirror that is made anew, once, if it turns out to be broken.
+    async fn fill(&self, want: &Want, staging: &Path, hold: &DeploymentLock) -> Result<(), Trouble> {
+        let _turn = self.turn(want.repo).await;
+        let mirror = Mirror::open(&self.mirrors, want.repo, &self.git, hold).await?;
+        match self.fill_from(&mirror, want, staging).await {
+            Err(Trouble::Broken(said)) => {
+                tracing::warn!(repository = %want.name, said, "a git mirror is broken and fetched anew");
+                mirror.renew().await?;
+                self.fill_from(&mirror, want, staging).await
+            }
+            done => done,
+        }
+    }
+
+    async fn fill_from(&self, mirror: &Mirror<'_>, want: &Want, staging: &Path) -> Result<(), Trouble> {
+        // Counting reads every object's header, so it also proves that a fetch was not cut off in the middle.
+        match self.count(mirror, &want.commit).await {
+            Err(Trouble::Broken(_)) => {
+                mirror.tidy().await?;
+                mirror.fetch(want).await?;
+                self.count(mirror, &want.commit).await?;
+            }
+            counted => counted?,
+        }
+        let fresh = staging.to_owned();
+        blocking(move || {
+            remove_tree(&fresh)?;
+            std::fs::create_dir_all(fresh.join(FILES))
+        })
+        .await?;
+        mirror.check_out(&want.commit, staging, FILES).await
+    }
+
+    async fn count(&self, mirror: &Mirror<'_>, commit: &CommitSha) -> Result<(), Trouble> {
+        let mut listing = Listing::new(&self.limits);
+        mirror.list(commit, &mut listing).await?;
+        listing.verdict()
+    }
+}
+
+/// Where in the staging folder the files grow; beside them is git's index.
+const FILES: &str = "files";
+
+#[async_trait]
+impl Source for GitSource {
+    async fn checkout(&self, want: &Want, into: PathBuf, hold: &DeploymentLock) -> Result<Checkout, Fault> {
+        let staging = staging(&into).ok_or_else(|| Fault::passing("the folder for a checkout has no name"))?;
+        let filled = self.fill(want, &staging, hold).await;
+        let finish = move || match filled {
+            Ok(()) => swap(&staging, into).map_err(|error| Trouble::disk(&error)),
+            Err(trouble) => {
+                // What is half written may be large, and nobody will ask for it again.
+                let _ = remove_tree(&staging);
+                Err(trouble)
+            }
+        };
+        blocking(move || Ok(finish())).await.flatten().map_err(|trouble| trouble.into_fault(want))
+    }
+}
+
+/// The neighbour in which a checkout grows until it is whole. The deployment's lock keeps it ours alone.
+fn staging(into: &Path) -> Option<PathBuf> {
+    let mut name = std::ffi::OsString::from(".");
+    name.push(into.file_name()?);
+    name.push(".new");
+    Some(into.with_file_name(name))
+}
+
+fn swap(staging: &Path, into: PathBuf) -> io::Result<Checkout> {
+    remove_tree(&into)?;
+    std::fs::rename(staging.join(FILES), &into)?;
+    remove_tree(staging)?;
+    let files = Arc::new(CheckoutFiles::open(&into)?);
+    Ok(Checkout { dir: into, files })
+}
+
+/// Does what may take a disk's time, off the runtime's own threads.
+async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Trouble> {
+    let done = spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)));
+    done.map_err(|error| Trouble::disk(&error))
+}

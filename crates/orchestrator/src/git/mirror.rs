@@ -1,0 +1,193 @@
+//! A repository's mirror: a bare git folder that is ours alone.
+//!
+//! While it is open nobody else works on it: a lock in this process comes first (one per repository), then a lock file that every git holds too, so
+//! that a git which outlives us keeps our successor out. So a `*.lock` that is found then is left over from one that was killed.
+
+use std::fs;
+use std::io;
+use std::os::fd::OwnedFd;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use preview_core::ids::{CommitSha, RepoId};
+use preview_exec::{ExecError, Output, Program, Stream};
+use rustix::fs::{FlockOperation, flock};
+use tokio::sync::Notify;
+use tokio::time::Instant;
+
+use super::blocking;
+use super::command::Git;
+use super::listing::Listing;
+use super::trouble::Trouble;
+use crate::needs::{DeploymentLock, Want};
+use crate::remove_tree::remove_tree;
+
+/// How long a git of our predecessor may take to end. It dies with it, so this is seconds at most.
+const STRAGGLER: Duration = Duration::from_secs(30);
+
+/// Commits that are remembered, so that the next ones come as differences: a pull request's number modulo this names its place.
+/// More would only keep the objects of closed ones for ever.
+const REMEMBERED: u64 = 64;
+
+/// Packs and loose objects (in the one of 256 folders that is looked at) beyond which a mirror is packed anew; git's own numbers.
+const MOST_PACKS: usize = 50;
+const MOST_LOOSE: usize = 27;
+
+/// Beats every `.gitattributes`: files leave as they were committed, and no filter runs.
+const ATTRIBUTES: &str = "* -text -eol -crlf -filter -ident -working-tree-encoding -merge -diff\n";
+
+/// Folders in which git leaves lock files when it is killed.
+const LOCKED: &[&str] = &["", "refs", "refs/preview", "objects/info"];
+
+pub(super) struct Mirror<'a> {
+    dir: PathBuf,
+    git: &'a Git,
+    held: [Arc<OwnedFd>; 2],
+}
+
+fn path(mirrors: &Path, repo: RepoId) -> PathBuf {
+    mirrors.join(format!("{repo}.git"))
+}
+
+/// The repositories of which there is a mirror.
+pub(super) fn all(mirrors: &Path) -> io::Result<Vec<RepoId>> {
+    let names = match fs::read_dir(mirrors) {
+        Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        entries => entries?.filter_map(|entry| entry.ok()?.file_name().into_string().ok()),
+    };
+    Ok(names.filter_map(|name| name.strip_suffix(".git")?.parse().ok().map(RepoId)).collect())
+}
+
+/// Removes a repository's mirror.
+pub(super) fn remove(mirrors: &Path, repo: RepoId) -> io::Result<()> {
+    let dir = path(mirrors, repo);
+    remove_tree(&dir)?;
+    remove_tree(&dir.with_extension("lock"))
+}
+
+impl<'a> Mirror<'a> {
+    /// Takes the lock file, clears what a killed git left, and makes the mirror if there is none.
+    pub(super) async fn open(
+        mirrors: &Path,
+        repo: RepoId,
+        git: &'a Git,
+        hold: &DeploymentLock,
+    ) -> Result<Self, Trouble> {
+        let dir = path(mirrors, repo);
+        fs::create_dir_all(mirrors).map_err(|error| Trouble::disk(&error))?;
+        let lock = take_lock(&dir.with_extension("lock")).await?;
+        let mirror = Self { dir, git, held: [lock, hold.clone()] };
+        // Written last when a mirror is made: without it, the making was cut off.
+        if mirror.attributes().exists() {
+            mirror.unlock();
+        } else {
+            mirror.renew().await?;
+        }
+        Ok(mirror)
+    }
+
+    fn attributes(&self) -> PathBuf {
+        self.dir.join("info/attributes")
+    }
+
+    /// Throws away what is there and makes an empty mirror.
+    pub(super) async fn renew(&self) -> Result<(), Trouble> {
+        let dir = self.dir.clone();
+        blocking(move || remove_tree(&dir).and_then(|()| fs::create_dir(&dir))).await?;
+        self.run(self.git.local(&["init", "--quiet", "--bare", "--template="])).await?;
+        let info = self.dir.join("info");
+        let written = fs::create_dir_all(info).and_then(|()| fs::write(self.attributes(), ATTRIBUTES));
+        written.map_err(|error| Trouble::disk(&error))
+    }
+
+    /// Removes lock files of a git that was killed.
+    fn unlock(&self) {
+        for folder in LOCKED {
+            let entries = fs::read_dir(self.dir.join(folder)).into_iter().flatten().flatten();
+            for stale in entries.map(|entry| entry.path()).filter(|path| path.extension().is_some_and(|e| e == "lock"))
+            {
+                tracing::info!(file = %stale.display(), "removing the lock of a git that was killed");
+                let _ = fs::remove_file(stale);
+            }
+        }
+    }
+
+    /// Fetches the commit and nothing else: by its name, or, where a server doesn't give that, as the pull request's head.
+    ///
+    /// GitHub gives any commit of a repository's network by name, one that a forced push left behind too.
+    pub(super) async fn fetch(&self, want: &Want) -> Result<(), Trouble> {
+        match self.fetch_ref(want, want.commit.as_str()).await {
+            Err(Trouble::NoCommit) => {
+                self.fetch_ref(want, &format!("refs/pull/{}/head", want.number)).await?;
+                let there = self.git.local(&["cat-file", "-e", &format!("{}^{{commit}}", want.commit)]);
+                // The pull request has moved on, or the server is behind.
+                self.run(there).await.map(drop).map_err(|_| Trouble::NoCommit)
+            }
+            fetched => fetched,
+        }
+    }
+
+    async fn fetch_ref(&self, want: &Want, theirs: &str) -> Result<(), Trouble> {
+        let (url, place) = (self.git.url(&want.name), want.number.get() % REMEMBERED);
+        let refspec = format!("+{theirs}:refs/preview/{place}");
+        let options = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--", &url, &refspec];
+        self.run(self.git.remote(&options)).await.map(drop)
+    }
+
+    /// Whether all of the commit is there, telling `listing` of every file, as long as that wants to hear of more.
+    pub(super) async fn list(&self, commit: &CommitSha, listing: &mut Listing<'_>) -> Result<(), Trouble> {
+        let enough = Notify::new();
+        let list = self.program(self.git.local(&["ls-tree", "-r", "-l", "--full-tree", commit.as_str()]));
+        let each = |stream, line: &str| {
+            if stream == Stream::Out && !listing.line(line) {
+                enough.notify_one();
+            }
+        };
+        tokio::select! {
+            biased;
+            () = enough.notified() => Ok(()),
+            listed = list.run_with(each) => listed.map(drop).map_err(|error| Trouble::of(&error)),
+        }
+    }
+
+    /// Writes the commit's files into `folder` of `staging`, through an index there.
+    pub(super) async fn check_out(&self, commit: &CommitSha, staging: &Path, folder: &str) -> Result<(), Trouble> {
+        let index = staging.join("index");
+        self.run(self.git.local(&["read-tree", commit.as_str()]).env("GIT_INDEX_FILE", &index)).await?;
+        let write = self.git.local(&["checkout-index", "--all", "--quiet", &format!("--prefix={folder}/")]);
+        self.run(write.env("GIT_INDEX_FILE", &index).env("GIT_WORK_TREE", staging)).await.map(drop)
+    }
+
+    /// Packs the mirror anew once it has grown ragged, dropping what no remembered commit needs.
+    pub(super) async fn tidy(&self) -> Result<(), Trouble> {
+        let entries = |folder: &str| fs::read_dir(self.dir.join(folder)).map_or(0, Iterator::count);
+        // A pack is two or three files.
+        if entries("objects/pack") <= 2 * MOST_PACKS && entries("objects/17") <= MOST_LOOSE {
+            return Ok(());
+        }
+        self.run(self.git.local(&["gc", "--quiet", "--force", "--prune=now"])).await.map(drop)
+    }
+
+    fn program(&self, program: Program) -> Program {
+        let program = program.dir(&self.dir).env("GIT_DIR", &self.dir);
+        self.held.iter().fold(program, |program, lock| program.holding(lock.clone()))
+    }
+
+    async fn run(&self, program: Program) -> Result<Output, Trouble> {
+        self.program(program).run().await.map_err(|error: ExecError| Trouble::of(&error))
+    }
+}
+
+async fn take_lock(path: &Path) -> Result<Arc<OwnedFd>, Trouble> {
+    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path);
+    let lock = Arc::new(OwnedFd::from(file.map_err(|error| Trouble::disk(&error))?));
+    let deadline = Instant::now() + STRAGGLER;
+    while flock(lock.as_ref(), FlockOperation::NonBlockingLockExclusive).is_err() {
+        if Instant::now() > deadline {
+            return Err(Trouble::Locked);
+        }
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+    Ok(lock)
+}
