@@ -5,4 +5,5 @@
 //! the server's operator owns. What both say for themselves when there is no app to say it stands in `pages`.
 
 pub mod builtin;
+pub mod nginx;
 mod pages;

@@ -155,6 +155,7 @@ async fn serve(stream: TcpStream, peer: Peer, proxy: Arc<Proxy>, mut stop: watch
         .timer(TokioTimer::new())
         .header_read_timeout(HEAD)
         .max_headers(HEAD_HEADERS)
+        .max_header_size(HEAD_BYTES)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service)
         .with_upgrades();

@@ -259,10 +259,15 @@ fn unavailable(visit: &Visit, status: u16, cause: String) -> Response<Download> 
 
 fn page_answer(page: Page) -> Response<Download> {
     let mut answer = Response::new(Either::Left(Full::from(page.html)));
-    *answer.status_mut() = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    let status = StatusCode::from_u16(page.status).unwrap_or(StatusCode::INTERNAL_SERVER_ERROR);
+    *answer.status_mut() = status;
     let headers = answer.headers_mut();
     for (name, value) in pages::HEADERS {
         headers.insert(HeaderName::from_static(name), HeaderValue::from_static(value));
+    }
+    if status == StatusCode::BAD_REQUEST {
+        // Who sends such a request may have sent more behind it that means something else to us than to them.
+        headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
     }
     if let Some(seconds) = page.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

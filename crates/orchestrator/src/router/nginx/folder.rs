@@ -1,0 +1,121 @@
+//! The include folder: files of ours are read, replaced and deleted; nobody else's are touched.
+
+use std::fs::{self, File, Permissions};
+use std::io::{self, Write};
+use std::os::unix::fs::PermissionsExt;
+use std::path::{Path, PathBuf};
+
+use super::text::{Files, HOSTS, STANDING, deployment, is_ours};
+
+/// Our own beginnings of files; nginx includes `*.conf` alone.
+const UNFINISHED: &str = ".preview-deployer-";
+
+/// The include folder of the server block, with `hosts/` in it for the wildcard server.
+#[derive(Debug, Clone)]
+pub(super) struct Folder(PathBuf);
+
+impl Folder {
+    /// The folder at this path. It need not exist yet.
+    pub(super) fn new(path: PathBuf) -> Self {
+        Self(path)
+    }
+
+    /// Where it is.
+    pub(super) fn path(&self) -> &Path {
+        &self.0
+    }
+
+    /// Every file of ours. No folder is no files.
+    pub(super) fn read(&self) -> io::Result<Files> {
+        let mut files = Files::new();
+        let entries = match fs::read_dir(&self.0) {
+            Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
+            entries => entries?,
+        };
+        let mut names = vec![HOSTS.to_owned()];
+        for entry in entries {
+            // A name that isn't text is nobody's whom we know.
+            names.extend(entry?.file_name().into_string().ok());
+        }
+        for name in names {
+            if name != HOSTS && name != STANDING && deployment(&name).is_none() {
+                continue;
+            }
+            match fs::read_to_string(self.0.join(&name)) {
+                Ok(text) if is_ours(&text) => drop(files.insert(name, text)),
+                Err(error) if error.kind() != io::ErrorKind::NotFound && error.kind() != io::ErrorKind::InvalidData => {
+                    return Err(error);
+                }
+                _ => {}
+            }
+        }
+        Ok(files)
+    }
+
+    /// Makes these, in place of those, the files of ours. Each appears whole or not at all, and stays over a power cut.
+    pub(super) fn replace(&self, old: &Files, new: &Files) -> io::Result<()> {
+        let sub = self.0.join(HOSTS).parent().map(Path::to_owned).unwrap_or_default();
+        fs::create_dir_all(&sub)?;
+        self.sweep()?;
+        for (name, text) in new.iter().filter(|(name, text)| old.get(*name) != Some(text)) {
+            let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.0)?;
+            file.write_all(text.as_bytes())?;
+            file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+            file.as_file().sync_all()?;
+            file.persist(self.0.join(name))?;
+        }
+        for name in old.keys().filter(|name| !new.contains_key(*name)) {
+            match fs::remove_file(self.0.join(name)) {
+                Err(error) if error.kind() != io::ErrorKind::NotFound => return Err(error),
+                _ => {}
+            }
+        }
+        File::open(&sub)?.sync_all()?;
+        File::open(&self.0)?.sync_all()
+    }
+
+    /// Deletes what a writer that was killed has left.
+    fn sweep(&self) -> io::Result<()> {
+        for entry in fs::read_dir(&self.0)? {
+            let entry = entry?;
+            if entry.file_name().to_string_lossy().starts_with(UNFINISHED) {
+                fs::remove_file(entry.path())?;
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::router::nginx::text::render;
+    use preview_core::ids::HostPort;
+    use preview_core::route::{Route, RouteTable};
+
+    fn table(number: u16) -> RouteTable {
+        let id = format!("my-app-{number}").parse().unwrap();
+        [Route { deployment: id, port: HostPort::new(8000).unwrap() }].into_iter().collect()
+    }
+
+    #[test]
+    fn only_files_of_ours_are_read_and_deleted() {
+        let dir = tempfile::tempdir().unwrap();
+        let folder = Folder::new(dir.path().join("previews"));
+        assert!(folder.read().unwrap().is_empty());
+        let first = render(&table(1), Some(&"p.example.org".parse().unwrap()), 1);
+        folder.replace(&Files::new(), &first).unwrap();
+        for (name, text) in [("other.conf", "# mine"), ("my-app-pr-9.conf", "# mine"), (".preview-deployer-x", "")] {
+            fs::write(folder.path().join(name), text).unwrap();
+        }
+        assert_eq!(folder.read().unwrap(), first);
+
+        let second = render(&table(2), None, 2);
+        folder.replace(&first, &second).unwrap();
+        assert_eq!(folder.read().unwrap(), second);
+        let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();
+        left.sort();
+        assert_eq!(left, [STANDING, "hosts", "my-app-pr-2.conf", "my-app-pr-9.conf", "other.conf"]);
+        assert_eq!(fs::read_dir(folder.path().join("hosts")).unwrap().count(), 0);
+    }
+}

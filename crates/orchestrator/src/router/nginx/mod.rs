@@ -1,0 +1,223 @@
+//! The nginx router: files for an nginx that the server's operator owns.
+//!
+//! The operator includes `{config_dir}/*.conf` in the server block of the previews and, where previews have hosts of their own,
+//! `{config_dir}/hosts/*.conf` in the one of the wildcard host. `text` says what the files hold, `folder` puts them there,
+//! `server` speaks with nginx, `connections` counts what is under way. Here is their order: what stands is tested, then written,
+//! tested again, taken back or taken up.
+
+mod connections;
+mod folder;
+mod server;
+mod text;
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use preview_core::ids::HostPort;
+use preview_core::route::{Domain, RouteTable};
+use tokio::sync::OwnedMutexGuard;
+use tokio::time::sleep;
+
+use self::folder::Folder;
+pub use self::server::{CommandLine, EmptyCommand};
+use self::server::{Refusal, Server};
+use self::text::Files;
+use crate::needs::{Fault, Router};
+
+/// How often a port that drains is looked at.
+const LOOK: Duration = Duration::from_millis(20);
+/// A port has drained when nothing was under way for so many looks: an old worker may be about to connect.
+const QUIET_LOOKS: u32 = 3;
+
+/// How to work with the operator's nginx.
+#[derive(Debug, Clone)]
+pub struct Settings {
+    /// The folder that the operator's server block includes; ours to write.
+    pub config_dir: PathBuf,
+    /// Tests the configuration on disk.
+    pub test_command: CommandLine,
+    /// Tells nginx to read it again.
+    pub reload_command: CommandLine,
+    /// Where that server block answers.
+    pub probe_url: String,
+    /// The domain below which previews have hosts of their own.
+    pub domain: Option<Domain>,
+}
+
+/// The router that writes for nginx.
+#[derive(Debug)]
+pub struct Nginx {
+    server: Server,
+    domain: Option<Domain>,
+    /// The newest table asked for, and how many have been.
+    wanted: Mutex<(u64, RouteTable)>,
+    /// One change at a time.
+    turn: Arc<tokio::sync::Mutex<Turn>>,
+}
+
+/// The folder belongs to who has the turn; those who wait read here what became of their wish.
+#[derive(Debug)]
+struct Turn {
+    folder: Folder,
+    done: u64,
+    result: Result<(), Fault>,
+}
+
+type MyTurn = OwnedMutexGuard<Turn>;
+
+impl Nginx {
+    /// A router that asks nginx through this client.
+    pub fn new(settings: Settings, http: reqwest::Client) -> Self {
+        let Settings { config_dir, test_command, reload_command, probe_url, domain } = settings;
+        let turn = Turn { folder: Folder::new(config_dir), done: 0, result: Ok(()) };
+        Self {
+            server: Server { test_command, reload_command, probe_url, http },
+            domain,
+            wanted: Mutex::default(),
+            turn: Arc::new(tokio::sync::Mutex::new(turn)),
+        }
+    }
+
+    /// Writes a wish down and gives its number.
+    fn wish(&self, table: &RouteTable) -> u64 {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        *wanted = (wanted.0 + 1, table.clone());
+        wanted.0
+    }
+
+    /// Makes nginx run with this table.
+    async fn bring_about(&self, table: &RouteTable, turn: MyTurn) -> (MyTurn, Result<(), Fault>) {
+        let (turn, old) = in_folder(turn, Folder::read).await;
+        let old = match old {
+            Ok(old) => old,
+            Err(fault) => return (turn, Err(fault)),
+        };
+        let answered = self.server.generation().await.ok().flatten();
+        let written = text::generation(&old);
+        if written.is_some()
+            && answered == written
+            && old == text::render(table, self.domain.as_ref(), written.unwrap_or(0))
+        {
+            return (turn, Ok(()));
+        }
+        if let Err(refusal) = self.server.test().await
+            && !refusal.is_within(turn.folder.path())
+        {
+            return (turn, Err(theirs(&refusal)));
+        }
+        let generation = answered.max(written).unwrap_or(0) + 1;
+        let new = text::render(table, self.domain.as_ref(), generation);
+        let (turn, result) = self.exchange(old, new, turn).await;
+        match result {
+            Ok(()) => (turn, self.server.reload(generation).await),
+            Err(fault) => (turn, Err(fault)),
+        }
+    }
+
+    /// Puts the new files in place of the old, and takes that back when nginx refuses them.
+    async fn exchange(&self, old: Files, new: Files, turn: MyTurn) -> (MyTurn, Result<(), Fault>) {
+        let (before, after) = (old.clone(), new.clone());
+        let (turn, written) = in_folder(turn, move |folder| folder.replace(&before, &after)).await;
+        let fault = match written {
+            Ok(()) => match self.server.test().await {
+                Ok(()) => return (turn, Ok(())),
+                Err(refusal) => ours(&refusal),
+            },
+            Err(fault) => fault,
+        };
+        let (turn, restored) = in_folder(turn, move |folder| folder.replace(&folder.read()?, &old)).await;
+        if let Err(error) = restored {
+            tracing::error!(%error, "nginx's files could not be put back; the next change of a route writes them again");
+        }
+        (turn, Err(fault))
+    }
+}
+
+#[async_trait]
+impl Router for Nginx {
+    async fn apply(&self, table: &RouteTable) -> Result<(), Fault> {
+        let mine = self.wish(table);
+        let turn = self.turn.clone().lock_owned().await;
+        if turn.done >= mine {
+            // Whoever had the turn before us began after we had asked, and did the newest.
+            return turn.result.clone();
+        }
+        let (number, newest) = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let (mut turn, result) = self.bring_about(&newest, turn).await;
+        turn.done = number;
+        turn.result = result.clone();
+        result
+    }
+
+    /// While nginx runs anything else than what the folder holds, nothing is known to hold and the table is empty.
+    async fn observe(&self) -> Result<RouteTable, Fault> {
+        let (_turn, files) = in_folder(self.turn.clone().lock_owned().await, Folder::read).await;
+        let files = files?;
+        let answered = self.server.generation().await?;
+        let runs = answered.is_some() && answered == text::generation(&files);
+        Ok(if runs { text::table(&files) } else { RouteTable::new() })
+    }
+
+    async fn drain(&self, port: HostPort, at_most: Duration) {
+        let quiet = async {
+            let mut looks = 0;
+            while looks < QUIET_LOOKS {
+                match connections::to(port) {
+                    Ok(0) => looks += 1,
+                    Ok(_) => looks = 0,
+                    Err(error) => {
+                        // Not knowing, the whole time is given.
+                        tracing::warn!(%error, "connections could not be counted");
+                        std::future::pending::<()>().await;
+                    }
+                }
+                sleep(LOOK).await;
+            }
+        };
+        // Running out of time is the caller's "at most", not an error.
+        let _ = tokio::time::timeout(at_most, quiet).await;
+    }
+
+    async fn ping(&self) -> Result<(), Fault> {
+        self.server.generation().await.map(drop)
+    }
+}
+
+/// Does something slow in the folder. The turn goes along, so that giving up midway lets nobody in before it has ended.
+async fn in_folder<T: Send + 'static>(
+    turn: MyTurn,
+    work: impl FnOnce(&Folder) -> io::Result<T> + Send + 'static,
+) -> (MyTurn, Result<T, Fault>) {
+    let worked = tokio::task::spawn_blocking(move || {
+        let result = work(&turn.folder);
+        (turn, result)
+    });
+    let (turn, result) = worked.await.expect("reading and writing files does not panic");
+    let result = result.map_err(|error| {
+        Fault::passing(format!(
+            "nginx's files in {} could not be read or written: {error}",
+            turn.folder.path().display()
+        ))
+        .advise("NGINX_CONFIG_DIR must belong to the service's user")
+    });
+    (turn, result)
+}
+
+fn theirs(refusal: &Refusal) -> Fault {
+    match refusal {
+        Refusal::Configuration { said, .. } => {
+            Fault::passing(format!("nginx's configuration is broken in a place that isn't ours: {said}"))
+                .advise("mend that file on the server; until then routes stay as they are")
+        }
+        Refusal::Untested(said) => Fault::passing(format!("nginx's configuration could not be tested: {said}"))
+            .advise("NGINX_TEST_COMMAND must work for the service's user"),
+    }
+}
+
+fn ours(refusal: &Refusal) -> Fault {
+    tracing::error!(%refusal, "nginx refused the files for its previews; they were taken back");
+    Fault::passing(format!("nginx refused the new routes, and they were taken back: {refusal}"))
+}
