@@ -38,6 +38,13 @@ pub enum Error {
         #[source]
         source: io::Error,
     },
+    /// The test application could not be compiled.
+    #[error("the mimic could not be compiled; it needs rustc and a static C library (libc6-dev)")]
+    Compile {
+        /// What rustc said.
+        #[source]
+        source: ExecError,
+    },
     /// No port of the loopback address could be opened.
     #[error("the simulated GitHub could not open its port on 127.0.0.1")]
     Listen(#[source] io::Error),

@@ -14,6 +14,7 @@
 //! | `post` | sending deliveries |
 //! | [`faults`] | answers that go wrong on demand |
 //! | `server`, `driver` | starting it, and acting on it |
+//! | [`mimic`] | a tiny web server whose start, health and end are told by its environment |
 
 mod change;
 mod driver;
@@ -21,6 +22,7 @@ mod error;
 pub mod faults;
 mod git;
 mod git_http;
+pub mod mimic;
 mod payload;
 mod post;
 mod rest;
@@ -32,5 +34,6 @@ pub use change::{Change, Source};
 pub use driver::{NewPull, Pull, Repo};
 pub use error::{Error, Result};
 pub use faults::{Fault, FaultGuard, Matching};
+pub use mimic::Mimic;
 pub use server::{GitHub, Options};
 pub use state::{Deliveries, Permission, State, sha1_signature, sha256_signature};

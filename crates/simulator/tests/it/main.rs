@@ -2,6 +2,7 @@
 
 mod common;
 mod life;
+mod mimic;
 mod rest;
 mod schema;
 mod trouble;
