@@ -25,7 +25,8 @@ mod app;
 mod model;
 mod postgres;
 
-pub use model::{Service, Stack, Volume};
+use model::Service;
+pub use model::Stack;
 
 /// Label with the deployment's id, on every container, network and volume. What doesn't carry it is never touched.
 pub const LABEL_DEPLOYMENT: &str = "preview-deployer.deployment";

@@ -50,13 +50,13 @@ struct IpamConfig {
 
 /// A named volume of the project.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Volume {
+struct Volume {
     labels: Labels,
 }
 
 /// A container of the project.
 #[derive(Debug, Clone, PartialEq, Serialize)]
-pub struct Service {
+pub(super) struct Service {
     image: String,
     #[serde(skip_serializing_if = "Option::is_none")]
     pull_policy: Option<&'static str>,

@@ -142,7 +142,8 @@ fn pnpm(package: &Package, lock: &str) -> Installation {
         env: &["CI=true", "NPM_CONFIG_UPDATE_NOTIFIER=false"],
         cache: "id=pnpm,target=/pnpm-store",
         install: "pnpm install --frozen-lockfile --store-dir=/pnpm-store",
-        prune: "pnpm install --frozen-lockfile --prod --offline --ignore-scripts --store-dir=/pnpm-store",
+        prune: "pnpm install --frozen-lockfile --prod --offline --ignore-scripts \
+                --config.modules-cache-max-age=0 --store-dir=/pnpm-store",
         manifests: Vec::new(),
     }
 }

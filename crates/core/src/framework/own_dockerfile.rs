@@ -1,11 +1,10 @@
 //! What must be known of a repository's own Dockerfile before it is built.
 //!
-//! It is read as BuildKit's Dockerfile frontend reads it: parser directives, comments, continued lines, heredocs. Two questions
-//! are a matter of safety, and there the reading is wider than the frontend's, because frontends of different ages read
-//! differently: a `syntax` line is looked for in the whole head of the file, and an `ADD` also inside of heredocs (an old
-//! frontend, which knows none, takes their lines for instructions). The other two, the last stage's user and ports, are
-//! what the Dockerfile says; a base image may say more, so the built image's own configuration is the last word:
-//! see [`runs_as_root`].
+//! It is read as BuildKit's Dockerfile frontend reads it: parser directives, comments, continued lines, heredocs. Two
+//! questions are a matter of safety, and frontends of different ages read differently: so a `syntax` line is looked for in the
+//! whole head of the file, and an `ADD` in every dialect (an old frontend, which knows no heredocs, takes their lines for
+//! instructions). The other two, the last stage's user and ports, are what the Dockerfile says; a base image may
+//! say more, so the built image's own configuration is the last word: see [`runs_as_root`].
 //!
 //! Source: <https://docs.docker.com/reference/dockerfile/>
 
@@ -131,7 +130,7 @@ impl OwnDockerfile {
     }
 
     /// Refuses a Dockerfile that lets the engine fetch from an address: it would do so on the host's network, where it
-    /// reaches what no container may (field notes on SSRF: loopback services, metadata addresses).
+    /// reaches what no container may (services on its loopback, a cloud's metadata).
     pub fn fetches_nothing(&self) -> Result<(), DockerfileError> {
         self.remote_add.map_or(Ok(()), |line| Err(DockerfileError::RemoteAdd(line)))
     }

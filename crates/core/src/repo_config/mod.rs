@@ -13,7 +13,7 @@
 //! | `app_port` | port that the app listens on in its container | 3000 (NestJS), 8080 (Go), EXPOSE or 8080 (Dockerfile) |
 //! | `app_port_env` | variable that tells the app its port | `PORT` |
 //! | `env` | list of `KEY=value`, or a map | none |
-//! | `health_check_path` | path that answers with a status below 400 when the app is up | `/` |
+//! | `health_check_path` | path that is asked to learn whether the app is up | `/` |
 //! | `health_check_timeout` | seconds until the app must be healthy, 1 to 600 | the server's setting |
 
 use std::fmt;
