@@ -51,7 +51,7 @@ pub enum Fault {
 
 type Predicate = dyn Fn(&Request) -> bool + Send + Sync;
 
-/// Which requests a fault is for.
+/// Which requests are meant: by a fault, or by a question how many there were.
 #[derive(Clone)]
 pub struct Matching(Arc<Predicate>);
 
@@ -92,6 +92,11 @@ impl Matching {
     /// API requests that write: POST, PATCH, PUT, DELETE.
     pub fn writes() -> Self {
         Self::new(|request| request.surface == Surface::Api && request.method != Method::GET)
+    }
+
+    /// Whether this request is one of them.
+    pub fn matches(&self, request: &Request) -> bool {
+        (self.0)(request)
     }
 }
 
@@ -139,7 +144,7 @@ impl Faults {
 
     /// The fault for this request, which uses it up.
     pub(crate) fn take(&mut self, request: &Request) -> Option<Fault> {
-        let rule = self.rules.iter_mut().find(|rule| (rule.matching.0)(request))?;
+        let rule = self.rules.iter_mut().find(|rule| rule.matching.matches(request))?;
         let fault = rule.fault.clone();
         if let Some(left) = &mut rule.left {
             *left = left.saturating_sub(1);

@@ -7,8 +7,6 @@ use std::sync::Arc;
 use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use bytes::Bytes;
 use http::header::{AUTHORIZATION, CONTENT_ENCODING, CONTENT_TYPE, LOCATION, WWW_AUTHENTICATE};
 use http::request::Parts;
@@ -16,6 +14,7 @@ use http::{HeaderMap, HeaderName, HeaderValue, StatusCode};
 use http_body_util::{BodyExt, Limited};
 use preview_core::ids::{RepoId, RepoName};
 
+use crate::encoding::basic_password;
 use crate::git::git;
 use crate::server::Shared;
 
@@ -63,7 +62,7 @@ fn parse(path: &str) -> Option<(RepoName, Service)> {
 fn admit(shared: &Shared, name: &RepoName, parts: &Parts) -> Result<RepoId, Box<Response>> {
     let known = match parts.headers.get(AUTHORIZATION) {
         None => false,
-        Some(value) if password(value).as_deref() == Some(shared.options.token.as_str()) => true,
+        Some(value) if basic_password(value).as_deref() == Some(shared.options.token.as_str()) => true,
         Some(_) => return Err(Box::new(unauthorized())),
     };
     let found = shared.read(|state| {
@@ -82,16 +81,6 @@ fn admit(shared: &Shared, name: &RepoName, parts: &Parts) -> Result<RepoId, Box<
         _ if !known => Err(Box::new(unauthorized())),
         _ => Err(Box::new(not_found())),
     }
-}
-
-/// The password of Basic credentials, whoever the user says to be; GitHub looks at the token alone.
-fn password(value: &HeaderValue) -> Option<String> {
-    let (scheme, credentials) = value.to_str().ok()?.split_once(' ')?;
-    if !scheme.eq_ignore_ascii_case("basic") {
-        return None;
-    }
-    let decoded = String::from_utf8(STANDARD.decode(credentials.trim()).ok()?).ok()?;
-    Some(decoded.split_once(':')?.1.to_owned())
 }
 
 fn unauthorized() -> Response {

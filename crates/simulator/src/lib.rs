@@ -18,6 +18,7 @@
 
 mod change;
 mod driver;
+mod encoding;
 mod error;
 pub mod faults;
 mod git;

@@ -7,39 +7,9 @@ use bytes::Bytes;
 use preview_core::ids::{CommitSha, RepoId};
 use serde::Serialize;
 
-use crate::rest::percent_encode;
-use crate::shapes::{self, stamp};
-use crate::state::{Event, Hook, State, User};
-
-/// What happened to a pull request.
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub(crate) enum PullAction {
-    Opened,
-    Synchronize { before: CommitSha },
-    Closed,
-    Reopened,
-    Retargeted { from: String, from_sha: CommitSha },
-    Labeled(String),
-    Unlabeled(String),
-    ReadyForReview,
-    ConvertedToDraft,
-}
-
-impl PullAction {
-    fn name(&self) -> &'static str {
-        match self {
-            Self::Opened => "opened",
-            Self::Synchronize { .. } => "synchronize",
-            Self::Closed => "closed",
-            Self::Reopened => "reopened",
-            Self::Retargeted { .. } => "edited",
-            Self::Labeled(_) => "labeled",
-            Self::Unlabeled(_) => "unlabeled",
-            Self::ReadyForReview => "ready_for_review",
-            Self::ConvertedToDraft => "converted_to_draft",
-        }
-    }
-}
+use crate::encoding::percent_encode;
+use crate::shapes;
+use crate::state::{Comment, Event, Hook, PullAction, PullRequest, Push, Repository, State, User};
 
 /// A body and what the headers say of it.
 pub(crate) struct Told {
@@ -89,10 +59,23 @@ struct From {
     from: String,
 }
 
+impl From {
+    fn new(from: &str) -> Self {
+        Self { from: from.to_owned() }
+    }
+}
+
 #[derive(Serialize)]
 struct CommentContent {
     issue: shapes::Issue,
     comment: shapes::Comment,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    changes: Option<BodyChange>,
+}
+
+#[derive(Serialize)]
+struct BodyChange {
+    body: From,
 }
 
 #[derive(Serialize)]
@@ -134,106 +117,83 @@ struct NameFrom {
 struct PingContent {
     zen: &'static str,
     hook_id: u64,
-    hook: HookShape,
-}
-
-/// A webhook as the API and pings show it; the secret is never among it.
-#[derive(Serialize)]
-pub(crate) struct HookShape {
-    #[serde(rename = "type")]
-    kind: &'static str,
-    id: u64,
-    name: &'static str,
-    active: bool,
-    events: Vec<String>,
-    config: HookConfig,
-    updated_at: String,
-    created_at: String,
-    url: String,
-    test_url: String,
-    ping_url: String,
-    deliveries_url: String,
-    last_response: LastResponse,
-}
-
-#[derive(Serialize)]
-struct HookConfig {
-    content_type: &'static str,
-    insecure_ssl: &'static str,
-    #[serde(skip_serializing_if = "Option::is_none")]
-    secret: Option<&'static str>,
-    url: String,
-}
-
-#[derive(Serialize)]
-struct LastResponse {
-    code: Option<u16>,
-    status: &'static str,
-    message: Option<String>,
+    hook: shapes::HookShape,
 }
 
 /// The body of an event; `None` if its repository or pull request is gone.
 pub(crate) fn write(state: &State, repo: RepoId, sender: &User, event: &Event<'_>) -> Option<Told> {
-    let repository = state.repository(repo)?;
-    let shown = || state.show_repo(repository);
-    let comment = |comment| {
-        let pull = repository.pulls.get(&comment_pull(comment))?;
-        let comment = state.show_comment(repository, comment);
-        Some(CommentContent { issue: state.show_issue(repository, pull), comment })
-    };
-    let sender = || state.show_user(sender);
+    let repo = state.repository(repo)?;
+    let (shown, by) = (state.show_repo(repo), state.show_user(sender));
     Some(match event {
         Event::Pull(pull, action) => {
-            let number = pull.number.get();
-            let (changes, before, label) = match action {
-                PullAction::Retargeted { from, from_sha } => (Some(base_change(from, from_sha)), None, None),
-                PullAction::Synchronize { before } => (None, Some(before.to_string()), None),
-                PullAction::Labeled(name) | PullAction::Unlabeled(name) => {
-                    (None, None, Some(state.show_label(repository, name)))
-                }
-                _ => (None, None, None),
-            };
-            let after = before.is_some().then(|| pull.head.sha.to_string());
-            let pull_request = state.show_pull(repository, pull);
-            let content = PullContent { number, pull_request, before, after, changes, label };
-            told("pull_request", Some(action.name()), content, shown(), sender())
+            told("pull_request", Some(action.name()), pull_content(state, repo, pull, action), shown, by)
         }
-        Event::CommentCreated(created) => told("issue_comment", Some("created"), comment(created)?, shown(), sender()),
-        Event::CommentDeleted(deleted) => told("issue_comment", Some("deleted"), comment(deleted)?, shown(), sender()),
-        Event::Push { branch, before, after, forced } => {
-            let page = format!("{}/{}", state.urls.server, repository.name);
-            let nothing = "0".repeat(40);
-            let before_text = before.map_or(nothing.as_str(), CommitSha::as_str);
-            let sender = sender();
-            let content = PushContent {
-                name: format!("refs/heads/{branch}"),
-                compare: format!("{page}/compare/{}...{}", &before_text[..12], &after.as_str()[..12]),
-                before: before_text.to_owned(),
-                after: after.to_string(),
-                created: before.is_none(),
-                deleted: false,
-                forced: *forced,
-                base_ref: None,
-                pusher: Pusher {
-                    name: sender.login.clone(),
-                    email: format!("{}+{}@users.noreply.github.com", sender.id, sender.login),
-                },
-            };
-            told("push", None, content, state.show_pushed_repo(repository), sender)
+        Event::CommentCreated(comment) => {
+            told("issue_comment", Some("created"), comment_content(state, repo, comment, None)?, shown, by)
+        }
+        Event::CommentEdited { comment, from } => {
+            told("issue_comment", Some("edited"), comment_content(state, repo, comment, Some(from))?, shown, by)
+        }
+        Event::CommentDeleted(comment) => {
+            told("issue_comment", Some("deleted"), comment_content(state, repo, comment, None)?, shown, by)
+        }
+        Event::Push(push) => {
+            told("push", None, push_content(state, repo, sender, push), state.show_pushed_repo(repo), by)
         }
         Event::Renamed { from } => {
-            let changes = RepositoryChange { repository: NameFrom { name: From { from: (*from).to_owned() } } };
-            told("repository", Some("renamed"), RenameContent { changes }, shown(), sender())
+            let changes = RepositoryChange { repository: NameFrom { name: From::new(from) } };
+            told("repository", Some("renamed"), RenameContent { changes }, shown, by)
         }
     })
 }
 
-fn comment_pull(comment: &crate::state::Comment) -> preview_core::ids::PrNumber {
-    comment.pull
+fn pull_content(state: &State, repo: &Repository, pull: &PullRequest, action: &PullAction) -> PullContent {
+    let mut content = PullContent {
+        number: pull.number.get(),
+        pull_request: state.show_pull(repo, pull),
+        before: None,
+        after: None,
+        changes: None,
+        label: None,
+    };
+    match action {
+        PullAction::Synchronize { before } => {
+            (content.before, content.after) = (Some(before.to_string()), Some(pull.head.sha.to_string()));
+        }
+        PullAction::Retargeted { from, from_sha } => {
+            let base = BaseFrom { name: From::new(from), sha: From::new(from_sha.as_str()) };
+            content.changes = Some(BaseChange { base });
+        }
+        PullAction::Labeled(name) | PullAction::Unlabeled(name) => content.label = Some(state.show_label(repo, name)),
+        _ => {}
+    }
+    content
 }
 
-fn base_change(from: &str, sha: &CommitSha) -> BaseChange {
-    BaseChange { base: BaseFrom { name: From { from: from.to_owned() }, sha: From { from: sha.to_string() } } }
+fn comment_content(state: &State, repo: &Repository, comment: &Comment, from: Option<&str>) -> Option<CommentContent> {
+    let pull = repo.pulls.get(&comment.pull)?;
+    let changes = from.map(|from| BodyChange { body: From::new(from) });
+    Some(CommentContent { issue: state.show_issue(repo, pull), comment: state.show_comment(repo, comment), changes })
+}
+
+fn push_content(state: &State, repo: &Repository, sender: &User, push: &Push<'_>) -> PushContent {
+    let nothing = "0".repeat(40);
+    let before = push.before.map_or(nothing.as_str(), CommitSha::as_str);
+    let page = format!("{}/{}", state.urls.server, repo.name);
+    PushContent {
+        name: format!("refs/heads/{}", push.branch),
+        compare: format!("{page}/compare/{}...{}", &before[..12], &push.after.as_str()[..12]),
+        before: before.to_owned(),
+        after: push.after.to_string(),
+        created: push.before.is_none(),
+        deleted: false,
+        forced: push.forced,
+        base_ref: None,
+        pusher: Pusher {
+            name: sender.login.clone(),
+            email: format!("{}+{}@users.noreply.github.com", sender.id, sender.login),
+        },
+    }
 }
 
 fn told(
@@ -251,40 +211,9 @@ fn told(
 pub(crate) fn ping(state: &State, repo: RepoId, hook: &Hook) -> Option<Vec<u8>> {
     let repository = state.repository(repo)?;
     let content =
-        PingContent { zen: "Keep it logically awesome.", hook_id: hook.id, hook: show_hook(state, repo, hook) };
+        PingContent { zen: "Keep it logically awesome.", hook_id: hook.id, hook: state.show_hook(repo, hook) };
     let sender = state.show_user(&repository.owner);
     Some(to_json(&Envelope { action: None, content, repository: state.show_repo(repository), sender }))
-}
-
-/// A webhook as the API and pings show it.
-pub(crate) fn show_hook(state: &State, repo: RepoId, hook: &Hook) -> HookShape {
-    let name = state.repository(repo).map(|repo| repo.name.to_string()).unwrap_or_default();
-    let url = format!("{}/repos/{name}/hooks/{}", state.urls.api, hook.id);
-    let last = state.deliveries().filter(|delivery| delivery.hook == hook.id).filter_map(|d| d.status()).last();
-    HookShape {
-        kind: "Repository",
-        id: hook.id,
-        name: "web",
-        active: hook.active,
-        events: hook.events.iter().cloned().collect(),
-        config: HookConfig {
-            content_type: if hook.json { "json" } else { "form" },
-            insecure_ssl: if hook.insecure_ssl { "1" } else { "0" },
-            secret: hook.secret.is_some().then_some("********"),
-            url: hook.url.clone(),
-        },
-        updated_at: stamp(hook.updated_at),
-        created_at: stamp(hook.created_at),
-        test_url: format!("{url}/test"),
-        ping_url: format!("{url}/pings"),
-        deliveries_url: format!("{url}/deliveries"),
-        last_response: LastResponse {
-            code: last,
-            status: last.map_or("unused", |code| if code < 400 { "active" } else { "failed" }),
-            message: None,
-        },
-        url,
-    }
 }
 
 /// The same JSON as a hook with content type `form` gets it.

@@ -4,7 +4,6 @@
 
 mod pull;
 
-use std::collections::BTreeSet;
 use std::fmt;
 use std::sync::Arc;
 
@@ -15,9 +14,8 @@ use preview_core::ids::{CommitSha, PrNumber, RepoId, RepoName};
 use crate::change::{Change, Source};
 use crate::error::{Error, Result};
 use crate::git::{Authorship, Bare};
-use crate::payload::PullAction;
 use crate::server::{GitHub, Shared};
-use crate::state::{Event, Hook, Permission, PullRequest, Repository, State, User};
+use crate::state::{Event, Hook, Permission, PullAction, PullRequest, Push, Repository, State, User};
 
 pub use pull::{NewPull, Pull};
 
@@ -233,7 +231,8 @@ impl Repo {
             if before.as_ref() == Some(to) {
                 return;
             }
-            state.announce(self.id, &sender, Event::Push { branch, before: before.as_ref(), after: to, forced });
+            let push = Push { branch, before: before.as_ref(), after: to, forced };
+            state.announce(self.id, &sender, Event::Push(push));
             for (base, number) in following {
                 synchronize(state, base, number, to, &sender);
             }
@@ -259,9 +258,4 @@ fn synchronize(state: &mut State, base: RepoId, number: PrNumber, to: &CommitSha
     pull.updated_at = Timestamp::now();
     let pull = pull.clone();
     state.announce(base, sender, Event::Pull(&pull, PullAction::Synchronize { before }));
-}
-
-/// Names of labels, given in any form.
-fn labels(names: &[String]) -> BTreeSet<String> {
-    names.iter().cloned().collect()
 }

@@ -1,5 +1,6 @@
 //! One pull request's life: opened, pushed to, talked about, closed, merged, reopened.
 
+use std::collections::BTreeSet;
 use std::fmt;
 
 use jiff::Timestamp;
@@ -9,8 +10,7 @@ use super::Repo;
 use crate::change::Source;
 use crate::error::{Error, Result};
 use crate::git::Authorship;
-use crate::payload::PullAction;
-use crate::state::{Comment, Event, Head, Permission, PullRequest, PullState, State, Status};
+use crate::state::{Comment, Event, Head, Permission, PullAction, PullRequest, PullState, State, Status};
 
 /// A pull request that is about to be opened.
 #[derive(Debug, Clone)]
@@ -21,7 +21,7 @@ pub struct NewPull {
     body: Option<String>,
     author: String,
     draft: bool,
-    labels: Vec<String>,
+    labels: BTreeSet<String>,
     from_fork: bool,
     base: Option<String>,
 }
@@ -38,7 +38,7 @@ impl NewPull {
             body: None,
             author: "alice".to_owned(),
             draft: false,
-            labels: Vec::new(),
+            labels: BTreeSet::new(),
             from_fork: false,
             base: None,
         }
@@ -70,7 +70,7 @@ impl NewPull {
 
     /// With a label.
     pub fn label(mut self, name: impl Into<String>) -> Self {
-        self.labels.push(name.into());
+        self.labels.insert(name.into());
         self
     }
 
@@ -122,7 +122,7 @@ impl Repo {
             author: author.clone(),
             state: PullState::Open,
             draft: new.draft,
-            labels: super::labels(&new.labels),
+            labels: new.labels,
             head,
             base_branch: base.0,
             base_sha: base.1,

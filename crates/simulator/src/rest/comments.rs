@@ -76,9 +76,8 @@ pub(super) async fn update(target: Target, body: Bytes) -> Result<Response, ApiE
     let id = own_comment(&target)?;
     let text = text(&body)?;
     target.write(|state| {
-        let comment = state.repositories.get_mut(&target.id)?.comments.get_mut(&id)?;
-        (comment.body, comment.updated_at) = (text, Timestamp::now());
-        comment.edits += 1;
+        let sender = state.bot.clone();
+        state.edit_comment(target.id, id, text, &sender)?;
         Some(Json(show(state, &target, id)?).into_response())
     })
 }

@@ -6,8 +6,6 @@ use axum::body::Body;
 use axum::extract::{Request, State};
 use axum::middleware::Next;
 use axum::response::{IntoResponse, Response};
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use http::header::{AUTHORIZATION, CONTENT_TYPE, ETAG, IF_NONE_MATCH, USER_AGENT};
 use http::{HeaderMap, HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
@@ -15,6 +13,7 @@ use jiff::Timestamp;
 use sha2::{Digest, Sha256};
 
 use super::ApiError;
+use crate::encoding::basic_password;
 use crate::server::Shared;
 use crate::state::Quota;
 
@@ -57,11 +56,8 @@ pub(crate) async fn check(State(shared): State<Arc<Shared>>, request: Request, n
 /// The token of `Bearer`, `token` or Basic credentials.
 fn token(value: &HeaderValue) -> Option<String> {
     let (scheme, rest) = value.to_str().ok()?.split_once(' ')?;
-    if ["bearer", "token"].iter().any(|known| scheme.eq_ignore_ascii_case(known)) {
-        return Some(rest.trim().to_owned());
-    }
-    let decoded = String::from_utf8(STANDARD.decode(rest.trim()).ok()?).ok()?;
-    Some(decoded.split_once(':')?.1.to_owned())
+    let plain = ["bearer", "token"].iter().any(|known| scheme.eq_ignore_ascii_case(known));
+    if plain { Some(rest.trim().to_owned()) } else { basic_password(value) }
 }
 
 /// Gives a read its `ETag`, and 304 without a body to a client that has the same.

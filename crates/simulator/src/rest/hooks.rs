@@ -18,7 +18,7 @@ use super::ApiError;
 use super::paging::{Query, page};
 use super::parse;
 use super::target::Target;
-use crate::payload::{HookShape, show_hook};
+use crate::shapes::HookShape;
 use crate::state::Hook;
 
 #[derive(Deserialize)]
@@ -66,7 +66,7 @@ impl Config {
 
 pub(super) async fn list(target: Target, Extract(query): Extract<Query>) -> Result<Response, ApiError> {
     let shown =
-        target.read(|state, repo| Some(repo.hooks.values().map(|hook| show_hook(state, repo.id, hook)).collect()))?;
+        target.read(|state, repo| Some(repo.hooks.values().map(|hook| state.show_hook(repo.id, hook)).collect()))?;
     Ok(page::<HookShape>(&target.url(), &query, shown))
 }
 
@@ -100,7 +100,7 @@ pub(super) async fn create(target: Target, body: Bytes) -> Result<Response, ApiE
 
 pub(super) async fn get(target: Target) -> Result<Response, ApiError> {
     let id: u64 = target.param("id")?;
-    target.read(|state, repo| Some(Json(show_hook(state, repo.id, repo.hooks.get(&id)?)).into_response()))
+    target.read(|state, repo| Some(Json(state.show_hook(repo.id, repo.hooks.get(&id)?)).into_response()))
 }
 
 pub(super) async fn update(target: Target, body: Bytes) -> Result<Response, ApiError> {
@@ -116,7 +116,7 @@ pub(super) async fn update(target: Target, body: Bytes) -> Result<Response, ApiE
     hook.active = update.active.unwrap_or(hook.active);
     hook.updated_at = Timestamp::now();
     target.write(|state| {
-        let answer = Json(show_hook(state, target.id, &hook)).into_response();
+        let answer = Json(state.show_hook(target.id, &hook)).into_response();
         state.repositories.get_mut(&target.id)?.hooks.insert(id, hook);
         Some(answer)
     })

@@ -28,7 +28,6 @@ use crate::server::Shared;
 
 pub(crate) use entry::write_quota;
 pub(crate) use error::ApiError;
-pub(crate) use paging::percent_encode;
 
 /// All routes, behind the token and the rate limit.
 pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {

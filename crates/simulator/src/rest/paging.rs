@@ -10,6 +10,8 @@ use http::HeaderValue;
 use http::header::LINK;
 use serde::Serialize;
 
+use crate::encoding::percent_encode;
+
 /// A request's query, by name.
 pub(crate) type Query = BTreeMap<String, String>;
 
@@ -64,17 +66,4 @@ fn to_text(query: &Query) -> String {
         format!("{}={}", percent_encode(name.as_bytes()), percent_encode(value.as_bytes()))
     };
     query.iter().map(pair).collect::<Vec<_>>().join("&")
-}
-
-/// Everything but letters, digits and `-._~` as `%XX`.
-pub(crate) fn percent_encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(bytes.len());
-    for byte in bytes {
-        if byte.is_ascii_alphanumeric() || b"-._~".contains(byte) {
-            text.push(char::from(*byte));
-        } else {
-            text.push_str(&format!("%{byte:02X}"));
-        }
-    }
-    text
 }

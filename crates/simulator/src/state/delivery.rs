@@ -5,12 +5,12 @@ use std::time::Duration;
 
 use bytes::Bytes;
 use jiff::Timestamp;
-use preview_core::ids::{CommitSha, RepoId};
+use preview_core::ids::RepoId;
 use rand::RngExt;
 use tokio::time::Instant;
 
 use super::signature::{sha1_signature, sha256_signature};
-use super::{Comment, Hook, PullRequest, State, User};
+use super::{Event, Hook, State, User};
 use crate::payload;
 
 /// What happens to deliveries from now on.
@@ -97,25 +97,6 @@ impl Delivery {
     }
 }
 
-/// Something that hooks are told.
-pub(crate) enum Event<'a> {
-    /// A pull request changed.
-    Pull(&'a PullRequest, payload::PullAction),
-    CommentCreated(&'a Comment),
-    CommentDeleted(&'a Comment),
-    /// A branch moved.
-    Push {
-        branch: &'a str,
-        before: Option<&'a CommitSha>,
-        after: &'a CommitSha,
-        forced: bool,
-    },
-    /// The repository had this name before.
-    Renamed {
-        from: &'a str,
-    },
-}
-
 /// What the postman does next.
 pub(crate) enum Next {
     Send(Box<Delivery>),
@@ -135,7 +116,7 @@ pub(crate) struct Post {
 }
 
 /// GitHub keeps them for three days; this is more than any test makes.
-const KEPT: usize = 20_000;
+const KEPT: usize = 10_000;
 
 impl Post {
     fn add(&mut self, delivery: Delivery) -> u64 {

@@ -3,6 +3,7 @@
 //! Tests look at it through [`crate::GitHub::look`] and [`crate::GitHub::wait_for`].
 
 mod delivery;
+mod event;
 mod log;
 mod repository;
 mod signature;
@@ -12,11 +13,12 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use preview_core::ids::{CommentId, PrNumber, RepoId, RepoName};
 
-use crate::payload::{HookShape, show_hook};
-use crate::shapes::Urls;
+use crate::faults::Matching;
+use crate::shapes::{HookShape, Urls};
 
 pub use delivery::{Deliveries, Delivery, Outcome};
-pub(crate) use delivery::{Event, Next, Post};
+pub(crate) use delivery::{Next, Post};
+pub(crate) use event::{Event, PullAction, Push};
 pub(crate) use log::{Log, Quota};
 pub use log::{Request, Surface};
 pub use repository::{
@@ -122,6 +124,11 @@ impl State {
         self.log.requests.values()
     }
 
+    /// How many requests so far match.
+    pub fn count(&self, matching: &Matching) -> usize {
+        self.requests().filter(|request| matching.matches(request)).count()
+    }
+
     /// Every delivery so far, each attempt on its own, the oldest first.
     pub fn deliveries(&self) -> impl Iterator<Item = &Delivery> {
         self.post.all.values()
@@ -190,6 +197,16 @@ impl State {
         Some(id)
     }
 
+    pub(crate) fn edit_comment(&mut self, repo: RepoId, id: CommentId, body: String, sender: &User) -> Option<()> {
+        let comment = self.repositories.get_mut(&repo)?.comments.get_mut(&id)?;
+        let from = std::mem::replace(&mut comment.body, body);
+        comment.updated_at = Timestamp::now();
+        comment.edits += 1;
+        let comment = comment.clone();
+        self.announce(repo, sender, Event::CommentEdited { comment: &comment, from: &from });
+        Some(())
+    }
+
     pub(crate) fn remove_comment(&mut self, repo: RepoId, id: CommentId, sender: &User) -> Option<()> {
         let comment = self.repositories.get_mut(&repo)?.comments.remove(&id)?;
         self.announce(repo, sender, Event::CommentDeleted(&comment));
@@ -199,6 +216,6 @@ impl State {
     pub(crate) fn add_hook(&mut self, repo: RepoId, hook: Hook) -> Option<HookShape> {
         self.repositories.get_mut(&repo)?.hooks.insert(hook.id, hook.clone());
         self.ping(repo, &hook);
-        Some(show_hook(self, repo, &hook))
+        Some(self.show_hook(repo, &hook))
     }
 }

@@ -234,3 +234,23 @@ async fn a_renamed_repository_is_found_under_both_names() {
     assert_ne!(get(&github, "/repos/my-org/app").await.json()["id"], json!(repo.id()));
     assert_eq!(api(&github, "GET", "/repos/my-org/nothing", Value::Null).await.status, 404);
 }
+
+#[tokio::test]
+async fn ordinary_repositories_are_sound_and_clone_whole() {
+    let github = github().await;
+    let files = ["deep/a", "deep.txt", "deep-er", "deep0", "z/y/x"].map(|path| Change::write(path, path));
+    let repo = github.create_repo("my-org/app", files).await.unwrap();
+    for number in 0..25 {
+        // Enough heads for Git to compress what it asks for.
+        repo.open_pull(NewPull::new(format!("b{number}"), [Change::delete("deep")])).await.unwrap();
+    }
+    let dir = TempDir::new().unwrap();
+    let clone = ["-c", "transfer.fsckObjects=true", "clone", "-q", "--mirror", &repo.clone_url(), "mirror"];
+    git(dir.path(), Some(github.token()), &clone).await.unwrap();
+    let mirror = dir.path().join("mirror");
+    git(&mirror, None, &["fsck", "--strict"]).await.unwrap();
+    let heads = git(&mirror, None, &["for-each-ref", "refs/pull"]).await.unwrap().text();
+    assert_eq!(heads.lines().count(), 25);
+    let listed = git(&mirror, None, &["ls-tree", "-r", "--name-only", "b0"]).await.unwrap().text();
+    assert_eq!(listed, "deep-er\ndeep.txt\ndeep0\nz/y/x\n");
+}

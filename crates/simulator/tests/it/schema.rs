@@ -109,6 +109,9 @@ async fn busy(github: &GitHub) -> (Pull, Receiver) {
     repo.push("release", [Change::write("a", "b")], "alice").await.unwrap();
     pull.retarget("release").unwrap();
     pull.comment("bob", "hello");
+    let comments = "/repos/my-org/app/issues/1/comments";
+    let comment = api(github, "POST", comments, json!({"body": "x"})).await.json();
+    api(github, "PATCH", comment["url"].as_str().unwrap(), json!({"body": "y"})).await;
     let merged = repo.open_pull(NewPull::new("done", [Change::write("c", "d")])).await.unwrap();
     merged.merge().await.unwrap();
     repo.rename("my-org/renamed").unwrap();
@@ -149,6 +152,7 @@ async fn payloads_are_as_github_sends_them() {
     compared.dedup();
     let expected = [
         "issue_comment.created",
+        "issue_comment.edited",
         "ping",
         "pull_request.closed",
         "pull_request.edited",

@@ -3,8 +3,12 @@
 //! Names and types are GitHub's (<https://github.com/github/rest-api-description>); what nobody here models is left out rather
 //! than made up. `tests/schema.rs` holds every field against the published descriptions.
 
+mod hook;
+
 use jiff::Timestamp;
 use serde::Serialize;
+
+pub(crate) use hook::HookShape;
 
 use crate::state::{self, Permission, PullState, State};
 
