@@ -22,6 +22,7 @@ use preview_core::ids::DeploymentId;
 use rustix::fs::{FlockOperation, flock};
 
 use crate::needs::{DeploymentLock, Fault};
+use crate::remove_tree::remove_tree;
 
 /// How long a straggler of our predecessor may take to end. They die with it, so this is seconds at most.
 const STRAGGLER: Duration = Duration::from_secs(30);
@@ -192,25 +193,6 @@ fn gone_is_fine(result: io::Result<()>) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         other => other,
     }
-}
-
-/// Removes a folder whatever its modes: a commit may hold folders without write permission. Links are never followed.
-fn remove_tree(path: &Path) -> io::Result<()> {
-    use std::os::unix::fs::PermissionsExt;
-    if gone_is_fine(fs::remove_dir_all(path)).is_ok() {
-        return Ok(());
-    }
-    let mut folders = vec![path.to_owned()];
-    while let Some(folder) = folders.pop() {
-        fs::set_permissions(&folder, fs::Permissions::from_mode(0o700))?;
-        for entry in fs::read_dir(&folder)? {
-            let entry = entry?;
-            if entry.file_type()?.is_dir() {
-                folders.push(entry.path());
-            }
-        }
-    }
-    gone_is_fine(fs::remove_dir_all(path))
 }
 
 #[cfg(test)]

@@ -3,19 +3,23 @@
 //! | room | what lives there |
 //! | --- | --- |
 //! | [`needs`] | the traits that the use-cases need of the outside |
-//! | `reconcile` | the use-cases: intake, one worker per deployment, capacity, cleanup, resync |
-//! | `docker`, `git`, `github`, `router`, `ledger` | one technology each; none imports another |
-//! | `http` | the webhook extractor, the API, `/health` |
+//! | [`reconcile`] | the use-cases: intake, one worker per deployment, capacity, cleanup, resync |
+//! | [`docker`], [`git`], [`github`], [`router`], [`ledger`] | one technology each; none imports another |
+//! | [`folders`], [`health`] | a deployment's folder; asking an app whether it is up |
+//! | [`http`] | the webhook extractor, the API, `/health` |
 //! | [`settings`] | the environment, checked once |
+//! | [`service`] | all of it wired together |
 
 pub mod docker;
 pub mod folders;
 pub mod git;
 pub mod github;
 pub mod health;
+pub mod http;
 pub mod ledger;
 pub mod needs;
 pub mod reconcile;
-pub mod remove_tree;
+mod remove_tree;
 pub mod router;
+pub mod service;
 pub mod settings;

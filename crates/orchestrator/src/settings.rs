@@ -25,6 +25,8 @@ use preview_core::ports::Pool;
 use preview_core::subnets::Subnet;
 use secrecy::SecretString;
 
+use crate::router::nginx::CommandLine;
+
 pub use environment::{EnvironmentError, environment, look_alikes};
 pub use paths::{Paths, check_paths};
 use reader::Reader;
@@ -122,9 +124,9 @@ pub struct Nginx {
     /// The folder of its included files.
     pub config_dir: PathBuf,
     /// Program and arguments that test its configuration.
-    pub test_command: Vec<String>,
+    pub test_command: CommandLine,
     /// Program and arguments that make it read its configuration again.
-    pub reload_command: Vec<String>,
+    pub reload_command: CommandLine,
     /// Where it is asked for the generation that it serves.
     pub probe_url: BaseUrl,
 }

@@ -69,10 +69,10 @@ pub struct Config {
     pub max_previews: usize,
     /// Most builds at a time.
     pub max_builds: usize,
-    /// Where the pools of ports begin.
-    pub app_ports: HostPort,
-    /// Where the pool of database ports begins.
-    pub db_ports: HostPort,
+    /// Host ports of apps.
+    pub app_ports: Pool,
+    /// Host ports of databases.
+    pub db_ports: Pool,
     /// Ports that other settings name.
     pub reserved_ports: BTreeSet<HostPort>,
     /// The range of previews' networks.
@@ -158,12 +158,7 @@ struct Inner {
 impl Reconciler {
     /// A reconciler at rest; [`Reconciler::run`] sets it going.
     pub fn new(config: Config, out: Outside, ledger: Ledger, folders: Folders) -> Self {
-        let ports = Ports::new(
-            Pool::from(config.app_ports),
-            Pool::from(config.db_ports),
-            config.reserved_ports.clone(),
-            config.subnets,
-        );
+        let ports = Ports::new(config.app_ports, config.db_ports, config.reserved_ports.clone(), config.subnets);
         let inner = Inner {
             ports,
             places: Arc::default(),

@@ -12,6 +12,8 @@ use preview_core::ports::Pool;
 use preview_core::subnets::Subnet;
 use secrecy::SecretString;
 
+use crate::router::nginx::CommandLine;
+
 use super::reader::Wrong;
 
 /// An `http` or `https` address without login, query, fragment or final slash: something to put paths behind.
@@ -309,13 +311,13 @@ pub(super) fn absolute_path(text: &str) -> Result<PathBuf, Wrong> {
 }
 
 /// Reads a program with its arguments. There is no shell, so what only a shell understands is refused.
-pub(super) fn command(text: &str) -> Result<Vec<String>, Wrong> {
+pub(super) fn command(text: &str) -> Result<CommandLine, Wrong> {
+    let wrong =
+        || Wrong::expected("a program and its arguments separated by spaces; no shell reads quotes, `;` or `$`");
     if text.contains(['\'', '"', '\\', '$', '`', ';', '&', '|', '<', '>', '*', '\n']) {
-        return Err(Wrong::expected(
-            "a program and its arguments separated by spaces; no shell reads quotes, `;` or `$`",
-        ));
+        return Err(wrong());
     }
-    Ok(text.split_whitespace().map(str::to_owned).collect())
+    text.parse().map_err(|_| wrong())
 }
 
 /// Reads what is written in front of images' names: a registry, maybe with a path.

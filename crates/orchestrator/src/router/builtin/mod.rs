@@ -45,7 +45,7 @@ const PING: Duration = Duration::from_secs(2);
 pub struct Builtin {
     address: SocketAddr,
     proxy: Arc<Proxy>,
-    accepting: JoinHandle<()>,
+    accepting: tokio::sync::Mutex<JoinHandle<()>>,
     stop: watch::Sender<bool>,
 }
 
@@ -61,7 +61,7 @@ impl Builtin {
         let (stop, stopped) = watch::channel(false);
         let proxy = Arc::new(Proxy::new(site, stopped.clone()));
         let accepting = tokio::spawn(accept(listener, proxy.clone(), stopped));
-        Ok(Self { address, proxy, accepting, stop })
+        Ok(Self { address, proxy, accepting: accepting.into(), stop })
     }
 
     /// Where it listens.
@@ -70,17 +70,19 @@ impl Builtin {
     }
 
     /// Accepts no more, lets requests that are under way finish within `at_most`, and ends the rest.
-    pub async fn shutdown(mut self, at_most: Duration) {
+    pub async fn shutdown(&self, at_most: Duration) {
         self.stop.send_replace(true);
-        // What is left when the time is over ends as `self` is dropped.
-        let _ = tokio::time::timeout(at_most, &mut self.accepting).await;
+        let mut accepting = self.accepting.lock().await;
+        if tokio::time::timeout(at_most, &mut *accepting).await.is_err() {
+            accepting.abort();
+        }
     }
 }
 
 impl Drop for Builtin {
     fn drop(&mut self) {
         self.stop.send_replace(true);
-        self.accepting.abort();
+        self.accepting.get_mut().abort();
     }
 }
 
@@ -101,7 +103,7 @@ impl Router for Builtin {
 
     async fn ping(&self) -> Result<(), Fault> {
         match tokio::time::timeout(PING, TcpStream::connect(self.address)).await {
-            Ok(Ok(_)) if !self.accepting.is_finished() => Ok(()),
+            Ok(Ok(_)) if !*self.stop.borrow() => Ok(()),
             _ => Err(Fault::passing(format!("the built-in router does not answer on {}", self.address))),
         }
     }

@@ -1,0 +1,329 @@
+//! The whole service: settings in, rooms wired together, running until told to stop.
+//!
+//! Everything is made here and handed on, so that a test starts the same service on free ports, and nothing reads the
+//! environment or a clock behind anybody's back.
+
+use std::io::{self, Write};
+use std::net::{SocketAddr, TcpListener};
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use jiff::Timestamp;
+use preview_core::base_images::{BaseImages, InvalidImagePrefix};
+use preview_core::compose;
+use preview_core::ids::InstanceId;
+use preview_core::route::{InvalidSite, Site};
+use secrecy::SecretString;
+use tokio::task::JoinHandle;
+use tokio_util::sync::CancellationToken;
+
+use crate::docker::{self, Engine};
+use crate::folders::Folders;
+use crate::git::GitSource;
+use crate::github::{BadSettings, Credentials, GitHub, GitHubSettings};
+use crate::health::HttpProber;
+use crate::http::{self, Desk};
+use crate::ledger::{Found, Ledger, OpenError};
+use crate::needs::{Clock, Router};
+use crate::reconcile::{Config, Outside, Pace, Reconciler};
+use crate::router::builtin::Builtin;
+use crate::router::nginx::{self, Nginx};
+use crate::settings::{self, Settings};
+
+/// How long the built-in router may take to finish what visitors began.
+const GOODBYE: Duration = Duration::from_secs(10);
+
+/// Why the service did not start. Each says what to do.
+#[derive(Debug, thiserror::Error)]
+pub enum StartError {
+    /// An address is taken or may not be used.
+    #[error("cannot listen on {address} for {what}: choose another with {variable}")]
+    Listen {
+        /// The address.
+        address: SocketAddr,
+        /// What was to listen there.
+        what: &'static str,
+        /// The setting that moves it.
+        variable: &'static str,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// A file of ours can't be used.
+    #[error("cannot use {path}")]
+    File {
+        /// The file.
+        path: PathBuf,
+        /// What the operating system said.
+        #[source]
+        source: io::Error,
+    },
+    /// The ledger can't be used.
+    #[error(transparent)]
+    Ledger(#[from] OpenError),
+    /// Docker can't be used.
+    #[error(transparent)]
+    Engine(#[from] docker::ConnectError),
+    /// GitHub's address or the token can't be used.
+    #[error(transparent)]
+    GitHub(#[from] BadSettings),
+    /// The previews' address can't be used.
+    #[error(transparent)]
+    Site(#[from] InvalidSite),
+    /// The base images' prefix can't be used.
+    #[error(transparent)]
+    Images(#[from] InvalidImagePrefix),
+}
+
+/// What a start may be given beside its settings.
+#[derive(Debug, Default)]
+pub struct Given {
+    /// A socket that already listens for the API.
+    pub api: Option<TcpListener>,
+    /// A socket that already listens for visitors.
+    pub router: Option<TcpListener>,
+    /// The engine's address, where it isn't the usual one.
+    pub docker_host: Option<String>,
+    /// Our own patience.
+    pub pace: Pace,
+    /// The shortest time between two writes to GitHub; `None` for what GitHub asks for.
+    pub write_interval: Option<Duration>,
+}
+
+/// A service that runs.
+pub struct Service {
+    api: SocketAddr,
+    token: SecretString,
+    instance: InstanceId,
+    reconciler: Reconciler,
+    builtin: Option<Arc<Builtin>>,
+    stop: CancellationToken,
+    tasks: Vec<JoinHandle<()>>,
+}
+
+/// Wall-clock time.
+struct SystemClock;
+
+impl Clock for SystemClock {
+    fn now(&self) -> Timestamp {
+        Timestamp::now()
+    }
+}
+
+impl Service {
+    /// Starts the service. It answers when this returns.
+    pub async fn start(settings: &Settings, given: Given) -> Result<Self, StartError> {
+        let Given { api, router, docker_host, pace, write_interval } = given;
+        let listener = listen(api, settings.http.listen, "the API", "ORCHESTRATOR_PORT")?;
+        let state = settings.paths.state();
+        let (ledger, found) = Ledger::open(&settings.paths.ledger, Timestamp::now())?;
+        tell_found(&found);
+        let instance = kept(&state.join("instance"), || InstanceId::from_bytes(rand::random()).to_string())?;
+        let instance: InstanceId = instance.parse().unwrap_or_else(|_| InstanceId::from_bytes(rand::random()));
+        let token = match &settings.http.token {
+            Some(token) => token.clone(),
+            None => kept(&settings.paths.api_token(), || random_token())?.into(),
+        };
+        let site = Site::new(
+            settings.previews.base_url.as_str().parse()?,
+            settings.previews.domain.as_ref().map(|domain| domain.parse()).transpose()?,
+        );
+        let folders = Folders::new(settings.paths.deployments.clone());
+        let (router, builtin) = start_router(settings, router, &site)?;
+        let engine = Arc::new(Engine::connect(engine_options(settings, docker_host, &instance, state)).await?);
+        let forge = Arc::new(GitHub::new(github_settings(settings, write_interval))?);
+        let github = &settings.github;
+        let source = Arc::new(GitSource::new(settings.paths.mirrors(), github.server.as_str(), &github.token));
+        let outside = Outside {
+            engine: engine.clone(),
+            source: source,
+            router: router.clone(),
+            forge,
+            prober: Arc::new(HttpProber),
+            clock: Arc::new(SystemClock),
+        };
+        let config = config(settings, &instance, site, pace)?;
+        let reconciler = Reconciler::new(config, outside, ledger.clone(), folders.clone());
+        let stop = CancellationToken::new();
+        let desk = Desk {
+            reconciler: reconciler.clone(),
+            ledger,
+            engine,
+            router,
+            folders,
+            token: token.clone(),
+            webhook_secret: settings.webhooks.secret.clone(),
+        };
+        let api = listener.local_addr().unwrap_or(settings.http.listen);
+        let running = reconciler.clone();
+        let tasks = vec![
+            tokio::spawn(http::serve(listener, desk, stop.clone())),
+            tokio::spawn(async move { running.run().await }),
+        ];
+        tracing::info!(api = %api, instance = %instance, "the service runs");
+        Ok(Self { api, token, instance, reconciler, builtin, stop, tasks })
+    }
+
+    /// Where the API listens.
+    pub fn api(&self) -> SocketAddr {
+        self.api
+    }
+
+    /// Where visitors are served, by the built-in router.
+    pub fn router(&self) -> Option<SocketAddr> {
+        self.builtin.as_ref().map(|builtin| builtin.address())
+    }
+
+    /// The API's token.
+    pub fn token(&self) -> &SecretString {
+        &self.token
+    }
+
+    /// This installation's own name.
+    pub fn instance(&self) -> &InstanceId {
+        &self.instance
+    }
+
+    /// Stops: no new work is taken, running builds are cut off and left to the next start, running previews stay up.
+    pub async fn stop(self) {
+        self.stop.cancel();
+        self.reconciler.stop();
+        for task in self.tasks {
+            if let Err(error) = task.await {
+                tracing::error!(%error, "a part of the service ended badly");
+            }
+        }
+        if let Some(builtin) = self.builtin {
+            builtin.shutdown(GOODBYE).await;
+        }
+        tracing::info!("the service has stopped");
+    }
+}
+
+fn listen(
+    given: Option<TcpListener>,
+    address: SocketAddr,
+    what: &'static str,
+    variable: &'static str,
+) -> Result<tokio::net::TcpListener, StartError> {
+    let error = |source| StartError::Listen { address, what, variable, source };
+    let listener = given.map_or_else(|| TcpListener::bind(address), Ok).map_err(error)?;
+    listener.set_nonblocking(true).map_err(error)?;
+    tokio::net::TcpListener::from_std(listener).map_err(error)
+}
+
+fn tell_found(found: &Found) {
+    match found {
+        Found::New => tracing::info!("a new ledger"),
+        Found::Whole => {}
+        Found::Imported => tracing::info!("took over the older system's ledger"),
+        Found::Restored(kept) => {
+            tracing::error!(kept = %kept.display(), "the ledger was unreadable or missing; its last good copy serves");
+        }
+        Found::Lost(kept) => tracing::error!(
+            kept = %kept.display(),
+            "the ledger and its copy were unreadable; what runs is found out from Docker and GitHub"
+        ),
+    }
+}
+
+/// A text that is made once and kept in a private file.
+fn kept(path: &Path, make: impl FnOnce() -> String) -> Result<String, StartError> {
+    let error = |source| StartError::File { path: path.to_owned(), source };
+    match std::fs::read_to_string(path) {
+        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
+        Ok(_) => {}
+        Err(source) if source.kind() == io::ErrorKind::NotFound => {}
+        Err(source) => return Err(error(source)),
+    }
+    let text = make();
+    let mut options = std::fs::OpenOptions::new();
+    let file = options.create(true).truncate(true).write(true).mode(0o600).open(path);
+    file.and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all())).map_err(error)?;
+    Ok(text)
+}
+
+fn random_token() -> String {
+    hex::encode(rand::random::<[u8; 32]>())
+}
+
+type RouterOf = (Arc<dyn Router>, Option<Arc<Builtin>>);
+
+fn start_router(settings: &Settings, given: Option<TcpListener>, site: &Site) -> Result<RouterOf, StartError> {
+    match &settings.router {
+        settings::Router::Builtin { port } => {
+            let address = SocketAddr::from(([0, 0, 0, 0], *port));
+            let error = |source| StartError::Listen { address, what: "visitors", variable: "ROUTER_PORT", source };
+            let listener = given.map_or_else(|| TcpListener::bind(address), Ok).map_err(error)?;
+            let builtin = Arc::new(Builtin::start(listener, site.clone()).map_err(error)?);
+            Ok((builtin.clone(), Some(builtin)))
+        }
+        settings::Router::Nginx(nginx) => {
+            let nginx = nginx::Settings {
+                config_dir: nginx.config_dir.clone(),
+                test_command: nginx.test_command.clone(),
+                reload_command: nginx.reload_command.clone(),
+                probe_url: nginx.probe_url.as_str().to_owned(),
+                domain: site.domain().cloned(),
+            };
+            Ok((Arc::new(Nginx::new(nginx, reqwest::Client::new())), None))
+        }
+    }
+}
+
+fn engine_options(
+    settings: &Settings,
+    docker_host: Option<String>,
+    instance: &InstanceId,
+    state: &Path,
+) -> docker::EngineOptions {
+    docker::EngineOptions {
+        docker_host,
+        instance: instance.clone(),
+        home: state.join("docker"),
+        build: docker::BuildOptions {
+            memory_bytes: settings.limits.build_memory,
+            cpus: None,
+            timeout: settings.limits.build_timeout,
+            silence: settings.limits.build_silence,
+        },
+    }
+}
+
+fn github_settings(settings: &Settings, write_interval: Option<Duration>) -> GitHubSettings {
+    GitHubSettings {
+        api_url: settings.github.api.as_str().to_owned(),
+        credentials: Credentials::Token(settings.github.token.clone()),
+        write_interval: write_interval.unwrap_or(GitHubSettings::WRITE_INTERVAL),
+    }
+}
+
+fn config(settings: &Settings, instance: &InstanceId, site: Site, pace: Pace) -> Result<Config, StartError> {
+    let prefix = settings.limits.image_prefix.as_str();
+    let base_images = if prefix.is_empty() { BaseImages::public() } else { BaseImages::with_prefix(prefix)? };
+    Ok(Config {
+        instance: instance.clone(),
+        allowed: settings.github.repositories.clone(),
+        policy: settings.policy.clone(),
+        site,
+        github: settings.github.server.as_str().to_owned(),
+        base_images,
+        limits: compose::Limits {
+            cpu_millis: (settings.limits.container_cpus * 1000.0).round() as u32,
+            memory_mb: u32::try_from(settings.limits.container_memory >> 20).unwrap_or(u32::MAX),
+        },
+        max_previews: settings.capacity.previews,
+        max_builds: settings.capacity.builds,
+        app_ports: settings.network.app_ports,
+        db_ports: settings.network.db_ports,
+        reserved_ports: settings.reserved_ports(),
+        subnets: settings.network.subnet,
+        health_timeout: settings.health.timeout,
+        health_interval: settings.health.interval,
+        resync_interval: settings.webhooks.resync_interval,
+        cleanup_interval: settings.cleanup_interval,
+        pace,
+    })
+}
