@@ -245,7 +245,7 @@ impl Reconciler {
             self.inner.out.engine.start(&stack, dir, &[Part::Database], &hold).await
         };
         let (built, ()) = tokio::try_join!(self.build_image(&job, &hold), backing)?;
-        trying.image_user = Some(found.detected.user.clone().unwrap_or(built.user));
+        trying.image_user = Some(built.user);
         trying.checkout = None;
         if let Err(error) = self.inner.folders.remove_checkout(&trying.id) {
             tracing::warn!(deployment = %trying.id, %error, "could not remove a checkout that is no longer needed");

@@ -72,7 +72,8 @@ impl Reconciler {
         };
         self.look_at_missing(key, false);
         let (id, again) = self.take_note(key, &pull, pending.as_ref()).await?;
-        let desired = self.inner.ledger.read(|state| self.apply_rules(state, &id, key, &pull));
+        let too_old = self.too_old(key);
+        let desired = self.inner.ledger.read(|state| self.apply_rules(state, &id, key, &pull, too_old));
         let retry = retry && self.inner.ledger.read(|state| state.deployments.get(&id).is_some_and(worth_retrying));
         Ok(Decision { key, id: Some(id), desired, pull: Some(pull), again: again || retry, serial })
     }
@@ -136,7 +137,7 @@ impl Reconciler {
         Ok((id, reason == Some(Reason::Redeploy)))
     }
 
-    fn apply_rules(&self, state: &State, id: &DeploymentId, key: PullKey, pull: &Pull) -> Desired {
+    fn apply_rules(&self, state: &State, id: &DeploymentId, key: PullKey, pull: &Pull, too_old: bool) -> Desired {
         let record = state.deployments.get(id);
         let set_aside = state.set_aside.get(id);
         let project = state.projects.get(&key.repo);
@@ -152,7 +153,7 @@ impl Reconciler {
             baseline: listed.and_then(|baseline| baseline.get(&key.number)),
             set_aside,
             activity: activity.or(set_aside.map(|aside| (&aside.head, aside.active_at))),
-            expiry_confirmed: self.too_old(key),
+            expiry_confirmed: too_old,
         };
         desired(pull, &known, &self.inner.config.policy, self.inner.out.clock.now())
     }
