@@ -11,21 +11,15 @@
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
 use std::io::{self, Read, Seek, SeekFrom, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::time::Duration;
 
 use preview_core::compose::DatabasePassword;
 use preview_core::ids::DeploymentId;
-use rustix::fs::{FlockOperation, flock};
 
+use crate::file_lock::lock_file;
 use crate::needs::{DeploymentLock, Fault};
 use crate::remove_tree::remove_tree;
-
-/// How long a straggler of our predecessor may take to end. They die with it, so this is seconds at most.
-const STRAGGLER: Duration = Duration::from_secs(30);
 
 /// Bytes kept of a log file.
 pub const LOG_SIZE: u64 = 10 << 20;
@@ -85,16 +79,10 @@ impl Folders {
     pub async fn lock(&self, id: &DeploymentId) -> Result<DeploymentLock, Fault> {
         let fault = |error: io::Error| Fault::passing(format!("the preview's folder could not be used: {error}"));
         private_dir(&self.of(id).join("logs")).map_err(fault)?;
-        let file = private_file().open(self.of(id).join("lock")).map_err(fault)?;
-        let lock = Arc::new(OwnedFd::from(file));
-        let deadline = tokio::time::Instant::now() + STRAGGLER;
-        while flock(lock.as_ref(), FlockOperation::NonBlockingLockExclusive).is_err() {
-            if tokio::time::Instant::now() > deadline {
-                return Err(Fault::passing("a program of an earlier attempt has not ended yet"));
-            }
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Ok(lock)
+        lock_file(&self.of(id).join("lock")).await.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Fault::passing("a program of an earlier attempt has not ended yet"),
+            _ => fault(error),
+        })
     }
 
     /// The database password of a deployment, made when it is first asked for.

@@ -156,7 +156,7 @@ impl Source for GitSource {
         let staging = staging(&into).ok_or_else(|| Fault::passing("the folder for a checkout has no name"))?;
         let filled = self.fill(want, &staging, hold).await;
         let finish = move || match filled {
-            Ok(()) => swap(&staging, into).map_err(|error| Trouble::disk(&error)),
+            Ok(()) => swap(&staging, into).map_err(|error| Trouble::ours(&error)),
             Err(trouble) => {
                 // What is half written may be large, and nobody will ask for it again.
                 let _ = remove_tree(&staging);
@@ -186,5 +186,5 @@ fn swap(staging: &Path, into: PathBuf) -> io::Result<Checkout> {
 /// Does what may take a disk's time, off the runtime's own threads.
 async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Trouble> {
     let done = spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)));
-    done.map_err(|error| Trouble::disk(&error))
+    done.map_err(|error| Trouble::ours(&error))
 }

@@ -11,6 +11,7 @@
 //! | [`service`] | all of it wired together |
 
 pub mod docker;
+pub mod file_lock;
 pub mod folders;
 pub mod git;
 pub mod github;

@@ -35,6 +35,8 @@ pub struct ReadFileError {
 pub enum Refusal {
     /// It is a symbolic link, or lies behind one.
     Link,
+    /// Its path leads out of the checkout.
+    Outside,
     /// It is a folder, a pipe, a device.
     NotAFile,
     /// It is longer than `limit` bytes.
@@ -52,6 +54,7 @@ impl fmt::Display for Refusal {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Link => f.write_str("is a symbolic link or lies behind one; links are not followed"),
+            Self::Outside => f.write_str("lies outside the repository"),
             Self::NotAFile => f.write_str("is not a regular file"),
             Self::TooLarge { limit } => write!(f, "is larger than {limit} bytes"),
             Self::NotText => f.write_str("is not UTF-8 text"),

@@ -66,6 +66,9 @@ const PASSED_ON: &[&str] = &[
     "GIT_SSL_CAINFO",
 ];
 
+/// What a pack holds beside files: a commit, its trees, checksums.
+const OVERHEAD: u64 = 16 << 20;
+
 /// Git, as it is set up for one server.
 pub(super) struct Git {
     server: String,
@@ -118,7 +121,7 @@ impl Git {
             .limits(Limits { total: limit, silence: limit, ..Limits::seconds(0) })
             .umask(0o022)
             // A pack holds all files of a commit at most.
-            .largest_file(self.limits.bytes + (64 << 20));
+            .largest_file(self.limits.bytes + OVERHEAD);
         config.iter().enumerate().fold(program, |program, (n, (key, value))| {
             program.env(format!("GIT_CONFIG_KEY_{n}"), key).env(format!("GIT_CONFIG_VALUE_{n}"), value)
         })

@@ -8,23 +8,18 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::time::Duration;
 
 use preview_core::ids::{CommitSha, RepoId};
 use preview_exec::{ExecError, Output, Program, Stream};
-use rustix::fs::{FlockOperation, flock};
 use tokio::sync::Notify;
-use tokio::time::Instant;
 
 use super::blocking;
 use super::command::Git;
 use super::listing::Listing;
 use super::trouble::Trouble;
+use crate::file_lock::lock_file;
 use crate::needs::{DeploymentLock, Want};
 use crate::remove_tree::remove_tree;
-
-/// How long a git of our predecessor may take to end. It dies with it, so this is seconds at most.
-const STRAGGLER: Duration = Duration::from_secs(30);
 
 /// Commits that are remembered, so that the next ones come as differences: a pull request's number modulo this names its place.
 /// More would only keep the objects of closed ones for ever.
@@ -75,8 +70,11 @@ impl<'a> Mirror<'a> {
         hold: &DeploymentLock,
     ) -> Result<Self, Trouble> {
         let dir = path(mirrors, repo);
-        fs::create_dir_all(mirrors).map_err(|error| Trouble::disk(&error))?;
-        let lock = take_lock(&dir.with_extension("lock")).await?;
+        fs::create_dir_all(mirrors).map_err(|error| Trouble::ours(&error))?;
+        let lock = lock_file(&dir.with_extension("lock")).await.map_err(|error| match error.kind() {
+            io::ErrorKind::TimedOut => Trouble::Locked,
+            _ => Trouble::ours(&error),
+        })?;
         let mirror = Self { dir, git, held: [lock, hold.clone()] };
         // Written last when a mirror is made: without it, the making was cut off.
         if mirror.attributes().exists() {
@@ -98,7 +96,7 @@ impl<'a> Mirror<'a> {
         self.run(self.git.local(&["init", "--quiet", "--bare", "--template="])).await?;
         let info = self.dir.join("info");
         let written = fs::create_dir_all(info).and_then(|()| fs::write(self.attributes(), ATTRIBUTES));
-        written.map_err(|error| Trouble::disk(&error))
+        written.map_err(|error| Trouble::ours(&error))
     }
 
     /// Removes lock files of a git that was killed.
@@ -177,17 +175,4 @@ impl<'a> Mirror<'a> {
     async fn run(&self, program: Program) -> Result<Output, Trouble> {
         self.program(program).run().await.map_err(|error: ExecError| Trouble::of(&error))
     }
-}
-
-async fn take_lock(path: &Path) -> Result<Arc<OwnedFd>, Trouble> {
-    let file = fs::OpenOptions::new().create(true).truncate(false).write(true).open(path);
-    let lock = Arc::new(OwnedFd::from(file.map_err(|error| Trouble::disk(&error))?));
-    let deadline = Instant::now() + STRAGGLER;
-    while flock(lock.as_ref(), FlockOperation::NonBlockingLockExclusive).is_err() {
-        if Instant::now() > deadline {
-            return Err(Trouble::Locked);
-        }
-        tokio::time::sleep(Duration::from_millis(10)).await;
-    }
-    Ok(lock)
 }

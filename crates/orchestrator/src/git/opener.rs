@@ -31,7 +31,7 @@ impl CheckoutFiles {
         Ok(Self { root, largest: LARGEST })
     }
 
-    /// Opens what is at `path`; `None`: nothing is.
+    /// Resolves `path`; `None`: nothing is there.
     fn beneath(&self, path: &str, flags: OFlags) -> Result<Option<OwnedFd>, Refusal> {
         let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
         let path = if path.is_empty() { "." } else { path };
@@ -39,21 +39,29 @@ impl CheckoutFiles {
             Ok(file) => Ok(Some(file)),
             Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => Ok(None),
             Err(Errno::LOOP) => Err(Refusal::Link),
+            Err(Errno::XDEV) => Err(Refusal::Outside),
             // A socket or a device without a driver.
             Err(Errno::NXIO) => Err(Refusal::NotAFile),
             Err(error) => Err(unreadable(error)),
         }
     }
 
-    fn text(&self, path: &str) -> Result<Option<String>, Refusal> {
+    /// Opens what is at `path` for reading, and says what it is.
+    fn open_beneath(&self, path: &str) -> Result<Option<(OwnedFd, FileType)>, Refusal> {
         // Without NONBLOCK, opening a pipe would wait for whoever writes into it.
         let Some(file) = self.beneath(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)? else {
             return Ok(None);
         };
         let found = fstat(&file).map_err(unreadable)?;
-        if FileType::from_raw_mode(found.st_mode) != FileType::RegularFile {
-            return Err(Refusal::NotAFile);
-        }
+        Ok(Some((file, FileType::from_raw_mode(found.st_mode))))
+    }
+
+    fn text(&self, path: &str) -> Result<Option<String>, Refusal> {
+        let file = match self.open_beneath(path)? {
+            Some((file, FileType::RegularFile)) => file,
+            Some(_) => return Err(Refusal::NotAFile),
+            None => return Ok(None),
+        };
         let mut bytes = Vec::new();
         let read = File::from(file).take(self.largest + 1).read_to_end(&mut bytes);
         read.map_err(|error| Refusal::Unreadable(error.kind()))?;
@@ -64,8 +72,7 @@ impl CheckoutFiles {
     }
 
     fn names(&self, folder: &str) -> Result<Vec<String>, Refusal> {
-        let flags = OFlags::RDONLY | OFlags::DIRECTORY;
-        let Some(folder) = self.beneath(folder, flags)? else { return Ok(Vec::new()) };
+        let Some((folder, FileType::Directory)) = self.open_beneath(folder)? else { return Ok(Vec::new()) };
         let entries = Dir::new(folder).map_err(unreadable)?;
         let name = |entry: rustix::fs::DirEntry| entry.file_name().to_string_lossy().into_owned();
         let names: Result<Vec<_>, Errno> = entries.map(|entry| entry.map(name)).collect();

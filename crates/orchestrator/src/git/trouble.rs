@@ -26,6 +26,8 @@ pub(super) enum Trouble {
     Refused(String),
     /// Our disk is full.
     DiskFull,
+    /// Our own system gave another error.
+    Ours(String),
     /// It took too long.
     Slow(Duration),
     /// Another program works on the mirror.
@@ -36,11 +38,14 @@ pub(super) enum Trouble {
     Broken(String),
 }
 
-/// Words of git, and what is made of the line with them (and of all the others), in the order of trust: what our own disk and the content cause comes before what a cut connection causes,
-/// since the one brings about the other.
+/// What is made of a line of git's, given all the others too.
+type Reading = fn(&str, &str) -> Trouble;
+
+/// Words of git, and what is made of the line with them, in the order of trust: what our own disk and the content cause
+/// comes before what a cut connection causes, since the one brings about the other.
 ///
-/// Seen with git 2.39 to 2.47 under `LC_ALL=C`.
-const SAID: &[(&[&str], fn(&str, &str) -> Trouble)] = &[
+/// Seen with git 2.47 under `LC_ALL=C`.
+const SAID: &[(&[&str], Reading)] = &[
     (&["No space left on device", "Disk quota exceeded"], |_, _| Trouble::DiskFull),
     (&["died of signal 25", "File size limit exceeded", "File too large"], |_, _| {
         Trouble::Refused("it is too large".to_owned())
@@ -52,14 +57,21 @@ const SAID: &[(&[&str], fn(&str, &str) -> Trouble)] = &[
         let why = said.lines().find(|line| line.starts_with("error: object ")).unwrap_or("error: fsck");
         Trouble::Refused(format!("git refuses an object in it ({})", shown(why)))
     }),
-    (&["returned error: 401", "returned error: 403", "could not read Username", "Authentication failed"], |_, _| {
-        Trouble::Denied
-    }),
+    (
+        &[
+            "returned error: 401",
+            "returned error: 403",
+            "could not read Username",
+            "could not read Password",
+            "Authentication failed",
+        ],
+        |_, _| Trouble::Denied,
+    ),
     (&["returned error: 429", "returned error: 5"], |_, _| Trouble::Busy),
     (&["returned error: 3", "unable to update url base"], |_, _| Trouble::Moved),
     (&["not our ref", "find remote ref", "unadvertised object"], |_, _| Trouble::NoCommit),
     (
-        &["returned error: 404", "repository '", "does not appear to be a git repository", "not valid: is this a git"],
+        &["returned error: 404", "' not found", "does not appear to be a git repository", "not valid: is this a git"],
         |_, _| Trouble::NoRepository,
     ),
     (
@@ -87,17 +99,17 @@ impl Trouble {
     pub(super) fn of(error: &ExecError) -> Self {
         match error {
             ExecError::Missing { .. } => Self::NoGit,
-            ExecError::System { source, .. } => Self::disk(source),
+            ExecError::System { source, .. } => Self::ours(source),
             ExecError::TooLong { limit, .. } | ExecError::Silent { limit, .. } => Self::Slow(*limit),
             ExecError::Failed { output, .. } => Self::said(&output.stderr, &output.status.to_string()),
         }
     }
 
-    /// From an error of our own disk.
-    pub(super) fn disk(error: &io::Error) -> Self {
+    /// From an error of our own system.
+    pub(super) fn ours(error: &io::Error) -> Self {
         match error.kind() {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => Self::DiskFull,
-            _ => Self::Broken(error.to_string()),
+            _ => Self::Ours(error.to_string()),
         }
     }
 
@@ -128,6 +140,7 @@ impl Trouble {
             Self::DiskFull => {
                 Fault::passing("the server's disk is full").advise("free some space, or close pull requests")
             }
+            Self::Ours(said) => Fault::passing(format!("the server could not write a checkout: {said}")),
             Self::Slow(limit) => Fault::passing(format!(
                 "fetching commit {commit} took longer than {} s and was stopped",
                 limit.as_secs()
@@ -139,10 +152,14 @@ impl Trouble {
     }
 }
 
-/// Text of others in one line of ours: printable ASCII, not long.
+/// Text of others in one line of ours: printable ASCII, and of a long one the beginning and the end.
 pub(super) fn shown(text: &str) -> String {
     let plain = |c: char| if c.is_ascii_graphic() || c == ' ' { c } else { '?' };
-    text.chars().take(200).map(plain).collect()
+    let text: String = text.chars().map(plain).collect();
+    match text.len() {
+        0..=200 => text,
+        long => format!("{}...{}", &text[..140], &text[long - 50..]),
+    }
 }
 
 #[cfg(test)]

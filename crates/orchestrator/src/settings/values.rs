@@ -322,7 +322,7 @@ pub(super) fn command(text: &str) -> Result<CommandLine, Wrong> {
 
 /// Reads what is written in front of images' names: a registry, maybe with a path.
 ///
-/// Source: <https://pkg.go.dev/github.com/distribution/reference> (the grammar of image names)
+/// Source: <https://github.com/distribution/reference> (the grammar of image names)
 pub(super) fn image_prefix(text: &str) -> Result<String, Wrong> {
     let trimmed = text.trim_end_matches('/');
     let (host, path) = trimmed.split_once('/').unwrap_or((trimmed, ""));
