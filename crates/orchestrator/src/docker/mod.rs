@@ -124,10 +124,7 @@ impl Engine {
         make_home(&options.home).map_err(|source| ConnectError::Home { path: options.home.clone(), source })?;
         let driver = info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default();
         let (builder_group, build_limits) = match BuilderGroup::find(Path::new(build_limits::CGROUP_ROOT), &driver) {
-            Ok(group) => match group.limit(options.build.memory_bytes, options.build.cpus) {
-                Ok(()) => (Some(group), BuildLimits::Together),
-                Err(error) => (None, BuildLimits::Absent(format!("the builder's control group can't be set: {error}"))),
-            },
+            Ok(group) => (Some(group), BuildLimits::Together),
             Err(why) => (None, BuildLimits::Absent(why)),
         };
         Ok(Self {

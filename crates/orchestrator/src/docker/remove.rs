@@ -3,7 +3,9 @@
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::NetworkDisconnectRequest;
-use bollard::query_parameters::{RemoveContainerOptions, RemoveVolumeOptions, StopContainerOptions};
+use bollard::query_parameters::{
+    RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions, StopContainerOptions,
+};
 use futures_util::future::try_join_all;
 use preview_core::ids::{CommitSha, DeploymentId};
 
@@ -72,17 +74,25 @@ impl Engine {
                 self.remove_image(tag).await?;
             }
             if image.untagged {
-                self.remove_image(&image.id).await?;
+                self.remove_untagged(&image.id).await?;
             }
         }
         Ok(())
     }
 
-    async fn remove_image(&self, name: &str) -> Result<(), Fault> {
-        let options = None::<bollard::query_parameters::RemoveImageOptions>;
-        match ask("remove an image", self.docker.remove_image(name, options, None)).await {
+    async fn remove_image(&self, tag: &str) -> Result<(), Fault> {
+        match ask("remove an image", self.docker.remove_image(tag, None::<RemoveImageOptions>, None)).await {
             Ok(_) => Ok(()),
             Err(refused) if refused.gone() => Ok(()),
+            Err(refused) => Err(refused.into()),
+        }
+    }
+
+    /// An image whose tag went to a later build of the same commit. Where a slot still runs it, it goes with the next call.
+    async fn remove_untagged(&self, id: &str) -> Result<(), Fault> {
+        match ask("remove an image", self.docker.remove_image(id, None::<RemoveImageOptions>, None)).await {
+            Ok(_) => Ok(()),
+            Err(refused) if refused.gone() || refused.busy() => Ok(()),
             Err(refused) => Err(refused.into()),
         }
     }
