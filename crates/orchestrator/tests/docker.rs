@@ -212,12 +212,27 @@ async fn an_unchanged_tree_runs_no_step() {
         // One image under two tags: removing one keeps the other.
         ground.engine.remove_images(&app.id, &[commit(2)]).await.unwrap();
         assert_eq!(ground.view(&app).await.images, [commit(2)]);
-        // A commit that is built again differently leaves an image without a tag behind, which goes too.
+        // A commit that is built again differently takes the tag; the image without one is not kept.
         app.put("new.txt", b"new".to_vec());
         ground.build(&app, commit(2), &dockerfile).await.unwrap();
-        assert_eq!(ground.images().await.len(), 2);
-        ground.engine.remove_images(&app.id, &[commit(2)]).await.unwrap();
         assert_eq!(ground.images().await.len(), 1);
+    })
+    .await;
+}
+
+#[tokio::test]
+async fn an_image_that_lost_its_tag_goes_once_its_slot_is_gone() {
+    on_engine(async |ground: &Ground| {
+        let mut app = Deployment::new(ground, "retagged", 1);
+        app.put("mimic", mimic());
+        assert_eq!(ground.built(&app, commit(1), SERVE).await.user, "");
+        app.slot(A, commit(1), AppUser::Unprivileged);
+        ground.start(&app, &[Part::App(A)]).await.unwrap();
+        assert_eq!(ground.built(&app, commit(1), &format!("{SERVE}USER 4711\n")).await.user, "4711");
+        assert_eq!(ground.images().await.len(), 2, "one of them runs");
+        ground.engine.remove_part(&app.id, Part::App(A)).await.unwrap();
+        ground.engine.remove_images(&app.id, &[commit(1)]).await.unwrap();
+        assert_eq!((ground.images().await.len(), ground.view(&app).await.images), (1, vec![commit(1)]));
     })
     .await;
 }

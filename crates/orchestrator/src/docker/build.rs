@@ -49,7 +49,10 @@ impl Engine {
             log(line);
         });
         match ended.await {
-            Ok(_) => self.image_user(&app_image(&job.deployment, &job.commit)).await.map(|user| Built { user }),
+            Ok(_) => {
+                self.remove_untagged_images(&job.deployment).await?;
+                self.image_user(&app_image(&job.deployment, &job.commit)).await.map(|user| Built { user })
+            }
             Err(error) => Err(self.build_fault(error, recent, memory_mb)),
         }
     }

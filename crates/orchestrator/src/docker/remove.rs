@@ -73,8 +73,17 @@ impl Engine {
             for (_, tag) in image.tags.iter().filter(|(commit, _)| !keep.contains(commit)) {
                 self.remove_image(tag).await?;
             }
-            if image.untagged {
-                self.remove_untagged(&image.id).await?;
+        }
+        self.remove_untagged_images(id).await
+    }
+
+    /// Images whose tag went to a later build of the same commit. What a slot still runs goes with the next call.
+    pub(super) async fn remove_untagged_images(&self, id: &DeploymentId) -> Result<(), Fault> {
+        for (_, image) in self.images(Some(id)).await?.into_iter().filter(|(_, image)| image.untagged) {
+            match ask("remove an image", self.docker.remove_image(&image.id, None::<RemoveImageOptions>, None)).await {
+                Ok(_) => {}
+                Err(refused) if refused.gone() || refused.busy() => {}
+                Err(refused) => return Err(refused.into()),
             }
         }
         Ok(())
@@ -84,15 +93,6 @@ impl Engine {
         match ask("remove an image", self.docker.remove_image(tag, None::<RemoveImageOptions>, None)).await {
             Ok(_) => Ok(()),
             Err(refused) if refused.gone() => Ok(()),
-            Err(refused) => Err(refused.into()),
-        }
-    }
-
-    /// An image whose tag went to a later build of the same commit. Where a slot still runs it, it goes with the next call.
-    async fn remove_untagged(&self, id: &str) -> Result<(), Fault> {
-        match ask("remove an image", self.docker.remove_image(id, None::<RemoveImageOptions>, None)).await {
-            Ok(_) => Ok(()),
-            Err(refused) if refused.gone() || refused.busy() => Ok(()),
             Err(refused) => Err(refused.into()),
         }
     }

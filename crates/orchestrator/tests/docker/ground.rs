@@ -18,17 +18,17 @@ use bollard::query_parameters::{
 use futures_util::FutureExt;
 use preview_core::base_images::BaseImages;
 use preview_core::compose::{
-    AppUser, DatabasePassword, DatabaseSpec, LABEL_INSTANCE, Limits, SlotSpec, Stack, StackSpec, Subnet, app_image,
-    generate,
+    AppUser, DatabasePassword, DatabaseSpec, LABEL_INSTANCE, Limits, SlotSpec, Stack, StackSpec, app_image, generate,
 };
 use preview_core::framework::Database;
 use preview_core::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceId, PrNumber, RepoId, Slot};
 use preview_core::repo_config::{ContainerPort, EnvVars};
+use preview_core::subnets::Subnet;
 use preview_exec::Program;
 use preview_orchestrator::docker::{BuildOptions, Engine, EngineOptions};
 use preview_orchestrator::health::HttpProber;
 use preview_orchestrator::needs::{
-    BuildJob, ContainerEngine, ContainerState, DeploymentLock, EngineView, Fault, Part, Probe, Prober,
+    BuildJob, Built, ContainerEngine, ContainerState, DeploymentLock, EngineView, Fault, Part, Probe, Prober,
 };
 use tempfile::TempDir;
 
@@ -142,16 +142,25 @@ impl Ground {
 
     /// Builds and gives the log.
     pub(crate) async fn build(&self, app: &Deployment, commit: CommitSha, dockerfile: &str) -> Result<String, Fault> {
-        let job = BuildJob {
+        let mut log = String::new();
+        let job = self.job(app, commit, dockerfile);
+        self.engine.build(&job, &mut |line| log.extend([line, "\n"]), &self.lock).await.map(|_| log)
+    }
+
+    /// Builds and gives what was built.
+    pub(crate) async fn built(&self, app: &Deployment, commit: CommitSha, dockerfile: &str) -> Built {
+        self.engine.build(&self.job(app, commit, dockerfile), &mut |_| {}, &self.lock).await.unwrap()
+    }
+
+    fn job(&self, app: &Deployment, commit: CommitSha, dockerfile: &str) -> BuildJob {
+        BuildJob {
             deployment: app.id.clone(),
             repo: RepoId(1),
             commit,
             context: app.checkout.path().to_owned(),
             dockerfile: dockerfile.to_owned(),
             trusted: true,
-        };
-        let mut log = String::new();
-        self.engine.build(&job, &mut |line| log.extend([line, "\n"]), &self.lock).await.map(|_| log)
+        }
     }
 
     pub(crate) async fn start(&self, app: &Deployment, parts: &[Part]) -> Result<(), Fault> {
@@ -269,10 +278,10 @@ pub(crate) struct Deployment {
 impl Deployment {
     pub(crate) fn new(ground: &Ground, name: &str, number: u64) -> Self {
         // Tests run side by side, each in a process of its own.
-        let base = Ipv4Addr::from_bits(Ipv4Addr::new(10, 224, 0, 0).to_bits() | (rand::random::<u32>() & 0x000f_fff0));
+        let range: Subnet = "10.224.0.0/12".parse().unwrap();
         Self {
             id: DeploymentId::new(name.parse().unwrap(), PrNumber::new(number).unwrap()),
-            subnet: Subnet::new(base, 28).unwrap(),
+            subnet: range.preview(rand::random::<u32>() % range.previews()).unwrap(),
             db_port: free_port(),
             branch: "feature".to_owned(),
             instance: ground.instance.clone(),
@@ -346,7 +355,9 @@ impl Deployment {
 
     /// The host's address on the deployment's network.
     pub(crate) fn gateway(&self) -> Ipv4Addr {
-        Ipv4Addr::from_bits(self.subnet.base().to_bits() + 1)
+        let text = self.subnet.to_string();
+        let base: Ipv4Addr = text.split_once('/').unwrap().0.parse().unwrap();
+        Ipv4Addr::from_bits(base.to_bits() + 1)
     }
 
     pub(crate) fn image(&self, commit: &CommitSha) -> String {
