@@ -36,6 +36,8 @@ async fn a_deployment_lives_is_updated_and_leaves_nothing() {
 
         // Up in slot a, then the next version beside it in slot b.
         app.slot(A, commit(1), AppUser::Unprivileged);
+        ground.engine.start(&app.stack(), "/nonexistent".into(), &[], &ground.lock).await.unwrap();
+        assert!(ground.view(&app).await.containers.is_empty(), "nothing asked for, nothing started");
         ground.start(&app, &[Part::App(A)]).await.unwrap();
         app.healthy(A).await;
         let first = ground.view(&app).await.part(Part::App(A)).unwrap().clone();

@@ -95,7 +95,7 @@ pub(crate) struct Ground {
     pub(crate) docker: Docker,
     pub(crate) instance: InstanceId,
     home: TempDir,
-    lock: DeploymentLock,
+    pub(crate) lock: DeploymentLock,
 }
 
 /// Runs a test, removes whatever it left, and proves that nothing with its label is there any more.
