@@ -18,7 +18,7 @@ use crate::needs::{BuildJob, Built, DeploymentLock, Fault, LineSink};
 use super::Engine;
 use super::api::ask;
 use super::build_failure::Recent;
-use super::build_limits::BuildLimits;
+use super::build_limits::{BuildLimits, Held};
 
 impl Engine {
     pub(super) async fn build_image(
@@ -32,7 +32,8 @@ impl Engine {
             BuildLimits::Together => Some(self.one_build.lock().await),
             BuildLimits::Absent(_) => None,
         };
-        let memory_mb = self.hold_builds();
+        let held = self.hold_builds();
+        let memory_mb = held.as_ref().map(|_| self.options.build.memory_bytes >> 20);
         let folder = tempfile::tempdir_in(self.builds_dir()).and_then(|folder| {
             write_private(&folder.path().join("Dockerfile"), job.dockerfile.as_bytes())?;
             Ok(folder)
@@ -48,7 +49,10 @@ impl Engine {
             log(line);
         });
         match ended.await {
-            Ok(_) => self.image_user(&app_image(&job.deployment, &job.commit)).await.map(|user| Built { user }),
+            Ok(_) => {
+                self.remove_untagged_images(&job.deployment).await?;
+                self.image_user(&app_image(&job.deployment, &job.commit)).await.map(|user| Built { user })
+            }
             Err(error) => Err(self.build_fault(error, recent, memory_mb)),
         }
     }
@@ -59,11 +63,11 @@ impl Engine {
         Ok(inspected.config.and_then(|config| config.user).unwrap_or_default())
     }
 
-    /// Makes the limits hold, now: the engine may have been restarted since the last build. Gives the megabytes.
-    fn hold_builds(&self) -> Option<u64> {
+    /// Makes the limits hold for one build.
+    fn hold_builds(&self) -> Option<Held<'_>> {
         let build = &self.options.build;
-        match self.builder_group.as_ref()?.limit(build.memory_bytes, build.cpus) {
-            Ok(()) => Some(build.memory_bytes >> 20),
+        match self.builder_group.as_ref()?.hold(build.memory_bytes, build.cpus) {
+            Ok(held) => Some(held),
             Err(error) => {
                 tracing::warn!(%error, "this build runs without a memory limit: the builder's control group can't be set");
                 None

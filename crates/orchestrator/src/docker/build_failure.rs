@@ -17,7 +17,7 @@ const LONGEST_COMMAND: usize = 100;
 const KILLED: &str = "137";
 
 /// What marks trouble that may pass: the network, a registry, the engine, the disk.
-const PASSING: [&str; 22] = [
+const PASSING: [&str; 23] = [
     "no such host",
     "i/o timeout",
     "tls handshake timeout",
@@ -32,7 +32,8 @@ const PASSING: [&str; 22] = [
     "502 bad gateway",
     "503 service unavailable",
     "504 gateway timeout",
-    "eof",
+    ": eof",
+    "unexpected eof",
     "context canceled",
     "error during connect",
     "error reading from server",

@@ -1,4 +1,4 @@
-//! Every log below was written by an engine: 20.10 (its first words are "executor failed") or 27 ("did not complete").
+//! Logs whose errors begin with "executor failed" were captured from engine 20.10; the others follow the words of newer BuildKits.
 
 use super::*;
 use preview_core::deployment::Blame;
@@ -20,7 +20,7 @@ fn cause(log: &str) -> (Blame, String) {
 
 const STEP_FAILED: &str = r#"#0 building with "default" instance using docker driver
 
-#4 [1/4] FROM docker.io/library/debian:bookworm-slim
+#4 [1/4] FROM registry.example.com/library/debian:bookworm-slim
 #4 CACHED
 
 #5 [2/4] RUN echo one; echo two >&2
@@ -116,25 +116,25 @@ fn a_mistake_in_the_dockerfile_is_the_authors() {
 
 #[test]
 fn a_base_image_that_does_not_exist_is_the_authors_and_an_unreachable_registry_passes() {
-    let missing = r#"#3 [internal] load metadata for docker.io/library/debian:bookwurm
-#3 ERROR: docker.io/library/debian:bookwurm: not found
+    let missing = r#"#3 [internal] load metadata for registry.example.com/library/debian:bookwurm
+#3 ERROR: registry.example.com/library/debian:bookwurm: not found
 ------
- > [internal] load metadata for docker.io/library/debian:bookwurm:
+ > [internal] load metadata for registry.example.com/library/debian:bookwurm:
 ------
-ERROR: failed to solve: docker.io/library/debian:bookwurm: not found
+ERROR: failed to solve: registry.example.com/library/debian:bookwurm: not found
 "#;
-    let said = "`FROM docker.io/library/debian:bookwurm` failed: docker.io/library/debian:bookwurm: not found";
+    let said = "`FROM registry.example.com/library/debian:bookwurm` failed: registry.example.com/library/debian:bookwurm: not found";
     assert_eq!(cause(missing), (Blame::Author, said.to_owned()));
 
-    let unreachable = r#"#3 [internal] load metadata for docker.io/library/debian:bookworm-slimm
+    let unreachable = r#"#3 [internal] load metadata for registry.example.com/library/debian:bookworm-slimm
 ------
- > [internal] load metadata for docker.io/library/debian:bookworm-slimm:
+ > [internal] load metadata for registry.example.com/library/debian:bookworm-slimm:
 ------
 ERROR: failed to solve: rpc error: code = Unknown desc = failed to solve with frontend dockerfile.v0: failed to create LLB definition: failed to do request: Head "https://registry.example.com/v2/library/debian/manifests/bookworm-slimm": dial tcp: lookup registry.example.com on 10.0.0.2:53: no such host
 "#;
     let (blame, said) = cause(unreachable);
     assert_eq!(blame, Blame::Passing);
-    assert!(said.starts_with("`FROM docker.io/library/debian:bookworm-slimm` failed: Head "), "{said}");
+    assert!(said.starts_with("`FROM registry.example.com/library/debian:bookworm-slimm` failed: Head "), "{said}");
 
     let limited = "ERROR: failed to solve: node:22: failed to copy: httpReadSeeker: failed open: unexpected status code: 429 Too Many \
                    Requests - Server message: toomanyrequests: You have reached your pull rate limit.";

@@ -21,6 +21,7 @@ use futures_util::stream::BoxStream;
 use preview_core::capacity::Room;
 use preview_core::compose::Stack;
 use preview_core::ids::{CommitSha, DeploymentId, InstanceId};
+use preview_exec::ExecError;
 use tokio::sync::Mutex;
 
 use crate::needs::{BuildJob, Built, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault, LineSink, Part};
@@ -87,6 +88,15 @@ pub enum ConnectError {
         #[source]
         source: bollard::errors::Error,
     },
+    /// Compose or Buildx is not there.
+    #[error("Docker's {word} plugin is missing: install `docker-{word}`")]
+    Tool {
+        /// `compose` or `buildx`.
+        word: &'static str,
+        /// What happened.
+        #[source]
+        source: ExecError,
+    },
     /// The folder for the tools could not be made.
     #[error("the folder `{}` can't be made or written", .path.display())]
     Home {
@@ -124,17 +134,19 @@ impl Engine {
         make_home(&options.home).map_err(|source| ConnectError::Home { path: options.home.clone(), source })?;
         let driver = info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default();
         let (builder_group, build_limits) = match BuilderGroup::find(Path::new(build_limits::CGROUP_ROOT), &driver) {
-            Ok(group) => match group.limit(options.build.memory_bytes, options.build.cpus) {
-                Ok(()) => (Some(group), BuildLimits::Together),
-                Err(error) => (None, BuildLimits::Absent(format!("the builder's control group can't be set: {error}"))),
-            },
+            Ok(group) => (Some(group), BuildLimits::Together),
             Err(why) => (None, BuildLimits::Absent(why)),
         };
+        let world = World { docker_host: host, home: options.home.clone() };
+        let (compose, buildx) = (Tool::compose(), Tool::buildx());
+        for (word, tool) in [("compose", &compose), ("buildx", &buildx)] {
+            tool.ensure(&world).await.map_err(|source| ConnectError::Tool { word, source })?;
+        }
         Ok(Self {
             docker,
-            world: World { docker_host: host, home: options.home.clone() },
-            compose: Tool::compose(),
-            buildx: Tool::buildx(),
+            world,
+            compose,
+            buildx,
             data_dir: info.docker_root_dir.unwrap_or_else(|| "/".to_owned()).into(),
             builder_group,
             build_limits,

@@ -3,7 +3,9 @@
 use bollard::Docker;
 use bollard::errors::Error;
 use bollard::models::NetworkDisconnectRequest;
-use bollard::query_parameters::{RemoveContainerOptions, RemoveVolumeOptions, StopContainerOptions};
+use bollard::query_parameters::{
+    RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions, StopContainerOptions,
+};
 use futures_util::future::try_join_all;
 use preview_core::ids::{CommitSha, DeploymentId};
 
@@ -71,16 +73,24 @@ impl Engine {
             for (_, tag) in image.tags.iter().filter(|(commit, _)| !keep.contains(commit)) {
                 self.remove_image(tag).await?;
             }
-            if image.untagged {
-                self.remove_image(&image.id).await?;
+        }
+        self.remove_untagged_images(id).await
+    }
+
+    /// Images whose tag went to a later build of the same commit. What a slot still runs goes with the next call.
+    pub(super) async fn remove_untagged_images(&self, id: &DeploymentId) -> Result<(), Fault> {
+        for (_, image) in self.images(Some(id)).await?.into_iter().filter(|(_, image)| image.untagged) {
+            match ask("remove an image", self.docker.remove_image(&image.id, None::<RemoveImageOptions>, None)).await {
+                Ok(_) => {}
+                Err(refused) if refused.gone() || refused.busy() => {}
+                Err(refused) => return Err(refused.into()),
             }
         }
         Ok(())
     }
 
-    async fn remove_image(&self, name: &str) -> Result<(), Fault> {
-        let options = None::<bollard::query_parameters::RemoveImageOptions>;
-        match ask("remove an image", self.docker.remove_image(name, options, None)).await {
+    async fn remove_image(&self, tag: &str) -> Result<(), Fault> {
+        match ask("remove an image", self.docker.remove_image(tag, None::<RemoveImageOptions>, None)).await {
             Ok(_) => Ok(()),
             Err(refused) if refused.gone() => Ok(()),
             Err(refused) => Err(refused.into()),

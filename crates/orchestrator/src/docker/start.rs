@@ -32,6 +32,12 @@ impl Engine {
         parts: &[Part],
         hold: &DeploymentLock,
     ) -> Result<(), Fault> {
+        let services: Vec<String> =
+            parts.iter().filter_map(|part| service(*part)).map(|name| name.to_string()).collect();
+        if services.is_empty() {
+            // Named no service, Compose would start them all.
+            return Ok(());
+        }
         let id: DeploymentId = stack.name().parse().map_err(|error| Fault::passing(format!("{error}")))?;
         let file = write_stack(dir, &stack.to_yaml()).map_err(|error| {
             tracing::error!(deployment = %id, %error, "the Compose file could not be written");
@@ -46,8 +52,7 @@ impl Engine {
         let alone = !needs_database || self.database_ready(&id).await?;
         let compose = self.compose(&id, &file).args(["up", "--detach", "--no-build", "--no-recreate", "--quiet-pull"]);
         let compose = if alone { compose.arg("--no-deps") } else { compose };
-        let services = parts.iter().filter_map(|part| service(*part)).map(|name| name.to_string());
-        match compose.args(services).dir(&self.world.home).holding(hold.clone()).run().await {
+        match compose.args(services).holding(hold.clone()).run().await {
             Ok(_) => Ok(()),
             Err(error) => Err(start_fault(error, dir)),
         }

@@ -38,6 +38,9 @@ pub(super) fn explain(stderr: &str) -> Fault {
         return Fault::passing("the preview's network range overlaps another network of this server")
             .advise("Set PREVIEW_SUBNET to a range that nothing else on the server uses.");
     }
+    if lower.starts_with("dependency failed to start") {
+        return Fault::passing("the database did not get ready");
+    }
     if let Some(what) = runtime_refusal(reason) {
         return Fault::author(format!("the container could not start: {what}"))
             .advise("Check that the image's command exists, is executable and was built for this processor.");
@@ -137,6 +140,8 @@ mod tests {
         }
         let absent = "Cannot connect to the Docker daemon at unix:///nothere. Is the docker daemon running?";
         assert_eq!(told(absent), (Blame::Passing, "the Docker engine does not answer".to_owned()));
+        let database = " Container x-1-db-1  Error\ndependency failed to start: container x-1-db-1 is unhealthy\n";
+        assert_eq!(told(database), (Blame::Passing, "the database did not get ready".to_owned()));
         assert_eq!(told("\n Network x  Created\n").1, "Compose could not start the preview: it gave no reason");
     }
 }

@@ -7,7 +7,7 @@ use std::ffi::OsStr;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
-use preview_exec::Program;
+use preview_exec::{ExecError, Program};
 
 /// Where plugins are installed for everybody.
 ///
@@ -42,6 +42,14 @@ impl Tool {
         match plugin {
             Some(program) => Self { program, word: None },
             None => Self { program: "docker".into(), word: Some(word) },
+        }
+    }
+
+    /// Makes sure that `docker` knows the word, where there is no plugin to run directly.
+    pub(super) async fn ensure(&self, world: &World) -> Result<(), ExecError> {
+        match self.word {
+            Some(_) => world.run(self).arg("version").run().await.map(drop),
+            None => Ok(()),
         }
     }
 
@@ -95,5 +103,15 @@ mod tests {
 
         std::fs::set_permissions(&plugin, PermissionsExt::from_mode(0o755)).unwrap();
         assert_eq!(Tool::find("compose", &folders), Tool { program: plugin, word: None });
+    }
+
+    #[tokio::test]
+    async fn a_word_that_docker_does_not_know_is_an_error() {
+        let home = tempfile::tempdir().unwrap();
+        let world = World { docker_host: "unix:///nonexistent/docker.sock".to_owned(), home: home.path().to_owned() };
+        let tool = |program: &str| Tool { program: program.into(), word: Some("compose") };
+        tool("/bin/true").ensure(&world).await.unwrap();
+        tool("/bin/false").ensure(&world).await.unwrap_err();
+        tool("/nonexistent/docker").ensure(&world).await.unwrap_err();
     }
 }

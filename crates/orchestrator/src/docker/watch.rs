@@ -1,6 +1,7 @@
 //! Output of containers, and what happens to them.
 
 use std::collections::HashMap;
+use std::time::SystemTime;
 
 use bollard::container::LogOutput;
 use bollard::models::EventMessage;
@@ -45,9 +46,17 @@ impl Engine {
             ("label".to_owned(), vec![format!("{LABEL_INSTANCE}={}", self.options.instance)]),
             ("event".to_owned(), ACTIONS.map(str::to_owned).to_vec()),
         ]);
-        let events = self.docker.events(Some(EventsOptions { filters: Some(filters), ..Default::default() }));
+        // The engine is asked when the stream is first polled; what happens until then is told afterwards.
+        let options = EventsOptions { since: Some(now()), filters: Some(filters), ..Default::default() };
+        let events = self.docker.events(Some(options));
         until_error(events).filter_map(|event| future::ready(engine_event(event))).boxed()
     }
+}
+
+/// The time as the engine takes it: seconds and nanoseconds since 1970.
+fn now() -> String {
+    let now = SystemTime::now().duration_since(SystemTime::UNIX_EPOCH).unwrap_or_default();
+    format!("{}.{:09}", now.as_secs(), now.subsec_nanos())
 }
 
 /// The stream up to its first error, which is the engine going away.

@@ -1,7 +1,7 @@
 //! An app whose behaviour is its arguments, small enough for an image from scratch. Compiled by the tests with `rustc` alone.
 //!
 //! `serve` answers on $PORT: `/env/NAME` the variable, `/open/HOST:PORT` whether a connection succeeds, `/uid` its user, all else `ok`.
-//! `exit CODE` prints two lines and ends. `deaf` runs and never listens. `tree DIR` lists a folder and ends.
+//! `exit CODE` prints two lines and ends. `deaf` runs and never listens. `eat MB` takes memory. `tree DIR` lists a folder and ends.
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{TcpListener, TcpStream, ToSocketAddrs};
@@ -18,9 +18,21 @@ fn main() {
         ["deaf"] => loop {
             std::thread::sleep(Duration::from_secs(1));
         },
+        ["eat", megabytes] => eat(megabytes.parse().unwrap()),
         ["tree", folder] => tree(folder),
         _ => serve(),
     }
+}
+
+fn eat(megabytes: usize) {
+    let mut eaten: Vec<Vec<u8>> = Vec::new();
+    for megabyte in 0..megabytes {
+        eaten.push(vec![1; 1 << 20]);
+        if megabyte % 100 == 0 {
+            println!("{megabyte} MB");
+        }
+    }
+    println!("{} MB are enough", std::hint::black_box(&eaten).len());
 }
 
 fn tree(folder: &str) {
