@@ -145,6 +145,7 @@ pub(crate) async fn the_app_is_told_who_asks_and_forged_headers_are_replaced(rig
         ("x-forwarded-port", "666"),
         ("x-real-ip", "6.6.6.6"),
         ("forwarded", "for=6.6.6.6"),
+        ("x_forwarded_for", "6.6.6.6"),
         ("authorization", "Bearer mine"),
     ];
     let answer = get_with(rig.address, "/my-app/pr-1/", &forged).await;
@@ -157,6 +158,7 @@ pub(crate) async fn the_app_is_told_who_asks_and_forged_headers_are_replaced(rig
         ("x-forwarded-port", None),
         ("x-real-ip", None),
         ("forwarded", None),
+        ("x_forwarded_for", None),
         ("authorization", Some("Bearer mine")),
     ] {
         assert_eq!(answer.told(name), value, "{name}: {answer}");
@@ -180,7 +182,7 @@ pub(crate) async fn malformed_requests_are_refused(rig: Rig) {
     for (what, bytes) in [
         ("no host", format!("{get}Connection: close\r\n\r\n")),
         ("two lengths", format!("{post}Content-Length: 3\r\nContent-Length: 4\r\n\r\nabcd")),
-        ("a length that is no number", format!("{post}Content-Length: +3\r\n\r\nabc")),
+        ("a length that is no number", format!("{post}Content-Length: +3\r\nConnection: close\r\n\r\nabc")),
         ("an unknown transfer coding", format!("{post}Transfer-Encoding: x\r\n\r\nabc")),
         ("a space before the colon", format!("{get}Host : a\r\n\r\n")),
         ("a target without slash", "GET my-app/pr-1/ HTTP/1.1\r\nHost: a\r\n\r\n".to_owned()),

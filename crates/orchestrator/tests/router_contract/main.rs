@@ -3,6 +3,7 @@
 mod app;
 mod cases;
 mod client;
+mod of_builtin;
 mod of_nginx;
 mod rig;
 

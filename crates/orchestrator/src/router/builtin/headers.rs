@@ -64,7 +64,10 @@ pub(super) struct Visitor<'a> {
 
 /// Tells the app about its visitor, in place of whatever the visitor said of themselves.
 pub(super) fn introduce(headers: &mut HeaderMap, visitor: &Visitor<'_>) {
-    for name in rewrite::FORWARDED {
+    // `X_Forwarded_For` is the same name to an app that gets its headers as CGI variables.
+    let theirs = |name: &&HeaderName| rewrite::FORWARDED.contains(&name.as_str().replace('_', "-").as_str());
+    let theirs: Vec<HeaderName> = headers.keys().filter(theirs).cloned().collect();
+    for name in theirs {
         headers.remove(name);
     }
     headers.insert(header::HOST, visitor.host.clone());

@@ -1,10 +1,12 @@
 //! The built-in router: a reverse proxy inside the service.
 //!
 //! `traffic` knows the routes and what is under way, `proxy` brings one request to its app and back, `headers` and
-//! `body` say what changes on the way, `tunnel` carries WebSockets. Here connections are accepted and ended.
+//! `body` say what changes on the way, `tunnel` carries WebSockets, `patience` leaves
+//! visitors who take nothing. Here connections are accepted and ended.
 
 mod body;
 mod headers;
+mod patience;
 mod proxy;
 mod traffic;
 mod tunnel;
@@ -26,6 +28,7 @@ use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::{JoinHandle, JoinSet};
 
+use self::patience::Patient;
 use self::proxy::Proxy;
 use crate::needs::{Fault, Router};
 
@@ -159,7 +162,7 @@ async fn serve(stream: TcpStream, peer: Peer, proxy: Arc<Proxy>, mut stop: watch
         .max_headers(HEAD_HEADERS)
         .max_header_size(HEAD_BYTES)
         .max_buf_size(HEAD_BYTES)
-        .serve_connection(TokioIo::new(stream), service)
+        .serve_connection(TokioIo::new(Patient::new(stream)), service)
         .with_upgrades();
     let mut connection = pin!(connection);
     // A visitor who goes away in the middle is nobody's error.

@@ -110,7 +110,7 @@ impl Proxy {
         };
         match target {
             Target::Preview { id, rest } => self.way_in(mount(&id), id, rest, request, host),
-            Target::MissingSlash(id) if self.traffic.table().get(&id).is_some() => {
+            Target::MissingSlash(id) if self.traffic.enter(&id).is_some() => {
                 let location = with_query(&format!("{}/", prefix(&id)), request.uri());
                 HeaderValue::try_from(location).map_or_else(|_| Way::Page(Page::refused()), Way::Redirect)
             }

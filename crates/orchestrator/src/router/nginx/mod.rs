@@ -197,11 +197,8 @@ async fn in_folder<T: Send + 'static>(
     });
     let (turn, result) = worked.await.expect("reading and writing files does not panic");
     let result = result.map_err(|error| {
-        Fault::passing(format!(
-            "nginx's files in {} could not be read or written: {error}",
-            turn.folder.path().display()
-        ))
-        .advise("NGINX_CONFIG_DIR must belong to the service's user")
+        Fault::passing(format!("the files for nginx could not be read or written: {error}"))
+            .advise("NGINX_CONFIG_DIR must belong to the service's user")
     });
     (turn, result)
 }
