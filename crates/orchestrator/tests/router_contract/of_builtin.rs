@@ -29,7 +29,7 @@ async fn stopping_lets_a_request_finish_and_takes_no_new_ones() {
     let slow = tokio::spawn(ask(address, request("/my-app/pr-1/slow", &[])));
     app.is_asked().await;
 
-    let stopping = tokio::spawn(router.shutdown(Duration::from_secs(60)));
+    let stopping = tokio::spawn(async move { router.shutdown(Duration::from_secs(60)).await });
     crate::eventually("no new connections", || async { TcpStream::connect(address).await.is_err() }).await;
     assert!(!stopping.is_finished(), "a request is under way");
     app.release();
