@@ -14,6 +14,7 @@ mod attempt;
 mod cleanup;
 mod decide;
 mod intake;
+mod overview;
 mod perform;
 mod places;
 mod ports;
@@ -43,6 +44,7 @@ use crate::ledger::Ledger;
 use crate::needs::{Clock, ContainerEngine, Forge, Prober, Router, Source};
 
 pub use intake::{Accepted, NotAccepted};
+pub use overview::Overview;
 use places::Places;
 use ports::Ports;
 use report::Reporter;

@@ -28,7 +28,7 @@ impl Reconciler {
         }
     }
 
-    fn allowed(&self) -> MutexGuard<'_, BTreeMap<RepoName, RepoId>> {
+    pub(super) fn allowed(&self) -> MutexGuard<'_, BTreeMap<RepoName, RepoId>> {
         self.inner.allowed.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

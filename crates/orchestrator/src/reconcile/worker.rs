@@ -5,7 +5,6 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
-use preview_core::deployment::Status;
 use preview_core::ids::PullKey;
 use preview_core::plan::{Action, Target, plan};
 use tokio::sync::Notify;
@@ -229,15 +228,6 @@ impl Reconciler {
                 Err(fault) => tracing::warn!(cause = %fault, "could not learn whether something newer is wanted"),
             }
         }
-    }
-
-    /// How many previews are up, being built, or waiting.
-    pub(super) fn counts(&self) -> HashMap<Status, usize> {
-        let mut counts = HashMap::new();
-        self.inner.ledger.read(|state| {
-            state.deployments.values().for_each(|d| *counts.entry(d.status()).or_default() += 1);
-        });
-        counts
     }
 }
 

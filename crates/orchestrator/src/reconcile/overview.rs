@@ -1,0 +1,53 @@
+//! How the reconciler is: what `/health` tells those who have the token.
+
+use std::collections::HashMap;
+use std::time::Duration;
+
+use preview_core::deployment::Status;
+use preview_core::ids::RepoName;
+
+use super::Reconciler;
+
+/// The reconciler at one moment.
+#[derive(Debug, Clone)]
+pub struct Overview {
+    /// Since it was made, by a clock that can't jump.
+    pub uptime: Duration,
+    /// How many deployments have which status; those that none has are left out.
+    pub deployments: HashMap<Status, usize>,
+    /// Pull requests that were told of and are not yet dealt with.
+    pub pending: usize,
+    /// Deployments that wait for a place, for memory or for disk.
+    pub waiting: usize,
+    /// Comments that wait to be written.
+    pub reports: usize,
+    /// Workers that live.
+    pub workers: usize,
+    /// How often something was found left over, or missing, outside a deployment.
+    pub repairs: u64,
+    /// Allowed repositories whose number GitHub has not told yet.
+    pub unknown_repositories: Vec<RepoName>,
+}
+
+impl Reconciler {
+    /// How it is now.
+    pub fn overview(&self) -> Overview {
+        let (deployments, pending, repairs) = self.inner.ledger.read(|state| {
+            let mut counts = HashMap::new();
+            state.deployments.values().for_each(|d| *counts.entry(d.status()).or_default() += 1);
+            (counts, state.pending.len(), state.repairs)
+        });
+        let known = self.allowed();
+        let unknown = self.inner.config.allowed.iter().filter(|name| !known.contains_key(name));
+        Overview {
+            uptime: self.uptime(),
+            deployments,
+            pending,
+            waiting: self.inner.places.waiting(),
+            reports: self.inner.reporter.waiting(),
+            workers: self.inner.workers.count(),
+            repairs,
+            unknown_repositories: unknown.cloned().collect(),
+        }
+    }
+}
