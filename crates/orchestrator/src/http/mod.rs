@@ -1,24 +1,129 @@
-//! placeholder
-use crate::{
-    folders::Folders,
-    ledger::Ledger,
-    needs::{ContainerEngine, Router},
-    reconcile::Reconciler,
-};
-use secrecy::SecretString;
+//! What others ask of the service: GitHub delivers, people look and command, monitoring asks for health.
+//!
+//! | file | what lives there |
+//! | --- | --- |
+//! | `webhook`, `events`, `deliveries` | a delivery is checked; what it means to us; what became of the last ones |
+//! | `api`, `logs` | what there is, what people ask for; what previews said |
+//! | `health` | whether we can do our work |
+//! | `auth`, `front`, `problem` | who may ask; what every request passes; how errors are told |
+//! | `server` | connections and their limits |
+//!
+//! Nothing here decides or does anything about previews: handlers look into the ledger and tell the reconciler.
+
+mod api;
+mod auth;
+mod deliveries;
+mod events;
+mod front;
+mod health;
+mod logs;
+mod problem;
+mod server;
+mod webhook;
+
 use std::sync::Arc;
+
+use axum::Router;
+use axum::middleware::{from_fn, from_fn_with_state};
+use axum::routing::{delete, get, post};
+use http::StatusCode;
+use secrecy::SecretString;
+use tokio::net::TcpListener;
+use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
-#[allow(missing_docs)]
+
+use crate::folders::Folders;
+use crate::ledger::Ledger;
+use crate::needs::{self, Clock, ContainerEngine};
+use crate::reconcile::Reconciler;
+use api::Api;
+use auth::ApiToken;
+use deliveries::Deliveries;
+use health::Pulse;
+use problem::Problem;
+use server::Limits;
+use webhook::Mailbox;
+
+/// Tells what stands between something outside and us, in one sentence; `None` while all is well. Asks nobody.
+pub type Trouble = Arc<dyn Fn() -> Option<String> + Send + Sync>;
+
+/// Everything that answering takes.
+#[derive(Clone)]
 pub struct Desk {
+    /// Who is told of deliveries and wishes.
     pub reconciler: Reconciler,
+    /// What there is.
     pub ledger: Ledger,
+    /// Where apps' output comes from.
     pub engine: Arc<dyn ContainerEngine>,
-    pub router: Arc<dyn Router>,
+    /// Asked whether it answers.
+    pub router: Arc<dyn needs::Router>,
+    /// Stamps deliveries.
+    pub clock: Arc<dyn Clock>,
+    /// Where logs of builds are.
     pub folders: Folders,
+    /// How GitHub and we get on.
+    pub github: Trouble,
+    /// What opens `/api` and the details of `/health`.
     pub token: SecretString,
+    /// What deliveries are signed with; `None` takes none.
     pub webhook_secret: Option<SecretString>,
 }
-#[allow(missing_docs)]
-pub async fn serve(_l: tokio::net::TcpListener, _d: Desk, stop: CancellationToken) {
-    stop.cancelled().await
+
+/// Answers on this listener until `shutdown` is cancelled; returns when the last answer is given, 10 s later at most.
+pub async fn serve(listener: TcpListener, desk: Desk, shutdown: CancellationToken) {
+    let app = router(desk, &shutdown);
+    server::serve(listener, app, Limits::default(), shutdown).await;
+}
+
+fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
+    let token = Arc::new(ApiToken::new(&desk.token));
+    let deliveries = Arc::new(Deliveries::default());
+    let webhook = desk.webhook_secret.as_ref().map(|secret| {
+        let mailbox = Mailbox::new(secret, desk.reconciler.clone(), desk.clock.clone(), deliveries.clone());
+        Router::new().route("/webhook/github", post(webhook::receive)).with_state(Arc::new(mailbox))
+    });
+    let health = Router::new().route("/health", get(health::health)).with_state(Arc::new(Pulse {
+        token: token.clone(),
+        reconciler: desk.reconciler.clone(),
+        ledger: desk.ledger.clone(),
+        engine: desk.engine.clone(),
+        router: desk.router,
+        github: desk.github,
+        last: Mutex::default(),
+    }));
+    let api = Api {
+        reconciler: desk.reconciler,
+        ledger: desk.ledger,
+        engine: desk.engine,
+        folders: desk.folders,
+        deliveries,
+        followers: Arc::new(Semaphore::new(logs::FOLLOWERS)),
+        shutdown: shutdown.clone(),
+    };
+    let app = Router::new().nest("/api", api_routes(api, token)).merge(health).merge(webhook.unwrap_or_default());
+    app.fallback(no_such_path).method_not_allowed_fallback(wrong_method).layer(from_fn(front::front))
+}
+
+/// Behind host and token, unknown paths too.
+fn api_routes(api: Api, token: Arc<ApiToken>) -> Router {
+    Router::new()
+        .route("/previews", get(api::list))
+        .route("/previews/{id}", get(api::show).merge(delete(api::stop)))
+        .route("/previews/{id}/redeploy", post(api::redeploy))
+        .route("/previews/{id}/logs", get(logs::logs))
+        .route("/deliveries", get(api::deliveries))
+        .with_state(Arc::new(api))
+        .fallback(no_such_path)
+        .method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(token, auth::only_with_token))
+        .layer(from_fn(auth::only_known_hosts))
+}
+
+async fn no_such_path() -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, "there is nothing under this path")
+}
+
+async fn wrong_method() -> Problem {
+    Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path takes other methods; the header Allow names them")
 }

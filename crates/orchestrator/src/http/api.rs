@@ -1,0 +1,108 @@
+//! The API of previews: what there is, and what a person asks for. Output of a preview is in `logs`.
+
+use std::sync::Arc;
+
+use axum::Json;
+use axum::extract::{FromRequestParts, Path, State};
+use axum::response::{IntoResponse, Response};
+use http::StatusCode;
+use http::request::Parts;
+use preview_core::deployment::Deployment;
+use preview_core::ids::DeploymentId;
+use serde::Serialize;
+use tokio::sync::Semaphore;
+use tokio_util::sync::CancellationToken;
+
+use super::deliveries::{Deliveries, Entry};
+use super::problem::Problem;
+use super::webhook::not_accepted;
+use crate::folders::Folders;
+use crate::ledger::{Ledger, Reason};
+use crate::needs::ContainerEngine;
+use crate::reconcile::{Accepted, Reconciler};
+
+/// What the API needs.
+pub(super) struct Api {
+    pub(super) reconciler: Reconciler,
+    pub(super) ledger: Ledger,
+    pub(super) engine: Arc<dyn ContainerEngine>,
+    pub(super) folders: Folders,
+    pub(super) deliveries: Arc<Deliveries>,
+    /// Places for those who follow a log.
+    pub(super) followers: Arc<Semaphore>,
+    pub(super) shutdown: CancellationToken,
+}
+
+impl Api {
+    /// The record of a preview.
+    pub(super) fn record(&self, id: &DeploymentId) -> Result<Deployment, Problem> {
+        self.ledger.read(|state| state.deployments.get(id).cloned()).ok_or_else(|| no_such_preview(id))
+    }
+
+    async fn command(&self, id: &DeploymentId, reason: Reason) -> Result<Response, Problem> {
+        match self.reconciler.command(id, reason).await {
+            Ok(Accepted::WrittenDown) => Ok((StatusCode::ACCEPTED, Json(Told { status: "accepted" })).into_response()),
+            Ok(Accepted::Unknown) => Err(no_such_preview(id)),
+            Err(why) => Err(not_accepted(&why)),
+        }
+    }
+}
+
+fn no_such_preview(id: impl std::fmt::Display) -> Problem {
+    Problem::new(StatusCode::NOT_FOUND, format!("there is no preview `{id}`"))
+}
+
+/// The preview that a path names.
+pub(super) struct Named(pub(super) DeploymentId);
+
+impl<S: Send + Sync> FromRequestParts<S> for Named {
+    type Rejection = Problem;
+
+    async fn from_request_parts(parts: &mut Parts, state: &S) -> Result<Self, Problem> {
+        let Path(id) = Path::<String>::from_request_parts(parts, state)
+            .await
+            .map_err(|_| Problem::new(StatusCode::NOT_FOUND, "there is no such preview"))?;
+        // What can't be an id can't be a preview's.
+        id.parse().map(Self).map_err(|_| Problem::new(StatusCode::NOT_FOUND, "there is no such preview"))
+    }
+}
+
+#[derive(Serialize)]
+pub(super) struct Previews {
+    deployments: Vec<Deployment>,
+}
+
+#[derive(Serialize)]
+struct Told {
+    status: &'static str,
+}
+
+#[derive(Serialize)]
+pub(super) struct Delivered {
+    deliveries: Vec<Entry>,
+}
+
+/// `GET /api/previews`
+pub(super) async fn list(State(api): State<Arc<Api>>) -> Json<Previews> {
+    Json(Previews { deployments: api.ledger.read(|state| state.deployments.values().cloned().collect()) })
+}
+
+/// `GET /api/previews/{id}`
+pub(super) async fn show(State(api): State<Arc<Api>>, Named(id): Named) -> Result<Json<Deployment>, Problem> {
+    api.record(&id).map(Json)
+}
+
+/// `DELETE /api/previews/{id}`
+pub(super) async fn stop(State(api): State<Arc<Api>>, Named(id): Named) -> Result<Response, Problem> {
+    api.command(&id, Reason::Stop).await
+}
+
+/// `POST /api/previews/{id}/redeploy`
+pub(super) async fn redeploy(State(api): State<Arc<Api>>, Named(id): Named) -> Result<Response, Problem> {
+    api.command(&id, Reason::Redeploy).await
+}
+
+/// `GET /api/deliveries`
+pub(super) async fn deliveries(State(api): State<Arc<Api>>) -> Json<Delivered> {
+    Json(Delivered { deliveries: api.deliveries.newest_first() })
+}

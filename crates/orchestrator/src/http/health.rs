@@ -1,0 +1,143 @@
+//! `GET /health`: whether we can do our work. Anybody may ask; only the token gets to know more than yes or no.
+
+use std::collections::HashMap;
+use std::sync::Arc;
+use std::time::Duration;
+
+use axum::Json;
+use axum::extract::State;
+use axum::response::{IntoResponse, Response};
+use http::{HeaderMap, StatusCode};
+use preview_core::deployment::Status;
+use preview_core::ids::RepoName;
+use serde::Serialize;
+use tokio::time::Instant;
+
+use super::Trouble;
+use super::auth::ApiToken;
+use crate::ledger::Ledger;
+use crate::needs::{ContainerEngine, Fault, Router};
+use crate::reconcile::{Overview, Reconciler};
+
+/// How long Docker and the router may take to answer.
+const PATIENCE: Duration = Duration::from_secs(2);
+/// How long an answer of theirs is good for: asking us often does not ask them often.
+const GOOD_FOR: Duration = Duration::from_secs(1);
+
+/// What finding out needs.
+pub(super) struct Pulse {
+    pub(super) token: Arc<ApiToken>,
+    pub(super) reconciler: Reconciler,
+    pub(super) ledger: Ledger,
+    pub(super) engine: Arc<dyn ContainerEngine>,
+    pub(super) router: Arc<dyn Router>,
+    pub(super) github: Trouble,
+    pub(super) last: tokio::sync::Mutex<Option<(Instant, Checks)>>,
+}
+
+/// One thing that we depend on.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Check {
+    ok: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    detail: Option<String>,
+}
+
+/// Everything that we depend on. Without the first two we can't do our work; without the others, less of it.
+#[derive(Debug, Clone, Serialize)]
+pub(super) struct Checks {
+    docker: Check,
+    ledger: Check,
+    router: Check,
+    github: Check,
+}
+
+#[derive(Serialize)]
+struct Answer {
+    status: &'static str,
+    #[serde(flatten)]
+    details: Option<Details>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Details {
+    version: &'static str,
+    uptime_seconds: u64,
+    checks: Checks,
+    deployments: HashMap<Status, usize>,
+    queues: Queues,
+    repairs: u64,
+    unknown_repositories: Vec<RepoName>,
+}
+
+#[derive(Serialize)]
+struct Queues {
+    pending: usize,
+    waiting: usize,
+    reports: usize,
+    workers: usize,
+}
+
+impl Check {
+    fn fine(detail: Option<String>) -> Self {
+        Self { ok: true, detail }
+    }
+
+    fn trouble(detail: Option<String>) -> Self {
+        Self { ok: detail.is_none(), detail }
+    }
+
+    async fn asked(answer: impl Future<Output = Result<Option<String>, Fault>>) -> Self {
+        match tokio::time::timeout(PATIENCE, answer).await {
+            Ok(Ok(detail)) => Self::fine(detail),
+            Ok(Err(fault)) => Self::trouble(Some(fault.to_string())),
+            Err(_) => Self::trouble(Some(format!("no answer within {} s", PATIENCE.as_secs()))),
+        }
+    }
+}
+
+impl Pulse {
+    async fn checks(&self) -> Checks {
+        let mut last = self.last.lock().await;
+        if let Some((at, checks)) = last.as_ref()
+            && at.elapsed() < GOOD_FOR
+        {
+            return checks.clone();
+        }
+        let (docker, router) = tokio::join!(
+            Check::asked(async { self.engine.ping().await.map(Some) }),
+            Check::asked(async { self.router.ping().await.map(|()| None) }),
+        );
+        let ledger = Check::trouble(self.ledger.trouble());
+        let checks = Checks { docker, ledger, router, github: Check::trouble((self.github)()) };
+        *last = Some((Instant::now(), checks.clone()));
+        checks
+    }
+
+    fn details(&self, checks: Checks) -> Details {
+        let Overview { uptime, deployments, pending, waiting, reports, workers, repairs, unknown_repositories } =
+            self.reconciler.overview();
+        Details {
+            version: env!("CARGO_PKG_VERSION"),
+            uptime_seconds: uptime.as_secs(),
+            checks,
+            deployments,
+            queues: Queues { pending, waiting, reports, workers },
+            repairs,
+            unknown_repositories,
+        }
+    }
+}
+
+/// `GET /health`
+pub(super) async fn health(State(pulse): State<Arc<Pulse>>, headers: HeaderMap) -> Response {
+    let checks = pulse.checks().await;
+    let (code, status) = if checks.docker.ok && checks.ledger.ok {
+        (StatusCode::OK, "ok")
+    } else {
+        (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
+    };
+    let details = pulse.token.is_in(&headers).then(|| pulse.details(checks));
+    (code, Json(Answer { status, details })).into_response()
+}
