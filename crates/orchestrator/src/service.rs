@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::docker::{self, Engine};
 use crate::folders::Folders;
 use crate::git::GitSource;
-use crate::github::{BadSettings, Credentials, GitHub, GitHubSettings};
+use crate::github::{BadSettings, Credentials, ForgeHealth, GitHub, GitHubSettings};
 use crate::health::HttpProber;
 use crate::http::{self, Desk};
 use crate::ledger::{Found, Ledger, OpenError};
@@ -133,6 +133,7 @@ impl Service {
         let folders = Folders::new(settings.paths.deployments.clone());
         let (router, builtin) = start_router(settings, router, &site)?;
         let engine = Arc::new(Engine::connect(engine_options(settings, docker_host, &instance, state)).await?);
+        let clock = Arc::new(SystemClock);
         let forge = Arc::new(GitHub::new(github_settings(settings, write_interval))?);
         let github = &settings.github;
         let source = Arc::new(GitSource::new(settings.paths.mirrors(), github.server.as_str(), &github.token));
@@ -140,9 +141,9 @@ impl Service {
             engine: engine.clone(),
             source: source,
             router: router.clone(),
-            forge,
+            forge: forge.clone(),
             prober: Arc::new(HttpProber),
-            clock: Arc::new(SystemClock),
+            clock: clock.clone(),
         };
         let config = config(settings, &instance, site, pace)?;
         let reconciler = Reconciler::new(config, outside, ledger.clone(), folders.clone());
@@ -152,7 +153,9 @@ impl Service {
             ledger,
             engine,
             router,
+            clock,
             folders,
+            github: Arc::new(move || github_trouble(&forge)),
             token: token.clone(),
             webhook_secret: settings.webhooks.secret.clone(),
         };
@@ -297,6 +300,15 @@ fn github_settings(settings: &Settings, write_interval: Option<Duration>) -> Git
         api_url: settings.github.api.as_str().to_owned(),
         credentials: Credentials::Token(settings.github.token.clone()),
         write_interval: write_interval.unwrap_or(GitHubSettings::WRITE_INTERVAL),
+    }
+}
+
+/// What stands between GitHub and us, for `/health`.
+fn github_trouble(forge: &GitHub) -> Option<String> {
+    match forge.health() {
+        ForgeHealth::Ok => None,
+        ForgeHealth::LimitedUntil(when) => Some(format!("GitHub asked us to wait until {when}")),
+        ForgeHealth::Unauthorised { advice } => Some(advice.to_owned()),
     }
 }
 
