@@ -22,7 +22,7 @@ use tokio_util::sync::CancellationToken;
 use crate::docker::{self, Engine};
 use crate::folders::Folders;
 use crate::git::GitSource;
-use crate::github::{BadSettings, Credentials, ForgeHealth, GitHub, GitHubSettings};
+use crate::github::{BadSettings, Credentials, ForgeHealth, GitHub, GitHubSettings, install_tls};
 use crate::health::HttpProber;
 use crate::http::{self, Desk};
 use crate::ledger::{Found, Ledger, OpenError};
@@ -115,6 +115,7 @@ impl Clock for SystemClock {
 impl Service {
     /// Starts the service. It answers when this returns.
     pub async fn start(settings: &Settings, given: Given) -> Result<Self, StartError> {
+        install_tls();
         let Given { api, router, docker_host, pace, write_interval } = given;
         let listener = listen(api, settings.http.listen, "the API", "ORCHESTRATOR_PORT")?;
         let state = settings.paths.state();

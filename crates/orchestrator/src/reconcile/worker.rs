@@ -109,7 +109,7 @@ impl Reconciler {
         bell.retry.fetch_or(retry, Ordering::SeqCst);
         bell.ring();
         if fresh {
-            let span = tracing::info_span!("worker", pull = %key);
+            let span = tracing::info_span!(parent: None, "worker", pull = %key);
             let work = self.clone().work(key, bell).instrument(span);
             let mut tasks = workers.tasks.lock().unwrap_or_else(PoisonError::into_inner);
             while tasks.try_join_next().is_some() {}

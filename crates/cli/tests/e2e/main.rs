@@ -1,0 +1,8 @@
+//! The product end to end: the real binary, real Docker, real git, real PostgreSQL, real nginx; only GitHub is a model of
+//! itself, over HTTP.
+//!
+//! Every test starts an installation of its own (see [`rig`]) and ends by proving that nothing of it is left.
+
+mod lifecycle;
+mod nginx;
+mod rig;

@@ -1,0 +1,426 @@
+//! An installation under test: a model of GitHub, `preview serve` as a process of its own, and a router in front.
+
+use std::future::Future;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU16, Ordering};
+use std::time::{Duration, Instant};
+
+use preview_core::ids::ProjectSlug;
+use preview_exec::{Limits, Program};
+use preview_simulator::state::Comment;
+use preview_simulator::{Fault, FaultGuard, GitHub, Matching, Mimic, NewPull, Options, Pull, Repo};
+use rustix::process::{Pid, Signal, kill_process};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::nginx::Nginx;
+
+/// How long anything may take before a test gives up: two slow cores may be busy with other tests.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
+/// Between two looks at something that has no event.
+const LOOK: Duration = Duration::from_millis(25);
+/// The API's token of every installation under test.
+const TOKEN: &str = "api-token-of-the-end-to-end-tests";
+
+/// Which router an installation uses.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum RouterKind {
+    Builtin,
+    Nginx,
+}
+
+/// An installation to be.
+pub(crate) struct Setup {
+    router: RouterKind,
+    repos: Vec<String>,
+    settings: Vec<(String, String)>,
+}
+
+impl Setup {
+    /// One that serves one repository under an owner of its own (names of containers and networks are the engine's, which
+    /// all tests share), with a resync each second.
+    pub(crate) fn new() -> Self {
+        let settings = [("RESYNC_INTERVAL_SECONDS", "1"), ("LOG_LEVEL", "debug"), ("HEALTH_TIMEOUT_SECONDS", "10")];
+        Self {
+            router: RouterKind::Builtin,
+            repos: vec![format!("{}/app", unique_owner())],
+            settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
+        }
+    }
+
+    pub(crate) fn router(mut self, router: RouterKind) -> Self {
+        self.router = router;
+        self
+    }
+
+    /// Serves these repositories instead; see [`unique_owner`].
+    pub(crate) fn repos(mut self, repos: impl IntoIterator<Item = String>) -> Self {
+        self.repos = repos.into_iter().collect();
+        self
+    }
+
+    /// Sets a variable of the service.
+    pub(crate) fn set(mut self, name: &str, value: impl ToString) -> Self {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_string()));
+        self
+    }
+
+    /// A rig with GitHub and its repositories (each holding a mimic), the service not yet started.
+    pub(crate) async fn prepare(self) -> Rig {
+        let github = GitHub::start(Options::default()).await.unwrap();
+        for name in &self.repos {
+            github.create_repo(name, Mimic::new("main").repository().await.unwrap()).await.unwrap();
+        }
+        let dir = tempfile::Builder::new().prefix("preview-e2e-").tempdir().unwrap();
+        let nginx = match self.router {
+            RouterKind::Builtin => None,
+            RouterKind::Nginx => Some(Nginx::start().await),
+        };
+        let (api, visitors) = (free_port(), nginx.as_ref().map_or_else(free_port, |nginx| nginx.port));
+        let base = format!("http://127.0.0.1:{visitors}");
+        let mut settings = self.settings;
+        settings.extend(own_settings(&github, dir.path(), &self.repos, api, visitors, &base));
+        settings.extend(nginx.iter().flat_map(Nginx::settings));
+        for name in &self.repos {
+            github.repo(name).unwrap().add_hook(&format!("http://127.0.0.1:{api}/webhook/github"));
+        }
+        preview_orchestrator::github::install_tls();
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let api = format!("http://127.0.0.1:{api}");
+        Rig { github, repos: self.repos, base, http, api, dir, settings, nginx, service: None }
+    }
+
+    /// A rig whose service answers.
+    pub(crate) async fn start(self) -> Rig {
+        let mut rig = self.prepare().await;
+        rig.start_service().await;
+        rig
+    }
+}
+
+fn own_settings(
+    github: &GitHub,
+    dir: &Path,
+    repos: &[String],
+    api: u16,
+    visitors: u16,
+    base: &str,
+) -> Vec<(String, String)> {
+    // Ranges of their own, so that tests side by side don't take each other's ports and networks.
+    static NUMBER: AtomicU16 = AtomicU16::new(0);
+    let number = NUMBER.fetch_add(1, Ordering::Relaxed) % 60;
+    let path = |name: &str| dir.join(name).display().to_string();
+    let settings = [
+        ("GITHUB_TOKEN", github.token().to_owned()),
+        ("GITHUB_WEBHOOK_SECRET", github.webhook_secret().to_owned()),
+        ("GITHUB_API_URL", github.api_url()),
+        ("GITHUB_SERVER_URL", github.server_url()),
+        ("ALLOWED_REPOS", repos.join(",")),
+        ("ORCHESTRATOR_PORT", api.to_string()),
+        ("API_TOKEN", TOKEN.to_owned()),
+        ("ROUTER_PORT", visitors.to_string()),
+        ("PREVIEW_BASE_URL", base.to_owned()),
+        ("DEPLOYMENTS_DIR", path("deployments")),
+        ("DEPLOYMENTS_DB", path("state/deployments.json")),
+        ("LOG_DIR", path("logs")),
+        ("APP_PORT_START", (10_000 + 200 * number).to_string()),
+        ("DB_PORT_START", (23_000 + 100 * number).to_string()),
+        ("PREVIEW_SUBNET", format!("10.{}.0.0/20", 130 + number)),
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value)).to_vec()
+}
+
+/// An owner of repositories that no other test has.
+pub(crate) fn unique_owner() -> String {
+    static NUMBER: AtomicU16 = AtomicU16::new(0);
+    format!("org{}x{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
+}
+
+/// A port that nobody listens on now.
+pub(crate) fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
+/// A running installation.
+pub(crate) struct Rig {
+    pub(crate) github: GitHub,
+    /// The repositories that it serves.
+    pub(crate) repos: Vec<String>,
+    /// What previews' URLs begin with.
+    pub(crate) base: String,
+    /// The API's address.
+    pub(crate) api: String,
+    pub(crate) http: reqwest::Client,
+    pub(crate) dir: TempDir,
+    settings: Vec<(String, String)>,
+    pub(crate) nginx: Option<Nginx>,
+    service: Option<JoinHandle<()>>,
+}
+
+impl Rig {
+    /// Starts the service and waits until it answers.
+    pub(crate) async fn start_service(&mut self) {
+        assert!(self.service.is_none(), "the service runs already");
+        let mut program = Program::new(env!("CARGO_BIN_EXE_preview")).arg("serve").dir(self.dir.path());
+        for (name, value) in &self.settings {
+            program = program.env(name, value);
+        }
+        let log = self.log_file();
+        let program = program.limits(Limits::seconds(1200));
+        self.service = Some(tokio::spawn(async move {
+            use std::io::Write;
+            let mut log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
+            let mut write = |_, line: &str| writeln!(log, "{line}").unwrap();
+            let ended = program.run_with(&mut write).await;
+            writeln!(log, "--- the service ended: {ended:?}").unwrap();
+        }));
+        let health = format!("{}/health", self.api);
+        self.until("the service answers", async || self.http.get(&health).send().await.is_ok().then_some(())).await;
+    }
+
+    /// Where the service's output goes.
+    pub(crate) fn log_file(&self) -> PathBuf {
+        self.dir.path().join("serve.log")
+    }
+
+    /// All that the service has written so far.
+    pub(crate) fn log(&self) -> String {
+        std::fs::read_to_string(self.log_file()).unwrap_or_default()
+    }
+
+    /// Changes a setting for the next start.
+    pub(crate) fn set(&mut self, name: &str, value: impl ToString) {
+        self.settings.retain(|(known, _)| known != name);
+        self.settings.push((name.to_owned(), value.to_string()));
+    }
+
+    /// `kill -9`, the service alone: what it started has to notice by itself.
+    pub(crate) async fn kill_service(&mut self) {
+        let service = self.service.take().unwrap();
+        kill_process(self.service_pid(), Signal::KILL).unwrap();
+        service.await.unwrap();
+    }
+
+    /// SIGTERM, and waits until the service has ended.
+    pub(crate) async fn stop_service(&mut self) {
+        let service = self.service.take().unwrap();
+        kill_process(self.service_pid(), Signal::TERM).unwrap();
+        let ended = tokio::time::timeout(Duration::from_secs(30), service).await;
+        ended.expect("the service ends within 30 s of SIGTERM").unwrap();
+    }
+
+    /// The service's process id, as it wrote it into its ledger's lock.
+    pub(crate) fn service_pid(&self) -> Pid {
+        let text = std::fs::read_to_string(self.dir.path().join("state/deployments.json.lock")).unwrap();
+        Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+    }
+
+    /// The first repository.
+    pub(crate) fn repo(&self) -> Repo {
+        self.github.repo(&self.repos[0]).unwrap()
+    }
+
+    /// A deployment's id.
+    pub(crate) fn id(&self, pull: &Pull) -> String {
+        let slug = ProjectSlug::for_repo(&pull.repo().name(), |_| false);
+        format!("{slug}-{}", pull.number())
+    }
+
+    /// Opens a pull request with a mimic.
+    pub(crate) async fn open(&self, mimic: Mimic) -> Pull {
+        static NUMBER: AtomicU16 = AtomicU16::new(0);
+        let branch = format!("feature-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
+        self.repo().open_pull(NewPull::new(branch, mimic.files())).await.unwrap()
+    }
+
+    // ----------------------------------------------------------------------------------------------------------- waiting
+
+    /// Waits for something, within [`PATIENCE`]. In vain, it shows the service's last words.
+    pub(crate) async fn until<T, F: Future<Output = Option<T>>>(&self, what: &str, mut look: impl FnMut() -> F) -> T {
+        let begun = Instant::now();
+        loop {
+            if let Some(found) = look().await {
+                return found;
+            }
+            if begun.elapsed() > PATIENCE {
+                let log = self.log();
+                let lines: Vec<&str> = log.lines().collect();
+                panic!(
+                    "{what}: not within {PATIENCE:?}. The service:\n{}",
+                    lines[lines.len().saturating_sub(60)..].join("\n")
+                );
+            }
+            tokio::time::sleep(LOOK).await;
+        }
+    }
+
+    /// Waits until a preview answers its address with a text that contains this.
+    pub(crate) async fn until_answers(&self, url: &str, wanted: &str) {
+        let what = format!("{url} answers with {wanted:?}");
+        self.until(&what, async || {
+            let answer = self.http.get(url).send().await.ok().filter(|answer| answer.status().is_success())?;
+            answer.text().await.ok().filter(|text| text.contains(wanted)).map(drop)
+        })
+        .await;
+    }
+
+    /// Waits until a preview's address answers 404.
+    pub(crate) async fn until_gone(&self, url: &str) {
+        let what = format!("{url} is gone");
+        self.until(&what, async || {
+            let answer = self.http.get(url).send().await.ok()?;
+            (answer.status() == 404).then_some(())
+        })
+        .await;
+    }
+
+    /// Waits until the one comment of ours on a pull request contains this. More than one comment fails the test.
+    pub(crate) async fn until_comment(&self, pull: &Pull, wanted: &str) -> Comment {
+        let what = format!("the comment on #{} contains {wanted:?}", pull.number());
+        self.until(&what, async || {
+            let comments = pull.bot_comments();
+            assert!(comments.len() <= 1, "one comment, not {}", comments.len());
+            comments.into_iter().next().filter(|comment| comment.body.contains(wanted))
+        })
+        .await
+    }
+
+    /// Waits until a deployment's record in the ledger fits; `None` is no record.
+    pub(crate) async fn until_record(&self, id: &str, what: &str, fits: impl Fn(Option<&Value>) -> bool) {
+        let what = format!("the record of {id}: {what}");
+        self.until(&what, async || {
+            let ledger = self.ledger();
+            let record = ledger["deployments"].get(id);
+            fits(record).then_some(())
+        })
+        .await;
+    }
+
+    // ----------------------------------------------------------------------------------------------------------- looking
+
+    /// The ledger as it is on the disk.
+    pub(crate) fn ledger(&self) -> Value {
+        let text = std::fs::read_to_string(self.dir.path().join("state/deployments.json")).unwrap_or_default();
+        serde_json::from_str(&text).unwrap_or_default()
+    }
+
+    /// A deployment's record.
+    pub(crate) fn record(&self, id: &str) -> Value {
+        self.ledger()["deployments"][id].clone()
+    }
+
+    /// A preview's address in path form.
+    pub(crate) fn url(&self, pull: &Pull) -> String {
+        let slug = ProjectSlug::for_repo(&pull.repo().name(), |_| false);
+        format!("{}/{slug}/pr-{}/", self.base, pull.number())
+    }
+
+    /// Asks the API.
+    pub(crate) async fn ask_api(&self, path: &str) -> Value {
+        let answer = self.http.get(format!("{}{path}", self.api)).bearer_auth(TOKEN).send().await.unwrap();
+        answer.json().await.unwrap()
+    }
+
+    /// Runs `docker` and gives what it prints.
+    pub(crate) async fn docker(&self, args: &[&str]) -> String {
+        let output = Program::new("docker").args(args).inherit_env("HOME").run().await;
+        output.unwrap().text().trim().to_owned()
+    }
+
+    /// This installation's own name.
+    pub(crate) fn instance(&self) -> String {
+        std::fs::read_to_string(self.dir.path().join("state/instance")).unwrap().trim().to_owned()
+    }
+
+    /// Everything with this installation's label: containers, networks, volumes and images.
+    pub(crate) async fn engine_leftovers(&self) -> Vec<String> {
+        let label = format!("label=preview-deployer.instance={}", self.instance());
+        let mut found = Vec::new();
+        for list in [
+            &["container", "ls", "--all", "--format", "container {{.Names}}"][..],
+            &["network", "ls", "--format", "network {{.Name}}"],
+            &["volume", "ls", "--format", "volume {{.Name}}"],
+            &["image", "ls", "--all", "--format", "image {{.Repository}}:{{.Tag}}"],
+        ] {
+            let text = self.docker(&[list, &["--filter", &label]].concat()).await;
+            found.extend(text.lines().map(str::to_owned));
+        }
+        found
+    }
+
+    /// Makes GitHub fail as long as the guard lives.
+    pub(crate) fn github_fails(&self, matching: Matching, fault: Fault) -> FaultGuard {
+        self.github.fail_while(matching, fault)
+    }
+
+    // ------------------------------------------------------------------------------------------------------------ ending
+
+    /// Closes what is open, waits until all is gone, stops the service, and proves that nothing is left.
+    pub(crate) async fn finish(mut self) {
+        for repository in self.github.look(|state| state.repositories().map(|r| r.name.to_string()).collect::<Vec<_>>())
+        {
+            let repo = self.github.repo(&repository).unwrap();
+            for pull in self.open_pulls(&repo) {
+                pull.close().unwrap();
+            }
+        }
+        self.until("every record is gone", async || {
+            let ledger = self.ledger();
+            let empty = |name: &str| ledger[name].as_object().is_some_and(serde_json::Map::is_empty);
+            (empty("deployments") && empty("portAllocations")).then_some(())
+        })
+        .await;
+        self.assert_nothing_left().await;
+        self.stop_service().await;
+        self.assert_nothing_left().await;
+        let log = self.log();
+        assert!(!log.contains("panicked"), "the service panicked:\n{log}");
+    }
+
+    async fn assert_nothing_left(&self) {
+        assert_eq!(self.engine_leftovers().await, Vec::<String>::new());
+        let folders = std::fs::read_dir(self.dir.path().join("deployments")).unwrap();
+        assert_eq!(
+            folders.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(),
+            Vec::<std::ffi::OsString>::new()
+        );
+        if let Some(nginx) = &self.nginx {
+            assert_eq!(nginx.preview_files(), Vec::<String>::new());
+        }
+    }
+
+    fn open_pulls(&self, repo: &Repo) -> Vec<Pull> {
+        let numbers = self.github.look(|state| {
+            let pulls = state.repository(repo.id()).map(|repository| repository.pulls.values());
+            pulls.into_iter().flatten().filter(|pull| pull.is_open()).map(|pull| pull.number).collect::<Vec<_>>()
+        });
+        numbers.into_iter().map(|number| repo.pull(number).unwrap()).collect()
+    }
+}
+
+impl Drop for Rig {
+    /// A test that failed leaves its containers behind otherwise.
+    fn drop(&mut self) {
+        if let Some(service) = self.service.take() {
+            service.abort();
+        }
+        if std::thread::panicking() {
+            let label = format!("label=preview-deployer.instance={}", self.instance());
+            let script = format!(
+                "docker ps -aq --filter {label} | xargs -r docker rm -fv; \
+                 docker network ls -q --filter {label} | xargs -r docker network rm; \
+                 docker volume ls -q --filter {label} | xargs -r docker volume rm; \
+                 docker images -q --filter {label} | xargs -r docker rmi -f"
+            );
+            let clean = std::thread::spawn(move || {
+                let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+                let shell = Program::new("sh").args(["-c", &script]).inherit_env("HOME");
+                drop(runtime.block_on(shell.run()));
+            });
+            drop(clean.join());
+        }
+    }
+}
