@@ -40,8 +40,8 @@ pub(super) enum Meaning {
 pub(super) enum Unreadable {
     #[error("the body is not the JSON of a GitHub event (line {line}, column {column})")]
     Json { line: usize, column: usize },
-    #[error("the event lacks `{0}`, which every {1} event of GitHub's has")]
-    Lacks(&'static str, &'static str),
+    #[error("the body lacks `{0}`, which every pull_request event of GitHub's has")]
+    Lacks(&'static str),
 }
 
 #[derive(Deserialize)]
@@ -69,7 +69,7 @@ pub(super) fn read(name: &str, body: &[u8]) -> Result<Event, Unreadable> {
         .map_err(|error| Unreadable::Json { line: error.line(), column: error.column() })?;
     let meaning = match name {
         "ping" => Meaning::Ping,
-        PULL_REQUEST => pull_request(&wire)?,
+        "pull_request" => pull_request(&wire)?,
         _ => Meaning::Nothing("this event changes no preview"),
     };
     Ok(Event {
@@ -80,10 +80,8 @@ pub(super) fn read(name: &str, body: &[u8]) -> Result<Event, Unreadable> {
     })
 }
 
-const PULL_REQUEST: &str = "pull_request";
-
 fn pull_request(wire: &Wire) -> Result<Meaning, Unreadable> {
-    let lacks = |field| move || Unreadable::Lacks(field, PULL_REQUEST);
+    let lacks = |field| move || Unreadable::Lacks(field);
     let action = wire.action.as_deref().ok_or_else(lacks("action"))?;
     let number = wire.number.and_then(PrNumber::new).ok_or_else(lacks("number"))?;
     let repo = wire.repository.as_ref().map(|repository| RepoId(repository.id)).ok_or_else(lacks("repository"))?;
@@ -190,10 +188,10 @@ mod tests {
         for field in ["action", "number", "repository"] {
             let mut body = real("pull_request.opened");
             body.as_object_mut().unwrap().remove(field);
-            assert_eq!(meaning("pull_request", &body), Err(Unreadable::Lacks(field, "pull_request")));
+            assert_eq!(meaning("pull_request", &body), Err(Unreadable::Lacks(field)));
         }
         let mut body = real("pull_request.opened");
         body["number"] = 0.into();
-        assert_eq!(meaning("pull_request", &body), Err(Unreadable::Lacks("number", "pull_request")));
+        assert_eq!(meaning("pull_request", &body), Err(Unreadable::Lacks("number")));
     }
 }

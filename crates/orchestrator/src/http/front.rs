@@ -69,3 +69,35 @@ fn secure(headers: &mut HeaderMap, id: &str) {
         headers.insert(REQUEST_ID, id);
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use axum::Router;
+    use axum::body::Body;
+    use axum::middleware::from_fn;
+    use axum::routing::get;
+    use http_body_util::BodyExt;
+    use tower::ServiceExt;
+
+    use super::*;
+
+    async fn panics() {
+        panic!("canary");
+    }
+
+    #[tokio::test]
+    async fn a_panic_is_a_bare_500() {
+        let app = Router::new().route("/", get(panics)).layer(from_fn(front));
+        let answer = app.oneshot(Request::get("/").body(Body::empty()).unwrap()).await.unwrap();
+        assert_eq!(answer.status(), StatusCode::INTERNAL_SERVER_ERROR);
+        assert!(answer.headers().contains_key(REQUEST_ID));
+        let body = String::from_utf8(answer.into_body().collect().await.unwrap().to_bytes().to_vec()).unwrap();
+        assert!(body.contains("Internal Server Error") && !body.contains("canary"), "{body}");
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn what_would_never_end_is_ended() {
+        let answer = bounded(std::future::pending()).await;
+        assert_eq!(answer.status(), StatusCode::SERVICE_UNAVAILABLE);
+    }
+}

@@ -10,8 +10,8 @@ use std::fmt::Display;
 
 use axum::body::Body;
 use axum::response::{IntoResponse, Response};
+use http::StatusCode;
 use http::header::{CONTENT_TYPE, HeaderName, HeaderValue};
-use http::{HeaderMap, StatusCode};
 use serde::Serialize;
 
 /// Why a request was not done.
@@ -20,7 +20,7 @@ pub(super) struct Problem {
     status: StatusCode,
     detail: String,
     cause: Option<String>,
-    headers: HeaderMap,
+    headers: Vec<(HeaderName, HeaderValue)>,
 }
 
 #[derive(Serialize)]
@@ -37,7 +37,7 @@ struct Wire<'a> {
 impl Problem {
     /// One that the asker can mend; `detail` says what is wrong and what to do.
     pub(super) fn new(status: StatusCode, detail: impl Into<String>) -> Self {
-        Self { status, detail: detail.into(), cause: None, headers: HeaderMap::new() }
+        Self { status, detail: detail.into(), cause: None, headers: Vec::new() }
     }
 
     /// One that only we can mend: the cause goes to the log alone.
@@ -48,7 +48,7 @@ impl Problem {
 
     /// Adds a header to the answer.
     pub(super) fn header(mut self, name: HeaderName, value: HeaderValue) -> Self {
-        self.headers.insert(name, value);
+        self.headers.push((name, value));
         self
     }
 

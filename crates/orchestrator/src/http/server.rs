@@ -114,3 +114,110 @@ async fn converse(stream: TcpStream, app: Router, limits: Limits, shutdown: Canc
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::SocketAddr;
+
+    use axum::routing::get;
+    use bytes::Bytes;
+    use futures_util::{StreamExt, stream};
+    use tokio::io::{AsyncReadExt, AsyncWriteExt};
+    use tokio::sync::mpsc;
+    use tokio::task::JoinHandle;
+    use tokio::time::timeout;
+
+    use super::*;
+
+    const SOON: Duration = Duration::from_secs(10);
+    const SHORT: Duration = Duration::from_millis(100);
+
+    struct Running {
+        address: SocketAddr,
+        shutdown: CancellationToken,
+        task: JoinHandle<()>,
+    }
+
+    impl Running {
+        async fn start(app: Router, limits: Limits) -> Self {
+            let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+            let address = listener.local_addr().unwrap();
+            let shutdown = CancellationToken::new();
+            let task = tokio::spawn(serve(listener, app, limits, shutdown.clone()));
+            Self { address, shutdown, task }
+        }
+
+        async fn send(&self, text: &str) -> TcpStream {
+            let mut stream = TcpStream::connect(self.address).await.unwrap();
+            stream.write_all(text.as_bytes()).await.unwrap();
+            stream
+        }
+    }
+
+    async fn read_to_end(mut stream: TcpStream) -> String {
+        let mut text = String::new();
+        timeout(SOON, stream.read_to_string(&mut text)).await.expect("no end").unwrap();
+        text
+    }
+
+    #[tokio::test]
+    async fn whoever_dawdles_makes_room_for_the_next() {
+        let limits = Limits { connections: 1, head: SHORT, ..Limits::default() };
+        let running = Running::start(Router::new().route("/", get(|| async { "hello" })), limits).await;
+        let dawdler = running.send("GET / HTTP/1.1\r\nHost: loc").await;
+        let next = running.send("GET / HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n").await;
+        assert!(read_to_end(next).await.ends_with("hello"));
+        assert!(!read_to_end(dawdler).await.contains("hello"));
+    }
+
+    #[tokio::test]
+    async fn whoever_takes_nothing_is_let_go() {
+        let (told, mut gone) = mpsc::channel::<()>(1);
+        let endless = move || {
+            let told = told.clone();
+            let body = stream::repeat_with(|| Bytes::from_static(&[b'x'; 65536])).map(move |bytes| {
+                let _held = &told;
+                Ok::<_, Infallible>(bytes)
+            });
+            async { Body::from_stream(body) }
+        };
+        let limits = Limits { taking: SHORT, ..Limits::default() };
+        let running = Running::start(Router::new().route("/", get(endless)), limits).await;
+        let idle = running.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        // The route holds one sender for ever; the other goes with the answer.
+        let let_go = async {
+            while gone.sender_strong_count() > 1 {
+                tokio::time::sleep(Duration::from_millis(10)).await;
+            }
+        };
+        timeout(SOON, async {
+            while gone.sender_strong_count() < 2 {
+                tokio::time::sleep(Duration::from_millis(1)).await;
+            }
+            let_go.await;
+        })
+        .await
+        .expect("it was never let go");
+        gone.close();
+        drop(idle);
+    }
+
+    #[tokio::test]
+    async fn a_stop_waits_for_nobody_for_long() {
+        let limits = Limits { parting: SHORT, ..Limits::default() };
+        let (came, mut coming) = mpsc::channel(1);
+        let never = move || {
+            let came = came.clone();
+            async move {
+                came.send(()).await.unwrap();
+                std::future::pending::<()>().await
+            }
+        };
+        let running = Running::start(Router::new().route("/", get(never)), limits).await;
+        let waiting = running.send("GET / HTTP/1.1\r\nHost: localhost\r\n\r\n").await;
+        timeout(SOON, coming.recv()).await.unwrap();
+        running.shutdown.cancel();
+        timeout(SOON, running.task).await.expect("it still serves").unwrap();
+        assert_eq!(read_to_end(waiting).await, "");
+    }
+}

@@ -44,9 +44,9 @@ const LATER: HeaderValue = HeaderValue::from_static("60");
 
 /// What taking in deliveries needs.
 pub(super) struct Mailbox {
-    pub(super) reconciler: Reconciler,
-    pub(super) clock: Arc<dyn Clock>,
-    pub(super) deliveries: Arc<Deliveries>,
+    reconciler: Reconciler,
+    clock: Arc<dyn Clock>,
+    deliveries: Arc<Deliveries>,
     key: Hmac<Sha256>,
     room: Arc<Semaphore>,
 }
@@ -70,7 +70,6 @@ pub(super) struct Delivery {
 }
 
 /// What the headers say: anybody's words until the signature has been checked.
-#[derive(Clone)]
 struct Envelope {
     guid: Option<String>,
     event: Option<String>,
@@ -197,7 +196,9 @@ impl Held {
 }
 
 /// Takes in the rest of a body and forgets it. A connection that is closed on what was not read is reset, and then the
-/// sender sees that instead of the answer.
+/// sender may see that instead of the answer.
+///
+/// Source: RFC 9112, section 9.6.
 fn linger(mut body: BodyDataStream) {
     let rest = async move {
         let mut taken = 0;

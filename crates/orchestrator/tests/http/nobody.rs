@@ -1,0 +1,170 @@
+//! An outside in which nothing works, but for the few things that answering asks of it.
+
+use std::path::PathBuf;
+use std::sync::atomic::{AtomicUsize, Ordering};
+use std::sync::{Mutex, MutexGuard};
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::stream::{self, BoxStream, StreamExt};
+use jiff::Timestamp;
+use preview_core::capacity::Room;
+use preview_core::compose::Stack;
+use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, PullKey, RepoId, RepoName};
+use preview_core::route::RouteTable;
+use preview_orchestrator::needs::{
+    BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault,
+    Forge, LineSink, Listing, Part, Probe, Prober, PullAnswer, Repository, Router, Source, Want, Written,
+};
+use tokio::sync::mpsc;
+
+use crate::house::ALLOWED;
+
+/// How Docker answers when it is asked whether it is there.
+#[derive(Debug, Clone, Copy)]
+pub(crate) enum Mood {
+    Fine,
+    Gone,
+    Silent,
+}
+
+pub(crate) struct Nobody {
+    docker: Mutex<Mood>,
+    pub(crate) pings: AtomicUsize,
+    /// What parts said, and what those who follow one get to hear.
+    pub(crate) said: Mutex<Vec<(Part, String)>>,
+    pub(crate) to_come: Mutex<Option<mpsc::UnboundedReceiver<String>>>,
+}
+
+impl Nobody {
+    pub(crate) fn new() -> Self {
+        let (docker, said, to_come) = (Mutex::new(Mood::Fine), Mutex::default(), Mutex::default());
+        Self { docker, pings: AtomicUsize::new(0), said, to_come }
+    }
+
+    pub(crate) fn docker(&self) -> MutexGuard<'_, Mood> {
+        self.docker.lock().unwrap()
+    }
+
+    fn lines(&self, part: Part, lines: usize) -> Vec<String> {
+        let said = self.said.lock().unwrap();
+        let mine: Vec<String> = said.iter().filter(|(of, _)| *of == part).map(|(_, line)| line.clone()).collect();
+        mine[mine.len().saturating_sub(lines)..].to_vec()
+    }
+}
+
+fn nobody<T>() -> Result<T, Fault> {
+    Err(Fault::passing("nobody is there: /var/run/secret-path"))
+}
+
+#[async_trait]
+impl ContainerEngine for Nobody {
+    async fn build(&self, _: &BuildJob, _: LineSink<'_>, _: &DeploymentLock) -> Result<Built, Fault> {
+        nobody()
+    }
+    async fn start(&self, _: &Stack, _: PathBuf, _: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn observe(&self, _: &DeploymentId) -> Result<EngineView, Fault> {
+        nobody()
+    }
+    async fn observe_all(&self) -> Result<Vec<(DeploymentId, EngineView)>, Fault> {
+        nobody()
+    }
+    async fn remove_part(&self, _: &DeploymentId, _: Part) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn remove_containers(&self, _: &DeploymentId) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn remove_volumes(&self, _: &DeploymentId) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn remove_networks(&self, _: &DeploymentId) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn remove_images(&self, _: &DeploymentId, _: &[CommitSha]) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn logs(&self, _: &DeploymentId, part: Part, lines: usize) -> Result<Vec<String>, Fault> {
+        match *self.docker() {
+            Mood::Fine => Ok(self.lines(part, lines)),
+            _ => nobody(),
+        }
+    }
+    async fn follow(&self, _: &DeploymentId, part: Part, lines: usize) -> BoxStream<'static, String> {
+        let said = stream::iter(self.lines(part, lines));
+        match self.to_come.lock().unwrap().take() {
+            Some(to_come) => said.chain(stream::unfold(to_come, async |mut r| Some((r.recv().await?, r)))).boxed(),
+            None => said.chain(stream::pending()).boxed(),
+        }
+    }
+    async fn events(&self) -> BoxStream<'static, EngineEvent> {
+        stream::pending().boxed()
+    }
+    async fn room(&self) -> Result<Room, Fault> {
+        nobody()
+    }
+    async fn ping(&self) -> Result<String, Fault> {
+        self.pings.fetch_add(1, Ordering::SeqCst);
+        let mood = *self.docker();
+        match mood {
+            Mood::Fine => Ok("20.10.24".to_owned()),
+            Mood::Gone => nobody(),
+            Mood::Silent => std::future::pending().await,
+        }
+    }
+}
+
+#[async_trait]
+impl Router for Nobody {
+    async fn apply(&self, _: &RouteTable) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn observe(&self) -> Result<RouteTable, Fault> {
+        nobody()
+    }
+    async fn drain(&self, _: HostPort, _: Duration) {}
+    async fn ping(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Forge for Nobody {
+    async fn repository(&self, name: &RepoName) -> Result<Option<Repository>, Fault> {
+        Ok(Some(Repository { id: ALLOWED, name: name.clone() }))
+    }
+    async fn pull(&self, _: PullKey) -> Result<PullAnswer, Fault> {
+        nobody()
+    }
+    async fn open_pulls(&self, _: RepoId, _: bool) -> Result<Listing, Fault> {
+        Ok(Listing::Unchanged)
+    }
+    async fn comment(&self, _: PullKey, _: Option<CommentId>, _: &str) -> Result<Written, Fault> {
+        nobody()
+    }
+    async fn status(&self, _: RepoId, _: &CommitStatus) -> Result<(), Fault> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Source for Nobody {
+    async fn checkout(&self, _: &Want, _: PathBuf, _: &DeploymentLock) -> Result<Checkout, Fault> {
+        nobody()
+    }
+}
+
+#[async_trait]
+impl Prober for Nobody {
+    async fn probe(&self, _: HostPort, _: &str, _: Duration) -> Probe {
+        Probe::NoAnswer
+    }
+}
+
+impl Clock for Nobody {
+    fn now(&self) -> Timestamp {
+        "2026-01-29T10:00:00Z".parse().unwrap()
+    }
+}
