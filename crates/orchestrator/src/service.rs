@@ -125,7 +125,7 @@ impl Service {
         let instance: InstanceId = instance.parse().unwrap_or_else(|_| InstanceId::from_bytes(rand::random()));
         let token = match &settings.http.token {
             Some(token) => token.clone(),
-            None => kept(&settings.paths.api_token(), || random_token())?.into(),
+            None => kept(&settings.paths.api_token(), random_token)?.into(),
         };
         let site = Site::new(
             settings.previews.base_url.as_str().parse()?,
@@ -140,7 +140,7 @@ impl Service {
         let source = Arc::new(GitSource::new(settings.paths.mirrors(), github.server.as_str(), &github.token));
         let outside = Outside {
             engine: engine.clone(),
-            source: source,
+            source,
             router: router.clone(),
             forge: forge.clone(),
             prober: Arc::new(HttpProber),

@@ -151,7 +151,12 @@ impl Reconciler {
 
     /// What served is gone, removed by somebody else.
     async fn lost(&self, id: &DeploymentId) -> Result<(), Fault> {
-        self.inner.ledger.change(|state| Some(state.deployments.get_mut(id)?.serving = None)).await?;
+        let change = |state: &mut State| {
+            if let Some(record) = state.deployments.get_mut(id) {
+                record.serving = None;
+            }
+        };
+        self.inner.ledger.change(change).await?;
         self.count_repair(id, "its container was removed by somebody else; bringing it up again").await
     }
 
