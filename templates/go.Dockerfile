@@ -1,3 +1,8 @@
+# What a server of almost any kind needs of the standard library, compiled once per machine: no repository's code is in this
+# stage, so all of them may share it. It fills a build cache that is still empty.
+FROM {{ go }} AS std
+RUN CGO_ENABLED=0 go build -trimpath net/http html/template encoding/json database/sql log/slog
+
 FROM {{ go }} AS build
 # A module that asks for a newer Go gets it by the module proxy. Without cgo the program runs on any system image.
 ENV GOTOOLCHAIN=auto CGO_ENABLED=0
@@ -8,7 +13,7 @@ RUN --mount=type=cache,id=go-mod,target=/go/pkg/mod go mod download
 {% endif %}
 COPY . .
 RUN --mount=type=cache,id=go-mod,target=/go/pkg/mod \
-    --mount=type=cache,id=go-build,target=/root/.cache/go-build \
+    --mount=type=cache,id=go-build,from=std,source=/root/.cache/go-build,target=/root/.cache/go-build \
     go build -trimpath -o /out/app {{ package }}
 
 # Not `scratch`: programs expect /tmp, a time zone or a shell more often than the shared base layer costs.

@@ -33,12 +33,15 @@ fn emptied(file: &Path) {
     fs::write(file, "").unwrap();
 }
 
+/// What an accident does to a mirror.
+type Harm = fn(&Path);
+
 #[tokio::test]
 async fn a_broken_mirror_is_fetched_anew() {
     let world = World::new().await;
     let source = world.source();
     let commit = world.files(&[("a", "1")]).await;
-    let harms: [(&str, fn(&Path)); 5] = [
+    let harms: [(&str, Harm); 5] = [
         ("objects emptied, as by a power cut", |mirror| each_file(&mirror.join("objects"), &emptied)),
         ("objects gone", |mirror| each_file(&mirror.join("objects"), &|file| fs::remove_file(file).unwrap())),
         ("no HEAD", |mirror| fs::remove_file(mirror.join("HEAD")).unwrap()),
