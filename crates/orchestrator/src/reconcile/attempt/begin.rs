@@ -1,0 +1,131 @@
+//! An attempt's beginning: a place, ports, a network, and the line in the ledger that says so.
+
+use preview_core::deployment::{Attempt, Deployment, QueueReason, Stage, Step};
+use preview_core::desired::Pull;
+use preview_core::ids::{CommitSha, DeploymentId, Slot};
+use tokio::time::Instant;
+
+use super::super::Reconciler;
+use super::super::decide::Decision;
+use super::{Trying, Work};
+use crate::ledger::{Reason, State};
+use crate::needs::{Fault, StatusState};
+
+/// What an attempt begins with.
+struct Wish<'a> {
+    decision: &'a Decision,
+    pull: &'a Pull,
+    id: &'a DeploymentId,
+    commit: &'a CommitSha,
+    slot: Slot,
+}
+
+impl Reconciler {
+    /// Waits for a place and for ports, and writes the attempt down.
+    pub(in crate::reconcile) async fn begin(
+        &self,
+        work: &mut Work,
+        decision: &Decision,
+        commit: &CommitSha,
+        slot: Slot,
+    ) -> Result<(), Fault> {
+        let (Some(id), Some(pull)) = (&decision.id, &decision.pull) else {
+            return Err(Fault::passing("GitHub has not told what the commit belongs to"));
+        };
+        let begun = Instant::now();
+        work.trying = Some(Trying {
+            id: id.clone(),
+            commit: commit.clone(),
+            slot,
+            begun,
+            checkout: None,
+            found: None,
+            image_user: None,
+        });
+        self.wait_for_place(&Wish { decision, pull, id, commit, slot }).await?;
+        self.report(id);
+        if work.hold.is_none() {
+            work.hold = Some(self.inner.folders.lock(id).await?);
+        }
+        self.say_status(id, commit, StatusState::Pending);
+        Ok(())
+    }
+
+    async fn wait_for_place(&self, wish: &Wish<'_>) -> Result<(), Fault> {
+        let ticket = self.inner.places.queue(wish.id, self.inner.out.clock.now());
+        loop {
+            let moved = ticket.next_move();
+            let before = ticket.before();
+            match self.inner.ledger.change(|state| self.admit(state, wish, before)).await? {
+                Ok(()) => return Ok(()),
+                Err(reason) => tracing::info!(deployment = %wish.id, ?reason, before, "waiting for a place"),
+            }
+            self.report(wish.id);
+            moved.await;
+        }
+    }
+
+    /// Inside one change of the ledger: takes a place, a port and a network, or stands in the queue.
+    fn admit(&self, state: &mut State, wish: &Wish<'_>, before: usize) -> Result<(), QueueReason> {
+        let now = self.inner.out.clock.now();
+        let taken = state.deployments.iter().filter(|(other, d)| *other != wish.id && d.holds_place()).count();
+        let holds = state.deployments.get(wish.id).is_some_and(|d| d.serving.is_some());
+        let free = self.inner.config.max_previews.saturating_sub(taken);
+        let port = self.inner.ports.app(state);
+        let network = self.inner.ports.network(state);
+        let record = record_of(state, wish, now);
+        let open = record.attempt.take().filter(|attempt| attempt.commit == *wish.commit && is_open(&attempt.stage));
+        let started_at = open.as_ref().map_or(now, |attempt| attempt.started_at);
+        let port = open.filter(|attempt| attempt.slot == wish.slot).and_then(|attempt| attempt.app_port).or(port);
+        let refusal = if !holds && before >= free {
+            Some(QueueReason::Places)
+        } else if port.is_none() || record.subnet.or(network).is_none() {
+            Some(QueueReason::Ports)
+        } else {
+            None
+        };
+        record.attempt = Some(Attempt {
+            commit: wish.commit.clone(),
+            slot: wish.slot,
+            app_port: port.filter(|_| refusal.is_none()),
+            started_at,
+            stage: refusal.map_or(Stage::Running(Step::Checkout), Stage::Queued),
+            in_place: false,
+        });
+        record.updated_at = now;
+        if let Some(reason) = refusal {
+            return Err(reason);
+        }
+        record.subnet = record.subnet.or(network);
+        record.url = Some(self.inner.config.site.url(wish.id));
+        spend_redeploy(state, wish.decision);
+        Ok(())
+    }
+}
+
+fn is_open(stage: &Stage) -> bool {
+    matches!(stage, Stage::Queued(_) | Stage::Running(_))
+}
+
+/// The record, made from what GitHub told if there is none; what was set aside comes back with its comment.
+fn record_of<'a>(state: &'a mut State, wish: &Wish<'_>, now: jiff::Timestamp) -> &'a mut Deployment {
+    let (pull, key) = (wish.pull, wish.decision.key);
+    let aside = state.set_aside.remove(wish.id).and_then(|aside| aside.comment_id);
+    let imported = state.imported.iter().position(|old| old.repo == pull.base_name && old.number == key.number);
+    let imported = imported.and_then(|place| state.imported.swap_remove(place).comment_id);
+    state.deployments.entry(wish.id.clone()).or_insert_with(|| {
+        let repo = (key.repo, pull.base_name.clone());
+        let mut record = Deployment::new(wish.id.clone(), repo, pull.branch.clone(), pull.head.clone(), now);
+        record.comment_id = aside.or(imported);
+        record
+    })
+}
+
+/// A command to deploy again is spent once its attempt is written down, in the same commit.
+fn spend_redeploy(state: &mut State, decision: &Decision) {
+    if let Some(pending) = state.pending.get_mut(&decision.key)
+        && Some(pending.serial) == decision.serial()
+    {
+        pending.reason = Reason::Changed;
+    }
+}

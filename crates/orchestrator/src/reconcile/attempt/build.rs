@@ -1,0 +1,115 @@
+//! From a commit to an image: checkout, what the commit says about itself, the build.
+
+use std::sync::Arc;
+
+use preview_core::compose::AppUser;
+use preview_core::deployment::{QueueReason, Step};
+use preview_core::framework::{BuildRules, detect};
+use preview_core::repo_config::RepoConfig;
+
+use super::super::Reconciler;
+use super::super::decide::Decision;
+use super::{Found, Work, set_step};
+use crate::folders::Log;
+use crate::ledger::State;
+use crate::needs::{BuildJob, Built, DeploymentLock, Fault, Part, Want};
+
+impl Reconciler {
+    pub(in crate::reconcile) async fn checkout(&self, work: &mut Work, decision: &Decision) -> Result<(), Fault> {
+        let hold = work.hold()?;
+        let trying = work.trying()?;
+        let Some(pull) = &decision.pull else {
+            return Err(Fault::passing("GitHub has not told where the commit is"));
+        };
+        let want = Want {
+            repo: decision.key.repo,
+            name: pull.base_name.clone(),
+            number: decision.key.number,
+            commit: trying.commit.clone(),
+        };
+        let into = self.inner.folders.checkout(&trying.id);
+        trying.checkout = Some(self.inner.out.source.checkout(&want, into, &hold).await?);
+        Ok(())
+    }
+
+    /// Reads what the commit says about itself and finds out how it is built.
+    pub(in crate::reconcile) async fn prepare(&self, work: &mut Work) -> Result<(), Fault> {
+        let trying = work.trying()?;
+        let id = trying.id.clone();
+        let Some(checkout) = &trying.checkout else { return Err(Fault::passing("the checkout is gone")) };
+        let files = checkout.files.clone();
+        self.step(&id, Step::Read).await?;
+        let config = RepoConfig::load(&*files).map_err(|error| Fault::author(error.to_string()))?;
+        self.step(&id, Step::Detect).await?;
+        let rules = BuildRules { base_images: self.inner.config.base_images.clone(), trusted: true };
+        let detected = detect(&*files, &config, &rules).map_err(|error| Fault::author(error.to_string()))?;
+        tracing::info!(framework = %detected.framework, reason = detected.reason, "found the framework");
+        let database = detected.database.database;
+        let ports = &self.inner.ports;
+        let change = |state: &mut State| {
+            let port = ports.database(state);
+            let record = state.deployments.get_mut(&id)?;
+            record.framework = Some(detected.framework.as_str().to_owned());
+            record.db_type = database.map(|database| database.as_str().to_owned());
+            record.db_port = database.and(record.db_port.or(port));
+            set_step(record, Step::Plan);
+            Some(database.is_none() || record.db_port.is_some())
+        };
+        if self.inner.ledger.change(change).await? != Some(true) {
+            return Err(Fault::passing("no host port is free for the database"));
+        }
+        trying.found = Some(Arc::new(Found { detected, config }));
+        Ok(())
+    }
+
+    /// Builds the image while the backing services start.
+    pub(in crate::reconcile) async fn build(&self, work: &mut Work) -> Result<(), Fault> {
+        let (hold, repo) = (work.hold()?, work.key.repo);
+        let trying = work.trying()?;
+        let (Some(found), Some(checkout)) = (trying.found.clone(), &trying.checkout) else {
+            return Err(Fault::passing("the checkout is gone"));
+        };
+        self.step(&trying.id, Step::Build).await?;
+        let job = BuildJob {
+            deployment: trying.id.clone(),
+            repo,
+            commit: trying.commit.clone(),
+            context: checkout.dir.clone(),
+            dockerfile: found.detected.dockerfile.clone(),
+            trusted: true,
+        };
+        let stack = self.stack(trying, &found, AppUser::Unprivileged)?;
+        let backing = async {
+            if found.detected.database.database.is_none() {
+                return Ok(());
+            }
+            let dir = self.inner.folders.of(&trying.id);
+            self.inner.out.engine.start(&stack, dir, &[Part::Database], &hold).await
+        };
+        let (built, ()) = tokio::try_join!(self.build_image(&job, &hold), backing)?;
+        trying.image_user = Some(built.user);
+        trying.checkout = None;
+        if let Err(error) = self.inner.folders.remove_checkout(&trying.id) {
+            tracing::warn!(deployment = %trying.id, %error, "could not remove a checkout that is no longer needed");
+        }
+        Ok(())
+    }
+
+    async fn build_image(&self, job: &BuildJob, hold: &DeploymentLock) -> Result<Built, Fault> {
+        let id = &job.deployment;
+        let _permit = match self.inner.builds.try_acquire() {
+            Ok(permit) => permit,
+            Err(_) => {
+                self.queue_for(id, QueueReason::Builds).await?;
+                let permit =
+                    self.inner.builds.acquire().await.map_err(|_| Fault::passing("the service is stopping"))?;
+                self.step(id, Step::Build).await?;
+                permit
+            }
+        };
+        self.wait_for_room(id, Step::Build, 0).await?;
+        let log = self.inner.folders.start_log(id, Log::Build);
+        let mut log = log.map_err(|error| Fault::passing(format!("the build's log could not be written: {error}")))?;
+        self.inner.out.engine.build(job, &mut |line| log.line(line), hold).await
+    }
+}

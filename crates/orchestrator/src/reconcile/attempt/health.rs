@@ -1,0 +1,127 @@
+//! Asking a new version until it answers, and saying well why it did not.
+
+use std::time::Duration;
+
+use preview_core::deployment::Step;
+use preview_core::ids::{DeploymentId, HostPort, Slot};
+use tokio::time::Instant;
+
+use super::super::Reconciler;
+use super::{Found, Work};
+use crate::folders::Log;
+use crate::ledger::State;
+use crate::needs::{Container, ContainerState, Fault, Part, Probe};
+
+/// Lines of a log that a comment shows.
+const TAIL: usize = 50;
+/// Lines of a failed app's log that are kept.
+const KEPT: usize = 2000;
+/// How long one question for an app's health may take.
+const ASK: Duration = Duration::from_secs(5);
+/// The pause before the second question.
+const FIRST_PAUSE: Duration = Duration::from_millis(100);
+
+impl Reconciler {
+    /// Asks the app until it answers. A container that ends is a failure at once.
+    pub(in crate::reconcile) async fn await_health(&self, work: &mut Work) -> Result<(), Fault> {
+        let trying = work.trying()?;
+        let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
+        let id = trying.id.clone();
+        let (slot, part) = (trying.slot, Part::App(trying.slot));
+        self.step(&id, Step::Health).await?;
+        let limit = found.config.health_check_timeout.unwrap_or(self.inner.config.health_timeout);
+        let path = found.config.health_check_path.as_ref().map_or("/", |path| path.as_str());
+        let outcome = tokio::time::timeout(limit, self.ask_until_healthy(&id, slot, path)).await;
+        let fault = match outcome {
+            Ok(Ok(())) => return Ok(()),
+            Ok(Err(fault)) => fault,
+            Err(_) => self.never_healthy(&id, slot, path, limit, &found).await,
+        };
+        let lines = self.inner.out.engine.logs(&id, part, KEPT).await.unwrap_or_default();
+        self.keep_app_log(&id, &lines);
+        Err(fault.tail(lines.into_iter().rev().take(TAIL).rev()))
+    }
+
+    async fn ask_until_healthy(&self, id: &DeploymentId, slot: Slot, path: &str) -> Result<(), Fault> {
+        let port = self.attempt_port(id)?;
+        let mut pause = FIRST_PAUSE;
+        let mut looked = Instant::now();
+        loop {
+            if self.inner.out.prober.probe(port, path, ASK).await == Probe::Healthy {
+                return Ok(());
+            }
+            if looked.elapsed() > Duration::from_millis(400) {
+                looked = Instant::now();
+                let view = self.inner.out.engine.observe(id).await?;
+                if let Some(fault) = ended(view.part(Part::App(slot))) {
+                    return Err(fault);
+                }
+            }
+            tokio::time::sleep(pause).await;
+            pause = (pause * 5 / 4).min(self.inner.config.health_interval);
+        }
+    }
+
+    fn attempt_port(&self, id: &DeploymentId) -> Result<HostPort, Fault> {
+        let port = |state: &State| state.deployments.get(id)?.attempt.as_ref()?.app_port;
+        self.inner.ledger.read(port).ok_or_else(|| Fault::passing("the attempt was interrupted"))
+    }
+
+    /// What to say of an app that runs but did not answer in time.
+    async fn never_healthy(&self, id: &DeploymentId, slot: Slot, path: &str, limit: Duration, found: &Found) -> Fault {
+        let view = self.inner.out.engine.observe(id).await.unwrap_or_default();
+        if let Some(fault) = ended(view.part(Part::App(slot))) {
+            return fault;
+        }
+        let answer = match self.attempt_port(id) {
+            Ok(port) => self.inner.out.prober.probe(port, path, ASK).await,
+            Err(_) => Probe::NoAnswer,
+        };
+        let seconds = limit.as_secs();
+        let port = found.detected.app_port;
+        match answer {
+            Probe::Healthy => Fault::author(format!("the app answered `{path}` only after {seconds} s"))
+                .advise("set a longer `health_check_timeout` in `preview-config.yml`"),
+            Probe::Status(status) => Fault::author(format!("the app answers `{path}` with status {status}"))
+                .advise("let `health_check_path` in `preview-config.yml` name a path that answers 200"),
+            Probe::NoAnswer => Fault::author(format!("nothing answered on port {port} within {seconds} s")).advise(format!(
+                "let the app listen on 0.0.0.0 and the port in its variable `PORT`, or set `app_port` in `preview-config.yml` (now {port})"
+            )),
+            Probe::Slow => Fault::author(format!("the app takes longer than {} s to answer `{path}`", ASK.as_secs()))
+                .advise("let `health_check_path` in `preview-config.yml` name a path that answers quickly"),
+        }
+    }
+
+    fn keep_app_log(&self, id: &DeploymentId, lines: &[String]) {
+        match self.inner.folders.start_log(id, Log::App) {
+            Ok(mut log) => lines.iter().for_each(|line| log.line(line)),
+            Err(error) => tracing::warn!(deployment = %id, %error, "could not keep the app's log"),
+        }
+    }
+}
+
+/// What to say of a container that has ended; the engine restarts it again and again, so one restart is an end.
+fn ended(container: Option<&Container>) -> Option<Fault> {
+    let Some(container) = container else {
+        return Some(Fault::passing("the app's container was removed by somebody else"));
+    };
+    match container.state {
+        ContainerState::Exited { out_of_memory: true, .. } => Some(
+            Fault::author("the app was killed because it used more memory than its container may")
+                .advise("let it use less memory, or raise CONTAINER_MEMORY_MB on the server"),
+        ),
+        ContainerState::Exited { exit_code, .. } | ContainerState::Restarting { exit_code } => Some(exited(exit_code)),
+        ContainerState::Running { .. } if container.restarts > 0 => {
+            Some(Fault::author("the app ended before it answered").advise("its last lines say why"))
+        }
+        ContainerState::Created | ContainerState::Running { .. } => None,
+    }
+}
+
+fn exited(code: i64) -> Fault {
+    let cause = match code {
+        137 => "the app was killed (exit code 137), most likely for want of memory".to_owned(),
+        code => format!("the app ended with exit code {code} before it answered"),
+    };
+    Fault::author(cause).advise("its last lines say why")
+}

@@ -1,0 +1,162 @@
+//! One commit's way to its visitors: the steps of an attempt.
+
+mod begin;
+mod build;
+mod health;
+mod start;
+
+use std::sync::Arc;
+
+use preview_core::deployment::{Blame, Deployment, QueueReason, Serving, Stage, Step};
+use preview_core::framework::Detected;
+use preview_core::ids::{CommitSha, DeploymentId, PullKey, Slot};
+use preview_core::plan::Action;
+use preview_core::repo_config::RepoConfig;
+use tokio::time::Instant;
+
+use super::Reconciler;
+use crate::ledger::State;
+use crate::needs::{Checkout, DeploymentLock, Fault, StatusState};
+
+/// What a worker carries from one action to the next. All of it can be lost: the next plan starts over.
+pub(super) struct Work {
+    pub(super) key: PullKey,
+    pub(super) hold: Option<DeploymentLock>,
+    trying: Option<Trying>,
+}
+
+/// An attempt under way.
+struct Trying {
+    id: DeploymentId,
+    commit: CommitSha,
+    slot: Slot,
+    begun: Instant,
+    checkout: Option<Checkout>,
+    found: Option<Arc<Found>>,
+    image_user: Option<String>,
+}
+
+/// What was found in the checkout.
+struct Found {
+    detected: Detected,
+    config: RepoConfig,
+}
+
+impl Work {
+    pub(super) fn new(key: PullKey) -> Self {
+        Self { key, hold: None, trying: None }
+    }
+
+    /// Whether a failure would be an attempt's.
+    pub(super) fn is_trying(&self) -> bool {
+        self.trying.is_some()
+    }
+
+    /// Forgets the attempt that was cut off.
+    pub(super) fn cut(&mut self) {
+        self.trying = None;
+    }
+
+    fn trying(&mut self) -> Result<&mut Trying, Fault> {
+        self.trying.as_mut().ok_or_else(|| Fault::passing("the attempt was interrupted"))
+    }
+
+    fn hold(&self) -> Result<DeploymentLock, Fault> {
+        self.hold.clone().ok_or_else(|| Fault::passing("the preview's folder is not locked"))
+    }
+}
+
+impl Reconciler {
+    /// Sends visitors to the new slot, and writes down that it serves once the router does.
+    pub(super) async fn switch(&self, work: &mut Work) -> Result<(), Fault> {
+        let trying = work.trying()?;
+        let (id, commit) = (trying.id.clone(), trying.commit.clone());
+        let took = trying.begun.elapsed();
+        self.step(&id, Step::Route).await?;
+        self.apply_routes().await?;
+        let now = self.inner.out.clock.now();
+        let change = |state: &mut State| {
+            let record = state.deployments.get_mut(&id)?;
+            let attempt = record.attempt.as_mut()?;
+            attempt.stage = Stage::Running(Step::Drain);
+            record.serving = Some(Serving {
+                commit_sha: attempt.commit.clone(),
+                slot: attempt.slot,
+                app_port: attempt.app_port?,
+                since: now,
+                took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
+                down: false,
+            });
+            record.updated_at = now;
+            Some(())
+        };
+        self.inner.ledger.change(change).await?;
+        work.cut();
+        tracing::info!(deployment = %id, %commit, seconds = took.as_secs_f32(), "the preview answers");
+        self.report(&id);
+        self.say_status(&id, &commit, StatusState::Success);
+        Ok(())
+    }
+
+    /// Writes down that an attempt failed, and tells it.
+    pub(super) async fn record_failure(&self, work: &mut Work, action: &Action, fault: Fault) -> Result<(), Fault> {
+        let Some(trying) = work.trying.take() else { return Err(fault) };
+        let now = self.inner.out.clock.now();
+        let change = |state: &mut State| {
+            let record = state.deployments.get_mut(&trying.id)?;
+            let attempt = record.attempt.as_mut()?;
+            let step = match attempt.stage {
+                Stage::Running(step) => step,
+                _ => first_step(action),
+            };
+            tracing::info!(deployment = %trying.id, step = step.name(), cause = %fault, "the attempt failed");
+            let state = if fault.blame == Blame::Author { StatusState::Failure } else { StatusState::Error };
+            attempt.stage = Stage::Failed(fault.at(step));
+            record.updated_at = now;
+            Some(state)
+        };
+        let told = self.inner.ledger.change(change).await?;
+        self.report(&trying.id);
+        if let Some(told) = told {
+            self.say_status(&trying.id, &trying.commit, told);
+        }
+        Ok(())
+    }
+
+    /// Writes down how far the attempt is.
+    async fn step(&self, id: &DeploymentId, step: Step) -> Result<(), Fault> {
+        self.inner.ledger.change(|state| state.deployments.get_mut(id).map(|record| set_step(record, step))).await?;
+        self.report(id);
+        Ok(())
+    }
+
+    async fn queue_for(&self, id: &DeploymentId, reason: QueueReason) -> Result<(), Fault> {
+        tracing::info!(deployment = %id, ?reason, "waiting");
+        let change = |state: &mut State| {
+            let attempt = state.deployments.get_mut(id)?.attempt.as_mut()?;
+            attempt.stage = Stage::Queued(reason);
+            Some(())
+        };
+        self.inner.ledger.change(change).await?;
+        self.report(id);
+        Ok(())
+    }
+}
+
+fn set_step(record: &mut Deployment, step: Step) {
+    if let Some(attempt) = &mut record.attempt {
+        attempt.stage = Stage::Running(step);
+    }
+}
+
+/// The step that an action belongs to, for an attempt that failed while it was waiting.
+fn first_step(action: &Action) -> Step {
+    match action {
+        Action::Prepare => Step::Read,
+        Action::Build => Step::Build,
+        Action::Start => Step::Start,
+        Action::AwaitHealth => Step::Health,
+        Action::Switch => Step::Route,
+        _ => Step::Checkout,
+    }
+}

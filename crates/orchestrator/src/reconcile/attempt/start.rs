@@ -1,0 +1,113 @@
+//! From an image to a container, once there is room for it.
+
+use std::time::Duration;
+
+use preview_core::capacity::may_start;
+use preview_core::compose::{self, AppUser, DatabaseSpec, SlotSpec, Stack, StackSpec};
+use preview_core::deployment::Step;
+use preview_core::framework::Database;
+use preview_core::ids::{DeploymentId, HostPort};
+
+use super::super::Reconciler;
+use super::{Found, Trying, Work, set_step};
+use crate::ledger::State;
+use crate::needs::{Fault, Part};
+
+impl Reconciler {
+    /// Starts the slot, once there is memory for it.
+    pub(in crate::reconcile) async fn start(&self, work: &mut Work) -> Result<(), Fault> {
+        let hold = work.hold()?;
+        let trying = work.trying()?;
+        let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
+        self.step(&trying.id, Step::Start).await?;
+        self.make_room(trying).await?;
+        let user = AppUser::for_image(trying.image_user.as_deref().unwrap_or_default());
+        let stack = self.stack(trying, &found, user)?;
+        let dir = self.inner.folders.of(&trying.id);
+        self.inner.out.engine.start(&stack, dir, &[Part::App(trying.slot)], &hold).await
+    }
+
+    /// Waits for the memory that one more container may use. An update that waits too long for it replaces in place.
+    async fn make_room(&self, trying: &Trying) -> Result<(), Fault> {
+        let limit = u64::from(self.inner.config.limits.memory_mb) << 20;
+        let record = self.inner.ledger.read(|state| state.deployments.get(&trying.id).cloned());
+        let Some(serving) = record.and_then(|record| record.serving) else {
+            return self.wait_for_room(&trying.id, Step::Start, limit).await;
+        };
+        let patience = self.inner.config.pace.memory;
+        match tokio::time::timeout(patience, self.wait_for_room(&trying.id, Step::Start, limit)).await {
+            Ok(room) => room,
+            Err(_) => {
+                tracing::warn!(deployment = %trying.id, "no memory for a second slot: replacing the old version in place");
+                self.inner.out.engine.remove_part(&trying.id, Part::App(serving.slot)).await?;
+                let change = |state: &mut State| {
+                    let record = state.deployments.get_mut(&trying.id)?;
+                    record.serving = None;
+                    record.attempt.as_mut()?.in_place = true;
+                    set_step(record, Step::Start);
+                    Some(())
+                };
+                self.inner.ledger.change(change).await?;
+                self.inner.ports.rest(serving.app_port);
+                self.wait_for_room(&trying.id, Step::Start, limit).await
+            }
+        }
+    }
+
+    /// Waits until a container with this limit may start, saying so in the record while it lasts.
+    pub(super) async fn wait_for_room(&self, id: &DeploymentId, step: Step, limit: u64) -> Result<(), Fault> {
+        let mut waited = false;
+        loop {
+            match may_start(self.inner.out.engine.room().await?, limit) {
+                Ok(()) if waited => return self.step(id, step).await,
+                Ok(()) => return Ok(()),
+                Err(reason) => {
+                    if !std::mem::replace(&mut waited, true) {
+                        self.queue_for(id, reason).await?;
+                    }
+                    tokio::time::sleep(Duration::from_secs(2)).await;
+                }
+            }
+        }
+    }
+
+    pub(super) fn stack(&self, trying: &Trying, found: &Found, user: AppUser) -> Result<Stack, Fault> {
+        let record = self.inner.ledger.read(|state| state.deployments.get(&trying.id).cloned());
+        let interrupted = || Fault::passing("the attempt was interrupted");
+        let record = record.ok_or_else(interrupted)?;
+        let host_port = record.attempt.as_ref().and_then(|attempt| attempt.app_port).ok_or_else(interrupted)?;
+        let subnet = record.subnet.and_then(|number| self.inner.ports.subnet(number)).ok_or_else(interrupted)?;
+        let config = &self.inner.config;
+        let slot = SlotSpec {
+            commit: trying.commit.clone(),
+            host_port,
+            app_port: found.detected.app_port,
+            port_env: found.config.app_port_env.clone(),
+            user,
+            env: found.config.env.clone(),
+            branch: record.branch.clone(),
+            url: config.site.url(&trying.id),
+            base_path: config.site.base_path(&trying.id),
+        };
+        let database = match (found.detected.database.database, record.db_port) {
+            (Some(database), Some(host_port)) => Some(self.database(&trying.id, database, host_port)?),
+            _ => None,
+        };
+        Ok(compose::generate(&StackSpec {
+            deployment: trying.id.clone(),
+            instance: config.instance.clone(),
+            subnet,
+            limits: config.limits,
+            base_images: config.base_images.clone(),
+            slots: [(trying.slot, slot)].into(),
+            database,
+        }))
+    }
+
+    fn database(&self, id: &DeploymentId, database: Database, host_port: HostPort) -> Result<DatabaseSpec, Fault> {
+        let password = self.inner.folders.password(id);
+        let password =
+            password.map_err(|error| Fault::passing(format!("the database's password was lost: {error}")))?;
+        Ok(DatabaseSpec { database, password, host_port })
+    }
+}
