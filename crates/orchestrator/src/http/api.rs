@@ -19,7 +19,7 @@ use super::webhook::not_accepted;
 use crate::folders::Folders;
 use crate::ledger::{Ledger, Reason};
 use crate::needs::ContainerEngine;
-use crate::reconcile::{Accepted, Reconciler};
+use crate::reconcile::{Accepted, Audit, Reconciler};
 
 /// What the API needs.
 pub(super) struct Api {
@@ -105,4 +105,12 @@ pub(super) async fn redeploy(State(api): State<Arc<Api>>, Named(id): Named) -> R
 /// `GET /api/deliveries`
 pub(super) async fn deliveries(State(api): State<Arc<Api>>) -> Json<Delivered> {
     Json(Delivered { deliveries: api.deliveries.newest_first() })
+}
+
+/// `GET /api/audit`
+pub(super) async fn audit(State(api): State<Arc<Api>>) -> Result<Json<Audit>, Problem> {
+    api.reconciler.audit().await.map(Json).map_err(|fault| {
+        tracing::warn!(cause = %fault, "an audit could not be made");
+        Problem::new(StatusCode::SERVICE_UNAVAILABLE, "GitHub, Docker or the router can't be asked right now")
+    })
 }

@@ -137,7 +137,14 @@ impl Reconciler {
         Ok((id, reason == Some(Reason::Redeploy)))
     }
 
-    fn apply_rules(&self, state: &State, id: &DeploymentId, key: PullKey, pull: &Pull, too_old: bool) -> Desired {
+    pub(super) fn apply_rules(
+        &self,
+        state: &State,
+        id: &DeploymentId,
+        key: PullKey,
+        pull: &Pull,
+        too_old: bool,
+    ) -> Desired {
         let record = state.deployments.get(id);
         let set_aside = state.set_aside.get(id);
         let project = state.projects.get(&key.repo);
@@ -159,7 +166,7 @@ impl Reconciler {
     }
 
     /// Whether the clock may be believed that this preview's time is over.
-    fn too_old(&self, key: PullKey) -> bool {
+    pub(super) fn too_old(&self, key: PullKey) -> bool {
         let (policy, now) = (&self.inner.config.policy, self.inner.out.clock.now());
         let overdue = self.inner.ledger.read(|state| {
             let record = state.id_of(key).and_then(|id| state.deployments.get(&id));

@@ -11,6 +11,7 @@
 //! performs the plan that [`preview_core::plan`] makes of the two. So the common path and the repair are one.
 
 mod attempt;
+mod audit;
 mod cleanup;
 mod decide;
 mod intake;
@@ -43,6 +44,7 @@ use crate::folders::Folders;
 use crate::ledger::Ledger;
 use crate::needs::{Clock, ContainerEngine, Forge, Prober, Router, Source};
 
+pub use audit::{Audit, Finding, Thing, What};
 pub use intake::{Accepted, NotAccepted};
 pub use overview::Overview;
 use places::Places;
