@@ -98,15 +98,6 @@ pub struct Repository {
     pub name: RepoName,
 }
 
-/// The answer to "which pull requests are open?".
-#[derive(Debug, Clone, PartialEq, Eq)]
-pub enum Listing {
-    /// GitHub answered 304: as it was at the last complete answer.
-    Unchanged,
-    /// All of them, every page read. A list that could not be read to its end is an error, never a shorter list.
-    Open(Vec<Pull>),
-}
-
 /// The answer to "what of this pull request?".
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum PullAnswer {
@@ -160,8 +151,9 @@ pub trait Forge: Send + Sync + 'static {
     async fn repository(&self, name: &RepoName) -> Result<Option<Repository>, Fault>;
     /// The pull request as GitHub tells it now.
     async fn pull(&self, key: PullKey) -> Result<PullAnswer, Fault>;
-    /// All open pull requests of a repository. `fresh` asks without the ETag of the last answer.
-    async fn open_pulls(&self, repo: RepoId, fresh: bool) -> Result<Listing, Fault>;
+    /// All open pull requests of a repository, every page read. A list that could not be read to its end is an error, never
+    /// a shorter list. That it is as it was the last time saves reading, not looking: whoever asks gets all of it.
+    async fn open_pulls(&self, repo: RepoId) -> Result<Vec<Pull>, Fault>;
     /// Makes `body` the text of our one comment: the known one, else the one of our own user that carries our marker, else
     /// a new one.
     async fn comment(&self, key: PullKey, known: Option<CommentId>, body: &str) -> Result<Written, Fault>;

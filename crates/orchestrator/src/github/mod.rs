@@ -17,11 +17,12 @@
 use std::time::Duration;
 
 use async_trait::async_trait;
+use preview_core::desired::Pull;
 use preview_core::ids::{CommentId, PullKey, RepoId, RepoName};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
-use crate::needs::{CommitStatus, Fault, Forge, Listing, PullAnswer, Repository, Written};
+use crate::needs::{CommitStatus, Fault, Forge, PullAnswer, Repository, Written};
 
 mod api;
 mod comments;
@@ -118,8 +119,8 @@ impl Forge for GitHub {
         self.read_pull(key).await
     }
 
-    async fn open_pulls(&self, repo: RepoId, fresh: bool) -> Result<Listing, Fault> {
-        self.list_pulls(repo, fresh).await
+    async fn open_pulls(&self, repo: RepoId) -> Result<Vec<Pull>, Fault> {
+        self.list_pulls(repo).await
     }
 
     async fn comment(&self, key: PullKey, known: Option<CommentId>, body: &str) -> Result<Written, Fault> {

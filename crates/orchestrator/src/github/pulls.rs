@@ -3,11 +3,12 @@
 use std::collections::{BTreeMap, HashMap};
 use std::sync::{Arc, Mutex, PoisonError};
 
+use preview_core::desired::Pull;
 use preview_core::ids::{PrNumber, PullKey, RepoId, RepoName};
 
 use super::pages::{PER_PAGE, Page};
 use super::{GitHub, wire};
-use crate::needs::{Fault, Listing, PullAnswer, Repository};
+use crate::needs::{Fault, PullAnswer, Repository};
 
 type Pages = Vec<Arc<Page<wire::Pull>>>;
 
@@ -65,15 +66,11 @@ impl GitHub {
     }
 
     /// Oldest first: then a new pull request changes the last page alone, and the others answer 304.
-    pub(super) async fn list_pulls(&self, repo: RepoId, fresh: bool) -> Result<Listing, Fault> {
-        let before = self.listed.get(repo).filter(|_| !fresh).unwrap_or_default();
+    pub(super) async fn list_pulls(&self, repo: RepoId) -> Result<Vec<Pull>, Fault> {
+        let before = self.listed.get(repo).unwrap_or_default();
         let mut first = self.api.repo_url(repo, "/pulls");
         first.set_query(Some(&format!("state=open&sort=created&direction=asc&per_page={PER_PAGE}")));
         let pages = self.api.list(first, &before).await.map_err(|unread| unread.into_fault())?;
-        let same = pages.len() == before.len() && pages.iter().zip(&before).all(|(now, then)| Arc::ptr_eq(now, then));
-        if same {
-            return Ok(Listing::Unchanged);
-        }
         // One that moved up while we were reading stands on two pages; the later word counts.
         let mut pulls = BTreeMap::<PrNumber, _>::new();
         for pull in pages.iter().flat_map(|page| &page.items) {
@@ -81,6 +78,6 @@ impl GitHub {
             pulls.insert(pull.number, pull);
         }
         self.listed.put(repo, pages);
-        Ok(Listing::Open(pulls.into_values().collect()))
+        Ok(pulls.into_values().collect())
     }
 }

@@ -12,16 +12,14 @@ use preview_core::plan::worth_retrying;
 
 use super::Reconciler;
 use crate::ledger::{Project, Reason, State};
-use crate::needs::{Fault, Listing};
+use crate::needs::Fault;
 
 impl Reconciler {
     /// Resyncs at once and then each interval, for ever. Until GitHub has told which repositories are meant, more often.
     pub(super) async fn keep_resyncing(self) {
-        let mut first = true;
         loop {
             let resolved = self.resolve_allowed().await;
-            self.resync(first).await;
-            first = false;
+            self.resync().await;
             let interval = self.inner.config.resync_interval;
             let wait = if resolved { interval } else { interval.min(Duration::from_secs(10)) };
             tokio::time::sleep(wait).await;
@@ -79,12 +77,11 @@ impl Reconciler {
     }
 
     /// Lists every allowed repository, and wakes what differs.
-    async fn resync(&self, fresh: bool) {
+    async fn resync(&self) {
         let allowed: BTreeSet<RepoId> = self.allowed().values().copied().collect();
         for repo in allowed {
-            match self.inner.out.forge.open_pulls(repo, fresh).await {
-                Ok(Listing::Unchanged) => {}
-                Ok(Listing::Open(pulls)) => {
+            match self.inner.out.forge.open_pulls(repo).await {
+                Ok(pulls) => {
                     if let Err(fault) = self.compare(repo, &pulls).await {
                         tracing::warn!(%repo, cause = %fault, "could not compare the open pull requests");
                     }

@@ -2,11 +2,8 @@
 
 use super::*;
 
-fn numbers(listing: Result<Listing, Fault>) -> Vec<u64> {
-    match listing.unwrap() {
-        Listing::Open(pulls) => pulls.iter().map(|pull| pull.number.get()).collect(),
-        Listing::Unchanged => panic!("unchanged"),
-    }
+fn numbers(pulls: Result<Vec<Pull>, Fault>) -> Vec<u64> {
+    pulls.unwrap().iter().map(|pull| pull.number.get()).collect()
 }
 
 /// One page of the open pull requests `1..=total`, as GitHub serves it.
@@ -36,18 +33,17 @@ async fn all_pages_are_read_and_an_unchanged_list_costs_no_body() {
     let shared = Arc::clone(&total);
     let server = Server::start(move |seen| page_of(seen, *shared.lock().unwrap())).await;
     let github = client(&server);
-    assert_eq!(numbers(github.open_pulls(REPO, false).await), (1..=250).collect::<Vec<_>>());
+    assert_eq!(numbers(github.open_pulls(REPO).await), (1..=250).collect::<Vec<_>>());
     assert_eq!(server.seen().len(), 3);
-    assert_eq!(github.open_pulls(REPO, false).await.unwrap(), Listing::Unchanged);
+    assert_eq!(numbers(github.open_pulls(REPO).await).len(), 250);
     assert!(server.seen()[3..].iter().all(|seen| !seen.header("if-none-match").is_empty()));
-    assert_eq!(numbers(github.open_pulls(REPO, true).await).len(), 250);
     *total.lock().unwrap() = 251;
-    assert_eq!(numbers(github.open_pulls(REPO, false).await).len(), 251);
+    assert_eq!(numbers(github.open_pulls(REPO).await).len(), 251);
     *total.lock().unwrap() = 3;
-    assert_eq!(numbers(github.open_pulls(REPO, false).await), [1, 2, 3]);
+    assert_eq!(numbers(github.open_pulls(REPO).await), [1, 2, 3]);
     *total.lock().unwrap() = 0;
-    assert_eq!(numbers(github.open_pulls(REPO, false).await), Vec::<u64>::new());
-    assert_eq!(github.open_pulls(REPO, false).await.unwrap(), Listing::Unchanged);
+    assert_eq!(numbers(github.open_pulls(REPO).await), Vec::<u64>::new());
+    assert_eq!(numbers(github.open_pulls(REPO).await), Vec::<u64>::new());
 }
 
 #[tokio::test]
@@ -58,7 +54,7 @@ async fn a_full_page_whose_link_got_lost_is_not_taken_for_the_last() {
         answer
     })
     .await;
-    assert_eq!(numbers(client(&server).open_pulls(REPO, false).await).len(), 250);
+    assert_eq!(numbers(client(&server).open_pulls(REPO).await).len(), 250);
 }
 
 /// The first page stays as it was and goes on saying that there are three, when there are only two left.
@@ -76,9 +72,9 @@ async fn a_list_that_shrinks_behind_an_unchanged_page_is_still_read() {
     })
     .await;
     let github = client(&server);
-    github.open_pulls(REPO, false).await.unwrap();
+    github.open_pulls(REPO).await.unwrap();
     *shrunk.lock().unwrap() = true;
-    assert_eq!(numbers(github.open_pulls(REPO, false).await).len(), 101);
+    assert_eq!(numbers(github.open_pulls(REPO).await).len(), 101);
 }
 
 #[tokio::test]
@@ -115,11 +111,11 @@ async fn a_list_that_cannot_be_read_whole_is_a_fault_and_the_next_good_one_count
         })
         .await;
         let github = client(&server);
-        github.open_pulls(REPO, false).await.unwrap();
+        github.open_pulls(REPO).await.unwrap();
         *good.lock().unwrap() = false;
-        assert!(github.open_pulls(REPO, true).await.is_err(), "{name}");
+        assert!(github.open_pulls(REPO).await.is_err(), "{name}");
         *good.lock().unwrap() = true;
-        assert_eq!(github.open_pulls(REPO, false).await.unwrap(), Listing::Unchanged, "{name}");
+        assert_eq!(numbers(github.open_pulls(REPO).await), [1, 2, 3], "{name}");
     }
 }
 
@@ -130,7 +126,7 @@ async fn a_list_without_end_and_an_answer_without_end_are_given_up() {
         json(200, value!([]), &[("link", &next)])
     })
     .await;
-    client(&endless).open_pulls(REPO, false).await.unwrap_err();
+    client(&endless).open_pulls(REPO).await.unwrap_err();
     assert_eq!(endless.seen().len(), 100);
     let long = Server::start(|_| text(200, &" ".repeat(9 << 20), &[])).await;
     assert_eq!(client(&long).pull(key(1)).await.unwrap_err().cause, "GitHub's answer is too long to be read");

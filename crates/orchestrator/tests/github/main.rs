@@ -6,9 +6,10 @@ use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
 use preview_core::comment::marker;
+use preview_core::desired::Pull;
 use preview_core::ids::{CommentId, CommitSha, PrNumber, PullKey, RepoId};
 use preview_orchestrator::github::{BadSettings, Credentials, ForgeHealth, GitHub, GitHubSettings};
-use preview_orchestrator::needs::{CommitStatus, Fault, Forge, Listing, PullAnswer, Repository, StatusState, Written};
+use preview_orchestrator::needs::{CommitStatus, Fault, Forge, PullAnswer, Repository, StatusState, Written};
 use serde_json::{Value, json as value};
 
 mod comments;

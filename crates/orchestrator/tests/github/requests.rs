@@ -65,7 +65,7 @@ async fn the_token_never_follows_to_another_server() {
     .await;
     let github = client(&server);
     github.repository(&"org/app".parse().unwrap()).await.unwrap_err();
-    github.open_pulls(REPO, false).await.unwrap_err();
+    github.open_pulls(REPO).await.unwrap_err();
     github.comment(key(1), Some(CommentId(5)), "text").await.unwrap_err();
     assert_eq!(elsewhere.lines(), Vec::<String>::new());
 }
