@@ -10,7 +10,7 @@ use serde::Serialize;
 
 use super::Reconciler;
 use super::perform::routes;
-use crate::needs::{EngineView, Fault, Listing, Part};
+use crate::needs::{EngineView, Fault, Part};
 
 /// What an audit found.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
@@ -151,7 +151,7 @@ impl Reconciler {
         let repos: Vec<_> = self.allowed().values().copied().collect();
         let mut wanted = BTreeMap::new();
         for repo in repos {
-            let Listing::Open(pulls) = self.inner.out.forge.open_pulls(repo, true).await? else { continue };
+            let pulls = self.inner.out.forge.open_pulls(repo).await?;
             let keyed = pulls.iter().map(|pull| (PullKey { repo, number: pull.number }, pull));
             wanted.extend(keyed.filter_map(|(key, pull)| self.desired_now(key, pull)));
         }
