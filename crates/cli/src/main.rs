@@ -1,18 +1,55 @@
-//! The command `preview`.
+//! The command `preview`: one file a command in [`commands`], one printer ([`ui`]), one kind of error ([`error`]).
 
-use std::path::Path;
+mod client;
+mod commands;
+mod error;
+mod ui;
 
-use preview_orchestrator::service::{Given, Service};
-use preview_orchestrator::settings::{Settings, check_paths, environment};
-use tokio::signal::unix::{SignalKind, signal};
+use std::process::ExitCode;
 
-#[tokio::main(worker_threads = 2)]
-async fn main() -> anyhow::Result<()> {
-    let settings = Settings::read(&environment(Path::new(".env"))?)?;
-    check_paths(&settings.paths)?;
-    tracing_subscriber::fmt().with_env_filter("info,preview_orchestrator=debug").init();
-    let service = Service::start(&settings, Given::default()).await?;
-    signal(SignalKind::terminate())?.recv().await;
-    service.stop().await;
-    Ok(())
+use clap::{Parser, Subcommand};
+
+/// Every GitHub pull request of a backend repository gets its own running copy: application, database and URL.
+#[derive(Parser)]
+#[command(name = "preview", version, max_term_width = 100, disable_help_subcommand = true)]
+#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 an audit found something.")]
+struct Arguments {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    Serve(commands::serve::Serve),
+    List(commands::list::List),
+    Logs(commands::logs::Logs),
+    Redeploy(commands::redeploy::Redeploy),
+    Rm(commands::rm::Rm),
+    Audit(commands::audit::Audit),
+    Demo(commands::demo::Demo),
+}
+
+fn main() -> ExitCode {
+    let arguments = Arguments::parse();
+    // Two workers serve every command: the work is waiting for others.
+    let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
+        Ok(runtime) => runtime,
+        Err(error) => return ui::fail(&error::Failure::new("the runtime could not be started").because(&error)),
+    };
+    let done = runtime.block_on(async {
+        match arguments.command {
+            Command::Serve(serve) => serve.run().await,
+            Command::List(list) => list.run().await,
+            Command::Logs(logs) => logs.run().await,
+            Command::Redeploy(redeploy) => redeploy.run().await,
+            Command::Rm(rm) => rm.run().await,
+            Command::Audit(audit) => audit.run().await,
+            Command::Demo(demo) => demo.run().await,
+        }
+    });
+    runtime.shutdown_timeout(std::time::Duration::from_secs(1));
+    match done {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(failure) => ui::fail(&failure),
+    }
 }

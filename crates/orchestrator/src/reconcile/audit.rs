@@ -6,7 +6,7 @@ use std::fmt;
 use preview_core::deployment::{Deployment, Stage};
 use preview_core::desired::{Desired, Pull};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, PullKey, Slot};
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 
 use super::Reconciler;
 use super::perform::routes;
@@ -27,14 +27,26 @@ pub struct Audit {
 }
 
 /// Something that isn't as it should be.
-#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "camelCase")]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Finding {
     /// Whose.
     pub deployment: DeploymentId,
     /// What.
-    #[serde(flatten)]
     pub what: What,
+}
+
+impl Serialize for Finding {
+    /// For scripts the parts, and for people beside them the sentence.
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        #[derive(Serialize)]
+        struct Wire<'a> {
+            deployment: &'a DeploymentId,
+            #[serde(flatten)]
+            what: &'a What,
+            message: String,
+        }
+        Wire { deployment: &self.deployment, what: &self.what, message: self.to_string() }.serialize(serializer)
+    }
 }
 
 /// What isn't as it should be.

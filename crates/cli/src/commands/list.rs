@@ -1,0 +1,53 @@
+//! `preview list`
+
+use clap::Args;
+use jiff::Timestamp;
+use serde_json::Value;
+
+use crate::client::Service;
+use crate::error::Failure;
+use crate::ui;
+
+/// Shows all previews
+#[derive(Debug, Args)]
+pub(crate) struct List {
+    /// Print the records as JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    service: Service,
+}
+
+impl List {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let answer: Value = self.service.connect()?.json("/api/previews").await?;
+        if self.json {
+            ui::json(&answer["deployments"]);
+            return Ok(());
+        }
+        let records = answer["deployments"].as_array().map(Vec::as_slice).unwrap_or_default();
+        if records.is_empty() {
+            ui::note("no previews");
+            return Ok(());
+        }
+        ui::table(&["PREVIEW", "STATUS", "COMMIT", "CHANGED", "URL"], &records.iter().map(row).collect::<Vec<_>>());
+        Ok(())
+    }
+}
+
+fn row(record: &Value) -> Vec<String> {
+    let text = |field: &str| ui::harmless(record[field].as_str().unwrap_or("-"));
+    let commit: String = text("commitSha").chars().take(7).collect();
+    vec![text("deploymentId"), text("status"), commit, age(record["updatedAt"].as_str()), text("url")]
+}
+
+fn age(since: Option<&str>) -> String {
+    let Some(since) = since.and_then(|text| text.parse::<Timestamp>().ok()) else { return "-".to_owned() };
+    let minutes = Timestamp::now().duration_since(since).as_mins();
+    match minutes {
+        ..1 => "just now".to_owned(),
+        1..60 => format!("{minutes} min ago"),
+        60..2880 => format!("{} h ago", minutes / 60),
+        _ => format!("{} days ago", minutes / 1440),
+    }
+}

@@ -1,0 +1,9 @@
+//! One file a command.
+
+pub(crate) mod audit;
+pub(crate) mod demo;
+pub(crate) mod list;
+pub(crate) mod logs;
+pub(crate) mod redeploy;
+pub(crate) mod rm;
+pub(crate) mod serve;

@@ -1,0 +1,73 @@
+//! Why a command did not do what it was asked: what happened, why, what to do, and the exit code that says which kind it was.
+
+use std::error::Error;
+
+/// Which kind of failure; decides the exit code.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Kind {
+    /// It was tried and did not work.
+    Failed,
+    /// The settings are wrong.
+    Settings,
+    /// An audit found something.
+    Findings,
+}
+
+impl Kind {
+    /// The process's exit code.
+    pub(crate) fn exit_code(self) -> u8 {
+        match self {
+            Self::Failed => 1,
+            Self::Settings => 2,
+            Self::Findings => 3,
+        }
+    }
+}
+
+/// A failed command.
+#[derive(Debug)]
+pub(crate) struct Failure {
+    pub(crate) kind: Kind,
+    /// What happened, first line first.
+    pub(crate) what: String,
+    /// Why, from the outside in, or one by one.
+    pub(crate) causes: Vec<String>,
+    /// What to do about it.
+    pub(crate) hints: Vec<String>,
+}
+
+impl Failure {
+    pub(crate) fn new(what: impl Into<String>) -> Self {
+        Self { kind: Kind::Failed, what: what.into(), causes: Vec::new(), hints: Vec::new() }
+    }
+
+    pub(crate) fn kind(mut self, kind: Kind) -> Self {
+        self.kind = kind;
+        self
+    }
+
+    /// Adds an error and all that it came from.
+    pub(crate) fn because(mut self, error: &dyn Error) -> Self {
+        let mut next = Some(error);
+        while let Some(error) = next {
+            self.causes.push(error.to_string());
+            next = error.source();
+        }
+        self
+    }
+
+    pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
+        self.hints.push(hint.into());
+        self
+    }
+}
+
+impl<E: Error> From<E> for Failure {
+    fn from(error: E) -> Self {
+        let causes = Self::new(error.to_string());
+        match error.source() {
+            Some(source) => causes.because(source),
+            None => causes,
+        }
+    }
+}
