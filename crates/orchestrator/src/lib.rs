@@ -5,11 +5,13 @@
 //! | [`needs`] | the traits that the use-cases need of the outside |
 //! | [`reconcile`] | the use-cases: intake, one worker per deployment, capacity, cleanup, resync |
 //! | [`docker`], [`git`], [`github`], [`router`], [`ledger`] | one technology each; none imports another |
+//! | [`audit`] | whether GitHub, ledger, engine, router and disk agree |
 //! | [`folders`], [`health`] | a deployment's folder; asking an app whether it is up |
 //! | [`http`] | the webhook extractor, the API, `/health` |
 //! | [`settings`] | the environment, checked once |
 //! | [`service`] | all of it wired together |
 
+pub mod audit;
 pub mod docker;
 pub mod file_lock;
 pub mod folders;

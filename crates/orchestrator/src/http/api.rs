@@ -16,10 +16,11 @@ use tokio_util::sync::CancellationToken;
 use super::deliveries::{Deliveries, Entry};
 use super::problem::Problem;
 use super::webhook::not_accepted;
+use crate::audit::Report;
 use crate::folders::Folders;
 use crate::ledger::{Ledger, Reason};
 use crate::needs::ContainerEngine;
-use crate::reconcile::{Accepted, Audit, Reconciler};
+use crate::reconcile::{Accepted, Reconciler};
 
 /// What the API needs.
 pub(super) struct Api {
@@ -108,7 +109,7 @@ pub(super) async fn deliveries(State(api): State<Arc<Api>>) -> Json<Delivered> {
 }
 
 /// `GET /api/audit`
-pub(super) async fn audit(State(api): State<Arc<Api>>) -> Result<Json<Audit>, Problem> {
+pub(super) async fn audit(State(api): State<Arc<Api>>) -> Result<Json<Report>, Problem> {
     api.reconciler.audit().await.map(Json).map_err(|fault| {
         tracing::warn!(cause = %fault, "an audit could not be made");
         Problem::new(StatusCode::SERVICE_UNAVAILABLE, "GitHub, Docker or the router can't be asked right now")

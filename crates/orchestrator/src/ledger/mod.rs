@@ -30,8 +30,16 @@ pub struct WriteError(String);
 #[derive(Clone)]
 pub struct Ledger {
     shared: Arc<Shared>,
-    written: watch::Receiver<Written>,
-    wake: mpsc::Sender<()>,
+    disk: Disk,
+}
+
+/// Who writes.
+#[derive(Clone)]
+enum Disk {
+    /// A thread of its own: a slow disk must hold up neither the runtime's workers nor its pool.
+    Thread { written: watch::Receiver<Written>, wake: mpsc::Sender<()> },
+    /// Whoever changes.
+    Inline(Arc<Mutex<Writer>>),
 }
 
 struct Shared {
@@ -61,13 +69,17 @@ impl Ledger {
 
     /// A ledger over any storage: what tests use to make writes fail.
     pub fn new(state: State, storage: impl Storage) -> Self {
-        let shared = Arc::new(Shared { live: Mutex::new(Live { state, generation: 0 }) });
         let (wake, woken) = mpsc::channel();
-        let (tell, written) = watch::channel(Written::default());
-        let writer = Writer { shared: shared.clone(), storage: Box::new(storage), tell };
-        // A thread of its own: a slow disk must hold up neither the runtime's workers nor its pool.
+        let (shared, writer, written) = Writer::new(state, storage);
         std::thread::spawn(move || writer.run(&woken));
-        Self { shared, written, wake }
+        Self { shared, disk: Disk::Thread { written, wake } }
+    }
+
+    /// A ledger that each change writes before it returns, without a thread: for a storage that takes no time. A paused
+    /// clock sees nothing of it, where waiting for a thread looks like idleness and makes the clock jump.
+    pub fn inline(state: State, storage: impl Storage) -> Self {
+        let (shared, writer, _) = Writer::new(state, storage);
+        Self { shared, disk: Disk::Inline(Arc::new(Mutex::new(writer))) }
     }
 
     /// Looks at the state.
@@ -88,10 +100,14 @@ impl Ledger {
 
     async fn durable(&self, generation: u64) -> Result<(), WriteError> {
         let gone = || WriteError("its writer has ended".to_owned());
-        self.wake.send(()).map_err(|_| gone())?;
+        let (wake, written) = match &self.disk {
+            Disk::Thread { written, wake } => (wake, written),
+            Disk::Inline(writer) => return lock(writer).write_now(),
+        };
+        wake.send(()).map_err(|_| gone())?;
         let settled =
             |w: &Written| w.generation >= generation || w.failed.as_ref().is_some_and(|(to, _)| *to >= generation);
-        let mut written = self.written.clone();
+        let mut written = written.clone();
         let written = written.wait_for(settled).await.map_err(|_| gone())?;
         match &written.failed {
             Some((_, error)) if written.generation < generation => Err(WriteError(error.clone())),
@@ -101,15 +117,23 @@ impl Ledger {
 
     /// Why the last write failed, while none has succeeded since: for `/health`.
     pub fn trouble(&self) -> Option<String> {
-        self.written.borrow().failed.as_ref().map(|(_, error)| error.clone())
+        let of = |written: &Written| written.failed.as_ref().map(|(_, error)| error.clone());
+        match &self.disk {
+            Disk::Thread { written, .. } => of(&written.borrow()),
+            Disk::Inline(writer) => of(&lock(writer).tell.borrow()),
+        }
     }
 }
 
 impl Shared {
     /// A panic while changing leaves the state as far as it had come; every change is small and total, so that is a whole state.
     fn lock(&self) -> MutexGuard<'_, Live> {
-        self.live.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.live)
     }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 struct Writer {
@@ -119,6 +143,12 @@ struct Writer {
 }
 
 impl Writer {
+    fn new(state: State, storage: impl Storage) -> (Arc<Shared>, Self, watch::Receiver<Written>) {
+        let shared = Arc::new(Shared { live: Mutex::new(Live { state, generation: 0 }) });
+        let (tell, written) = watch::channel(Written::default());
+        (shared.clone(), Self { shared, storage: Box::new(storage), tell }, written)
+    }
+
     /// Writes whenever woken, and after a failure each second; ends when every handle is gone.
     fn run(mut self, woken: &mpsc::Receiver<()>) {
         loop {
@@ -127,22 +157,32 @@ impl Writer {
                 Err(mpsc::RecvTimeoutError::Disconnected) => return,
                 Ok(()) | Err(mpsc::RecvTimeoutError::Timeout) => while woken.try_recv().is_ok() {},
             }
-            let (text, generation) = {
-                let live = self.shared.lock();
-                (serde_json::to_vec_pretty(&live.state), live.generation)
-            };
-            if self.tell.borrow().generation == generation {
-                continue;
-            }
-            let stored = text.map_err(io::Error::other).and_then(|text| self.storage.store(&text));
-            self.tell.send_modify(|written| match stored {
-                Ok(()) => *written = Written { generation, failed: None },
-                Err(error) => {
-                    tracing::error!(%error, "the ledger could not be written; free some space where it lies");
-                    written.failed = Some((generation, error.to_string()));
-                }
-            });
+            self.write();
         }
+    }
+
+    fn write_now(&mut self) -> Result<(), WriteError> {
+        self.write();
+        self.tell.borrow().failed.as_ref().map_or(Ok(()), |(_, error)| Err(WriteError(error.clone())))
+    }
+
+    /// Puts the state of this moment on the disk, unless it is there already.
+    fn write(&mut self) {
+        let (text, generation) = {
+            let live = self.shared.lock();
+            (serde_json::to_vec_pretty(&live.state), live.generation)
+        };
+        if self.tell.borrow().generation == generation {
+            return;
+        }
+        let stored = text.map_err(io::Error::other).and_then(|text| self.storage.store(&text));
+        self.tell.send_modify(|written| match stored {
+            Ok(()) => *written = Written { generation, failed: None },
+            Err(error) => {
+                tracing::error!(%error, "the ledger could not be written; free some space where it lies");
+                written.failed = Some((generation, error.to_string()));
+            }
+        });
     }
 }
 

@@ -196,15 +196,17 @@ async fn changes_that_come_together_share_a_write() {
 
 #[tokio::test]
 async fn a_full_disk_is_told_and_recovers_without_losing_anything() {
-    let disk = Disk::default();
-    let ledger = Ledger::new(State::default(), disk.clone());
-    disk.full.store(true, Ordering::SeqCst);
-    ledger.change(|state| state.repairs = 1).await.unwrap_err();
-    assert!(ledger.trouble().is_some());
-    disk.full.store(false, Ordering::SeqCst);
-    ledger.change(|state| state.imported.clear()).await.unwrap();
-    let on_disk: State = serde_json::from_slice(&disk.text.lock().unwrap()).unwrap();
-    assert_eq!((on_disk.repairs, ledger.trouble()), (1, None));
+    for make in [Ledger::new, Ledger::inline] {
+        let disk = Disk::default();
+        let ledger = make(State::default(), disk.clone());
+        disk.full.store(true, Ordering::SeqCst);
+        ledger.change(|state| state.repairs = 1).await.unwrap_err();
+        assert!(ledger.trouble().is_some());
+        disk.full.store(false, Ordering::SeqCst);
+        ledger.change(|state| state.imported.clear()).await.unwrap();
+        let on_disk: State = serde_json::from_slice(&disk.text.lock().unwrap()).unwrap();
+        assert_eq!((on_disk.repairs, ledger.trouble()), (1, None));
+    }
 }
 
 #[test]

@@ -44,7 +44,6 @@ use crate::folders::Folders;
 use crate::ledger::Ledger;
 use crate::needs::{Clock, ContainerEngine, Forge, Prober, Router, Source};
 
-pub use audit::{Audit, Finding, Thing, What};
 pub use intake::{Accepted, NotAccepted};
 pub use overview::Overview;
 use places::Places;

@@ -56,6 +56,11 @@ impl Workers {
         self.live().len()
     }
 
+    /// Whom they work for.
+    pub(super) fn keys(&self) -> Vec<PullKey> {
+        self.live().keys().copied().collect()
+    }
+
     /// Whether one works for this pull request.
     pub(super) fn works_for(&self, key: PullKey) -> bool {
         self.live().contains_key(&key)

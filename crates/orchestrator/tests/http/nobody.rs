@@ -10,11 +10,12 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 use preview_core::capacity::Room;
 use preview_core::compose::Stack;
+use preview_core::desired::Pull;
 use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, PullKey, RepoId, RepoName};
 use preview_core::route::RouteTable;
 use preview_orchestrator::needs::{
     BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault,
-    Forge, LineSink, Listing, Part, Probe, Prober, PullAnswer, Repository, Router, Source, Want, Written,
+    Forge, LineSink, Part, Probe, Prober, PullAnswer, Repository, Router, Source, Want, Written,
 };
 use tokio::sync::mpsc;
 
@@ -138,8 +139,8 @@ impl Forge for Nobody {
     async fn pull(&self, _: PullKey) -> Result<PullAnswer, Fault> {
         nobody()
     }
-    async fn open_pulls(&self, _: RepoId, _: bool) -> Result<Listing, Fault> {
-        Ok(Listing::Unchanged)
+    async fn open_pulls(&self, _: RepoId) -> Result<Vec<Pull>, Fault> {
+        Ok(Vec::new())
     }
     async fn comment(&self, _: PullKey, _: Option<CommentId>, _: &str) -> Result<Written, Fault> {
         nobody()

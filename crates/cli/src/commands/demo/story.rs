@@ -109,7 +109,7 @@ impl<'a> Story<'a> {
     /// Writes a note and reads it again, through the route.
     async fn remembers(&self) -> Result<(), Failure> {
         let notes = format!("{}api/notes", self.url);
-        let note = serde_json::json!({"author": "demo", "text": "written through the preview"});
+        let note = serde_json::json!({"author": "demo", "message": "written through the preview"});
         let written = self.stage.http.post(&notes).json(&note).send().await?;
         let read = self.stage.http.get(&notes).send().await?.text().await?;
         if !written.status().is_success() || !read.contains("written through the preview") {
