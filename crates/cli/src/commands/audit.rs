@@ -1,7 +1,7 @@
 //! `preview audit`
 
 use clap::Args;
-use serde_json::Value;
+use preview_orchestrator::audit::Report;
 
 use crate::client::Service;
 use crate::error::{Failure, Kind};
@@ -22,23 +22,19 @@ pub(crate) struct Audit {
 
 impl Audit {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let report: Value = self.service.connect()?.json("/api/audit").await?;
-        let findings = report["findings"].as_array().map(Vec::as_slice).unwrap_or_default();
+        let report: Report = self.service.connect()?.json("/api/audit").await?;
         if self.json {
             ui::json(&report);
         } else {
-            for finding in findings {
-                ui::line(ui::harmless(finding["message"].as_str().unwrap_or_default()));
-            }
-            for id in report["inProgress"].as_array().into_iter().flatten().filter_map(Value::as_str) {
+            ui::line(report.to_string());
+            for id in &report.in_progress {
                 ui::note(format!("{id} is being worked on and was left out"));
             }
-            ui::line(format!("{} leftovers", findings.len()));
-            if let Some(repairs) = report["repairs"].as_u64().filter(|repairs| *repairs > 0) {
-                ui::note(format!("{repairs} times something had to be put right by a sweep; the log says what"));
+            if report.repairs > 0 {
+                ui::note(format!("repairs so far: {}; the log says what had to be put right", report.repairs));
             }
         }
-        if findings.is_empty() {
+        if report.is_clean() {
             return Ok(());
         }
         Err(Failure::new("not everything is as it should be").kind(Kind::Findings).hint(

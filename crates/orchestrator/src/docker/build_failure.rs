@@ -139,7 +139,9 @@ fn failed_step(lines: &[&str]) -> Option<String> {
         Some((_, command)) if name.starts_with('[') => command,
         _ => name,
     };
-    let command = command.split_whitespace().collect::<Vec<_>>().join(" ").replace('`', "'");
+    // What is mounted says nothing to the author, and fills the line.
+    let words = command.split_whitespace().filter(|word| !word.starts_with("--mount="));
+    let command = words.collect::<Vec<_>>().join(" ").replace('`', "'");
     if command.chars().count() <= LONGEST_COMMAND {
         return Some(command);
     }

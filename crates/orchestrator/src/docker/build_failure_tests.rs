@@ -178,3 +178,9 @@ fn a_long_command_is_cut_and_an_endless_log_bounded() {
     assert_eq!(fault.log_tail.len(), SHOWN_LINES);
     assert_eq!(fault.log_tail.last().unwrap(), "line 9999");
 }
+
+#[test]
+fn the_failed_step_is_told_without_its_mounts() {
+    let lines = [" > [build 3/3] RUN --mount=type=cache,id=x,target=/x     npm run build:"];
+    assert_eq!(failed_step(&lines).as_deref(), Some("RUN npm run build"));
+}

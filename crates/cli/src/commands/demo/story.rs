@@ -2,6 +2,7 @@
 
 use std::time::{Duration, Instant};
 
+use preview_orchestrator::audit::Report;
 use preview_simulator::{NewPull, Pull, Source};
 use serde_json::Value;
 
@@ -246,22 +247,21 @@ pub(super) async fn clean_up(stage: &Stage) -> Result<(), Failure> {
             return Err(Failure::new(format!("{url} should answer 404 once it is gone, not {status}")));
         }
     }
-    let audit = until("the audit can be made", async || {
-        stage.api("/api/audit").await.filter(|audit| audit["findings"].is_array())
+    let report = until("the audit finds nothing under way", async || {
+        let report: Report = serde_json::from_value(stage.api("/api/audit").await?).ok()?;
+        report.in_progress.is_empty().then_some(report)
     })
     .await?;
-    let findings: Vec<String> =
-        audit["findings"].as_array().into_iter().flatten().map(|f| text(&f["message"])).collect();
-    if !findings.is_empty() {
+    if !report.is_clean() {
         let mut failure = Failure::new("nothing should be left over");
-        failure.causes = findings;
+        failure.causes = report.findings.into_iter().map(|finding| finding.line).collect();
         return Err(failure);
     }
     ui::line(format!(
         "  gone after {}: containers, networks, volumes, images, ports, routes, folders",
         seconds(begun.elapsed())
     ));
-    ui::line(format!("  {}", styled(Style::Green, "0 leftovers")));
+    ui::line(format!("  {}", styled(Style::Green, &report.to_string())));
     Ok(())
 }
 
