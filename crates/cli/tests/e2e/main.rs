@@ -4,5 +4,6 @@
 //! Every test starts an installation of its own (see [`rig`]) and ends by proving that nothing of it is left.
 
 mod lifecycle;
+mod load;
 mod nginx;
 mod rig;

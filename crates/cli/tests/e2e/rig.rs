@@ -8,8 +8,8 @@ use std::time::{Duration, Instant};
 
 use preview_core::ids::ProjectSlug;
 use preview_exec::{Limits, Program};
-use preview_simulator::state::Comment;
-use preview_simulator::{Fault, FaultGuard, GitHub, Matching, Mimic, NewPull, Options, Pull, Repo};
+use preview_simulator::state::{Comment, Status, StatusState};
+use preview_simulator::{Change, Fault, FaultGuard, GitHub, Matching, Mimic, NewPull, Options, Pull, Repo, Source};
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::Value;
 use tempfile::TempDir;
@@ -35,6 +35,7 @@ pub(crate) enum RouterKind {
 pub(crate) struct Setup {
     router: RouterKind,
     repos: Vec<String>,
+    content: Option<PathBuf>,
     settings: Vec<(String, String)>,
 }
 
@@ -46,6 +47,7 @@ impl Setup {
         Self {
             router: RouterKind::Builtin,
             repos: vec![format!("{}/app", unique_owner())],
+            content: None,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         }
     }
@@ -61,6 +63,12 @@ impl Setup {
         self
     }
 
+    /// The repositories hold one of `examples/` instead of a mimic.
+    pub(crate) fn example(mut self, name: &str) -> Self {
+        self.content = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name));
+        self
+    }
+
     /// Sets a variable of the service.
     pub(crate) fn set(mut self, name: &str, value: impl ToString) -> Self {
         self.settings.retain(|(known, _)| known != name);
@@ -68,11 +76,15 @@ impl Setup {
         self
     }
 
-    /// A rig with GitHub and its repositories (each holding a mimic), the service not yet started.
+    /// A rig with GitHub and its repositories (each holding a mimic unless told otherwise), the service not yet started.
     pub(crate) async fn prepare(self) -> Rig {
         let github = GitHub::start(Options::default()).await.unwrap();
         for name in &self.repos {
-            github.create_repo(name, Mimic::new("main").repository().await.unwrap()).await.unwrap();
+            let content: Source = match &self.content {
+                Some(folder) => folder.clone().into(),
+                None => Mimic::new("main").repository().await.unwrap().into(),
+            };
+            github.create_repo(name, content).await.unwrap();
         }
         let dir = tempfile::Builder::new().prefix("preview-e2e-").tempdir().unwrap();
         let nginx = match self.router {
@@ -231,9 +243,22 @@ impl Rig {
 
     /// Opens a pull request with a mimic.
     pub(crate) async fn open(&self, mimic: Mimic) -> Pull {
+        self.open_with(mimic.files()).await
+    }
+
+    /// Opens a pull request with these changes, from a branch of its own.
+    pub(crate) async fn open_with(&self, changes: Vec<Change>) -> Pull {
         static NUMBER: AtomicU16 = AtomicU16::new(0);
         let branch = format!("feature-{}", NUMBER.fetch_add(1, Ordering::Relaxed));
-        self.repo().open_pull(NewPull::new(branch, mimic.files())).await.unwrap()
+        self.repo().open_pull(NewPull::new(branch, changes)).await.unwrap()
+    }
+
+    /// Opens a pull request with a mimic of this version and waits until it answers. Gives its address too.
+    pub(crate) async fn up(&self, version: &str) -> (Pull, String) {
+        let pull = self.open(Mimic::new(version)).await;
+        let url = self.url(&pull);
+        self.until_answers(&url, version).await;
+        (pull, url)
     }
 
     // ----------------------------------------------------------------------------------------------------------- waiting
@@ -288,6 +313,19 @@ impl Rig {
         .await
     }
 
+    /// Waits until the newest commit's status is this.
+    pub(crate) async fn until_status(&self, pull: &Pull, wanted: StatusState) -> Status {
+        let what = format!("the status of #{}'s commit is {wanted:?}", pull.number());
+        self.until(&what, async || pull.status("preview").filter(|status| status.state == wanted)).await
+    }
+
+    /// Waits until so many more listings of open pull requests have begun: by then all but the last were dealt with.
+    pub(crate) async fn until_listed(&self, times: usize) {
+        let listings = || self.github.look(|state| state.count(&Matching::get("/pulls?")));
+        let enough = listings() + times;
+        self.until("the open pull requests are listed again", async || (listings() >= enough).then_some(())).await;
+    }
+
     /// Waits until a deployment's record in the ledger fits; `None` is no record.
     pub(crate) async fn until_record(&self, id: &str, what: &str, fits: impl Fn(Option<&Value>) -> bool) {
         let what = format!("the record of {id}: {what}");
@@ -333,6 +371,13 @@ impl Rig {
     /// This installation's own name.
     pub(crate) fn instance(&self) -> String {
         std::fs::read_to_string(self.dir.path().join("state/instance")).unwrap().trim().to_owned()
+    }
+
+    /// Names of a deployment's containers, running or not.
+    pub(crate) async fn containers(&self, id: &str) -> Vec<String> {
+        let label = format!("label=preview-deployer.deployment={id}");
+        let names = self.docker(&["container", "ls", "--all", "--format", "{{.Names}}", "--filter", &label]).await;
+        names.lines().map(str::to_owned).collect()
     }
 
     /// Everything with this installation's label: containers, networks, volumes and images.
