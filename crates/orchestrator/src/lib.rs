@@ -18,6 +18,7 @@ pub mod folders;
 pub mod git;
 pub mod github;
 pub mod health;
+mod host_routes;
 pub mod http;
 pub mod ledger;
 pub mod needs;

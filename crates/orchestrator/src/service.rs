@@ -15,6 +15,7 @@ use preview_core::base_images::{BaseImages, InvalidImagePrefix};
 use preview_core::compose;
 use preview_core::ids::InstanceId;
 use preview_core::route::{InvalidSite, Site};
+use preview_core::subnets::Subnet;
 use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
@@ -24,6 +25,7 @@ use crate::folders::Folders;
 use crate::git::GitSource;
 use crate::github::{BadSettings, Credentials, ForgeHealth, GitHub, GitHubSettings, install_tls};
 use crate::health::HttpProber;
+use crate::host_routes;
 use crate::http::{self, Desk};
 use crate::ledger::{Found, Ledger, OpenError};
 use crate::needs::{Clock, Router};
@@ -59,6 +61,14 @@ pub enum StartError {
         /// What the operating system said.
         #[source]
         source: io::Error,
+    },
+    /// The previews' networks would hide one that this machine reaches.
+    #[error("PREVIEW_SUBNET shares addresses with {network}, which {interface} leads to: choose another private range")]
+    Subnet {
+        /// The network in the way.
+        network: Subnet,
+        /// Its interface.
+        interface: String,
     },
     /// The ledger can't be used.
     #[error(transparent)]
@@ -116,6 +126,9 @@ impl Service {
     /// Starts the service. It answers when this returns.
     pub async fn start(settings: &Settings, given: Given) -> Result<Self, StartError> {
         install_tls();
+        if let Some((network, interface)) = host_routes::in_the_way_of(settings.network.subnet) {
+            return Err(StartError::Subnet { network, interface });
+        }
         let Given { api, router, docker_host, pace, write_interval } = given;
         let listener = listen(api, settings.http.listen, "the API", "ORCHESTRATOR_PORT")?;
         let state = settings.paths.state();

@@ -59,7 +59,10 @@ fn settings() -> Result<Settings, Failure> {
 }
 
 fn not_started(error: StartError) -> Failure {
-    let settings = matches!(error, StartError::Site(_) | StartError::Images(_) | StartError::GitHub(_));
+    let settings = matches!(
+        error,
+        StartError::Site(_) | StartError::Images(_) | StartError::GitHub(_) | StartError::Subnet { .. }
+    );
     let kind = if settings { Kind::Settings } else { Kind::Failed };
     let engine = matches!(error, StartError::Engine(_));
     let failure = Failure::new("the service could not be started").because(&error).kind(kind);

@@ -1,0 +1,56 @@
+//! Which networks this machine already reaches, so that previews' networks don't hide one of them.
+
+use std::net::Ipv4Addr;
+
+use preview_core::subnets::Subnet;
+
+/// Source: <https://docs.kernel.org/networking/proc_net_tcp.html>; the file's columns are those of `route -n`, addresses in
+/// hexadecimal and network byte order.
+const ROUTES: &str = "/proc/net/route";
+
+/// A network of this machine that shares addresses with `range`, and the interface that leads to it. Bridges of containers
+/// (`br-…`) don't count: our own previews' are among them, and Docker itself refuses two that overlap.
+pub(crate) fn in_the_way_of(range: Subnet) -> Option<(Subnet, String)> {
+    overlapping(&std::fs::read_to_string(ROUTES).unwrap_or_default(), range)
+}
+
+fn overlapping(routes: &str, range: Subnet) -> Option<(Subnet, String)> {
+    let routes = routes.lines().skip(1).filter_map(route);
+    routes.filter(|(_, interface)| !interface.starts_with("br-")).find(|(network, _)| network.overlaps(range))
+}
+
+/// A route to a private network; the default route and public networks can't be in the way of a private range.
+fn route(line: &str) -> Option<(Subnet, String)> {
+    let columns: Vec<&str> = line.split_whitespace().collect();
+    let (interface, destination, mask) = (columns.first()?, columns.get(1)?, columns.get(7)?);
+    let address = |text: &str| u32::from_str_radix(text, 16).ok().map(|bits| Ipv4Addr::from(bits.to_le_bytes()));
+    let prefix = address(mask)?.to_bits().leading_ones();
+    let network = format!("{}/{prefix}", address(destination)?).parse().ok()?;
+    Some((network, (*interface).to_owned()))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const SEEN: &str = "Iface\tDestination\tGateway\tFlags\tRefCnt\tUse\tMetric\tMask\tMTU\tWindow\tIRTT\n\
+        eth0\t00000000\t010200C0\t0003\t0\t0\t0\t00000000\t0\t0\t0\n\
+        docker0\t000011AC\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
+        tun0\t0000DE0A\t00000000\t0001\t0\t0\t0\t0000FFFF\t0\t0\t0\n\
+        br-123\t0010DE0A\t00000000\t0001\t0\t0\t0\tF0FFFFFF\t0\t0\t0\n";
+
+    #[test]
+    fn a_network_in_the_way_is_named_with_its_interface() {
+        let found = |range: &str| overlapping(SEEN, range.parse().unwrap()).map(|(n, i)| format!("{n} on {i}"));
+        assert_eq!(found("10.222.0.0/16").as_deref(), Some("10.222.0.0/16 on tun0"));
+        assert_eq!(found("10.0.0.0/8").as_deref(), Some("10.222.0.0/16 on tun0"));
+        assert_eq!(found("172.16.0.0/12").as_deref(), Some("172.17.0.0/16 on docker0"));
+        assert_eq!(found("10.223.0.0/16"), None);
+    }
+
+    #[test]
+    fn a_bridge_of_containers_is_in_nobodys_way() {
+        let without_tunnel = SEEN.replace("tun0\t0000DE0A", "tun0\t0000E00A");
+        assert_eq!(overlapping(&without_tunnel, "10.222.0.0/16".parse().unwrap()), None);
+    }
+}
