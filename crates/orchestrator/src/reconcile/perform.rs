@@ -67,7 +67,7 @@ impl Reconciler {
             Action::AwaitHealth => self.await_health(work).await,
             Action::Switch => self.switch(work).await,
             Action::MarkRemoving(reason) => self.mark_removing(work, id, *reason).await,
-            Action::Forget => self.forget(decision, id).await,
+            Action::Forget => self.forget(work, decision, id).await,
             Action::Drain(_, port) => self.drain(*port).await,
             Action::Settle => self.settle(id).await,
             Action::Release => self.release(id).await,
@@ -209,7 +209,7 @@ impl Reconciler {
     }
 
     /// Takes the record out, with its ports, and leaves the line of a pull request that is set aside, in one commit.
-    async fn forget(&self, decision: &Decision, id: &DeploymentId) -> Result<(), Fault> {
+    async fn forget(&self, work: &mut Work, decision: &Decision, id: &DeploymentId) -> Result<(), Fault> {
         let now = self.inner.out.clock.now();
         let change = |state: &mut State| {
             let record = state.deployments.remove(id)?;
@@ -224,8 +224,10 @@ impl Reconciler {
             record.ports().for_each(|port| self.inner.ports.rest(port));
             tracing::info!(deployment = %id, "the preview is gone");
         }
-        // Locking made the folder anew if it was lost; with the record gone nothing of it stays.
+        // Locking made the folder anew if it was lost; with the record gone nothing of it stays, its lock included: should
+        // the pull request be wanted again by now, the next attempt makes both afresh.
         self.remove_folder(id)?;
+        work.hold = None;
         self.inner.reporter.forget(id);
         self.inner.places.moved();
         Ok(())
