@@ -18,26 +18,74 @@ const SLOW: Duration = Duration::from_secs(30);
 const FAST: Duration = Duration::from_secs(2);
 /// How long an app may be away before it counts as down: Docker's own restarts take seconds.
 const AWAY: Duration = Duration::from_secs(10);
+/// Restarts within that time that show that it will not stay.
+const MANY: u64 = 3;
 /// How long one question may take.
 const ASK: Duration = Duration::from_secs(5);
 /// Lines of its output that are kept of an app that went down.
 const KEPT: usize = 2000;
 
+/// An app that was seen away: what is remembered of it until it is well again.
+struct Trouble {
+    since: Instant,
+    /// How often the engine had restarted it by then.
+    restarts: u64,
+    /// Since when it has been up, and how often it had been restarted by then.
+    calm: Option<(Instant, u64)>,
+}
+
+/// How an app in trouble is.
+#[derive(Debug, PartialEq, Eq)]
+enum Verdict {
+    /// It answers again, and stays.
+    Well,
+    /// Too early to say.
+    Unsure,
+    /// It stays away, or ends again and again.
+    Down,
+}
+
+impl Trouble {
+    fn look(&mut self, up: bool, restarts: u64, now: Instant) -> Verdict {
+        let long = now - self.since >= AWAY;
+        if !up {
+            self.calm = None;
+            return if long { Verdict::Down } else { Verdict::Unsure };
+        }
+        let again = restarts.saturating_sub(self.restarts);
+        if again == 0 {
+            // It did not end, or a person started it.
+            return Verdict::Well;
+        }
+        let calm = self.calm.filter(|(_, counted)| *counted == restarts).unwrap_or((now, restarts));
+        self.calm = Some(calm);
+        if now - calm.0 >= AWAY {
+            Verdict::Well
+        } else if long && again >= MANY {
+            Verdict::Down
+        } else {
+            Verdict::Unsure
+        }
+    }
+}
+
+type Troubles = BTreeMap<DeploymentId, Trouble>;
+
 impl Reconciler {
     /// Watches for ever: events, and a slow poll for what events missed.
     pub(super) async fn keep_watching(self) {
-        let mut away: BTreeMap<DeploymentId, Instant> = BTreeMap::new();
+        let mut troubles = Troubles::new();
         loop {
             let mut events = self.inner.out.engine.events().await;
-            self.look_at_all(&mut away).await;
+            self.look_at_all(&mut troubles).await;
             loop {
-                let pause = if away.is_empty() { SLOW } else { FAST };
+                let pause = if troubles.is_empty() { SLOW } else { FAST };
                 tokio::select! {
                     event = events.next() => match event {
-                        Some(event) => self.look_at(&event.deployment, &mut away).await,
+                        Some(event) => self.look_at(&event.deployment, &mut troubles).await,
                         None => break,
                     },
-                    () = tokio::time::sleep(pause) => self.look_at_all(&mut away).await,
+                    () = tokio::time::sleep(pause) => self.look_at_all(&mut troubles).await,
                 }
             }
             // The engine went away; it is asked again soon.
@@ -45,54 +93,64 @@ impl Reconciler {
         }
     }
 
-    async fn look_at_all(&self, away: &mut BTreeMap<DeploymentId, Instant>) {
+    async fn look_at_all(&self, troubles: &mut Troubles) {
         let serving: Vec<DeploymentId> = self.inner.ledger.read(|state| {
             let serving = state.deployments.values().filter(|d| d.serving.is_some() && d.removing.is_none());
             serving.map(|d| d.id.clone()).collect()
         });
-        away.retain(|id, _| serving.contains(id));
+        troubles.retain(|id, _| serving.contains(id));
         for id in serving {
-            self.look_at(&id, away).await;
+            self.look_at(&id, troubles).await;
         }
     }
 
-    async fn look_at(&self, id: &DeploymentId, away: &mut BTreeMap<DeploymentId, Instant>) {
+    async fn look_at(&self, id: &DeploymentId, troubles: &mut Troubles) {
         let record = self.inner.ledger.read(|state| state.deployments.get(id).cloned());
         let Some((record, serving)) = record.and_then(|record| record.serving.clone().map(|s| (record, s))) else {
-            away.remove(id);
+            troubles.remove(id);
             return;
         };
-        let answers = match self.answers(&record, &serving).await {
-            Ok(answers) => answers,
+        let (up, restarts) = match self.is_up(&record, &serving).await {
+            Ok(seen) => seen,
             Err(fault) => {
                 tracing::debug!(deployment = %id, cause = %fault, "could not look at a preview");
                 return;
             }
         };
-        let down = if answers {
-            away.remove(id);
-            false
-        } else {
-            away.entry(id.clone()).or_insert_with(Instant::now).elapsed() >= AWAY
+        if up && !serving.down && !troubles.contains_key(id) {
+            return;
+        }
+        let now = Instant::now();
+        // Of one that went down before we were restarted it is not known how often it has ended.
+        let counted = if serving.down { 0 } else { restarts };
+        let trouble = troubles.entry(id.clone()).or_insert(Trouble { since: now, restarts: counted, calm: None });
+        let down = match trouble.look(up, restarts, now) {
+            Verdict::Unsure => return,
+            Verdict::Down => true,
+            Verdict::Well => {
+                troubles.remove(id);
+                false
+            }
         };
-        if down != serving.down && (down || answers) {
+        if down != serving.down {
             self.note_down(id, &serving, down).await;
         }
     }
 
-    /// Whether the app that serves is up. A container that is gone altogether is its worker's to bring back.
-    async fn answers(&self, record: &Deployment, serving: &Serving) -> Result<bool, Fault> {
+    /// Whether the app that serves is up, and how often the engine restarted it. A container that is gone altogether is its
+    /// worker's to bring back.
+    async fn is_up(&self, record: &Deployment, serving: &Serving) -> Result<(bool, u64), Fault> {
         let view = self.inner.out.engine.observe(&record.id).await?;
         let Some(container) = view.part(Part::App(serving.slot)) else {
             self.wake(record.key());
-            return Ok(false);
+            return Ok((false, 0));
         };
         if !matches!(container.state, ContainerState::Running { .. }) {
-            return Ok(false);
+            return Ok((false, container.restarts));
         }
         // Any answer will do: whether it is healthy was asked before it got visitors.
         let probe = self.inner.out.prober.probe(serving.app_port, "/", ASK).await;
-        Ok(!matches!(probe, Probe::NoAnswer))
+        Ok((!matches!(probe, Probe::NoAnswer), container.restarts))
     }
 
     async fn note_down(&self, id: &DeploymentId, serving: &Serving, down: bool) {
@@ -114,5 +172,46 @@ impl Reconciler {
             Ok(_) => self.report(id),
             Err(error) => tracing::warn!(deployment = %id, %error, "could not write down that an app is down"),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// What is said of an app at each look: seconds, whether it is up, how often it was restarted.
+    fn verdicts(looks: &[(u64, bool, u64)]) -> Vec<Verdict> {
+        let begun = Instant::now();
+        let mut trouble = Trouble { since: begun, restarts: looks[0].2, calm: None };
+        let look = |(second, up, restarts): &(u64, bool, u64)| {
+            trouble.look(*up, *restarts, begun + Duration::from_secs(*second))
+        };
+        looks.iter().map(look).collect()
+    }
+
+    #[test]
+    fn one_that_stays_away_is_down_until_somebody_starts_it() {
+        use Verdict::{Down, Unsure, Well};
+        assert_eq!(
+            verdicts(&[(0, false, 4), (9, false, 4), (10, false, 4), (11, true, 0)]),
+            [Unsure, Unsure, Down, Well]
+        );
+    }
+
+    #[test]
+    fn one_restart_is_no_news() {
+        use Verdict::{Unsure, Well};
+        assert_eq!(
+            verdicts(&[(0, false, 0), (1, true, 1), (10, true, 1), (11, true, 1)]),
+            [Unsure, Unsure, Unsure, Well]
+        );
+    }
+
+    #[test]
+    fn one_that_ends_again_and_again_is_down_until_it_stays() {
+        use Verdict::{Down, Unsure, Well};
+        let looks =
+            [(0, false, 0), (1, true, 1), (3, true, 2), (6, true, 3), (9, true, 4), (11, true, 4), (19, true, 4)];
+        assert_eq!(verdicts(&looks), [Unsure, Unsure, Unsure, Unsure, Unsure, Down, Well]);
     }
 }
