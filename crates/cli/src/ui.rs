@@ -42,6 +42,23 @@ pub(crate) fn line(text: impl AsRef<str>) {
     drop(writeln!(std::io::stdout(), "{}", text.as_ref()));
 }
 
+/// Whether a line on standard output can be rewritten.
+pub(crate) fn is_live() -> bool {
+    std::io::stdout().is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
+/// Puts this in the place of the last line, which was not ended; only where [`is_live`].
+pub(crate) fn rewrite(text: &str) {
+    let mut out = std::io::stdout().lock();
+    // Source: ECMA-48, §8.3.41 (EL): the whole line is emptied.
+    drop(write!(out, "\r\u{1b}[2K{text}").and_then(|()| out.flush()));
+}
+
+/// How wide the terminal is, where standard output is one.
+pub(crate) fn columns() -> Option<usize> {
+    rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col))
+}
+
 /// The result for scripts.
 pub(crate) fn json(value: &impl Serialize) {
     match serde_json::to_string_pretty(value) {

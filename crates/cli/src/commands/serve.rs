@@ -70,7 +70,7 @@ fn not_started(error: StartError) -> Failure {
 }
 
 /// What others' libraries log below *info* may hold whole messages, passwords of previews' databases among them.
-const QUIET: &str = "bollard=info,hyper=info,hyper_util=info,reqwest=info,rustls=info,h2=info";
+pub(super) const QUIET: &str = "bollard=info,hyper=info,hyper_util=info,reqwest=info,rustls=info,h2=info";
 
 fn start_log(log: settings::Log) {
     let terminal = std::io::stdout().is_terminal();

@@ -1,23 +1,48 @@
-//! `preview demo`: the whole story of a pull request, on this machine.
+//! `preview demo`: a pull request's whole life, on this machine.
 //!
-//! GitHub is a model of itself ([`preview_simulator`]); everything else is real: the service, git, Docker, the database. What the
-//! demo shows it also checks: anything that goes otherwise ends it with exit code 1.
+//! GitHub is a model of itself ([`preview_simulator`]); all else is real: the service, Git, Docker, the database. What the demo
+//! shows it also checks: anything that goes otherwise ends it with exit code 1. However it ends, it cleans up.
+//!
+//! | file | what lives there |
+//! | --- | --- |
+//! | `stage` | GitHub's model and the service, set up and taken down |
+//! | `story` | what happens |
+//! | `apps`, `repository` | whose code it happens to: the examples, or somebody's own |
+//! | `follow`, `visitors` | watching an attempt; visitors meanwhile |
+//! | `proof` | nothing is left |
+//! | `screen`, `comment` | what it looks like |
 
 mod apps;
+mod comment;
+mod follow;
+mod proof;
+mod repository;
+mod screen;
 mod stage;
 mod story;
 mod visitors;
 
+use std::convert::Infallible;
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
-use clap::Args;
-use preview_simulator::Source;
+use clap::{Args, ValueEnum};
+use tempfile::TempDir;
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tracing_subscriber::EnvFilter;
 
+use super::serve::QUIET;
 use crate::error::Failure;
-use crate::ui;
 use apps::App;
-use stage::Stage;
-use story::{Script, Story};
+use repository::Local;
+use screen::{Screen, seconds};
+use stage::{Stage, Wanted};
+use story::Teller;
+
+/// The longest that the story may take with `--once`: first builds fetch every dependency.
+const STORY: Duration = Duration::from_secs(20 * 60);
+/// The longest that taking everything down may take.
+const CLOSING: Duration = Duration::from_secs(90);
 
 /// Shows a pull request becoming a URL on this machine; no GitHub account needed
 #[derive(Debug, Args)]
@@ -25,61 +50,187 @@ pub(crate) struct Demo {
     /// Go through to the closing and end; for scripts
     #[arg(long)]
     once: bool,
-    /// Which example application [default: all of them in turn]
-    #[arg(long, value_enum, conflicts_with = "repo")]
-    app: Option<App>,
-    /// A local git repository instead of the examples
-    #[arg(long, value_name = "PATH")]
+    /// Which example application
+    #[arg(long, value_enum, default_value_t = Choice::All)]
+    app: Choice,
+    /// A local Git repository instead of the examples
+    #[arg(long, value_name = "PATH", conflicts_with = "app")]
     repo: Option<PathBuf>,
-    /// The branch, tag or commit of that repository
-    #[arg(long, value_name = "REVISION", requires = "repo", default_value = "HEAD")]
-    branch: String,
+    /// The branch, tag or commit of that repository [default: HEAD]
+    #[arg(long, value_name = "REVISION", requires = "repo")]
+    branch: Option<String>,
+}
+
+/// Which examples.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+enum Choice {
+    /// One after the other
+    All,
+    /// A guest book: NestJS with PostgreSQL
+    NestjsPostgres,
+    /// One page: Go
+    GoHello,
+}
+
+/// Whose code the story is about.
+enum Script {
+    Example(App),
+    Own(Local),
 }
 
 impl Demo {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        preview_orchestrator::github::install_tls();
-        let scripts = self.scripts();
-        let stage = Stage::build(&scripts).await?;
-        let told = tokio::select! {
-            told = tell(&stage, &scripts, self.once) => told,
-            _ = tokio::signal::ctrl_c() => Ok(()),
+        let since = Instant::now();
+        let screen = Screen::new();
+        let mut signals = Signals::listen()?;
+        let scripts = self.scripts().await?;
+        let folder = tempfile::Builder::new().prefix("preview-demo-").tempdir()?;
+        start_log(&folder)?;
+        screen.title(
+            "Preview Deployer: the life of a pull request, on this machine",
+            "GitHub is played by a model of it. The service, Git, Docker and the databases are real.",
+        );
+        let stage = tokio::select! {
+            stage = set_up(&screen, &folder, &scripts) => stage?,
+            () = signals.asked() => return self.interrupted(),
         };
-        let cleaned = story::clean_up(&stage).await;
-        match told.and(cleaned) {
-            Ok(()) => {
-                stage.service.stop().await;
-                Ok(())
-            }
+        let told = tokio::select! {
+            told = tell(Teller { stage: &stage, screen: &screen }, &scripts, self.once) => told,
+            () = signals.asked() => self.interrupted(),
+        };
+        let closed = tokio::select! {
+            closed = close(stage, &screen, &folder) => closed,
+            never = signals.insisted(&screen) => match never {},
+        };
+        match both(told, closed) {
+            Ok(()) => folder.close()?,
             Err(failure) => {
-                let failure = failure.hint(format!("the service's log is in {}", stage.log_file()));
-                stage.keep();
-                Err(failure)
+                let log = log_file(&folder);
+                drop(folder.keep());
+                return Err(failure.hint(format!("the service's log is in {}", log.display())));
             }
         }
+        screen.fact("0 leftovers: no container, network, volume, image, port, route or folder");
+        screen.end(&format!("That was all of it, in {}.", seconds(since.elapsed())));
+        Ok(())
     }
 
-    fn scripts(&self) -> Vec<Script> {
+    async fn scripts(&self) -> Result<Vec<Script>, Failure> {
         if let Some(path) = &self.repo {
-            let source = Source::Git { path: path.clone(), revision: self.branch.clone() };
-            let name = path.canonicalize().unwrap_or_else(|_| path.clone());
-            let name = name.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default();
-            return vec![Script::of_repository(&name, source)];
+            return Ok(vec![Script::Own(Local::find(path, self.branch.as_deref()).await?)]);
         }
-        let all = [App::NestjsPostgres, App::GoHello];
-        all.into_iter().filter(|app| self.app.is_none_or(|wanted| wanted == *app)).map(Script::of_app).collect()
+        Ok(match self.app {
+            Choice::All => vec![Script::Example(App::NestjsPostgres), Script::Example(App::GoHello)],
+            Choice::NestjsPostgres => vec![Script::Example(App::NestjsPostgres)],
+            Choice::GoHello => vec![Script::Example(App::GoHello)],
+        })
+    }
+
+    /// Who watches may stop; a script wants the whole story.
+    fn interrupted(&self) -> Result<(), Failure> {
+        if self.once { Err(Failure::new("interrupted before the end of the story")) } else { Ok(()) }
     }
 }
 
-/// Tells each script's story; the last one's previews stay until Ctrl-C.
-async fn tell(stage: &Stage, scripts: &[Script], once: bool) -> Result<(), Failure> {
-    for script in scripts {
-        Story::begin(stage, script).await?.tell().await?;
+impl Script {
+    fn repository(&self) -> Wanted {
+        // Names in Docker are made of it, and other demos may run beside this one.
+        let owner = format!("acme-{:04x}", stage::random() & 0xffff);
+        let (name, source) = match self {
+            Self::Example(app) => (app.repository(), app.files().into()),
+            Self::Own(local) => (local.name.as_str(), local.base()),
+        };
+        Wanted { name: format!("{owner}/{name}"), source }
     }
+}
+
+async fn set_up(screen: &Screen, folder: &TempDir, scripts: &[Script]) -> Result<Stage, Failure> {
+    let wanted = scripts.iter().map(Script::repository).collect();
+    let stage = Stage::set_up(folder.path(), wanted);
+    screen.during("setting up GitHub and the service", "GitHub's model and the service are up", stage).await
+}
+
+/// Tells of each script. Unless it is to be gone through once, the previews then stay.
+async fn tell(teller: Teller<'_>, scripts: &[Script], once: bool) -> Result<(), Failure> {
+    let story = async {
+        let mut urls = Vec::new();
+        for (script, repo) in scripts.iter().zip(&teller.stage.repos) {
+            urls.push(match script {
+                Script::Example(app) => teller.tell_of(*app, repo).await?,
+                Script::Own(local) => teller.tell_of_own(local, repo).await?,
+            });
+        }
+        Ok(urls)
+    };
     if once {
-        return Ok(());
+        let late = |_| Failure::new(format!("the story should have come to its end within {}", seconds(STORY)));
+        return tokio::time::timeout(STORY, story).await.map_err(late)?.map(drop);
     }
-    ui::line("");
-    ui::line("The previews stay until you press Ctrl-C; then the pull requests are closed.");
+    teller.screen.offer(&story.await?);
     std::future::pending().await
+}
+
+/// Takes everything down and proves that nothing is left.
+async fn close(stage: Stage, screen: &Screen, folder: &TempDir) -> Result<(), Failure> {
+    screen.clear();
+    let closed = story::close(Teller { stage: &stage, screen }, CLOSING).await;
+    let left = stage.stop(folder.path()).await.remove().await?;
+    let none = if left.is_empty() {
+        Ok(())
+    } else {
+        let mut failure = Failure::new("nothing should be left over, but something was (it is removed now)");
+        failure.causes = left;
+        Err(failure)
+    };
+    both(closed, none)
+}
+
+/// The first failure, with the second among its causes.
+fn both(first: Result<(), Failure>, second: Result<(), Failure>) -> Result<(), Failure> {
+    match (first, second) {
+        (Err(mut first), Err(second)) => {
+            first.causes.push(second.what);
+            first.causes.extend(second.causes);
+            Err(first)
+        }
+        (first, second) => first.and(second),
+    }
+}
+
+fn log_file(folder: &TempDir) -> PathBuf {
+    folder.path().join("service.log")
+}
+
+/// The service's log goes to a file: what is to be seen is on the screen.
+fn start_log(folder: &TempDir) -> Result<(), Failure> {
+    let file = std::fs::File::create(log_file(folder))?;
+    let filter = EnvFilter::new(format!("info,preview_orchestrator=debug,{QUIET}"));
+    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::sync::Mutex::new(file)).init();
+    Ok(())
+}
+
+/// Ctrl-C, the end asked for by another program, the terminal closed.
+struct Signals([Signal; 3]);
+
+impl Signals {
+    fn listen() -> Result<Self, Failure> {
+        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
+    }
+
+    async fn asked(&mut self) {
+        let [interrupt, terminate, hangup] = &mut self.0;
+        tokio::select! {
+            _ = interrupt.recv() => {}
+            _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
+        }
+    }
+
+    /// Tells who asks while everything is being taken down that it is; never gives in, because it has an end.
+    async fn insisted(&mut self, screen: &Screen) -> Infallible {
+        loop {
+            self.asked().await;
+            screen.note("Still taking everything down.");
+        }
+    }
 }

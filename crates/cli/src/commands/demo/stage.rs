@@ -1,120 +1,235 @@
-//! The demo's stage: a model of GitHub and the real service, on free ports and in a folder of their own.
+//! The stage: a model of GitHub and the whole service beside it, in this process, on free ports of the loopback address.
 
-use std::net::{Ipv4Addr, TcpListener};
-use std::time::Duration;
+use std::collections::BTreeSet;
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
+use std::path::Path;
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
 
-use preview_core::ids::ProjectSlug;
+use preview_core::deployment::Deployment;
+use preview_core::ids::DeploymentId;
+use preview_orchestrator::audit::Report;
 use preview_orchestrator::reconcile::Pace;
-use preview_orchestrator::service::{Given, Service};
+use preview_orchestrator::service::{Given, Service, StartError};
 use preview_orchestrator::settings::{Settings, Variables, check_paths};
-use preview_simulator::{GitHub, Options, Pull, Repo};
+use preview_simulator::state::Comment;
+use preview_simulator::{GitHub, Options, Pull, Repo, Source};
 use secrecy::ExposeSecret;
-use serde_json::Value;
-use tempfile::TempDir;
-use tracing_subscriber::EnvFilter;
+use serde::Deserialize;
+use serde::de::DeserializeOwned;
 
-use super::story::Script;
+use super::proof::Traces;
+use super::screen::Screen;
 use crate::error::Failure;
 
-/// A model of GitHub and the real service.
+/// Between two looks at something.
+pub(super) const LOOK: Duration = Duration::from_millis(25);
+/// How long a single request may take.
+const ANSWER: Duration = Duration::from_secs(20);
+
+/// The folder of previews' folders.
+const DEPLOYMENTS: &str = "deployments";
+
+/// A repository to be.
+pub(super) struct Wanted {
+    /// `owner/name`.
+    pub(super) name: String,
+    /// What is on its branch `main`.
+    pub(super) source: Source,
+}
+
+/// A running installation.
 pub(super) struct Stage {
-    pub(super) github: GitHub,
-    pub(super) service: Service,
     pub(super) http: reqwest::Client,
-    /// What previews' URLs begin with.
-    pub(super) base: String,
-    pub(super) dir: TempDir,
+    pub(super) repos: Vec<Repo>,
+    github: GitHub,
+    service: Service,
+    base: String,
+    /// Host ports that previews have had.
+    ports: Mutex<BTreeSet<u16>>,
 }
 
 impl Stage {
-    /// Builds the stage, with a repository for each script.
-    pub(super) async fn build(scripts: &[Script]) -> Result<Self, Failure> {
-        let dir = tempfile::Builder::new().prefix("preview-demo-").tempdir()?;
-        start_log(&dir)?;
+    /// Sets everything up: repositories with their webhook, and the service that serves them, with all its files in `folder`.
+    pub(super) async fn set_up(folder: &Path, wanted: Vec<Wanted>) -> Result<Self, Failure> {
+        preview_orchestrator::github::install_tls();
         let github = GitHub::start(Options::default()).await?;
-        for script in scripts {
-            github.create_repo(&script.repo, script.base()).await?;
+        let mut repos = Vec::new();
+        for Wanted { name, source } in wanted {
+            repos.push(github.create_repo(&name, source).await?);
         }
         let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let (api, router) = (listen()?, listen()?);
-        let base = format!("http://127.0.0.1:{}", router.local_addr()?.port());
-        let settings = settings(&github, &dir, scripts, &base)?;
+        let (api_at, router_at) = (api.local_addr()?, router.local_addr()?);
+        let settings = Settings::read(&variables(&github, &repos, folder, api_at, router_at))?;
         check_paths(&settings.paths)?;
-        // GitHub asks for a second between two writes; a model of it on this machine does not mind.
-        let pace = Pace { edit: Duration::from_millis(500), ..Pace::default() };
-        let write_interval = Some(Duration::from_millis(20));
-        let given = Given { api: Some(api), router: Some(router), pace, write_interval, ..Given::default() };
-        let service = Service::start(&settings, given).await.map_err(|error| {
-            Failure::new("the service could not be started")
-                .because(&error)
-                .hint("`scripts/ground up` installs and starts Docker with Compose v2; `make demo` calls it first")
-        })?;
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build()?;
-        Ok(Self { github, service, http, base, dir })
+        let given = Given {
+            api: Some(api),
+            router: Some(router),
+            docker_host: docker_host(),
+            // Nobody limits our writes here, and people watch the comment.
+            pace: Pace { edit: Duration::from_millis(500), ..Pace::default() },
+            write_interval: Some(Duration::from_millis(50)),
+        };
+        let service = Service::start(&settings, given).await.map_err(not_started)?;
+        for repo in &repos {
+            repo.add_hook(&format!("http://{api_at}/webhook/github"));
+        }
+        let http = reqwest::Client::builder().no_proxy().timeout(ANSWER);
+        let http = http.redirect(reqwest::redirect::Policy::none()).build()?;
+        let base = format!("http://{router_at}");
+        Ok(Self { http, repos, github, service, base, ports: Mutex::default() })
     }
 
-    /// Has GitHub announce a repository's changes to the service.
-    pub(super) fn announce(&self, repo: &Repo) {
-        repo.add_hook(&format!("http://{}/webhook/github", self.service.api()));
+    /// What the API says.
+    async fn ask<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
+        Ok(self.get(path).await?.error_for_status()?.json().await?)
     }
 
-    /// A pull request's preview: its id and its address.
-    pub(super) fn preview(&self, pull: &Pull) -> (String, String) {
-        let slug = ProjectSlug::for_repo(&pull.repo().name(), |_| false);
-        let number = pull.number();
-        (format!("{slug}-{number}"), format!("{}/{slug}/pr-{number}/", self.base))
-    }
-
-    /// A preview's record; `None` when there is none.
-    pub(super) async fn record(&self, id: &str) -> Option<Value> {
-        self.api(&format!("/api/previews/{id}")).await.filter(|record| record["deploymentId"].is_string())
-    }
-
-    /// Asks the service's API.
-    pub(super) async fn api(&self, path: &str) -> Option<Value> {
+    async fn get(&self, path: &str) -> Result<reqwest::Response, Failure> {
         let request = self.http.get(format!("http://{}{path}", self.service.api()));
-        request.bearer_auth(self.service.token().expose_secret()).send().await.ok()?.json().await.ok()
+        Ok(request.bearer_auth(self.service.token().expose_secret()).send().await?)
     }
 
-    /// Where the service's log is.
-    pub(super) fn log_file(&self) -> String {
-        log_file(&self.dir).display().to_string()
+    /// All records.
+    pub(super) async fn records(&self) -> Result<Vec<Deployment>, Failure> {
+        #[derive(Deserialize)]
+        struct Previews {
+            deployments: Vec<Deployment>,
+        }
+        let records = self.ask::<Previews>("/api/previews").await?.deployments;
+        let ports = records.iter().flat_map(Deployment::ports).map(|port| port.get());
+        self.ports.lock().unwrap_or_else(PoisonError::into_inner).extend(ports);
+        Ok(records)
     }
 
-    /// Leaves the stage's folder where it is, for whoever wants to know what went wrong.
-    pub(super) fn keep(self) {
-        drop(self.dir.keep());
+    /// One record.
+    pub(super) async fn record(&self, id: &DeploymentId) -> Result<Option<Deployment>, Failure> {
+        Ok(self.records().await?.into_iter().find(|record| record.id == *id))
+    }
+
+    /// The newest line of a build; empty while there is none.
+    pub(super) async fn build_line(&self, id: &DeploymentId) -> Result<String, Failure> {
+        let answer = self.get(&format!("/api/previews/{id}/logs?stream=build&lines=1")).await?;
+        let text = if answer.status().is_success() { answer.text().await? } else { String::new() };
+        Ok(text.trim().to_owned())
+    }
+
+    /// What previews' addresses begin with.
+    pub(super) fn base(&self) -> &str {
+        &self.base
+    }
+
+    /// Whether all sides agree.
+    pub(super) async fn audit(&self) -> Result<Report, Failure> {
+        self.ask("/api/audit").await
+    }
+
+    /// Pull requests that are open.
+    pub(super) fn open_pulls(&self) -> Result<Vec<Pull>, Failure> {
+        let mut open = Vec::new();
+        for repo in &self.repos {
+            let numbers = self.github.look(|state| {
+                let pulls = state.repository(repo.id()).into_iter().flat_map(|repo| repo.pulls.values());
+                pulls.filter(|pull| pull.is_open()).map(|pull| pull.number).collect::<Vec<_>>()
+            });
+            for number in numbers {
+                open.push(repo.pull(number)?);
+            }
+        }
+        Ok(open)
+    }
+
+    /// Ends the service and GitHub, and gives what there may be traces of.
+    pub(super) async fn stop(self, folder: &Path) -> Traces {
+        let mut ports = self.ports.into_inner().unwrap_or_else(PoisonError::into_inner);
+        ports.insert(self.service.api().port());
+        ports.extend(self.service.router().map(|router| router.port()));
+        let instance = self.service.instance().clone();
+        self.service.stop().await;
+        Traces { instance, ports, deployments: folder.join(DEPLOYMENTS), home: folder.join("proof") }
+    }
+
+    /// The comment on a pull request, once it contains all of this.
+    pub(super) async fn comment(&self, screen: &Screen, pull: &Pull, wanted: &[&str]) -> Result<Comment, Failure> {
+        let limit = Duration::from_secs(30);
+        until(screen, "the comment to be written", limit, async || {
+            let mut comments = pull.bot_comments();
+            if comments.len() > 1 {
+                return Err(Failure::new(format!("there should be one comment, not {}", comments.len())));
+            }
+            Ok(comments.pop().filter(|comment| wanted.iter().all(|text| comment.body.contains(text))))
+        })
+        .await
     }
 }
 
-fn log_file(dir: &TempDir) -> std::path::PathBuf {
-    dir.path().join("service.log")
+/// Looks until there is something to see.
+pub(super) async fn until<T>(
+    screen: &Screen,
+    what: &str,
+    limit: Duration,
+    mut look: impl AsyncFnMut() -> Result<Option<T>, Failure>,
+) -> Result<T, Failure> {
+    let since = Instant::now();
+    loop {
+        if let Some(found) = look().await? {
+            screen.clear();
+            return Ok(found);
+        }
+        if since.elapsed() > limit {
+            return Err(Failure::new(format!("waited {} s in vain for {what}", limit.as_secs())));
+        }
+        screen.waiting(&format!("waiting for {what}"), "", since);
+        tokio::time::sleep(LOOK).await;
+    }
 }
 
-fn start_log(dir: &TempDir) -> Result<(), Failure> {
-    let file = std::fs::File::create(log_file(dir))?;
-    let filter = EnvFilter::new("info,preview_orchestrator=debug,bollard=info,hyper=info,hyper_util=info");
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::sync::Mutex::new(file)).init();
-    Ok(())
+/// The engine's address, where the person's own tools have another than the usual one.
+pub(super) fn docker_host() -> Option<String> {
+    std::env::var("DOCKER_HOST").ok().filter(|host| !host.is_empty())
 }
 
-fn settings(github: &GitHub, dir: &TempDir, scripts: &[Script], base: &str) -> Result<Settings, Failure> {
-    let path = |name: &str| dir.path().join(name).display().to_string();
-    let repos: Vec<&str> = scripts.iter().map(|script| script.repo.as_str()).collect();
-    let variables: Variables = [
+fn not_started(error: StartError) -> Failure {
+    let engine = matches!(error, StartError::Engine(_));
+    let failure = Failure::new("the service could not be started").because(&error);
+    if engine {
+        failure
+            .hint("the demo needs Docker with Compose v2: `make demo`, or `scripts/ground up`, installs and starts it")
+    } else {
+        failure
+    }
+}
+
+/// What a person would write into the environment of `preview serve`.
+fn variables(github: &GitHub, repos: &[Repo], folder: &Path, api: SocketAddr, router: SocketAddr) -> Variables {
+    let path = |name: &str| folder.join(name).display().to_string();
+    let names: Vec<String> = repos.iter().map(|repo| repo.name().to_string()).collect();
+    // Ports and networks away from those of an installation with default settings, and most likely from another demo's.
+    let first_port = 30_000 + 10 * (random() % 80);
+    let network = format!("10.{}.{}.0/20", 64 + random() % 64, 16 * (random() % 16));
+    let settings = [
         ("GITHUB_TOKEN", github.token().to_owned()),
         ("GITHUB_WEBHOOK_SECRET", github.webhook_secret().to_owned()),
         ("GITHUB_API_URL", github.api_url()),
         ("GITHUB_SERVER_URL", github.server_url()),
-        ("ALLOWED_REPOS", repos.join(",")),
-        ("PREVIEW_BASE_URL", base.to_owned()),
-        ("DEPLOYMENTS_DIR", path("deployments")),
+        ("ALLOWED_REPOS", names.join(",")),
+        ("ORCHESTRATOR_PORT", api.port().to_string()),
+        ("ROUTER", "builtin".to_owned()),
+        ("ROUTER_PORT", router.port().to_string()),
+        ("PREVIEW_BASE_URL", format!("http://{router}")),
+        ("DEPLOYMENTS_DIR", path(DEPLOYMENTS)),
         ("DEPLOYMENTS_DB", path("state/deployments.json")),
         ("LOG_DIR", path("logs")),
-        ("RESYNC_INTERVAL_SECONDS", "5".to_owned()),
-    ]
-    .into_iter()
-    .map(|(name, value)| (name.to_owned(), value))
-    .collect();
-    Ok(Settings::read(&variables)?)
+        ("APP_PORT_START", first_port.to_string()),
+        ("DB_PORT_START", (first_port + 1000).to_string()),
+        ("PREVIEW_SUBNET", network),
+    ];
+    settings.map(|(name, value)| (name.to_owned(), value)).into()
+}
+
+/// A number that is another one in each demo.
+pub(super) fn random() -> u64 {
+    use std::hash::{BuildHasher, RandomState};
+    RandomState::new().hash_one(std::process::id())
 }

@@ -1,319 +1,236 @@
-//! A pull request's story: opened, pushed to, broken, closed; told as it happens, and checked.
+//! What happens in the demo, told as it happens. Everything that is told was looked at first.
 
 use std::time::{Duration, Instant};
 
-use preview_orchestrator::audit::Report;
-use preview_simulator::{NewPull, Pull, Source};
-use serde_json::Value;
+use preview_core::ids::{CommitSha, DeploymentId, ProjectSlug};
+use preview_core::route;
+use preview_simulator::{NewPull, Pull, Repo};
+use serde_json::{Value, json};
 
-use super::apps::{App, CHANGED, GREETING};
-use super::stage::Stage;
+use super::apps::{App, Commit};
+use super::comment;
+use super::follow::{Ended, follow};
+use super::repository::Local;
+use super::screen::{Screen, seconds};
+use super::stage::{Stage, until};
 use super::visitors::Visitors;
 use crate::error::Failure;
-use crate::ui::{self, Style, styled};
+use crate::ui;
 
-/// The longest that one act may take: a first build fetches every dependency.
-const ACT: Duration = Duration::from_secs(600);
-/// Between two looks.
-const LOOK: Duration = Duration::from_millis(40);
+/// Lines of a failed build's log that are shown.
+const LOG_LINES: usize = 5;
+/// How long visitors stay after an update.
+const AFTERWARDS: Duration = Duration::from_millis(500);
+/// What is written into the guest book.
+const NOTE: &str = "PostgreSQL was here";
 
-/// What a story is about.
-pub(super) struct Script {
-    /// The repository's name on the model of GitHub.
-    pub(super) repo: String,
-    title: String,
-    source: Source,
-    app: Option<App>,
+/// Somebody who watches things happen on a stage.
+#[derive(Clone, Copy)]
+pub(super) struct Teller<'a> {
+    pub(super) stage: &'a Stage,
+    pub(super) screen: &'a Screen,
 }
 
-impl Script {
-    pub(super) fn of_app(app: App) -> Self {
-        let source = app.source().into();
-        Self { repo: format!("demo/{}", app.name()), title: app.title().to_owned(), source, app: Some(app) }
-    }
-
-    /// The story of somebody's own repository: only opening and closing.
-    pub(super) fn of_repository(name: &str, source: Source) -> Self {
-        let safe: String = name.chars().map(|c| if c.is_ascii_alphanumeric() { c } else { '-' }).collect();
-        let safe = if safe.trim_matches('-').is_empty() { "repository".to_owned() } else { safe };
-        Self { repo: format!("demo/{safe}"), title: format!("the repository {name}"), source, app: None }
-    }
-
-    /// What the main branch holds before the pull request.
-    pub(super) fn base(&self) -> Source {
-        match self.app {
-            Some(_) => self.source.clone(),
-            None => Vec::new().into(),
-        }
-    }
-}
-
-/// A story under way.
-pub(super) struct Story<'a> {
-    stage: &'a Stage,
-    script: &'a Script,
+/// A pull request and its preview.
+struct Preview<'a> {
+    teller: Teller<'a>,
     pull: Pull,
-    id: String,
+    id: DeploymentId,
     url: String,
 }
 
-impl<'a> Story<'a> {
-    /// Opens the pull request.
-    pub(super) async fn begin(stage: &'a Stage, script: &'a Script) -> Result<Self, Failure> {
-        let repo = stage.github.repo(&script.repo)?;
-        stage.announce(&repo);
-        ui::line("");
-        ui::line(styled(Style::Bold, &format!("A pull request is opened: {}", script.title)));
-        let new = match script.app {
-            Some(app) => NewPull::new("feature", app.visible_change(GREETING)),
-            None => NewPull::new("feature", script.source.clone()),
-        };
-        let pull = repo.open_pull(new.title("A first change")).await?;
-        let (id, url) = stage.preview(&pull);
-        Ok(Self { stage, script, pull, id, url })
-    }
-
-    pub(super) async fn tell(&self) -> Result<(), Failure> {
-        self.comes_up().await?;
-        let Some(app) = self.script.app else { return Ok(()) };
-        self.shows(GREETING).await?;
-        if app == App::NestjsPostgres {
-            self.remembers().await?;
+impl<'a> Teller<'a> {
+    /// An example's whole life but its end. Gives its address.
+    pub(super) async fn tell_of(self, app: App, repo: &Repo) -> Result<String, Failure> {
+        self.screen.chapter(&format!("Alice opens a pull request in {}, {}", repo.name(), app.title()));
+        let new = NewPull::new("say-hello", [app.change(Commit::First)]).title("Say hello from a pull request");
+        let preview = self.preview(repo.open_pull(new).await?);
+        preview.comes_up().await?;
+        preview.shows(Commit::First, "says").await?;
+        if app.keeps_notes() {
+            preview.takes_a_note().await?;
         }
-        self.is_updated(app).await?;
-        self.is_broken(app).await
+
+        self.screen.chapter("She pushes a commit that changes the sentence");
+        let visitors = Visitors::of(&self.stage.http, &preview.url);
+        let commit = preview.pull.push([app.change(Commit::Second)]).await?;
+        preview.expect_up(&commit).await?;
+        preview.shows(Commit::Second, "says").await?;
+        if app.keeps_notes() {
+            preview.keeps_the_note("the note is still there").await?;
+        }
+        tokio::time::sleep(AFTERWARDS).await;
+        self.screen.fact(&visitors.leave().await?.to_string());
+
+        self.screen.chapter("She pushes a commit that does not compile");
+        let visitors = Visitors::of(&self.stage.http, &preview.url);
+        let commit = preview.pull.push([app.change(Commit::Broken)]).await?;
+        preview.expect_down(&commit).await?;
+        preview.shows(Commit::Second, "still says").await?;
+        self.screen.fact(&visitors.leave().await?.to_string());
+        Ok(preview.url)
     }
 
-    // -------------------------------------------------------------------------------------------------------------- acts
-
-    async fn comes_up(&self) -> Result<(), Failure> {
-        let took = self.watch_attempt().await?;
-        self.expect_stage("done", "the first commit comes up").await?;
-        ui::line(format!(
-            "  {} after {}  {}",
-            styled(Style::Green, "ready"),
-            seconds(took),
-            styled(Style::Bold, &self.url)
+    /// Somebody's own repository: up and no further. Gives its address.
+    pub(super) async fn tell_of_own(self, local: &Local, repo: &Repo) -> Result<String, Failure> {
+        self.screen.chapter(&format!(
+            "A pull request in {}: commit {} of {}",
+            repo.name(),
+            local.commit,
+            local.named()
         ));
-        self.show_comment("Preview is ready").await
-    }
-
-    async fn shows(&self, wanted: &str) -> Result<(), Failure> {
-        let page = self.until("the page is there", async || self.page().await).await?;
-        if !page.contains(wanted) {
-            return Err(Failure::new(format!("the page should say “{wanted}”, and does not")));
+        if local.changed {
+            self.screen.note("What is not committed is not in it: a pull request is made of commits.");
         }
-        ui::line(format!("  the page says “{wanted}”"));
-        Ok(())
+        let preview = self.preview(repo.open_pull(NewPull::new("preview-demo", local.source())).await?);
+        preview.comes_up().await?;
+        let status = self.stage.http.get(&preview.url).send().await?.status();
+        self.screen.fact(&format!("the app answers `GET /` with {status}"));
+        Ok(preview.url)
     }
 
-    /// Writes a note and reads it again, through the route.
-    async fn remembers(&self) -> Result<(), Failure> {
-        let notes = format!("{}api/notes", self.url);
-        let note = serde_json::json!({"author": "demo", "message": "written through the preview"});
-        let written = self.stage.http.post(&notes).json(&note).send().await?;
-        let read = self.stage.http.get(&notes).send().await?.text().await?;
-        if !written.status().is_success() || !read.contains("written through the preview") {
-            return Err(Failure::new("a note written to the preview's database should be read from it again"));
-        }
-        ui::line("  a note was written to its own PostgreSQL and read from it again");
-        Ok(())
-    }
-
-    async fn is_updated(&self, app: App) -> Result<(), Failure> {
-        ui::line("");
-        ui::line(styled(Style::Bold, "A commit is pushed"));
-        let visitors = Visitors::come(&self.stage.http, &self.url);
-        self.pull.push(app.visible_change(CHANGED)).await?;
-        let took = self.watch_attempt().await?;
-        self.expect_stage("done", "the second commit comes up").await?;
-        self.until("the page shows the change", async || self.page().await.filter(|page| page.contains(CHANGED)))
-            .await?;
-        let visits = visitors.leave().await;
-        ui::line(format!("  {} after {}", styled(Style::Green, "updated"), seconds(took)));
-        self.shows(CHANGED).await?;
-        ui::line(format!("  {} requests during the update, {} failed", visits.requests, visits.failed));
-        if visits.failed > 0 {
-            return Err(Failure::new("no request should fail during an update"));
-        }
-        Ok(())
-    }
-
-    async fn is_broken(&self, app: App) -> Result<(), Failure> {
-        ui::line("");
-        ui::line(styled(Style::Bold, "A commit is pushed that does not compile"));
-        self.pull.push(app.broken_change()).await?;
-        let took = self.watch_attempt().await?;
-        self.expect_stage("failed", "the broken commit fails").await?;
-        ui::line(format!(
-            "  {} after {}, the version before it stays",
-            styled(Style::Yellow, "refused"),
-            seconds(took)
-        ));
-        self.shows(CHANGED).await?;
-        self.show_comment("failed").await
-    }
-
-    // ----------------------------------------------------------------------------------------------------------- telling
-
-    /// Tells the steps of the newest commit's attempt until it is over, and how long it took.
-    async fn watch_attempt(&self) -> Result<Duration, Failure> {
-        let begun = Instant::now();
-        let head = self.pull.head();
-        let mut current: Option<(String, Instant)> = None;
-        while begun.elapsed() < ACT {
-            let record = self.stage.record(&self.id).await.unwrap_or_default();
-            let attempt = &record["attempt"];
-            if attempt["commitSha"] == head.as_str() {
-                let step = attempt["step"].as_str().unwrap_or_default().to_owned();
-                if current.as_ref().is_none_or(|(known, _)| *known != step) {
-                    tell_step(current.take(), record["dbType"].is_string());
-                    if matches!(step.as_str(), "done" | "failed") {
-                        return Ok(begun.elapsed());
-                    }
-                    current = Some((step, Instant::now()));
-                }
-            }
-            tokio::time::sleep(LOOK).await;
-        }
-        Err(Failure::new(format!("commit {} should be up or refused within {}", head.short(), seconds(ACT))))
-    }
-
-    async fn expect_stage(&self, wanted: &str, what: &str) -> Result<(), Failure> {
-        let record = self.stage.record(&self.id).await.unwrap_or_default();
-        let attempt = &record["attempt"];
-        if attempt["step"] == wanted {
-            return Ok(());
-        }
-        let mut failure = Failure::new(format!("{what}: expected “{wanted}”, it is “{}”", text(&attempt["step"])));
-        let told = &attempt["failure"];
-        failure.causes.extend(told["cause"].as_str().map(ui::harmless));
-        let tail = told["logTail"].as_array().into_iter().flatten().filter_map(Value::as_str);
-        failure.causes.extend(tail.map(ui::harmless));
-        Err(failure)
-    }
-
-    /// Shows the comment, once it tells this.
-    async fn show_comment(&self, wanted: &str) -> Result<(), Failure> {
-        let body = self
-            .until("the comment tells it", async || {
-                let comment = self.pull.bot_comments().into_iter().next()?;
-                comment.body.contains(wanted).then_some(comment.body)
-            })
-            .await?;
-        ui::line(styled(Style::Dim, "  ┌ the comment on the pull request"));
-        let lines = body.lines().map(str::trim).filter(|line| {
-            let noise = ["<", "| ---", "```"].iter().any(|start| line.starts_with(start));
-            !line.is_empty() && !noise
-        });
-        for line in lines.take(12) {
-            ui::line(format!("  {} {}", styled(Style::Dim, "│"), plain(line)));
-        }
-        ui::line(styled(Style::Dim, "  └"));
-        match self.pull.bot_comments().len() {
-            1 => Ok(()),
-            many => Err(Failure::new(format!("there should be one comment, not {many}"))),
-        }
-    }
-
-    async fn page(&self) -> Option<String> {
-        let answer = self.stage.http.get(&self.url).send().await.ok()?;
-        if answer.status().is_success() { answer.text().await.ok() } else { None }
-    }
-
-    async fn until<T>(&self, what: &str, look: impl AsyncFn() -> Option<T>) -> Result<T, Failure> {
-        until(what, look).await
+    fn preview(self, pull: Pull) -> Preview<'a> {
+        // The demo's repositories are alone in their ledger, so no slug is taken.
+        let id = DeploymentId::new(ProjectSlug::for_repo(&pull.repo().name(), |_| false), pull.number());
+        let url = format!("{}{}/", self.stage.base(), route::prefix(&id));
+        Preview { teller: self, pull, id, url }
     }
 }
 
-/// Closes every pull request, waits until all is gone, and proves it.
-pub(super) async fn clean_up(stage: &Stage) -> Result<(), Failure> {
-    ui::line("");
-    ui::line(styled(Style::Bold, "The pull requests are closed"));
-    let begun = Instant::now();
-    let open = open_pulls(stage);
+impl Preview<'_> {
+    // -------------------------------------------------------------------------------------------------------------- ends
+
+    /// The first commit becomes an address, and a comment says so.
+    async fn comes_up(&self) -> Result<(), Failure> {
+        let Teller { stage, screen } = self.teller;
+        let since = Instant::now();
+        let commit = self.pull.head();
+        let ended = follow(stage, screen, &self.id, &commit).await?;
+        if let Ended::Up = ended {
+            screen.note(&format!("From the pull request to its preview in {}:", seconds(since.elapsed())));
+            screen.address(&self.url);
+        }
+        let title = if let Ended::Up = ended { "Preview is ready" } else { "Preview failed" };
+        self.show_comment(&[title, commit.short()]).await?;
+        match ended {
+            Ended::Up => Ok(()),
+            Ended::Failed(failure) => Err(not_up(&failure)),
+        }
+    }
+
+    async fn expect_up(&self, commit: &CommitSha) -> Result<(), Failure> {
+        match follow(self.teller.stage, self.teller.screen, &self.id, commit).await? {
+            Ended::Up => Ok(()),
+            Ended::Failed(failure) => Err(not_up(&failure)),
+        }
+    }
+
+    async fn expect_down(&self, commit: &CommitSha) -> Result<(), Failure> {
+        match follow(self.teller.stage, self.teller.screen, &self.id, commit).await? {
+            Ended::Failed(_) => self.show_comment(&["Preview update failed", commit.short()]).await,
+            Ended::Up => Err(Failure::new("a commit that does not compile should not have come up, but it did")),
+        }
+    }
+
+    async fn show_comment(&self, wanted: &[&str]) -> Result<(), Failure> {
+        let Teller { stage, screen } = self.teller;
+        let comment = stage.comment(screen, &self.pull, wanted).await?;
+        screen.comment(&comment::lines(&comment.body, LOG_LINES));
+        Ok(())
+    }
+
+    // ------------------------------------------------------------------------------------------------------------- looks
+
+    /// The page shows a commit's sentence.
+    async fn shows(&self, commit: Commit, says: &str) -> Result<(), Failure> {
+        let answer = self.teller.stage.http.get(&self.url).send().await?.error_for_status()?.text().await?;
+        let shown = heading(&answer);
+        if shown != commit.sentence() {
+            let shown = ui::harmless(shown);
+            return Err(Failure::new(format!("the page should say “{}”, and says “{shown}”", commit.sentence())));
+        }
+        self.teller.screen.fact(&format!("the page {says} “{shown}”"));
+        Ok(())
+    }
+
+    /// A note goes through the route into the database, and comes back.
+    async fn takes_a_note(&self) -> Result<(), Failure> {
+        let note = json!({ "author": "The demo", "message": NOTE });
+        let request = self.teller.stage.http.post(self.notes()).header("content-type", "application/json");
+        request.body(note.to_string()).send().await?.error_for_status()?;
+        self.keeps_the_note("a note was written into the database, and read again").await
+    }
+
+    async fn keeps_the_note(&self, fact: &str) -> Result<(), Failure> {
+        let answer = self.teller.stage.http.get(self.notes()).send().await?.error_for_status()?;
+        let notes: Vec<Value> = answer.json().await?;
+        if !notes.iter().any(|note| note["message"] == NOTE) {
+            return Err(Failure::new(format!(
+                "the guest book should have the note “{NOTE}”, and has {}",
+                json!(notes)
+            )));
+        }
+        self.teller.screen.fact(&format!("{fact}: “{NOTE}”"));
+        Ok(())
+    }
+
+    fn notes(&self) -> String {
+        format!("{}api/notes", self.url)
+    }
+}
+
+/// Closes every pull request, waits until nothing is left of them, and shows that.
+pub(super) async fn close(teller: Teller<'_>, limit: Duration) -> Result<(), Failure> {
+    let Teller { stage, screen } = teller;
+    let open = stage.open_pulls()?;
+    match open.len() {
+        0 => return Ok(()),
+        1 => screen.chapter("The pull request is closed"),
+        _ => screen.chapter("The pull requests are closed"),
+    }
+    let since = Instant::now();
     for pull in &open {
         pull.close()?;
     }
-    until("every preview is gone", async || {
-        let answer = stage.api("/api/previews").await?;
-        answer["deployments"].as_array().filter(|records| records.is_empty()).map(drop)
+    let report = until(screen, "everything to be taken down", limit, async || {
+        if !stage.records().await?.is_empty() {
+            return Ok(None);
+        }
+        Ok(Some(stage.audit().await?).filter(|report| report.in_progress.is_empty()))
     })
     .await?;
+    screen.done("previews taken down, with their databases", since.elapsed());
     for pull in &open {
-        let (_, url) = stage.preview(pull);
+        let url = teller.preview(pull.clone()).url;
         let status = stage.http.get(&url).send().await?.status();
         if status != 404 {
             return Err(Failure::new(format!("{url} should answer 404 once it is gone, not {status}")));
         }
-    }
-    let report = until("the audit finds nothing under way", async || {
-        let report: Report = serde_json::from_value(stage.api("/api/audit").await?).ok()?;
-        report.in_progress.is_empty().then_some(report)
-    })
-    .await?;
-    if !report.is_clean() {
-        let mut failure = Failure::new("nothing should be left over");
-        failure.causes = report.findings.into_iter().map(|finding| finding.line).collect();
-        return Err(failure);
-    }
-    ui::line(format!(
-        "  gone after {}: containers, networks, volumes, images, ports, routes, folders",
-        seconds(begun.elapsed())
-    ));
-    ui::line(format!("  {}", styled(Style::Green, &report.to_string())));
-    Ok(())
-}
-
-fn open_pulls(stage: &Stage) -> Vec<Pull> {
-    let open = stage.github.look(|state| {
-        let repositories = state.repositories();
-        let pulls = repositories.flat_map(|repo| repo.pulls.values().map(|pull| (repo.name.to_string(), pull.clone())));
-        pulls.filter(|(_, pull)| pull.is_open()).map(|(repo, pull)| (repo, pull.number)).collect::<Vec<_>>()
-    });
-    let pulls = open.into_iter().map(|(repo, number)| stage.github.repo(&repo)?.pull(number));
-    pulls.filter_map(Result::ok).collect()
-}
-
-async fn until<T>(what: &str, look: impl AsyncFn() -> Option<T>) -> Result<T, Failure> {
-    let begun = Instant::now();
-    while begun.elapsed() < Duration::from_secs(60) {
-        if let Some(found) = look().await {
-            return Ok(found);
+        if pull.bot_comments().iter().any(|comment| !comment.body.contains("Preview was removed")) {
+            return Err(Failure::new(format!(
+                "the comment on #{} should say that the preview was removed",
+                pull.number()
+            )));
         }
-        tokio::time::sleep(LOOK).await;
     }
-    Err(Failure::new(format!("{what}: not within a minute")))
+    screen.fact("the URL answers 404, the comment says that the preview was removed");
+    if report.is_clean() {
+        return Ok(());
+    }
+    let mut failure = Failure::new("GitHub, ledger, Docker, router and disk should agree, and don't");
+    failure.causes = report.findings.into_iter().map(|finding| finding.line).collect();
+    Err(failure)
 }
 
-/// One line for a step that is over.
-fn tell_step(step: Option<(String, Instant)>, database: bool) {
-    let Some((step, begun)) = step else { return };
-    let words = match step.as_str() {
-        "queued" => "waited for its turn",
-        "checkout" => "fetched the commit",
-        "read" | "detect" | "plan" => return,
-        "build" if database => "built the image, the database started meanwhile",
-        "build" => "built the image",
-        "start" => "started the container",
-        "health" => "waited until it answers",
-        "route" => "sent visitors to it",
-        "drain" => "let the old version finish",
-        other => other,
-    };
-    ui::line(styled(Style::Dim, &format!("  {:>7}  {words}", seconds(begun.elapsed()))));
+/// The text of a page's first heading.
+fn heading(page: &str) -> &str {
+    let text = page.split_once("<h1>").and_then(|(_, rest)| rest.split_once("</h1>"));
+    text.map_or("nothing", |(text, _)| text.trim())
 }
 
-/// A line of Markdown as a terminal shows it well enough.
-fn plain(line: &str) -> String {
-    let cells: Vec<&str> = line.trim_start_matches("### ").trim_matches('|').split(" | ").map(str::trim).collect();
-    ui::harmless(&cells.join(": ").replace("**", ""))
-}
-
-fn seconds(time: Duration) -> String {
-    format!("{:.1} s", time.as_secs_f32())
-}
-
-fn text(value: &Value) -> String {
-    ui::harmless(value.as_str().unwrap_or("nothing"))
+fn not_up(failure: &preview_core::deployment::Failure) -> Failure {
+    let mut told = Failure::new("the preview should have come up");
+    told.causes = vec![ui::harmless(&failure.cause)];
+    told.hints = failure.advice.iter().map(|advice| ui::harmless(advice)).collect();
+    told
 }
