@@ -1,6 +1,6 @@
 # The daily commands. Each one that needs Docker, nginx or Rust first makes sure of them (scripts/ground).
 .DEFAULT_GOAL := help
-.PHONY: help demo test check lint fmt ground clean-ground
+.PHONY: help demo test bench check lint fmt ground clean-ground
 
 GROUND := scripts/ground
 # Runs a command with everything in reach that the ground has just installed.
@@ -15,6 +15,9 @@ demo: ground ## watch a pull request become a URL; ONCE=1 goes through to its cl
 
 test: ground ## everything that CI runs: format, lints, documentation, all tests
 	@$(ON_GROUND) scripts/test
+
+bench: ground ## how fast and how small; writes docs/BENCHMARKS.md
+	@$(ON_GROUND) cargo bench --package preview-cli --bench bench
 
 check: ## does it compile? the fastest answer
 	@$(ON_GROUND) cargo check --workspace --all-targets

@@ -1,6 +1,6 @@
 //! What the operator says: environment variables, read once at the start and checked all at once.
 //!
-//! Every variable stands in [`variables`] with its default and meaning; reading one goes through its entry there, so the
+//! Every variable stands in `variables` with its default and meaning; reading one goes through its entry there, so the
 //! program and `docs/CONFIGURATION.md` can't say different things. [`Settings::read`] is a function from text to values;
 //! [`check_paths`] is what touches the disk.
 
