@@ -75,7 +75,11 @@ async fn a_service_that_is_not_there_is_told_with_what_to_do() {
     let program = preview(&["list", "--api", "http://127.0.0.1:9"]).env("API_TOKEN", "a-token-that-is-long-enough");
     let (code, output) = ended(program).await;
     assert_eq!(code, 1);
-    assert!(output.stderr.starts_with("error: the service does not answer at http://127.0.0.1:9\n"), "{}", output.stderr);
+    assert!(
+        output.stderr.starts_with("error: the service does not answer at http://127.0.0.1:9\n"),
+        "{}",
+        output.stderr
+    );
     assert!(output.stderr.contains("hint: ") && !output.stderr.contains("a-token"), "{}", output.stderr);
 }
 

@@ -9,6 +9,7 @@ use preview_core::ids::{DeploymentId, PullKey, RepoId};
 use preview_core::ttl;
 
 use super::Reconciler;
+use super::allowed::Standing;
 use crate::audit::{self, Report, Sides};
 use crate::ledger::State;
 use crate::needs::{Fault, PullAnswer};
@@ -33,7 +34,8 @@ impl Reconciler {
         under_way.extend(self.busy_with(&ledger));
         // What began and ended while we were asking was busy too.
         under_way.extend(differing(&before, &ledger));
-        let strays = ledger.deployments.values().filter(|record| !self.is_allowed(record.repository_id));
+        let strays =
+            ledger.deployments.values().filter(|record| self.standing(record.repository_id) == Standing::NotAllowed);
         let strays = strays.map(|record| (record.id.clone(), Desired::Gone(RemovalReason::NotAllowed)));
         let told = pulls.iter().filter_map(|(key, pull)| Some((ledger.id_of(*key)?, self.should(&ledger, *key, pull))));
         Ok(audit::compare(&Sides {
@@ -55,7 +57,7 @@ impl Reconciler {
     /// Every open pull request, and every other that the ledger has something of.
     async fn pulls_to_audit(&self, state: &State) -> Result<BTreeMap<PullKey, PullAnswer>, Fault> {
         let mut pulls = BTreeMap::new();
-        let allowed: Vec<RepoId> = self.allowed().values().copied().collect();
+        let allowed: Vec<RepoId> = self.allowed().known.values().copied().collect();
         for repo in allowed {
             let open = self.inner.out.forge.open_pulls(repo).await?;
             pulls.extend(open.into_iter().map(|pull| (PullKey { repo, number: pull.number }, PullAnswer::Known(pull))));
@@ -63,7 +65,7 @@ impl Reconciler {
         let mine = state.deployments.values().map(|record| record.key());
         let aside = state.set_aside.iter().map(|(id, line)| PullKey { repo: line.repository_id, number: id.number() });
         for key in mine.chain(aside) {
-            if self.is_allowed(key.repo) && !pulls.contains_key(&key) {
+            if self.standing(key.repo) == Standing::Allowed && !pulls.contains_key(&key) {
                 pulls.insert(key, self.inner.out.forge.pull(key).await?);
             }
         }

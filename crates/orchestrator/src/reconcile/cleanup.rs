@@ -10,6 +10,7 @@ use preview_core::plan::{Observed, Target, plan};
 use preview_core::ttl;
 
 use super::Reconciler;
+use super::allowed::Standing;
 use crate::needs::Fault;
 
 impl Reconciler {
@@ -49,11 +50,12 @@ impl Reconciler {
             found.iter().map(|id| (id.clone(), state.key_of(id))).collect::<Vec<_>>()
         });
         for (id, key) in strays {
-            match key {
-                Some(key) if self.is_allowed(key.repo) => self.wake(key),
-                Some(key) if self.inner.workers.works_for(key) => {}
-                Some(_) | None if !self.knows_allowed() => {}
-                Some(_) | None => self.sweep_stray(&id).await?,
+            match key.map(|key| (key, self.standing(key.repo))) {
+                Some((key, Standing::Allowed)) => self.wake(key),
+                Some((_, Standing::Unknown)) => {}
+                Some((key, Standing::NotAllowed)) if self.inner.workers.works_for(key) => {}
+                None if !self.knows_allowed() => {}
+                Some((_, Standing::NotAllowed)) | None => self.sweep_stray(&id).await?,
             }
         }
         self.inner

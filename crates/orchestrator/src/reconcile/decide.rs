@@ -9,6 +9,7 @@ use preview_core::plan::{Target, worth_retrying};
 use preview_core::ttl;
 
 use super::Reconciler;
+use super::allowed::Standing;
 use crate::ledger::{Pending, Reason, State, WriteError};
 use crate::needs::{Fault, PullAnswer, Written};
 
@@ -57,11 +58,12 @@ impl Reconciler {
             let id = self.inner.ledger.read(|state| state.id_of(key));
             Decision { key, id, desired, pull: None, again: false, serial }
         };
-        if !self.knows_allowed() {
-            return Err(Fault::passing("GitHub has not told yet which repositories are the allowed ones"));
-        }
-        if !self.is_allowed(key.repo) {
-            return Ok(without_pull(Desired::Gone(RemovalReason::NotAllowed)));
+        match self.standing(key.repo) {
+            Standing::Allowed => {}
+            Standing::NotAllowed => return Ok(without_pull(Desired::Gone(RemovalReason::NotAllowed))),
+            Standing::Unknown => {
+                return Err(Fault::passing("GitHub has not told yet whether the repository is an allowed one"));
+            }
         }
         let pull = match self.inner.out.forge.pull(key).await {
             Ok(PullAnswer::Known(pull)) => pull,

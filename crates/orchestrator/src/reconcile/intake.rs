@@ -3,6 +3,7 @@
 use preview_core::ids::{DeploymentId, PrNumber, PullKey, RepoId};
 
 use super::Reconciler;
+use super::allowed::Standing;
 use crate::ledger::{Reason, WriteError};
 
 /// Most pull requests that may wait to be looked at; beyond it GitHub is asked to come later, and resync finds the rest.
@@ -34,7 +35,7 @@ pub enum NotAccepted {
 impl Reconciler {
     /// Takes a delivery: written down when this returns, and never lost after.
     pub async fn accept(&self, repo: RepoId, number: PrNumber, reason: Reason) -> Result<(), NotAccepted> {
-        if self.knows_allowed() && !self.is_allowed(repo) {
+        if self.standing(repo) == Standing::NotAllowed {
             return Err(NotAccepted::NotAllowed);
         }
         self.tell(PullKey { repo, number }, reason).await

@@ -10,6 +10,7 @@
 //! Whatever wakes a worker carries no payload: the worker reads the pull request from GitHub, looks at what there is, and
 //! performs the plan that [`preview_core::plan`] makes of the two. So the common path and the repair are one.
 
+mod allowed;
 mod attempt;
 mod audit;
 mod cleanup;
@@ -24,14 +25,14 @@ mod resync;
 mod watch;
 mod worker;
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
 
 use preview_core::base_images::BaseImages;
 use preview_core::compose;
 use preview_core::desired::Policy;
-use preview_core::ids::{HostPort, InstanceId, PullKey, RepoId, RepoName};
+use preview_core::ids::{HostPort, InstanceId, PullKey, RepoName};
 use preview_core::ports::Pool;
 use preview_core::route::Site;
 use preview_core::subnets::Subnet;
@@ -44,6 +45,7 @@ use crate::folders::Folders;
 use crate::ledger::Ledger;
 use crate::needs::{Clock, ContainerEngine, Forge, Prober, Router, Source};
 
+use allowed::Allowed;
 pub use intake::{Accepted, NotAccepted};
 pub use overview::Overview;
 use places::Places;
@@ -149,8 +151,7 @@ struct Inner {
     builds: Semaphore,
     reporter: Reporter,
     workers: Workers,
-    /// Repositories that are allowed, by number, once GitHub has told the numbers.
-    allowed: Mutex<BTreeMap<RepoName, RepoId>>,
+    allowed: Mutex<Allowed>,
     ages: Mutex<Sweeps<PullKey>>,
     /// Pull requests that GitHub answered 404 for, and since when.
     missing: Mutex<Sweeps<PullKey>>,
@@ -168,7 +169,7 @@ impl Reconciler {
             builds: Semaphore::new(config.max_builds),
             reporter: Reporter::new(config.pace.edit),
             workers: Workers::default(),
-            allowed: Mutex::default(),
+            allowed: Mutex::new(Allowed::of(&config.allowed)),
             ages: Mutex::new(Sweeps::new(config.cleanup_interval)),
             missing: Mutex::new(Sweeps::new(config.resync_interval)),
             begun: tokio::time::Instant::now(),

@@ -37,8 +37,8 @@ impl Reconciler {
             state.deployments.values().for_each(|d| *counts.entry(d.status()).or_default() += 1);
             (counts, state.pending.len(), state.repairs)
         });
-        let known = self.allowed();
-        let unknown = self.inner.config.allowed.iter().filter(|name| !known.contains_key(name));
+        let allowed = self.allowed();
+        let unknown = self.inner.config.allowed.iter().filter(|name| !allowed.known.contains_key(name));
         Overview {
             uptime: self.uptime(),
             deployments,

@@ -3,11 +3,10 @@
 //! Absence from a list proves nothing: what is missing from it is asked for by number, and removed only on GitHub's word.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::{MutexGuard, PoisonError};
 use std::time::Duration;
 
 use preview_core::desired::{Pull, SetAsideReason};
-use preview_core::ids::{PullKey, RepoId, RepoName};
+use preview_core::ids::{PullKey, RepoId};
 use preview_core::plan::worth_retrying;
 
 use super::Reconciler;
@@ -26,59 +25,9 @@ impl Reconciler {
         }
     }
 
-    pub(super) fn allowed(&self) -> MutexGuard<'_, BTreeMap<RepoName, RepoId>> {
-        self.inner.allowed.lock().unwrap_or_else(PoisonError::into_inner)
-    }
-
-    pub(super) fn is_allowed(&self, repo: RepoId) -> bool {
-        self.allowed().values().any(|id| *id == repo)
-    }
-
-    /// Whether GitHub has told at least once which numbers the allowed repositories have.
-    pub(super) fn knows_allowed(&self) -> bool {
-        !self.allowed().is_empty()
-    }
-
-    /// Learns the numbers of the allowed repositories that are not known yet. A number once learned stays: a new repository
-    /// under an old name is not allowed until restart. Gives whether all are known.
-    async fn resolve_allowed(&self) -> bool {
-        let mut all = true;
-        for name in &self.inner.config.allowed {
-            if self.allowed().contains_key(name) {
-                continue;
-            }
-            match self.inner.out.forge.repository(name).await {
-                Ok(Some(repository)) => {
-                    self.allowed().insert(name.clone(), repository.id);
-                }
-                Ok(None) => {
-                    all = false;
-                    tracing::warn!(repository = %name, "GitHub knows no such repository, or the token may not see it");
-                }
-                Err(fault) => {
-                    all = false;
-                    tracing::warn!(repository = %name, cause = %fault, "could not ask GitHub for the repository");
-                }
-            }
-        }
-        if all {
-            // What was allowed once and is no more goes now.
-            self.wake_not_allowed();
-        }
-        all
-    }
-
-    fn wake_not_allowed(&self) {
-        let stray: Vec<PullKey> = self.inner.ledger.read(|state| {
-            let keys = state.deployments.values().map(|d| d.key());
-            keys.filter(|key| !self.is_allowed(key.repo)).collect()
-        });
-        stray.into_iter().for_each(|key| self.wake(key));
-    }
-
     /// Lists every allowed repository, and wakes what differs.
     async fn resync(&self) {
-        let allowed: BTreeSet<RepoId> = self.allowed().values().copied().collect();
+        let allowed: BTreeSet<RepoId> = self.allowed().known.values().copied().collect();
         for repo in allowed {
             match self.inner.out.forge.open_pulls(repo).await {
                 Ok(pulls) => {
@@ -125,7 +74,7 @@ impl Reconciler {
         if self.inner.ledger.read(listed) {
             return Ok(());
         }
-        let name = self.allowed().iter().find(|(_, id)| **id == repo).map(|(name, _)| name.clone());
+        let name = self.allowed().known.iter().find(|(_, id)| **id == repo).map(|(name, _)| name.clone());
         let Some(name) = name else { return Ok(()) };
         let running = self.previews_in_engine(repo).await?;
         let now = self.inner.out.clock.now();

@@ -1,0 +1,97 @@
+//! Which repositories are allowed: names from the settings, numbers from GitHub.
+//!
+//! Matching is by number, so a renamed repository stays allowed and a new one under an old name is not. Until GitHub has
+//! told the number behind a name, nobody may conclude that a repository of that name is *not* allowed: its previews would be
+//! removed because GitHub had a bad minute.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::{MutexGuard, PoisonError};
+
+use preview_core::ids::{PullKey, RepoId, RepoName};
+
+use super::Reconciler;
+
+/// What GitHub has told so far.
+#[derive(Debug, Default)]
+pub(super) struct Allowed {
+    /// Numbers of names. A number once learned stays until restart.
+    pub(super) known: BTreeMap<RepoName, RepoId>,
+    /// Names that GitHub has not answered for yet.
+    pub(super) unanswered: BTreeSet<RepoName>,
+}
+
+/// How a repository stands with us.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Standing {
+    /// It is served.
+    Allowed,
+    /// It is not, for sure.
+    NotAllowed,
+    /// GitHub has not told enough yet.
+    Unknown,
+}
+
+impl Allowed {
+    /// Before GitHub has been asked for anything.
+    pub(super) fn of(names: &[RepoName]) -> Self {
+        Self { known: BTreeMap::new(), unanswered: names.iter().cloned().collect() }
+    }
+}
+
+impl Reconciler {
+    pub(super) fn allowed(&self) -> MutexGuard<'_, Allowed> {
+        self.inner.allowed.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// How a repository stands with us, as far as GitHub has told.
+    pub(super) fn standing(&self, repo: RepoId) -> Standing {
+        let name = self.inner.ledger.read(|state| state.projects.get(&repo).map(|project| project.name.clone()));
+        let allowed = self.allowed();
+        if allowed.known.values().any(|id| *id == repo) {
+            return Standing::Allowed;
+        }
+        // A name of ours that GitHub says it doesn't know may be one that the token has lost sight of.
+        let ours_by_name = name
+            .as_ref()
+            .is_some_and(|name| self.inner.config.allowed.contains(name) && !allowed.known.contains_key(name));
+        if ours_by_name || !allowed.unanswered.is_empty() { Standing::Unknown } else { Standing::NotAllowed }
+    }
+
+    /// Whether GitHub has answered for every name.
+    pub(super) fn knows_allowed(&self) -> bool {
+        self.allowed().unanswered.is_empty()
+    }
+
+    /// Asks GitHub for the numbers that are not known yet. Gives whether all are.
+    pub(super) async fn resolve_allowed(&self) -> bool {
+        for name in &self.inner.config.allowed {
+            if self.allowed().known.contains_key(name) {
+                continue;
+            }
+            match self.inner.out.forge.repository(name).await {
+                Ok(found) => {
+                    let mut allowed = self.allowed();
+                    allowed.unanswered.remove(name);
+                    match found {
+                        Some(repository) => drop(allowed.known.insert(name.clone(), repository.id)),
+                        None => {
+                            tracing::warn!(repository = %name, "GitHub knows no such repository, or the token may not see it");
+                        }
+                    }
+                }
+                Err(fault) => {
+                    tracing::warn!(repository = %name, cause = %fault, "could not ask GitHub for the repository");
+                }
+            }
+        }
+        self.wake_not_allowed();
+        self.allowed().known.len() == self.inner.config.allowed.len()
+    }
+
+    /// What was allowed once and is no more goes now.
+    fn wake_not_allowed(&self) {
+        let keys: Vec<PullKey> = self.inner.ledger.read(|state| state.deployments.values().map(|d| d.key()).collect());
+        let strays = keys.into_iter().filter(|key| self.standing(key.repo) == Standing::NotAllowed);
+        strays.for_each(|key| self.wake(key));
+    }
+}
