@@ -133,9 +133,7 @@ impl Demo {
 }
 
 impl Script {
-    fn repository(&self) -> Wanted {
-        // Names in Docker are made of it, and other demos may run beside this one.
-        let owner = format!("acme-{:04x}", stage::random() & 0xffff);
+    fn repository(&self, owner: &str) -> Wanted {
         let (name, source) = match self {
             Self::Example(app) => (app.repository(), app.files().into()),
             Self::Own(local) => (local.name.as_str(), local.base()),
@@ -145,8 +143,11 @@ impl Script {
 }
 
 async fn set_up(screen: &Screen, folder: &TempDir, scripts: &[Script]) -> Result<Stage, Failure> {
-    let wanted = scripts.iter().map(Script::repository).collect();
+    // Names in Docker are made of it, and other demos may run beside this one.
+    let owner = format!("acme-{:04x}", stage::random() & 0xffff);
+    let wanted = scripts.iter().map(|script| script.repository(&owner)).collect();
     let stage = Stage::set_up(folder.path(), wanted);
+    screen.gap();
     screen.during("setting up GitHub and the service", "GitHub's model and the service are up", stage).await
 }
 
@@ -156,6 +157,7 @@ async fn tell(teller: Teller<'_>, scripts: &[Script], once: bool) -> Result<(), 
         let mut urls = Vec::new();
         for (script, repo) in scripts.iter().zip(&teller.stage.repos) {
             urls.push(match script {
+                Script::Example(app) if urls.is_empty() => teller.tell_all_of(*app, repo).await?,
                 Script::Example(app) => teller.tell_of(*app, repo).await?,
                 Script::Own(local) => teller.tell_of_own(local, repo).await?,
             });
