@@ -173,11 +173,12 @@ impl Screen {
     }
 }
 
-/// `0.4 s`, `2 min 5 s`.
+/// `40 ms`, `0.4 s`, `2 min 5 s`.
 pub(super) fn seconds(took: Duration) -> String {
-    match took.as_secs() {
-        0..60 => format!("{:.1} s", took.as_secs_f64()),
-        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    match took.as_millis() {
+        ms @ 0..95 => format!("{ms} ms"),
+        95..60_000 => format!("{:.1} s", took.as_secs_f64()),
+        _ => format!("{} min {} s", took.as_secs() / 60, took.as_secs() % 60),
     }
 }
 
@@ -220,6 +221,7 @@ mod tests {
 
     #[test]
     fn times_read_well() {
+        assert_eq!(seconds(Duration::from_millis(40)), "40 ms");
         assert_eq!(seconds(Duration::from_millis(440)), "0.4 s");
         assert_eq!(seconds(Duration::from_secs(125)), "2 min 5 s");
     }
