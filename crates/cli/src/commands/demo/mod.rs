@@ -64,7 +64,7 @@ pub(crate) struct Demo {
 /// Which examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Choice {
-    /// One after the other
+    /// The whole story of the first, then the second's beginning
     All,
     /// A guest book: NestJS with PostgreSQL
     NestjsPostgres,
@@ -144,7 +144,7 @@ impl Script {
 
 async fn set_up(screen: &Screen, folder: &TempDir, scripts: &[Script]) -> Result<Stage, Failure> {
     // Names in Docker are made of it, and other demos may run beside this one.
-    let owner = format!("acme-{:04x}", stage::random() & 0xffff);
+    let owner = format!("acme-{:04x}", rand::random::<u16>());
     let wanted = scripts.iter().map(|script| script.repository(&owner)).collect();
     let stage = Stage::set_up(folder.path(), wanted);
     screen.gap();
@@ -176,14 +176,15 @@ async fn tell(teller: Teller<'_>, scripts: &[Script], once: bool) -> Result<(), 
 async fn close(stage: Stage, screen: &Screen, folder: &TempDir) -> Result<(), Failure> {
     screen.clear();
     let closed = story::close(Teller { stage: &stage, screen }, CLOSING).await;
-    let left = stage.stop(folder.path()).await.remove().await?;
-    let none = if left.is_empty() {
-        Ok(())
-    } else {
+    let left = stage.stop(folder.path()).await.remove().await;
+    let none = left.and_then(|left| {
+        if left.is_empty() {
+            return Ok(());
+        }
         let mut failure = Failure::new("nothing should be left over, but something was (it is removed now)");
         failure.causes = left;
         Err(failure)
-    };
+    });
     both(closed, none)
 }
 

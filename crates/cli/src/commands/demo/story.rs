@@ -249,7 +249,12 @@ fn heading(page: &str) -> &str {
 
 fn not_up(failure: &preview_core::deployment::Failure) -> Failure {
     let mut told = Failure::new("the preview should have come up");
-    told.causes = vec![ui::harmless(&failure.cause)];
-    told.hints = failure.advice.iter().map(|advice| ui::harmless(advice)).collect();
+    let log = failure.log_tail.iter().skip(failure.log_tail.len().saturating_sub(LOG_LINES));
+    told.causes = [&failure.cause].into_iter().chain(log).map(|line| one_line(line)).collect();
+    told.hints = failure.advice.iter().map(|advice| one_line(advice)).collect();
     told
+}
+
+fn one_line(text: &str) -> String {
+    ui::harmless(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }
