@@ -232,7 +232,10 @@ pub(super) async fn close(teller: Teller<'_>, limit: Duration) -> Result<(), Fai
             )));
         }
     }
-    screen.fact("the URL answers 404, the comment says that the preview was removed");
+    screen.fact(match open.len() {
+        1 => "the URL answers 404, the comment says that the preview was removed",
+        _ => "every URL answers 404, every comment says that the preview was removed",
+    });
     if report.is_clean() {
         return Ok(());
     }
