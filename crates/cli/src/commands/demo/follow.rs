@@ -46,7 +46,7 @@ impl Part {
     fn doing(self) -> &'static str {
         match self {
             Self::Delivery => "waiting for the webhook",
-            Self::Checkout => "fetching the commit",
+            Self::Checkout => "reading the commit",
             Self::Build => "building the image",
             Self::Start => "starting the app",
             Self::Drain | Self::End => "letting the old version finish",
@@ -79,7 +79,8 @@ pub(super) async fn follow(
 ) -> Result<Ended, Failure> {
     let mut way = Way { screen, at: Part::Delivery, since: Instant::now(), updates: false };
     let mut detail = String::new();
-    for look in 0.. {
+    let mut looks = 0_u32;
+    loop {
         let record = stage.record(id).await?;
         way.updates |= record.as_ref().is_some_and(|r| r.serving.as_ref().is_some_and(|s| s.commit_sha != *commit));
         match seen(record, commit) {
@@ -88,7 +89,7 @@ pub(super) async fn follow(
                 match queued {
                     Some(reason) => detail = waits_for(reason).to_owned(),
                     None if part != Part::Build => detail.clear(),
-                    None if screen.is_live() && look % LOOKS == 0 => detail = stage.build_line(id).await?,
+                    None if screen.is_live() && looks.is_multiple_of(LOOKS) => detail = stage.build_line(id).await?,
                     None => {}
                 }
             }
@@ -99,8 +100,8 @@ pub(super) async fn follow(
         }
         screen.waiting(way.at.doing(), &detail, way.since);
         tokio::time::sleep(LOOK).await;
+        looks = looks.wrapping_add(1);
     }
-    unreachable!("one looks without end")
 }
 
 fn seen(record: Option<Deployment>, commit: &CommitSha) -> Seen {

@@ -64,7 +64,7 @@ pub(crate) struct Demo {
 /// Which examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
 enum Choice {
-    /// One after the other
+    /// The whole story of the first, then the second's beginning
     All,
     /// A guest book: NestJS with PostgreSQL
     NestjsPostgres,
@@ -133,9 +133,7 @@ impl Demo {
 }
 
 impl Script {
-    fn repository(&self) -> Wanted {
-        // Names in Docker are made of it, and other demos may run beside this one.
-        let owner = format!("acme-{:04x}", stage::random() & 0xffff);
+    fn repository(&self, owner: &str) -> Wanted {
         let (name, source) = match self {
             Self::Example(app) => (app.repository(), app.files().into()),
             Self::Own(local) => (local.name.as_str(), local.base()),
@@ -145,8 +143,11 @@ impl Script {
 }
 
 async fn set_up(screen: &Screen, folder: &TempDir, scripts: &[Script]) -> Result<Stage, Failure> {
-    let wanted = scripts.iter().map(Script::repository).collect();
+    // Names in Docker are made of it, and other demos may run beside this one.
+    let owner = format!("acme-{:04x}", rand::random::<u16>());
+    let wanted = scripts.iter().map(|script| script.repository(&owner)).collect();
     let stage = Stage::set_up(folder.path(), wanted);
+    screen.gap();
     screen.during("setting up GitHub and the service", "GitHub's model and the service are up", stage).await
 }
 
@@ -156,6 +157,7 @@ async fn tell(teller: Teller<'_>, scripts: &[Script], once: bool) -> Result<(), 
         let mut urls = Vec::new();
         for (script, repo) in scripts.iter().zip(&teller.stage.repos) {
             urls.push(match script {
+                Script::Example(app) if urls.is_empty() => teller.tell_all_of(*app, repo).await?,
                 Script::Example(app) => teller.tell_of(*app, repo).await?,
                 Script::Own(local) => teller.tell_of_own(local, repo).await?,
             });
@@ -174,14 +176,15 @@ async fn tell(teller: Teller<'_>, scripts: &[Script], once: bool) -> Result<(), 
 async fn close(stage: Stage, screen: &Screen, folder: &TempDir) -> Result<(), Failure> {
     screen.clear();
     let closed = story::close(Teller { stage: &stage, screen }, CLOSING).await;
-    let left = stage.stop(folder.path()).await.remove().await?;
-    let none = if left.is_empty() {
-        Ok(())
-    } else {
+    let left = stage.stop(folder.path()).await.remove().await;
+    let none = left.and_then(|left| {
+        if left.is_empty() {
+            return Ok(());
+        }
         let mut failure = Failure::new("nothing should be left over, but something was (it is removed now)");
         failure.causes = left;
         Err(failure)
-    };
+    });
     both(closed, none)
 }
 

@@ -28,9 +28,10 @@ pub(super) struct Traces {
 impl Traces {
     /// Everything that is left, one line each; it is gone after this.
     pub(super) async fn remove(self) -> Result<Vec<String>, Failure> {
-        let mut left = in_engine(self.instance, self.home).await?;
+        // Ports first: those that the system chose for us may be somebody else's in a moment.
         let taken = self.ports.iter().filter(|port| TcpListener::bind((Ipv4Addr::LOCALHOST, **port)).is_err());
-        left.extend(taken.map(|port| format!("port {port} is in use")));
+        let mut left: Vec<String> = taken.map(|port| format!("port {port} is in use")).collect();
+        left.extend(in_engine(self.instance, self.home).await?);
         left.extend(in_folder(&self.deployments)?);
         Ok(left)
     }

@@ -35,7 +35,7 @@ impl Screen {
 
     /// What this is about.
     pub(super) fn title(&self, title: &str, subtitle: &str) {
-        self.line(format!("\n{}\n{}\n", styled(Style::Bold, title), styled(Style::Dim, subtitle)));
+        self.line(format!("\n{}\n{}", styled(Style::Bold, title), styled(Style::Dim, subtitle)));
     }
 
     /// The next thing that people do.
@@ -72,16 +72,21 @@ impl Screen {
         self.line(format!("{INDENT}{}", styled(Style::Dim, text)));
     }
 
-    /// An address to click on, with air around it.
+    /// An address to click on.
     pub(super) fn address(&self, url: &str) {
-        self.line(format!("\n{INDENT}{}\n", styled(Style::Bold, url)));
+        self.line(format!("{INDENT}{}", styled(Style::Bold, url)));
+    }
+
+    /// An empty line.
+    pub(super) fn gap(&self) {
+        self.line(String::new());
     }
 
     /// Where the previews are that stay for now.
     pub(super) fn offer(&self, urls: &[String]) {
         let what = if urls.len() == 1 { "The preview is" } else { "The previews are" };
         self.line(format!("\n{what} yours to try, until you press Ctrl-C:\n"));
-        urls.iter().for_each(|url| self.line(format!("{INDENT}{}", styled(Style::Bold, url))));
+        urls.iter().for_each(|url| self.address(url));
     }
 
     /// The last line.
@@ -89,11 +94,12 @@ impl Screen {
         self.line(format!("\n{}", styled(Style::Bold, text)));
     }
 
-    /// A comment, as it stands on GitHub.
+    /// A comment, as it stands on GitHub, with air around it.
     pub(super) fn comment(&self, lines: &[Line]) {
         let width = self.width() - INDENT.len() - 2;
         let labels = lines.iter().map(|line| if let Line::Row(label, _) = line { label.chars().count() } else { 0 });
         let label_width = labels.max().unwrap_or(0) + 2;
+        self.gap();
         for line in lines {
             let pieces = match line {
                 Line::Title(text) => wrap(text, width).iter().map(|piece| styled(Style::Bold, piece)).collect(),
@@ -110,6 +116,7 @@ impl Screen {
                 self.line(format!("{INDENT}{} {piece}", styled(Style::Dim, "│")));
             }
         }
+        self.gap();
     }
 
     // --------------------------------------------------------------------------------------------------------------- live
@@ -166,11 +173,12 @@ impl Screen {
     }
 }
 
-/// `0.4 s`, `2 min 5 s`.
+/// `40 ms`, `0.4 s`, `2 min 5 s`.
 pub(super) fn seconds(took: Duration) -> String {
-    match took.as_secs() {
-        0..60 => format!("{:.1} s", took.as_secs_f64()),
-        seconds => format!("{} min {} s", seconds / 60, seconds % 60),
+    match took.as_millis() {
+        ms @ 0..95 => format!("{ms} ms"),
+        95..60_000 => format!("{:.1} s", took.as_secs_f64()),
+        _ => format!("{} min {} s", took.as_secs() / 60, took.as_secs() % 60),
     }
 }
 
@@ -213,6 +221,7 @@ mod tests {
 
     #[test]
     fn times_read_well() {
+        assert_eq!(seconds(Duration::from_millis(40)), "40 ms");
         assert_eq!(seconds(Duration::from_millis(440)), "0.4 s");
         assert_eq!(seconds(Duration::from_secs(125)), "2 min 5 s");
     }

@@ -206,8 +206,8 @@ fn variables(github: &GitHub, repos: &[Repo], folder: &Path, api: SocketAddr, ro
     let path = |name: &str| folder.join(name).display().to_string();
     let names: Vec<String> = repos.iter().map(|repo| repo.name().to_string()).collect();
     // Ports and networks away from those of an installation with default settings, and most likely from another demo's.
-    let first_port = 30_000 + 10 * (random() % 80);
-    let network = format!("10.{}.{}.0/20", 64 + random() % 64, 16 * (random() % 16));
+    let first_port = 30_000 + 10 * rand::random_range(0..80);
+    let network = format!("10.{}.{}.0/20", rand::random_range(64..128), 16 * rand::random_range(0..16));
     let settings = [
         ("GITHUB_TOKEN", github.token().to_owned()),
         ("GITHUB_WEBHOOK_SECRET", github.webhook_secret().to_owned()),
@@ -226,10 +226,4 @@ fn variables(github: &GitHub, repos: &[Repo], folder: &Path, api: SocketAddr, ro
         ("PREVIEW_SUBNET", network),
     ];
     settings.map(|(name, value)| (name.to_owned(), value)).into()
-}
-
-/// A number that is another one in each demo.
-pub(super) fn random() -> u64 {
-    use std::hash::{BuildHasher, RandomState};
-    RandomState::new().hash_one(std::process::id())
 }

@@ -40,9 +40,21 @@ struct Preview<'a> {
 }
 
 impl<'a> Teller<'a> {
-    /// An example's whole life but its end. Gives its address.
+    /// A pull request is opened. Gives its preview's address.
     pub(super) async fn tell_of(self, app: App, repo: &Repo) -> Result<String, Failure> {
-        self.screen.chapter(&format!("Alice opens a pull request in {}, {}", repo.name(), app.title()));
+        Ok(self.opened(app, repo).await?.url)
+    }
+
+    /// A pull request is opened, pushed to, and broken. Gives its preview's address.
+    pub(super) async fn tell_all_of(self, app: App, repo: &Repo) -> Result<String, Failure> {
+        let preview = self.opened(app, repo).await?;
+        self.updated(app, &preview).await?;
+        self.broken(app, &preview).await?;
+        Ok(preview.url)
+    }
+
+    async fn opened(self, app: App, repo: &Repo) -> Result<Preview<'a>, Failure> {
+        self.screen.chapter(&format!("A pull request is opened in {}, {}", repo.name(), app.title()));
         let new = NewPull::new("say-hello", [app.change(Commit::First)]).title("Say hello from a pull request");
         let preview = self.preview(repo.open_pull(new).await?);
         preview.comes_up().await?;
@@ -50,8 +62,11 @@ impl<'a> Teller<'a> {
         if app.keeps_notes() {
             preview.takes_a_note().await?;
         }
+        Ok(preview)
+    }
 
-        self.screen.chapter("She pushes a commit that changes the sentence");
+    async fn updated(self, app: App, preview: &Preview<'_>) -> Result<(), Failure> {
+        self.screen.chapter("A commit is pushed that changes the sentence");
         let visitors = Visitors::of(&self.stage.http, &preview.url);
         let commit = preview.pull.push([app.change(Commit::Second)]).await?;
         preview.expect_up(&commit).await?;
@@ -61,20 +76,23 @@ impl<'a> Teller<'a> {
         }
         tokio::time::sleep(AFTERWARDS).await;
         self.screen.fact(&visitors.leave().await?.to_string());
+        Ok(())
+    }
 
-        self.screen.chapter("She pushes a commit that does not compile");
+    async fn broken(self, app: App, preview: &Preview<'_>) -> Result<(), Failure> {
+        self.screen.chapter("A commit is pushed that does not compile");
         let visitors = Visitors::of(&self.stage.http, &preview.url);
         let commit = preview.pull.push([app.change(Commit::Broken)]).await?;
         preview.expect_down(&commit).await?;
         preview.shows(Commit::Second, "still says").await?;
         self.screen.fact(&visitors.leave().await?.to_string());
-        Ok(preview.url)
+        Ok(())
     }
 
     /// Somebody's own repository: up and no further. Gives its address.
     pub(super) async fn tell_of_own(self, local: &Local, repo: &Repo) -> Result<String, Failure> {
         self.screen.chapter(&format!(
-            "A pull request in {}: commit {} of {}",
+            "A pull request is opened in {}, with commit {} of {}",
             repo.name(),
             local.commit,
             local.named()
@@ -107,7 +125,8 @@ impl Preview<'_> {
         let commit = self.pull.head();
         let ended = follow(stage, screen, &self.id, &commit).await?;
         if let Ended::Up = ended {
-            screen.note(&format!("From the pull request to its preview in {}:", seconds(since.elapsed())));
+            screen.gap();
+            screen.note(&format!("Ready {} after it was opened:", seconds(since.elapsed())));
             screen.address(&self.url);
         }
         let title = if let Ended::Up = ended { "Preview is ready" } else { "Preview failed" };
@@ -199,7 +218,7 @@ pub(super) async fn close(teller: Teller<'_>, limit: Duration) -> Result<(), Fai
         Ok(Some(stage.audit().await?).filter(|report| report.in_progress.is_empty()))
     })
     .await?;
-    screen.done("previews taken down, with their databases", since.elapsed());
+    screen.done("everything taken down", since.elapsed());
     for pull in &open {
         let url = teller.preview(pull.clone()).url;
         let status = stage.http.get(&url).send().await?.status();
@@ -213,7 +232,10 @@ pub(super) async fn close(teller: Teller<'_>, limit: Duration) -> Result<(), Fai
             )));
         }
     }
-    screen.fact("the URL answers 404, the comment says that the preview was removed");
+    screen.fact(match open.len() {
+        1 => "the URL answers 404, the comment says that the preview was removed",
+        _ => "every URL answers 404, every comment says that the preview was removed",
+    });
     if report.is_clean() {
         return Ok(());
     }
@@ -230,7 +252,12 @@ fn heading(page: &str) -> &str {
 
 fn not_up(failure: &preview_core::deployment::Failure) -> Failure {
     let mut told = Failure::new("the preview should have come up");
-    told.causes = vec![ui::harmless(&failure.cause)];
-    told.hints = failure.advice.iter().map(|advice| ui::harmless(advice)).collect();
+    let log = failure.log_tail.iter().skip(failure.log_tail.len().saturating_sub(LOG_LINES));
+    told.causes = [&failure.cause].into_iter().chain(log).map(|line| one_line(line)).collect();
+    told.hints = failure.advice.iter().map(|advice| one_line(advice)).collect();
     told
+}
+
+fn one_line(text: &str) -> String {
+    ui::harmless(&text.split_whitespace().collect::<Vec<_>>().join(" "))
 }

@@ -1,0 +1,174 @@
+//! `preview demo`, the real binary on a real engine: what it says, how it ends, and that it leaves nothing.
+
+use std::path::Path;
+use std::sync::{Arc, Mutex};
+use std::time::{Duration, Instant};
+
+use preview_exec::{ExecError, Limits, Output, Program};
+use preview_simulator::{Change, Mimic};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// How long anything may take before a test gives up.
+const PATIENCE: Duration = Duration::from_secs(180);
+
+/// A demo that runs, in a folder for temporary files of its own.
+struct Running {
+    folder: TempDir,
+    said: Arc<Mutex<String>>,
+    ended: tokio::task::JoinHandle<Result<Output, ExecError>>,
+}
+
+impl Running {
+    fn start(args: &[&str], environment: &[(&str, &str)]) -> Self {
+        let folder = tempfile::tempdir().unwrap();
+        let limits = Limits::seconds(PATIENCE.as_secs()).keeping(1 << 20);
+        let program = Program::new(env!("CARGO_BIN_EXE_preview")).arg("demo").args(args).limits(limits);
+        let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
+        let program = program.inherit_env("HOME").env("TMPDIR", folder.path());
+        let said = Arc::new(Mutex::new(String::new()));
+        let heard = said.clone();
+        let ended =
+            tokio::spawn(async move { program.run_with(|_, line| heard.lock().unwrap().extend([line, "\n"])).await });
+        Self { folder, said, ended }
+    }
+
+    fn said(&self) -> String {
+        self.said.lock().unwrap().clone()
+    }
+
+    async fn until_it_says(&self, text: &str) {
+        let since = Instant::now();
+        while !self.said().contains(text) {
+            assert!(
+                since.elapsed() < PATIENCE && !self.ended.is_finished(),
+                "it never said {text:?}:\n{}",
+                self.said()
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+    }
+
+    /// Ctrl-C, as far as a process can tell.
+    fn interrupt(&self) {
+        let entries = std::fs::read_dir(self.folder.path()).unwrap().flatten();
+        let locks = entries.map(|entry| entry.path().join("state/deployments.json.lock"));
+        let lock = locks.into_iter().find(|path| path.exists()).expect("the service has its ledger");
+        let pid = std::fs::read_to_string(lock).unwrap().trim().parse().unwrap();
+        kill_process(Pid::from_raw(pid).unwrap(), Signal::INT).unwrap();
+    }
+
+    /// Waits for its end, and sees that neither Docker nor the disk has anything of it.
+    async fn end(self) -> (Result<Output, ExecError>, String) {
+        let ended = self.ended.await.unwrap();
+        let said = self.said.lock().unwrap().clone();
+        for owner in owners(&said) {
+            assert_eq!(in_docker(&owner).await, Vec::<String>::new(), "{said}");
+        }
+        let files: Vec<_> = std::fs::read_dir(self.folder.path()).unwrap().map(|file| file.unwrap().path()).collect();
+        assert_eq!(files, Vec::<std::path::PathBuf>::new(), "{said}");
+        (ended, said)
+    }
+}
+
+/// Owners of the demo's repositories, which are in the names of everything that is in Docker.
+fn owners(said: &str) -> Vec<String> {
+    let words = said.split(|c: char| c.is_whitespace() || c == '/');
+    words.filter(|word| word.starts_with("acme-") && word.len() == "acme-0000".len()).map(str::to_owned).collect()
+}
+
+async fn in_docker(owner: &str) -> Vec<String> {
+    let mut found = Vec::new();
+    for list in [&["container", "ls", "--all"][..], &["network", "ls"], &["volume", "ls"], &["image", "ls", "--all"]] {
+        let show = ["--filter", "label=preview-deployer.deployment", "--format", "{{json .}}"];
+        let docker = Program::new("docker").args(list).args(show).inherit_env("HOME");
+        let text = docker.run().await.unwrap().text();
+        found.extend(text.lines().filter(|line| line.contains(owner)).map(str::to_owned));
+    }
+    found
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_whole_story_of_an_example() {
+    let (ended, said) = Running::start(&["--once", "--app", "go-hello"], &[]).end().await;
+    ended.unwrap();
+    for wanted in [
+        "the page says “Hello from a pull request”",
+        "🟢 Preview is ready",
+        "the page says “Hello from its second commit”",
+        "requests during the update, 0 failed",
+        "🟠 Preview update failed while building the image",
+        "newline in string",
+        "the page still says “Hello from its second commit”",
+        "the URL answers 404",
+        "0 leftovers",
+    ] {
+        assert!(said.contains(wanted), "{wanted:?} is missing:\n{said}");
+    }
+    assert!(!said.contains('\u{1b}'), "what is no terminal gets plain text:\n{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ctrl_c_in_the_middle_cleans_up() {
+    let demo = Running::start(&["--app", "go-hello"], &[]);
+    demo.until_it_says("webhook received").await;
+    demo.interrupt();
+    let (ended, said) = demo.end().await;
+    ended.unwrap();
+    assert!(said.contains("0 leftovers") && !said.contains("Preview is ready"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn ones_own_repository_stays_until_ctrl_c() {
+    let repository = mimic_repository().await;
+    let demo = Running::start(&["--repo", repository.path().to_str().unwrap()], &[]);
+    demo.until_it_says("until you press Ctrl-C").await;
+    let said = demo.said();
+    let url = said.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
+    preview_orchestrator::github::install_tls();
+    assert_eq!(reqwest::get(&url).await.unwrap().text().await.unwrap().trim(), "mine");
+    assert_ne!(in_docker(&owners(&said)[0]).await, Vec::<String>::new());
+    demo.interrupt();
+    let (ended, said) = demo.end().await;
+    ended.unwrap();
+    assert!(said.contains("0 leftovers"), "{said}");
+}
+
+/// A repository as somebody has it on their disk, with one commit.
+async fn mimic_repository() -> TempDir {
+    let folder = tempfile::tempdir().unwrap();
+    for change in Mimic::new("mine").repository().await.unwrap() {
+        let Change::Write { path, bytes, executable } = change else { panic!("a mimic has only files") };
+        std::fs::write(folder.path().join(&path), bytes).unwrap();
+        if executable {
+            make_executable(&folder.path().join(path));
+        }
+    }
+    for args in [&["init", "--quiet"][..], &["add", "."], &["commit", "--quiet", "--message=One"]] {
+        let git = Program::new("git").args(["-c", "user.name=Me", "-c", "user.email=me@example.com"]).args(args);
+        git.dir(folder.path()).run().await.unwrap();
+    }
+    folder
+}
+
+fn make_executable(path: &Path) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o755)).unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn without_docker_it_says_what_to_do() {
+    let nowhere = [("DOCKER_HOST", "unix:///nonexistent/docker.sock")];
+    let (ended, _) = Running::start(&["--once", "--app", "go-hello"], &nowhere).end().await;
+    let told = ended.unwrap_err().stderr().to_owned();
+    assert!(told.contains("/nonexistent/docker.sock") && told.contains("make demo"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_is_no_repository_is_named() {
+    let folder = tempfile::tempdir().unwrap();
+    let path = folder.path().to_str().unwrap();
+    let (ended, _) = Running::start(&["--once", "--repo", path], &[]).end().await;
+    let told = ended.unwrap_err().stderr().to_owned();
+    assert!(told.contains(path) && told.contains("no Git repository"), "{told}");
+}
