@@ -3,6 +3,7 @@
 //!
 //! Every test starts an installation of its own (see [`rig`]) and ends by proving that nothing of it is left.
 
+mod deliveries;
 mod lifecycle;
 mod load;
 mod nginx;

@@ -151,6 +151,24 @@ pub(crate) fn unique_owner() -> String {
     format!("org{}x{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
+/// What makes a build that takes ten minutes, and the command that runs meanwhile: no other build has it.
+pub(crate) fn slow_build(version: &str) -> (Vec<Change>, String) {
+    static NUMBER: AtomicU16 = AtomicU16::new(0);
+    let sleep = format!("sleep 600.{}{:04}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let dockerfile = format!("FROM debian:bookworm-slim\nRUN {sleep}\nCOPY mimic VERSION /\nENTRYPOINT [\"/mimic\"]\n");
+    ([Mimic::new(version).files(), vec![Change::write("Dockerfile", dockerfile)]].concat(), sleep)
+}
+
+/// Whether a program runs on this machine whose command line is exactly this: Docker's own machine is this one.
+pub(crate) fn runs(command: &str) -> bool {
+    let arguments = command.replace(' ', "\0") + "\0";
+    let processes = std::fs::read_dir("/proc").unwrap().flatten();
+    // A process that ends meanwhile reads as an error.
+    processes
+        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
+        .any(|line| line == arguments.as_bytes())
+}
+
 /// A port that nobody listens on now.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -187,6 +205,7 @@ impl Rig {
             let mut log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
             let mut write = |_, line: &str| writeln!(log, "{line}").unwrap();
             let ended = program.run_with(&mut write).await;
+            let ended = ended.map(|output| output.status);
             writeln!(log, "--- the service ended: {ended:?}").unwrap();
         }));
         let health = format!("{}/health", self.api);
