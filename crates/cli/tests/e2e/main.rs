@@ -3,6 +3,8 @@
 //!
 //! Every test starts an installation of its own (see [`rig`]) and ends by proving that nothing of it is left.
 
+mod hostile;
+mod isolation;
 mod lifecycle;
 mod load;
 mod nginx;
