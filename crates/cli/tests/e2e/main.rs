@@ -4,6 +4,8 @@
 //! Every test starts an installation of its own (see [`rig`]) and ends by proving that nothing of it is left.
 
 mod deliveries;
+mod hostile;
+mod isolation;
 mod lifecycle;
 mod load;
 mod nginx;

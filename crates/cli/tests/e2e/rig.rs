@@ -22,7 +22,7 @@ pub(crate) const PATIENCE: Duration = Duration::from_secs(90);
 /// Between two looks at something that has no event.
 const LOOK: Duration = Duration::from_millis(25);
 /// The API's token of every installation under test.
-const TOKEN: &str = "api-token-of-the-end-to-end-tests";
+pub(crate) const TOKEN: &str = "api-token-of-the-end-to-end-tests";
 
 /// Which router an installation uses.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -385,6 +385,17 @@ impl Rig {
     pub(crate) async fn docker(&self, args: &[&str]) -> String {
         let output = Program::new("docker").args(args).inherit_env("HOME").run().await;
         output.unwrap().text().trim().to_owned()
+    }
+
+    /// What `docker inspect` knows of a thing.
+    pub(crate) async fn inspect(&self, kind: &str, name: &str) -> Value {
+        let text = self.docker(&[kind, "inspect", "--format", "{{json .}}", name]).await;
+        serde_json::from_str(&text).unwrap()
+    }
+
+    /// The container of a deployment's service: `app-a`, `app-b` or `db`.
+    pub(crate) async fn container(&self, id: &str, service: &str) -> Value {
+        self.inspect("container", &format!("{id}-{service}-1")).await
     }
 
     /// This installation's own name.
