@@ -92,7 +92,9 @@ impl House {
         }
         let held = self.record(key);
         match expect {
-            Expect::Gone | Expect::Aside(_) | Expect::Untouched if held.is_some() => wrong.push("it has a record".into()),
+            Expect::Gone | Expect::Aside(_) | Expect::Untouched if held.is_some() => {
+                wrong.push("it has a record".into())
+            }
             Expect::Failed(_) => {
                 let ports = held.as_ref().map_or(0, |record| record.ports().count());
                 let holds = held.is_none_or(|record| record.holds_place() || record.subnet.is_some());
@@ -110,8 +112,8 @@ impl House {
     fn check_comment(&self, key: PullKey, expect: &Expect) -> Vec<String> {
         let mut world = self.world();
         let comments = world.thread(key).comments.len();
-        let (locked, text) = (world.thread(key).locked, world.comment(key));
-        if locked {
+        let (refused, text) = (world.thread(key).locked || world.thread(key).hidden, world.comment(key));
+        if refused {
             return Vec::new();
         }
         let (title, commit) = match expect {

@@ -17,7 +17,7 @@ use preview_orchestrator::ledger::{Ledger, Reason, State};
 use preview_orchestrator::reconcile::{Config, Outside, Pace, Reconciler};
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, yield_now};
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep};
 
 use crate::check::Expect;
 use crate::world::trouble::{Call, Rule, Trouble};
@@ -59,12 +59,19 @@ pub(crate) fn that_runs(run: Run) -> App {
     App { run, ..good() }
 }
 
+pub(crate) fn minutes(minutes: u64) -> Duration {
+    Duration::from_secs(60 * minutes)
+}
+
+pub(crate) fn hours(hours: u64) -> Duration {
+    minutes(60 * hours)
+}
+
 fn port(number: u16) -> HostPort {
     HostPort::new(number).unwrap()
 }
 
 pub(crate) fn config() -> Config {
-    let minutes = |minutes: u64| Duration::from_secs(60 * minutes);
     Config {
         instance: InstanceId::from_bytes([1; 6]),
         allowed: vec!["org/app".parse().unwrap()],
@@ -295,8 +302,12 @@ impl House {
     }
 
     pub(crate) async fn pass(&mut self, time: Duration) {
-        for _ in 0..time.as_secs() {
-            self.live_on().await;
+        let end = Instant::now() + time;
+        while Instant::now() < end {
+            if self.life().fakes.is_dead() {
+                self.restart().await;
+            }
+            sleep(Duration::from_secs(10).min(end - Instant::now())).await;
         }
     }
 

@@ -1,12 +1,12 @@
 //! A pull request's usual life.
 
-use std::time::Duration;
-
+use jiff::SignedDuration;
+use preview_core::desired::SetAsideReason;
 use preview_core::ids::Slot;
 use preview_orchestrator::ledger::Reason;
 
 use crate::check::Expect;
-use crate::house::{House, good, with_database};
+use crate::house::{House, good, hours, minutes, with_database};
 use crate::world::trouble::Call;
 
 #[tokio::test(start_paused = true)]
@@ -54,15 +54,15 @@ async fn closed_nothing_is_left_and_the_comment_has_the_last_word() {
 
 #[tokio::test(start_paused = true)]
 async fn reopened_it_is_back_with_a_full_time_to_live_and_the_same_comment() {
-    let mut house = House::new().await;
+    let mut house = House::with(|config| config.policy.ttl = SignedDuration::from_hours(6)).await;
     let pull = house.open(good()).await;
     house.settle().await;
-    house.pass(Duration::from_secs(20 * 3600)).await;
+    house.pass(hours(5)).await;
     house.close(pull).await;
     house.settle().await;
     house.reopen(pull).await;
     house.settle().await;
-    house.pass(Duration::from_secs(20 * 3600)).await;
+    house.pass(hours(5)).await;
     house.settle().await;
     assert_eq!(house.world().thread(pull).comments.len(), 1);
 }
@@ -86,7 +86,7 @@ async fn quiet_means_quiet() {
     house.open(good()).await;
     house.settle().await;
     house.world().mark();
-    house.pass(Duration::from_secs(7200)).await;
+    house.pass(hours(2)).await;
     let looks = [Call::Observe, Call::ObserveAll, Call::ObserveRoutes, Call::OpenPulls, Call::Pull, Call::Probe];
     let others: Vec<Call> = house.world().calls.iter().filter(|call| !looks.contains(call)).copied().collect();
     assert_eq!(others, []);
@@ -95,7 +95,6 @@ async fn quiet_means_quiet() {
 
 #[tokio::test(start_paused = true)]
 async fn a_person_may_have_it_built_anew_and_may_stop_it_until_the_next_push() {
-    use preview_core::desired::SetAsideReason;
     let mut house = House::new().await;
     let pull = house.open(good()).await;
     house.settle().await;
@@ -109,7 +108,7 @@ async fn a_person_may_have_it_built_anew_and_may_stop_it_until_the_next_push() {
     house.expect(pull, Expect::Aside(SetAsideReason::Stopped));
     house.command(pull, Reason::Stop).await;
     house.settle().await;
-    house.pass(Duration::from_secs(1000)).await;
+    house.pass(minutes(20)).await;
     house.settle().await;
     assert!(house.world().visit(&id).is_none());
     house.push(pull, good()).await;

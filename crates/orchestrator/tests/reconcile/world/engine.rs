@@ -69,7 +69,8 @@ impl Stock {
         let app = |(slot, running): (&Slot, &Running)| {
             container(Part::App(*slot), Some(running.commit.clone()), running.state(world))
         };
-        let database = self.database.map(|_| container(Part::Database, None, ContainerState::Running { healthy: None }));
+        let database =
+            self.database.map(|_| container(Part::Database, None, ContainerState::Running { healthy: None }));
         EngineView {
             containers: self.apps.iter().map(app).chain(database).collect(),
             volumes: self.volumes.iter().cloned().collect(),
@@ -106,7 +107,8 @@ impl World {
     /// What `docker compose up` needs before it can start a container.
     fn lay_ground(&mut self, id: &DeploymentId, stack: &Value) {
         let subnet = text(&stack["networks"]["default"]["ipam"]["config"][0]["subnet"]);
-        let elsewhere = self.engine.iter().find(|(other, stock)| *other != id && stock.network.as_ref() == Some(&subnet));
+        let elsewhere =
+            self.engine.iter().find(|(other, stock)| *other != id && stock.network.as_ref() == Some(&subnet));
         if let Some((other, _)) = elsewhere {
             let other = other.clone();
             self.violation(format!("{id} and {other} have the same network {subnet}"));
@@ -246,7 +248,8 @@ impl ContainerEngine for Fakes {
     async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
         let id: DeploymentId = stack.name().parse().unwrap();
         let stack = serde_json::to_value(stack).unwrap();
-        std::fs::write(dir.join("compose.yml"), stack.to_string()).map_err(|error| Fault::passing(error.to_string()))?;
+        std::fs::write(dir.join("compose.yml"), stack.to_string())
+            .map_err(|error| Fault::passing(error.to_string()))?;
         // Networks come first and containers later: whoever is cut off in between leaves a half.
         self.call(Call::Start, LOOK, |world| Ok(world.lay_ground(&id, &stack))).await?;
         let parts = parts.to_owned();
@@ -269,7 +272,8 @@ impl ContainerEngine for Fakes {
     }
 
     async fn observe_all(&self) -> Result<Vec<(DeploymentId, EngineView)>, Fault> {
-        let all = |world: &mut World| Ok(world.engine.iter().map(|(id, stock)| (id.clone(), stock.view(world))).collect());
+        let all =
+            |world: &mut World| Ok(world.engine.iter().map(|(id, stock)| (id.clone(), stock.view(world))).collect());
         self.call(Call::ObserveAll, LOOK, all).await
     }
 

@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
-use jiff::Timestamp;
 use preview_core::comment::carries_marker;
 use preview_core::desired::Pull;
 use preview_core::ids::{BranchName, CommentId, CommitSha, PrNumber, PullKey, RepoId, RepoName};
@@ -26,6 +25,8 @@ pub(crate) struct Hub {
 /// A repository.
 pub(crate) struct Repo {
     pub(crate) name: RepoName,
+    /// Names that it had: GitHub leads from them to it until somebody else takes them.
+    former: Vec<RepoName>,
     pub(crate) pulls: BTreeMap<PrNumber, Thread>,
     pub(crate) statuses: Vec<CommitStatus>,
     /// What a listing answers instead of the truth.
@@ -48,12 +49,19 @@ impl World {
     pub(crate) fn add_repo(&mut self, id: u64, name: &str) -> RepoId {
         let repo = Repo {
             name: name.parse().unwrap(),
+            former: Vec::new(),
             pulls: BTreeMap::new(),
             statuses: Vec::new(),
             listing: None,
         };
         self.hub.repos.insert(RepoId(id), repo);
         RepoId(id)
+    }
+
+    pub(crate) fn rename(&mut self, repo: RepoId, name: &str) {
+        let repo = self.hub.repos.get_mut(&repo).unwrap();
+        let former = std::mem::replace(&mut repo.name, name.parse().unwrap());
+        repo.former.push(former);
     }
 
     /// A commit that holds this app.
@@ -152,7 +160,9 @@ impl Forge for Fakes {
         let name = name.clone();
         let find = move |world: &mut World| {
             world.hub.answer()?;
-            let found = world.hub.repos.iter().find(|(_, repo)| repo.name == name);
+            let repos = &world.hub.repos;
+            let found = repos.iter().find(|(_, repo)| repo.name == name);
+            let found = found.or_else(|| repos.iter().find(|(_, repo)| repo.former.contains(&name)));
             Ok(found.map(|(id, repo)| Repository { id: *id, name: repo.name.clone() }))
         };
         self.call(Call::Repository, READ, find).await
@@ -194,9 +204,4 @@ impl Forge for Fakes {
         };
         self.call(Call::Status, WRITE, write).await
     }
-}
-
-/// A moment long before the service came.
-pub(crate) fn long_ago() -> Timestamp {
-    Timestamp::from_second(1_700_000_000).unwrap()
 }

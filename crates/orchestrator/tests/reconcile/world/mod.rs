@@ -19,7 +19,7 @@ use preview_core::capacity::Room;
 use preview_core::ids::{CommitSha, DeploymentId, HostPort};
 use preview_core::route::RouteTable;
 use preview_orchestrator::needs::{EngineEvent, Fault};
-use tokio::sync::{Notify, broadcast};
+use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep};
 
 use engine::Stock;
@@ -169,7 +169,12 @@ impl World {
     /// What a visitor of the preview gets.
     pub(crate) fn visit(&self, id: &DeploymentId) -> Option<CommitSha> {
         let port = self.routes.get(id)?;
-        self.engine.get(id)?.apps.values().find(|app| app.port == port && app.answers(self)).map(|app| app.commit.clone())
+        self.engine
+            .get(id)?
+            .apps
+            .values()
+            .find(|app| app.port == port && app.answers(self))
+            .map(|app| app.commit.clone())
     }
 
     pub(crate) fn violation(&mut self, what: impl Into<String>) {
@@ -243,12 +248,11 @@ pub(crate) fn locked(world: &Shared) -> MutexGuard<'_, World> {
 pub(crate) struct Fakes {
     world: Shared,
     dead: AtomicBool,
-    died: Notify,
 }
 
 impl Fakes {
     pub(crate) fn new(world: &Shared) -> Self {
-        Self { world: world.clone(), dead: AtomicBool::new(false), died: Notify::new() }
+        Self { world: world.clone(), dead: AtomicBool::new(false) }
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -257,18 +261,10 @@ impl Fakes {
 
     pub(crate) fn die(&self) {
         self.dead.store(true, Ordering::SeqCst);
-        self.died.notify_one();
     }
 
     pub(crate) fn is_dead(&self) -> bool {
         self.dead.load(Ordering::SeqCst)
-    }
-
-    /// Returns when the process is killed by the world's plan.
-    pub(crate) async fn death(&self) {
-        while !self.is_dead() {
-            self.died.notified().await;
-        }
     }
 
     /// Time passes; whoever dies meanwhile never comes back from it.

@@ -11,9 +11,7 @@ use preview_core::framework::MemoryFiles;
 use preview_core::ids::HostPort;
 use preview_core::route::RouteTable;
 use preview_orchestrator::ledger::Storage;
-use preview_orchestrator::needs::{
-    Checkout, Clock, DeploymentLock, Fault, Probe, Prober, Router, Source, Want,
-};
+use preview_orchestrator::needs::{Checkout, Clock, DeploymentLock, Fault, Probe, Prober, Router, Source, Want};
 
 use super::trouble::{Call, Trouble};
 use super::{App, Fakes, Run, World};
@@ -39,7 +37,10 @@ impl Router for Fakes {
     }
 
     async fn drain(&self, port: HostPort, at_most: Duration) {
-        let drained = move |world: &mut World| Ok(drop(world.undrained.remove(&port)));
+        let drained = move |world: &mut World| {
+            world.undrained.remove(&port);
+            Ok(())
+        };
         // Whatever goes wrong with it, it ends.
         let wait = self.call(Call::Drain, Duration::from_secs(3), drained);
         if tokio::time::timeout(at_most, wait).await.is_err() {

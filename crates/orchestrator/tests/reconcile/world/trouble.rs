@@ -50,14 +50,8 @@ pub(crate) enum Trouble {
 
 impl Trouble {
     /// All kinds of which one is enough to upset a plan.
-    pub(crate) const ALL: [Self; 6] = [
-        Self::FailsBefore,
-        Self::FailsAfter,
-        Self::HangsBefore,
-        Self::HangsAfter,
-        Self::CrashBefore,
-        Self::CrashAfter,
-    ];
+    pub(crate) const ALL: [Self; 6] =
+        [Self::FailsBefore, Self::FailsAfter, Self::HangsBefore, Self::HangsAfter, Self::CrashBefore, Self::CrashAfter];
 }
 
 /// Which calls.
