@@ -183,8 +183,10 @@ impl Reconciler {
     }
 
     /// Works until [`Reconciler::stop`] is called; then cuts off what runs and returns when it has ended. What was cut off is
-    /// taken up again by the next start.
+    /// taken up again by the next start. Dropping it cuts off everything at once.
     pub async fn run(&self) {
+        let _stopped = self.inner.stop.clone().drop_guard();
+        let _workers = self.inner.workers.cut_off_on_drop();
         let mut tasks = JoinSet::new();
         tasks.spawn(self.clone().keep_reporting());
         tasks.spawn(self.clone().keep_resyncing());

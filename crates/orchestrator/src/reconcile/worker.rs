@@ -78,8 +78,22 @@ impl Workers {
 
     /// Cuts all of them off and waits until they have ended.
     pub(super) async fn shutdown(&self) {
-        let mut tasks = std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner));
-        tasks.shutdown().await;
+        self.take().shutdown().await;
+    }
+
+    /// Cuts all of them off when it is dropped.
+    pub(super) fn cut_off_on_drop(&self) -> impl Drop {
+        struct CutOff<'a>(&'a Workers);
+        impl Drop for CutOff<'_> {
+            fn drop(&mut self) {
+                drop(self.0.take());
+            }
+        }
+        CutOff(self)
+    }
+
+    fn take(&self) -> JoinSet<()> {
+        std::mem::take(&mut *self.tasks.lock().unwrap_or_else(PoisonError::into_inner))
     }
 }
 

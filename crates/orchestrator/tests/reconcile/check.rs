@@ -1,0 +1,155 @@
+//! What must hold in the end, looked up in the whole world rather than in what the reconciler says of it.
+
+use preview_core::desired::SetAsideReason;
+use preview_core::ids::{CommitSha, DeploymentId, PullKey};
+use preview_orchestrator::ledger::State;
+use preview_orchestrator::needs::StatusState;
+
+use crate::house::House;
+
+/// What should be of a pull request in the end.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Expect {
+    /// This commit answers, and the comment says so.
+    Serves(CommitSha),
+    /// An older commit still answers; the comment says that, and why.
+    StillServes { old: CommitSha, failed: CommitSha },
+    /// Nothing answers, nothing is held, and the comment says why.
+    Failed(CommitSha),
+    /// Nothing is left of it, and the comment, if it ever had one, says so.
+    Gone,
+    /// Nothing is left but a line, and the comment says why.
+    Aside(SetAsideReason),
+    /// Nothing was ever done, and nothing said.
+    Untouched,
+}
+
+impl Expect {
+    /// What answers.
+    pub(crate) fn serving(&self) -> Option<&CommitSha> {
+        match self {
+            Self::Serves(commit) | Self::StillServes { old: commit, .. } => Some(commit),
+            Self::Failed(_) | Self::Gone | Self::Aside(_) | Self::Untouched => None,
+        }
+    }
+}
+
+impl House {
+    /// Everything that is not as it should be.
+    pub(crate) async fn check(&self) -> Vec<String> {
+        self.world().looking = true;
+        let report = self.reconciler().audit().await;
+        self.world().looking = false;
+        let mut problems = self.world().violations.clone();
+        match report {
+            Ok(report) => problems.extend(report.findings.into_iter().map(|finding| finding.line)),
+            Err(fault) => problems.push(format!("no audit: {fault}")),
+        }
+        problems.extend(self.check_ledger());
+        problems.extend(self.check_strays());
+        for (key, expect) in &self.expected {
+            let wrong = self.check_pull(*key, expect);
+            problems.extend(wrong.into_iter().map(|wrong| format!("{key}: {wrong} (should be {expect:?})")));
+        }
+        problems
+    }
+
+    /// What is on the disk is what is in memory.
+    fn check_ledger(&self) -> Vec<String> {
+        let stored = self.world().stored.clone().unwrap_or_default();
+        let stored: State = serde_json::from_slice(&stored).unwrap_or_default();
+        let same = self.read(|state| *state == stored);
+        if same { Vec::new() } else { vec!["the ledger on the disk is not the one in memory".into()] }
+    }
+
+    /// Nothing belongs to nobody.
+    fn check_strays(&self) -> Vec<String> {
+        let known = |id: &DeploymentId| self.read(|state| state.deployments.contains_key(id));
+        let world = self.world();
+        let engine = world.engine.keys().filter(|id| !known(id)).map(|id| format!("the engine has something of {id}"));
+        let routes = world.routes.iter().filter(|route| !known(&route.deployment));
+        let routes = routes.map(|route| format!("{} has a route", route.deployment));
+        let folders = self.folders().list().unwrap_or_default();
+        let checkouts = folders.iter().filter(|id| self.folders().checkout(id).exists());
+        let checkouts = checkouts.map(|id| format!("{id} has a checkout"));
+        engine.chain(routes).chain(checkouts).collect()
+    }
+
+    fn check_pull(&self, key: PullKey, expect: &Expect) -> Vec<String> {
+        let mut wrong = Vec::new();
+        let id = self.read(|state| state.id_of(key));
+        let shown = id.as_ref().and_then(|id| self.world().visit(id));
+        if shown.as_ref() != expect.serving() {
+            wrong.push(format!("visitors see {shown:?}"));
+        }
+        let line = id.as_ref().and_then(|id| self.read(|state| state.set_aside.get(id).map(|line| line.reason)));
+        let wanted = match expect {
+            Expect::Aside(reason) => Some(*reason),
+            _ => None,
+        };
+        if line != wanted {
+            wrong.push(format!("its line in the ledger says {line:?}"));
+        }
+        let held = self.record(key);
+        match expect {
+            Expect::Gone | Expect::Aside(_) | Expect::Untouched if held.is_some() => {
+                wrong.push("it has a record".into())
+            }
+            Expect::Failed(_) => {
+                let ports = held.as_ref().map_or(0, |record| record.ports().count());
+                let holds = held.is_none_or(|record| record.holds_place() || record.subnet.is_some());
+                if holds || ports > 0 || id.is_some_and(|id| self.world().engine.contains_key(&id)) {
+                    wrong.push("it holds something".into());
+                }
+            }
+            _ => {}
+        }
+        wrong.extend(self.check_comment(key, expect));
+        wrong.extend(self.check_status(key, expect));
+        wrong
+    }
+
+    fn check_comment(&self, key: PullKey, expect: &Expect) -> Vec<String> {
+        let mut world = self.world();
+        let comments = world.thread(key).comments.len();
+        let (refused, text) = (world.thread(key).locked || world.thread(key).hidden, world.comment(key));
+        if refused {
+            return Vec::new();
+        }
+        let (title, commit) = match expect {
+            Expect::Serves(commit) => ("Preview is ready", Some(commit)),
+            Expect::StillServes { failed, .. } => ("Preview update failed", Some(failed)),
+            Expect::Failed(commit) => ("Preview failed", Some(commit)),
+            Expect::Aside(SetAsideReason::Expired) => ("Preview has expired", None),
+            Expect::Aside(SetAsideReason::Stopped) => ("Preview was stopped", None),
+            Expect::Gone | Expect::Aside(SetAsideReason::Waiting(_)) if comments == 0 => return Vec::new(),
+            Expect::Gone => ("⚪", None),
+            Expect::Aside(SetAsideReason::Waiting(_)) => ("⚪", None),
+            Expect::Untouched if comments == 0 => return Vec::new(),
+            Expect::Untouched => ("no comment at all", None),
+        };
+        let told = text.contains(title) && commit.is_none_or(|commit| text.contains(commit.short()));
+        let mut wrong = Vec::new();
+        if !told {
+            wrong.push(format!("its comment says {:?}", text.lines().next().unwrap_or_default()));
+        }
+        if comments > 1 {
+            wrong.push(format!("it has {comments} comments"));
+        }
+        wrong
+    }
+
+    fn check_status(&self, key: PullKey, expect: &Expect) -> Option<String> {
+        let (commit, states): (_, &[StatusState]) = match expect {
+            Expect::Serves(commit) => (commit, &[StatusState::Success]),
+            Expect::StillServes { failed, .. } | Expect::Failed(failed) => {
+                (failed, &[StatusState::Failure, StatusState::Error])
+            }
+            Expect::Gone | Expect::Aside(_) | Expect::Untouched => return None,
+        };
+        let world = self.world();
+        let state = world.status(key.repo, commit).map(|status| status.state);
+        let right = state.is_some_and(|state| states.contains(&state));
+        (!right).then(|| format!("the status of {} is {state:?}", commit.short()))
+    }
+}

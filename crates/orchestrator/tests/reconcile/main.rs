@@ -1,0 +1,17 @@
+//! The reconciler as a whole, against a model of everything outside it, on a paused clock.
+//!
+//! A test tells a story (`house`), names what should be in the end, and waits until it is so: the checker (`check`) then
+//! looks at the whole world. `loops` break every single call that a story makes, in every way; `random` makes up stories.
+
+mod aside;
+mod capacity;
+mod check;
+mod closing;
+mod house;
+mod life;
+mod loops;
+mod lost;
+mod random;
+mod trouble;
+mod updates;
+mod world;

@@ -1,0 +1,123 @@
+//! What fails for a passing reason, and what is killed.
+
+use preview_core::deployment::{Blame, Stage};
+use preview_orchestrator::ledger::Reason;
+
+use crate::check::Expect;
+use crate::house::{House, good, minutes, with_database};
+use crate::world::Ended;
+use crate::world::trouble::{Call, Trouble};
+
+#[tokio::test(start_paused = true)]
+async fn a_passing_failure_is_tried_three_times_more_and_not_told() {
+    for call in [Call::Checkout, Call::Build, Call::Start, Call::Room] {
+        let mut house = House::new().await;
+        house.world().mark();
+        house.trouble(call, 3, Trouble::FailsBefore);
+        let pull = house.open(good()).await;
+        house.settle().await;
+        let told = house.world().thread(pull).told.join("\n");
+        assert!(!told.contains("failed"), "{told}");
+        assert!(house.world().count(call) >= 4);
+        house.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn after_the_third_it_has_failed_for_now_and_the_next_listing_tries_again() {
+    let mut house = House::new().await;
+    house.trouble(Call::Checkout, 4, Trouble::FailsBefore);
+    let pull = house.open(with_database()).await;
+    house
+        .until("it has failed", |house| {
+            let attempt = house.record(pull).and_then(|record| record.attempt);
+            matches!(attempt, Some(attempt) if matches!(&attempt.stage, Stage::Failed(f) if f.blame == Blame::Passing))
+        })
+        .await;
+    house.until("it says so", |house| house.world().comment(pull).contains("failed for now")).await;
+    let head = house.world().head(pull);
+    house.expect(pull, Expect::Failed(head.clone()));
+    house.settle().await;
+    house.expect(pull, Expect::Serves(head));
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_cannot_be_written_down_is_not_acknowledged_and_found_later() {
+    let mut house = House::new().await;
+    let pull = house.open_silently(house.repo, good());
+    house.trouble(Call::Store, 1, Trouble::FailsBefore);
+    assert!(!house.tell(pull, Reason::Pushed).await);
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_acknowledged_is_done_after_any_death() {
+    let mut house = House::new().await;
+    let pull = house.open_silently(house.repo, good());
+    assert!(house.tell(pull, Reason::Pushed).await);
+    house.kill().await;
+    house.start();
+    // Long before any listing would have found it: there is none that differs.
+    house.until("it serves", |house| house.record(pull).is_some_and(|record| record.serving.is_some())).await;
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn stopped_in_good_order_the_build_is_cut_off_and_taken_up_again() {
+    let mut house = House::new().await;
+    house.open(good()).await;
+    house.until("it is being built", |house| house.world().builds.len() == 1).await;
+    house.stop().await;
+    assert_eq!(house.world().builds[0].1, Ended::CutOff);
+    house.start();
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_at_any_tenth_of_a_second_it_converges_without_any_event() {
+    for tenth in (0..300).step_by(3) {
+        let mut house = House::new().await;
+        let pull = house.open(with_database()).await;
+        house.settle().await;
+        house.keep_watch(pull);
+        house.push(pull, with_database()).await;
+        tokio::time::sleep(std::time::Duration::from_millis(tenth * 100)).await;
+        house.restart().await;
+        house.settle().await;
+        house.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn github_away_at_the_start_is_waited_for() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    house.world().hub.down = Some("503");
+    house.restart().await;
+    house.push(pull, good()).await;
+    house.pass(minutes(20)).await;
+    house.world().hub.down = None;
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_that_change_their_routes_at_once_both_get_them() {
+    for seed in 0..40 {
+        let mut house = House::with(|config| config.max_builds = 8).await;
+        house.world().shake(seed);
+        let mut pulls = Vec::new();
+        for _ in 0..4 {
+            pulls.push(house.open(good()).await);
+        }
+        house.settle().await;
+        pulls.iter().for_each(|pull| house.keep_watch(*pull));
+        for pull in &pulls {
+            house.push(*pull, good()).await;
+        }
+        house.settle().await;
+        house.kill().await;
+    }
+}

@@ -1,0 +1,213 @@
+//! Pushes that go wrong, and what happens to a version that serves.
+
+use preview_core::deployment::Stage;
+use preview_core::ids::Slot;
+
+use crate::check::Expect;
+use crate::house::{House, broken_build, good, hours, minutes, that_runs, with_database};
+use crate::world::trouble::Call;
+use crate::world::{App, Build, Run};
+
+/// Apps that don't come up, and what their comment says.
+fn broken() -> [(App, &'static str); 4] {
+    [
+        (broken_build(), "the build failed"),
+        (that_runs(Run::Exits(3)), "exit code 3"),
+        (that_runs(Run::Silent), "nothing answered on port 3000 within 60 s"),
+        (that_runs(Run::Answers(500)), "with status 500"),
+    ]
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_fails_leaves_the_old_version_serving_and_says_why() {
+    for database in [false, true] {
+        for (app, cause) in broken() {
+            let mut house = House::new().await;
+            let pull = house.open(App { database, ..good() }).await;
+            house.settle().await;
+            house.keep_watch(pull);
+            house.push(pull, App { database, ..app }).await;
+            house.settle().await;
+            let comment = house.world().comment(pull);
+            assert!(comment.contains(cause), "{comment}");
+            house.push(pull, App { database, ..good() }).await;
+            house.settle().await;
+            house.kill().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_first_attempt_that_fails_holds_no_place_and_no_port() {
+    for (app, cause) in broken() {
+        let mut house = House::with(|config| config.max_previews = 1).await;
+        let pull = house.open(App { database: true, ..app }).await;
+        house.settle().await;
+        let comment = house.world().comment(pull);
+        assert!(comment.contains(cause), "{comment}");
+        // The only place is free for another, and the network too.
+        let other = house.open(with_database()).await;
+        house.settle().await;
+        house.close(other).await;
+        house.settle().await;
+        house.push(pull, with_database()).await;
+        house.settle().await;
+        house.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_the_pull_request_did_wrong_is_not_tried_again_without_a_push() {
+    let mut house = House::new().await;
+    house.open(broken_build()).await;
+    house.settle().await;
+    house.world().mark();
+    house.pass(hours(2)).await;
+    house.restart().await;
+    house.settle().await;
+    assert_eq!(house.world().count(Call::Build), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_first_broken_container_is_noticed_at_once_and_its_last_words_are_told() {
+    let mut house = House::new().await;
+    let pull = house.open(that_runs(Run::Exits(1))).await;
+    house.settle().await;
+    let Stage::Failed(failure) = house.record(pull).unwrap().attempt.unwrap().stage else { panic!("not failed") };
+    assert_eq!(failure.log_tail.len(), 1);
+    let probes = house.world().count(Call::Probe);
+    assert!(probes < 20, "{probes}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn three_quick_pushes_build_only_the_last_to_its_end() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    let first = house.push(pull, good()).await;
+    house.until("the first is being built", |house| house.world().builds.len() == 2).await;
+    let second = house.push(pull, good()).await;
+    let third = house.push(pull, good()).await;
+    house.settle().await;
+    let world = house.world();
+    let built = |commit| world.builds.iter().any(|(of, ended)| of == commit && *ended == crate::world::Ended::Built);
+    assert_eq!([&first, &second, &third].map(built), [false, false, true]);
+    let told = world.hub.repos[&pull.repo].pulls[&pull.number].told.join("\n");
+    assert!(!told.contains("failed"), "{told}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_push_while_the_app_is_being_asked_for_its_health_is_taken_at_once() {
+    let mut house = House::new().await;
+    let pull = house.open(that_runs(Run::Silent)).await;
+    house.until("it is asked", |house| house.world().count(Call::Probe) > 3).await;
+    house.push(pull, good()).await;
+    house.settle().await;
+    assert!(!house.world().thread(pull).told.join("\n").contains("failed"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_hanging_build_is_cut_off_by_a_push() {
+    let mut house = House::new().await;
+    let pull = house.open(App { build: Build::Hangs, ..good() }).await;
+    house.until("it is being built", |house| house.world().builds.len() == 1).await;
+    house.push(pull, good()).await;
+    house.until("the new one serves", |house| house.record(pull).is_some_and(|record| record.serving.is_some())).await;
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn going_back_to_the_commit_that_serves_is_no_work() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    let old = house.world().head(pull);
+    house.push(pull, broken_build()).await;
+    house.settle().await;
+    house.world().mark();
+    house.world().pull(pull).head = old.clone();
+    house.expect(pull, Expect::Serves(old));
+    house.tell(pull, preview_orchestrator::ledger::Reason::Pushed).await;
+    house.settle().await;
+    assert_eq!(house.world().count(Call::Build), 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_database_comes_and_goes_with_the_commits_that_want_one() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    house.push(pull, with_database()).await;
+    house.settle().await;
+    house.push(pull, good()).await;
+    house.settle().await;
+    assert_eq!(house.record(pull).unwrap().db_port, None);
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_wants_a_database_and_fails_leaves_none() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    house.push(pull, App { database: true, ..broken_build() }).await;
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_without_the_database_that_fails_leaves_the_old_one_its_database() {
+    let mut house = House::new().await;
+    let pull = house.open(with_database()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    house.push(pull, broken_build()).await;
+    house.settle().await;
+    let id = house.id(pull);
+    assert!(house.world().engine[&id].database.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_ends_later_changes_the_comment_and_so_does_its_return() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    let id = house.id(pull);
+    let set = |house: &House, broken| {
+        house.world().engine.get_mut(&id).unwrap().apps.get_mut(&Slot::A).unwrap().broken = broken;
+    };
+    set(&house, true);
+    house.until("the comment tells", |house| house.world().comment(pull).contains("stopped answering")).await;
+    assert!(house.world().comment(pull).contains("own words"));
+    set(&house, false);
+    house.until("the comment tells", |house| house.world().comment(pull).contains("Preview is ready")).await;
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_somebody_else_removed_comes_back_and_is_counted() {
+    let mut house = House::new().await;
+    let pull = house.open(with_database()).await;
+    house.settle().await;
+    let id = house.id(pull);
+    house.world().remove_app(&id, Slot::A);
+    house.settle().await;
+    assert_eq!(house.read(|state| state.repairs), 1);
+    house.world().engine.remove(&id);
+    house.pass(minutes(61)).await;
+    house.settle().await;
+    assert_eq!(house.read(|state| state.repairs), 2);
+    assert_ne!(house.reconciler().audit().await.unwrap().deployments, 0);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_router_that_lost_its_memory_is_told_again() {
+    let mut house = House::new().await;
+    house.open(good()).await;
+    house.settle().await;
+    house.world().routes = Default::default();
+    house.pass(minutes(61)).await;
+    house.settle().await;
+}

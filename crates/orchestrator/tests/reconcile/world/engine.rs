@@ -1,0 +1,366 @@
+//! A container engine: images, containers, networks and volumes of each deployment.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::path::PathBuf;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use futures_util::StreamExt;
+use futures_util::stream::{self, BoxStream};
+use preview_core::capacity::Room;
+use preview_core::compose::{LABEL_COMMIT, Stack};
+use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
+use preview_orchestrator::needs::{
+    BuildJob, Built, Container, ContainerEngine, ContainerState, DeploymentLock, EngineEvent, EngineView, Fault,
+    LineSink, Part,
+};
+use serde_json::Value;
+use tokio::time::Instant;
+use tokio_stream::wrappers::BroadcastStream;
+
+use super::trouble::Call;
+use super::{Build, Ended, Fakes, HANG, Run, World};
+
+/// Everything of one deployment.
+#[derive(Default)]
+pub(crate) struct Stock {
+    pub(crate) apps: BTreeMap<Slot, Running>,
+    pub(crate) database: Option<HostPort>,
+    pub(crate) volumes: BTreeSet<String>,
+    pub(crate) network: Option<String>,
+    pub(crate) images: BTreeSet<CommitSha>,
+}
+
+/// A container of an app.
+pub(crate) struct Running {
+    pub(crate) commit: CommitSha,
+    pub(crate) port: HostPort,
+    pub(crate) started: Instant,
+    /// Whether it has ended for good, whatever its commit would do.
+    pub(crate) broken: bool,
+}
+
+impl Running {
+    fn run(&self, world: &World) -> Run {
+        if self.broken { Run::Exits(1) } else { world.app(&self.commit).run }
+    }
+
+    pub(crate) fn answers(&self, world: &World) -> bool {
+        matches!(self.run(world), Run::Healthy(after) if self.started.elapsed() >= Duration::from_secs(after))
+    }
+
+    fn state(&self, world: &World) -> ContainerState {
+        match self.run(world) {
+            Run::Exits(exit_code) if self.broken || self.started.elapsed() >= Duration::from_secs(1) => {
+                ContainerState::Restarting { exit_code }
+            }
+            _ => ContainerState::Running { healthy: None },
+        }
+    }
+}
+
+impl Stock {
+    fn is_empty(&self) -> bool {
+        let Self { apps, database, volumes, network, images } = self;
+        apps.is_empty() && database.is_none() && volumes.is_empty() && network.is_none() && images.is_empty()
+    }
+
+    fn view(&self, world: &World) -> EngineView {
+        let app = |(slot, running): (&Slot, &Running)| {
+            container(Part::App(*slot), Some(running.commit.clone()), running.state(world))
+        };
+        let database =
+            self.database.map(|_| container(Part::Database, None, ContainerState::Running { healthy: None }));
+        EngineView {
+            containers: self.apps.iter().map(app).chain(database).collect(),
+            volumes: self.volumes.iter().cloned().collect(),
+            networks: self.network.iter().cloned().collect(),
+            images: self.images.iter().cloned().collect(),
+        }
+    }
+}
+
+fn container(part: Part, commit: Option<CommitSha>, state: ContainerState) -> Container {
+    let restarts = u64::from(matches!(state, ContainerState::Restarting { .. }));
+    Container { id: format!("{part:?}"), part, commit, state, restarts }
+}
+
+impl World {
+    fn stock(&mut self, id: &DeploymentId) -> &mut Stock {
+        self.engine.entry(id.clone()).or_default()
+    }
+
+    /// Forgets what has become empty.
+    fn tidy(&mut self) {
+        self.engine.retain(|_, stock| !stock.is_empty());
+    }
+
+    fn view(&self, id: &DeploymentId) -> EngineView {
+        self.engine.get(id).map(|stock| stock.view(self)).unwrap_or_default()
+    }
+
+    fn ports_in_use(&self) -> BTreeSet<HostPort> {
+        let of = |stock: &Stock| stock.apps.values().map(|app| app.port).chain(stock.database).collect::<Vec<_>>();
+        self.engine.values().flat_map(of).collect()
+    }
+
+    /// What `docker compose up` needs before it can start a container.
+    fn lay_ground(&mut self, id: &DeploymentId, stack: &Value) {
+        let subnet = text(&stack["networks"]["default"]["ipam"]["config"][0]["subnet"]);
+        let elsewhere =
+            self.engine.iter().find(|(other, stock)| *other != id && stock.network.as_ref() == Some(&subnet));
+        if let Some((other, _)) = elsewhere {
+            let other = other.clone();
+            self.violation(format!("{id} and {other} have the same network {subnet}"));
+        }
+        self.stock(id).network = Some(subnet);
+    }
+
+    fn claim(&mut self, id: &DeploymentId, port: HostPort) -> Result<(), Fault> {
+        if self.ports_in_use().contains(&port) {
+            return Err(Fault::passing(format!("port {port} is already allocated")));
+        }
+        let rests = self.freed.get(&port).filter(|(by, at)| by != id && at.elapsed() < Duration::from_secs(60));
+        if let Some((by, _)) = rests {
+            let by = by.clone();
+            self.violation(format!("{id} got port {port} too soon after {by}"));
+        }
+        Ok(())
+    }
+
+    fn start_app(&mut self, id: &DeploymentId, slot: Slot, service: &Value) -> Result<(), Fault> {
+        let commit: CommitSha = text(&service["labels"][LABEL_COMMIT]).parse().unwrap();
+        let port = host_port(service);
+        let same = |app: &Running| app.commit == commit && app.port == port;
+        if self.stock(id).apps.get(&slot).is_some_and(same) {
+            return Ok(());
+        }
+        if !self.stock(id).images.contains(&commit) {
+            return Err(Fault::passing(format!("there is no image of {commit}")));
+        }
+        self.stock(id).apps.remove(&slot);
+        self.claim(id, port)?;
+        let app = Running { commit, port, started: Instant::now(), broken: false };
+        self.stock(id).apps.insert(slot, app);
+        self.tell(id, "start");
+        Ok(())
+    }
+
+    fn start_database(&mut self, id: &DeploymentId, stack: &Value) -> Result<(), Fault> {
+        let port = host_port(&stack["services"]["db"]);
+        let volumes = stack["volumes"].as_object().into_iter().flatten().map(|(name, _)| name.clone());
+        self.stock(id).volumes.extend(volumes);
+        if self.stock(id).database != Some(port) {
+            self.claim(id, port)?;
+            self.stock(id).database = Some(port);
+        }
+        Ok(())
+    }
+
+    /// Takes a slot's container away, by us or by somebody else.
+    pub(crate) fn remove_app(&mut self, id: &DeploymentId, slot: Slot) {
+        let Some(app) = self.stock(id).apps.remove(&slot) else { return self.tidy() };
+        if self.undrained.remove(&app.port) && self.routes.get(id).is_some() {
+            self.violation(format!("{id}: slot {slot} was removed before its visitors were served"));
+        }
+        if self.routes.get(id) == Some(app.port) && self.must_serve.contains(id) {
+            self.violation(format!("{id}: slot {slot} was removed while it served"));
+        }
+        self.freed.insert(app.port, (id.clone(), Instant::now()));
+        self.tell(id, "destroy");
+        self.tidy();
+    }
+
+    fn remove_database(&mut self, id: &DeploymentId) {
+        if let Some(port) = self.stock(id).database.take() {
+            self.freed.insert(port, (id.clone(), Instant::now()));
+        }
+        self.tidy();
+    }
+}
+
+fn text(value: &Value) -> String {
+    value.as_str().unwrap().to_owned()
+}
+
+/// The host's side of `127.0.0.1:8000:3000`.
+fn host_port(service: &Value) -> HostPort {
+    let ports = text(&service["ports"][0]);
+    HostPort::new(ports.split(':').nth(1).unwrap().parse().unwrap()).unwrap()
+}
+
+/// A build under way; one that is dropped was cut off.
+struct Building<'a> {
+    fakes: &'a Fakes,
+    place: usize,
+}
+
+impl<'a> Building<'a> {
+    fn begin(fakes: &'a Fakes, job: &BuildJob) -> Self {
+        let mut world = fakes.world();
+        let place = world.builds.len();
+        world.builds.push((job.commit.clone(), Ended::NotYet));
+        let under_way = world.builds.iter().filter(|(_, ended)| *ended == Ended::NotYet).count();
+        if under_way > world.most_builds {
+            world.violation(format!("{under_way} builds at once"));
+        }
+        Self { fakes, place }
+    }
+
+    fn end(self, ended: Ended) {
+        self.fakes.world().builds[self.place].1 = ended;
+    }
+}
+
+impl Drop for Building<'_> {
+    fn drop(&mut self) {
+        let ended = &mut self.fakes.world().builds[self.place].1;
+        if *ended == Ended::NotYet {
+            *ended = Ended::CutOff;
+        }
+    }
+}
+
+const LOOK: Duration = Duration::from_millis(10);
+const REMOVE: Duration = Duration::from_millis(300);
+
+#[async_trait]
+impl ContainerEngine for Fakes {
+    async fn build(&self, job: &BuildJob, log: LineSink<'_>, _: &DeploymentLock) -> Result<Built, Fault> {
+        let building = Building::begin(self, job);
+        let app = self.world().app(&job.commit);
+        log("step 1 of 1");
+        let time = if app.build == Build::Hangs { HANG } else { Duration::from_secs(20) };
+        let job = job.clone();
+        let built = self.call(Call::Build, time, move |world| match app.build {
+            Build::Works => {
+                world.stock(&job.deployment).images.insert(job.commit);
+                Ok(Built { user: "node".into() })
+            }
+            Build::Fails => Err(Fault::author("the build failed").tail(["error: no such file".to_owned()])),
+            Build::Hangs => Err(Fault::author("the build said nothing for too long")),
+        });
+        let built = built.await;
+        building.end(if built.is_ok() { Ended::Built } else { Ended::Failed });
+        built
+    }
+
+    async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
+        let id: DeploymentId = stack.name().parse().unwrap();
+        let stack = serde_json::to_value(stack).unwrap();
+        std::fs::write(dir.join("compose.yml"), stack.to_string())
+            .map_err(|error| Fault::passing(error.to_string()))?;
+        // Networks come first and containers later: whoever is cut off in between leaves a half.
+        self.call(Call::Start, LOOK, |world| Ok(world.lay_ground(&id, &stack))).await?;
+        let parts = parts.to_owned();
+        let up = move |world: &mut World| {
+            for part in parts {
+                match part {
+                    Part::App(slot) => world.start_app(&id, slot, &stack["services"][format!("app-{slot}")])?,
+                    Part::Database => world.start_database(&id, &stack)?,
+                    Part::Other => unreachable!("nobody starts what has no role"),
+                }
+            }
+            Ok(())
+        };
+        self.call(Call::Start, Duration::from_millis(500), up).await
+    }
+
+    async fn observe(&self, id: &DeploymentId) -> Result<EngineView, Fault> {
+        let id = id.clone();
+        self.call(Call::Observe, LOOK, move |world| Ok(world.view(&id))).await
+    }
+
+    async fn observe_all(&self) -> Result<Vec<(DeploymentId, EngineView)>, Fault> {
+        let all =
+            |world: &mut World| Ok(world.engine.iter().map(|(id, stock)| (id.clone(), stock.view(world))).collect());
+        self.call(Call::ObserveAll, LOOK, all).await
+    }
+
+    async fn remove_part(&self, id: &DeploymentId, part: Part) -> Result<(), Fault> {
+        let id = id.clone();
+        let remove = move |world: &mut World| {
+            match part {
+                Part::App(slot) => world.remove_app(&id, slot),
+                Part::Database => world.remove_database(&id),
+                Part::Other => {}
+            }
+            Ok(())
+        };
+        self.call(Call::RemovePart, REMOVE, remove).await
+    }
+
+    async fn remove_containers(&self, id: &DeploymentId) -> Result<(), Fault> {
+        let id = id.clone();
+        let remove = move |world: &mut World| {
+            [Slot::A, Slot::B].into_iter().for_each(|slot| world.remove_app(&id, slot));
+            world.remove_database(&id);
+            Ok(())
+        };
+        self.call(Call::RemoveContainers, REMOVE, remove).await
+    }
+
+    async fn remove_volumes(&self, id: &DeploymentId) -> Result<(), Fault> {
+        let id = id.clone();
+        let remove = move |world: &mut World| {
+            if world.stock(&id).database.is_some() {
+                return Err(Fault::passing("the volume is in use"));
+            }
+            world.stock(&id).volumes.clear();
+            Ok(world.tidy())
+        };
+        self.call(Call::RemoveVolumes, REMOVE, remove).await
+    }
+
+    async fn remove_networks(&self, id: &DeploymentId) -> Result<(), Fault> {
+        let id = id.clone();
+        let remove = move |world: &mut World| {
+            let stock = world.stock(&id);
+            if stock.database.is_some() || !stock.apps.is_empty() {
+                return Err(Fault::passing("the network has active endpoints"));
+            }
+            stock.network = None;
+            Ok(world.tidy())
+        };
+        self.call(Call::RemoveNetworks, REMOVE, remove).await
+    }
+
+    async fn remove_images(&self, id: &DeploymentId, keep: &[CommitSha]) -> Result<(), Fault> {
+        let (id, keep) = (id.clone(), keep.to_vec());
+        let remove = move |world: &mut World| {
+            let stock = world.stock(&id);
+            let used: Vec<CommitSha> = stock.apps.values().map(|app| app.commit.clone()).collect();
+            stock.images.retain(|image| keep.contains(image) || used.contains(image));
+            Ok(world.tidy())
+        };
+        self.call(Call::RemoveImages, REMOVE, remove).await
+    }
+
+    async fn logs(&self, id: &DeploymentId, part: Part, _: usize) -> Result<Vec<String>, Fault> {
+        let id = id.clone();
+        let read = move |world: &mut World| {
+            let Part::App(slot) = part else { return Ok(Vec::new()) };
+            let app = world.engine.get(&id).and_then(|stock| stock.apps.get(&slot));
+            Ok(app.map(|app| format!("the app's own words, of {}", app.commit.short())).into_iter().collect())
+        };
+        self.call(Call::Logs, LOOK, read).await
+    }
+
+    async fn follow(&self, _: &DeploymentId, _: Part, _: usize) -> BoxStream<'static, String> {
+        stream::empty().boxed()
+    }
+
+    async fn events(&self) -> BoxStream<'static, EngineEvent> {
+        self.survive().await;
+        let events = BroadcastStream::new(self.world().events.subscribe());
+        events.filter_map(async |event| event.ok()).boxed()
+    }
+
+    async fn room(&self) -> Result<Room, Fault> {
+        self.call(Call::Room, LOOK, |world| Ok(world.room)).await
+    }
+
+    async fn ping(&self) -> Result<String, Fault> {
+        Ok("a model of an engine".into())
+    }
+}

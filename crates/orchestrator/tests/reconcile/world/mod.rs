@@ -1,0 +1,338 @@
+//! A small model of everything outside the reconciler: GitHub, a container engine, a router, a disk and the time.
+//!
+//! [`World`] is plain values behind one mutex, and the truth that tests look at. What the reconciler is given are
+//! [`Fakes`]: the traits of `needs`, each method a [`Call`] that takes its time, may meet [`Trouble`], and has its effect
+//! on the world at one moment. All time is tokio's paused clock, so that hours cost nothing.
+
+pub(crate) mod engine;
+pub(crate) mod github;
+mod rest;
+pub(crate) mod trouble;
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
+use std::time::Duration;
+
+use jiff::{SignedDuration, Timestamp};
+use preview_core::capacity::Room;
+use preview_core::ids::{CommitSha, DeploymentId, HostPort};
+use preview_core::route::RouteTable;
+use preview_orchestrator::needs::{EngineEvent, Fault};
+use tokio::sync::broadcast;
+use tokio::time::{Instant, sleep};
+
+use engine::Stock;
+use github::Hub;
+use trouble::{Call, Rule, Trouble};
+
+/// How long a call that hangs takes until its own limit ends it.
+pub(crate) const HANG: Duration = Duration::from_secs(15 * 60);
+
+/// What an application of some commit does.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct App {
+    pub(crate) build: Build,
+    pub(crate) run: Run,
+    pub(crate) database: bool,
+}
+
+/// How its build goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Build {
+    Works,
+    Fails,
+    Hangs,
+}
+
+/// How it goes once it is started.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Run {
+    /// It answers after so many seconds.
+    Healthy(u64),
+    /// It ends with this code, again and again.
+    Exits(i64),
+    /// It runs and never answers.
+    Silent,
+    /// It answers with this status.
+    Answers(u16),
+}
+
+impl Default for App {
+    fn default() -> Self {
+        Self { build: Build::Works, run: Run::Healthy(2), database: false }
+    }
+}
+
+impl App {
+    /// Whether it comes up.
+    pub(crate) fn works(&self) -> bool {
+        self.build == Build::Works && matches!(self.run, Run::Healthy(_))
+    }
+}
+
+/// Everything outside.
+pub(crate) struct World {
+    pub(crate) hub: Hub,
+    pub(crate) engine: BTreeMap<DeploymentId, Stock>,
+    pub(crate) routes: RouteTable,
+    pub(crate) room: Room,
+    /// What the commits hold; those that are not named hold an app that works.
+    pub(crate) apps: BTreeMap<CommitSha, App>,
+    /// The ledger's text as it survives us.
+    pub(crate) stored: Option<Vec<u8>>,
+    /// How far the wall clock has jumped.
+    pub(crate) skew: SignedDuration,
+    pub(crate) rules: Vec<Rule>,
+    /// Every call since the last [`World::mark`], in order.
+    pub(crate) calls: Vec<Call>,
+    /// While set, calls are neither counted nor troubled: somebody looks.
+    pub(crate) looking: bool,
+    /// What happened that must never happen.
+    pub(crate) violations: Vec<String>,
+    /// Previews that must answer at every moment.
+    pub(crate) must_serve: BTreeSet<DeploymentId>,
+    /// What visitors of each preview saw, in order, without repetitions.
+    pub(crate) shown: BTreeMap<DeploymentId, Vec<CommitSha>>,
+    /// Builds that were begun, by commit, and how they ended.
+    pub(crate) builds: Vec<(CommitSha, Ended)>,
+    pub(crate) most_builds: usize,
+    /// Ports whose visitors are still being served although the route has moved on.
+    undrained: BTreeSet<HostPort>,
+    /// Ports that were given back, when and by whom.
+    freed: BTreeMap<HostPort, (DeploymentId, Instant)>,
+    events: broadcast::Sender<EngineEvent>,
+    dice: Option<u64>,
+    begun: Instant,
+}
+
+/// How a build ended.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Ended {
+    NotYet,
+    Built,
+    Failed,
+    CutOff,
+}
+
+const GB: u64 = 1 << 30;
+
+impl World {
+    pub(crate) fn new() -> Self {
+        Self {
+            hub: Hub::default(),
+            engine: BTreeMap::new(),
+            routes: RouteTable::new(),
+            room: Room { memory_available: 8 * GB, disk_free: 80 * GB, disk_total: 100 * GB },
+            apps: BTreeMap::new(),
+            stored: None,
+            skew: SignedDuration::ZERO,
+            rules: Vec::new(),
+            calls: Vec::new(),
+            looking: false,
+            violations: Vec::new(),
+            must_serve: BTreeSet::new(),
+            shown: BTreeMap::new(),
+            builds: Vec::new(),
+            most_builds: 1,
+            undrained: BTreeSet::new(),
+            freed: BTreeMap::new(),
+            events: broadcast::channel(1000).0,
+            dice: None,
+            begun: Instant::now(),
+        }
+    }
+
+    /// Lets calls take anything between a tenth and three times their usual time.
+    pub(crate) fn shake(&mut self, seed: u64) {
+        self.dice = Some(seed | 1);
+    }
+
+    pub(crate) fn now(&self) -> Timestamp {
+        let start = Timestamp::from_second(1_770_000_000).unwrap();
+        start + SignedDuration::try_from(self.begun.elapsed()).unwrap() + self.skew
+    }
+
+    pub(crate) fn app(&self, commit: &CommitSha) -> App {
+        self.apps.get(commit).cloned().unwrap_or_default()
+    }
+
+    /// Counts calls anew.
+    pub(crate) fn mark(&mut self) {
+        self.calls.clear();
+    }
+
+    pub(crate) fn count(&self, call: Call) -> usize {
+        self.calls.iter().filter(|made| **made == call).count()
+    }
+
+    /// What a visitor of the preview gets.
+    pub(crate) fn visit(&self, id: &DeploymentId) -> Option<CommitSha> {
+        let port = self.routes.get(id)?;
+        self.engine
+            .get(id)?
+            .apps
+            .values()
+            .find(|app| app.port == port && app.answers(self))
+            .map(|app| app.commit.clone())
+    }
+
+    pub(crate) fn violation(&mut self, what: impl Into<String>) {
+        let what = what.into();
+        eprintln!("violation: {what}\n  after {:?}", &self.calls[self.calls.len().saturating_sub(12)..]);
+        self.violations.push(what);
+    }
+
+    fn note(&mut self, call: Call) -> Option<Trouble> {
+        if self.looking {
+            return None;
+        }
+        let nth = self.calls.len();
+        self.calls.push(call);
+        let rule = self.rules.iter_mut().find(|rule| rule.fits(call, nth))?;
+        rule.left -= 1;
+        Some(rule.trouble)
+    }
+
+    fn time_of(&mut self, usual: Duration) -> Duration {
+        let Some(dice) = &mut self.dice else { return usual };
+        // xorshift64: enough to shake an order, and the same everywhere.
+        *dice ^= *dice << 13;
+        *dice ^= *dice >> 7;
+        *dice ^= *dice << 17;
+        usual.mul_f64(0.1 + (*dice % 290) as f64 / 100.0)
+    }
+
+    /// After every effect: what visitors see now.
+    fn look(&mut self) {
+        let ids: Vec<DeploymentId> = self.routes.iter().map(|route| route.deployment).collect();
+        for id in ids {
+            if let Some(commit) = self.visit(&id) {
+                let shown = self.shown.entry(id).or_default();
+                if shown.last() != Some(&commit) {
+                    shown.push(commit);
+                }
+            }
+        }
+        let away: Vec<_> = self.must_serve.iter().filter(|id| self.visit(id).is_none()).cloned().collect();
+        for id in away {
+            self.must_serve.remove(&id);
+            self.violation(format!("{id} does not answer"));
+        }
+    }
+
+    fn tell(&mut self, deployment: &DeploymentId, action: &str) {
+        // Nobody may be listening.
+        _ = self.events.send(EngineEvent { deployment: deployment.clone(), action: action.to_owned() });
+    }
+
+    /// A new process: what only memory knew is forgotten.
+    pub(crate) fn reborn(&mut self) {
+        self.undrained.clear();
+        self.freed.clear();
+    }
+}
+
+pub(crate) type Shared = Arc<Mutex<World>>;
+
+pub(crate) fn locked(world: &Shared) -> MutexGuard<'_, World> {
+    match world.try_lock() {
+        Ok(world) => world,
+        Err(TryLockError::Poisoned(poisoned)) => poisoned.into_inner(),
+        // There is one thread: to wait would be to wait for oneself.
+        Err(TryLockError::WouldBlock) => panic!("the world is being looked at already"),
+    }
+}
+
+/// The outside as one life of the reconciler sees it. After its death nothing that it began has any effect.
+pub(crate) struct Fakes {
+    world: Shared,
+    dead: AtomicBool,
+}
+
+impl Fakes {
+    pub(crate) fn new(world: &Shared) -> Self {
+        Self { world: world.clone(), dead: AtomicBool::new(false) }
+    }
+
+    pub(crate) fn world(&self) -> MutexGuard<'_, World> {
+        locked(&self.world)
+    }
+
+    pub(crate) fn die(&self) {
+        self.dead.store(true, Ordering::SeqCst);
+    }
+
+    pub(crate) fn is_dead(&self) -> bool {
+        self.dead.load(Ordering::SeqCst)
+    }
+
+    /// Time passes; whoever dies meanwhile never comes back from it.
+    async fn take(&self, time: Duration) {
+        sleep(time).await;
+        self.survive().await;
+    }
+
+    async fn survive(&self) {
+        if self.is_dead() {
+            std::future::pending::<()>().await;
+        }
+    }
+
+    async fn end(&self) -> ! {
+        self.die();
+        std::future::pending().await
+    }
+
+    /// One call: it takes its time, has its effect, and meets the trouble that is planned for it.
+    async fn call<T>(
+        &self,
+        call: Call,
+        usual: Duration,
+        effect: impl FnOnce(&mut World) -> Result<T, Fault> + Send,
+    ) -> Result<T, Fault> {
+        self.survive().await;
+        let (trouble, time) = {
+            let mut world = self.world();
+            (world.note(call), world.time_of(usual))
+        };
+        let happen = || {
+            let mut world = self.world();
+            let done = effect(&mut world);
+            world.look();
+            done
+        };
+        let failed = |how: &str| Err(Fault::passing(format!("{call:?} {how}")));
+        match trouble {
+            None => {
+                self.take(time).await;
+                happen()
+            }
+            Some(Trouble::Late(more)) => {
+                self.take(time + more).await;
+                happen()
+            }
+            Some(Trouble::FailsBefore) => failed("failed"),
+            Some(Trouble::FailsAfter) => {
+                self.take(time).await;
+                happen()?;
+                failed("failed, or so it seemed")
+            }
+            Some(Trouble::HangsBefore) => {
+                self.take(HANG).await;
+                failed("took too long")
+            }
+            Some(Trouble::HangsAfter) => {
+                happen()?;
+                self.take(HANG).await;
+                failed("took too long, or so it seemed")
+            }
+            Some(Trouble::CrashBefore) => self.end().await,
+            Some(Trouble::CrashAfter) => {
+                self.take(time).await;
+                _ = happen();
+                self.end().await
+            }
+        }
+    }
+}

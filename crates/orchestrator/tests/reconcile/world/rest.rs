@@ -1,0 +1,141 @@
+//! The router, git, the apps' health, the clock and the disk.
+
+use std::io;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::time::Duration;
+
+use async_trait::async_trait;
+use jiff::Timestamp;
+use preview_core::framework::MemoryFiles;
+use preview_core::ids::HostPort;
+use preview_core::route::RouteTable;
+use preview_orchestrator::ledger::Storage;
+use preview_orchestrator::needs::{Checkout, Clock, DeploymentLock, Fault, Probe, Prober, Router, Source, Want};
+
+use super::trouble::{Call, Trouble};
+use super::{App, Fakes, Run, World};
+
+#[async_trait]
+impl Router for Fakes {
+    async fn apply(&self, table: &RouteTable) -> Result<(), Fault> {
+        let table = table.clone();
+        let apply = move |world: &mut World| {
+            let before = std::mem::replace(&mut world.routes, table);
+            for route in &before {
+                if world.routes.get(&route.deployment) != Some(route.port) {
+                    world.undrained.insert(route.port);
+                }
+            }
+            Ok(())
+        };
+        self.call(Call::Apply, Duration::from_millis(50), apply).await
+    }
+
+    async fn observe(&self) -> Result<RouteTable, Fault> {
+        self.call(Call::ObserveRoutes, Duration::from_millis(5), |world| Ok(world.routes.clone())).await
+    }
+
+    async fn drain(&self, port: HostPort, at_most: Duration) {
+        let drained = move |world: &mut World| {
+            world.undrained.remove(&port);
+            Ok(())
+        };
+        // Whatever goes wrong with it, it ends.
+        let wait = self.call(Call::Drain, Duration::from_secs(3), drained);
+        if tokio::time::timeout(at_most, wait).await.is_err() {
+            self.survive().await;
+        }
+        self.world().undrained.remove(&port);
+    }
+
+    async fn ping(&self) -> Result<(), Fault> {
+        Ok(())
+    }
+}
+
+#[async_trait]
+impl Source for Fakes {
+    async fn checkout(&self, want: &Want, into: PathBuf, _: &DeploymentLock) -> Result<Checkout, Fault> {
+        let commit = want.commit.clone();
+        let fetch = move |world: &mut World| {
+            let files = files(&world.app(&commit));
+            std::fs::create_dir_all(&into).map_err(|error| Fault::passing(error.to_string()))?;
+            Ok(Checkout { dir: into, files: Arc::new(files) })
+        };
+        self.call(Call::Checkout, Duration::from_secs(1), fetch).await
+    }
+}
+
+fn files(app: &App) -> MemoryFiles {
+    let database = if app.database { "postgres" } else { "none" };
+    MemoryFiles::new([
+        ("Dockerfile", "FROM node\nEXPOSE 3000\n".to_owned()),
+        ("preview-config.yml", format!("database: {database}\nhealth_check_path: /health\n")),
+    ])
+}
+
+#[async_trait]
+impl Prober for Fakes {
+    async fn probe(&self, port: HostPort, _: &str, _: Duration) -> Probe {
+        let ask = move |world: &mut World| {
+            let app = world.engine.values().flat_map(|stock| stock.apps.values()).find(|app| app.port == port);
+            Ok(match app {
+                Some(app) if app.answers(world) => Probe::Healthy,
+                Some(app) => match world.app(&app.commit).run {
+                    Run::Answers(status) => Probe::Status(status),
+                    _ => Probe::NoAnswer,
+                },
+                None => Probe::NoAnswer,
+            })
+        };
+        self.call(Call::Probe, Duration::from_millis(5), ask).await.unwrap_or(Probe::Slow)
+    }
+}
+
+impl Clock for Fakes {
+    fn now(&self) -> Timestamp {
+        self.world().now()
+    }
+}
+
+/// The disk on which the ledger lies.
+struct Disk(Arc<Fakes>);
+
+impl Fakes {
+    pub(crate) fn disk(self: &Arc<Self>) -> impl Storage {
+        Disk(self.clone())
+    }
+}
+
+impl Storage for Disk {
+    fn store(&mut self, text: &[u8]) -> io::Result<()> {
+        let Self(fakes) = self;
+        let full = || Err(io::Error::from(io::ErrorKind::StorageFull));
+        if fakes.is_dead() {
+            return full();
+        }
+        let mut world = fakes.world();
+        // A write that hangs is one that fails late; here nothing takes time.
+        match world.note(Call::Store) {
+            None | Some(Trouble::Late(_)) => {
+                world.stored = Some(text.to_vec());
+                Ok(())
+            }
+            Some(Trouble::FailsBefore | Trouble::HangsBefore) => full(),
+            Some(Trouble::FailsAfter | Trouble::HangsAfter) => {
+                world.stored = Some(text.to_vec());
+                full()
+            }
+            Some(Trouble::CrashBefore) => {
+                fakes.die();
+                full()
+            }
+            Some(Trouble::CrashAfter) => {
+                world.stored = Some(text.to_vec());
+                fakes.die();
+                full()
+            }
+        }
+    }
+}
