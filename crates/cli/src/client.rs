@@ -1,15 +1,16 @@
 //! Asking the running service, on this machine.
 
-use std::path::{Path, PathBuf};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
+use std::path::Path;
 use std::time::Duration;
 
 use clap::Args;
-use preview_orchestrator::settings::{Variables, environment};
+use preview_orchestrator::settings::{Paths, Settings, environment};
 use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 
 /// Where the service is.
 #[derive(Debug, Args)]
@@ -34,29 +35,32 @@ impl Service {
     pub(crate) fn connect(&self) -> Result<Client, Failure> {
         preview_orchestrator::github::install_tls();
         let variables = environment(Path::new(".env"))?;
-        let given = |name: &str| variables.get(name).filter(|value| !value.is_empty());
-        let host = given("ORCHESTRATOR_HOST").map_or("127.0.0.1", String::as_str);
-        let port = given("ORCHESTRATOR_PORT").map_or("3000", String::as_str);
-        let api = self.api.clone().unwrap_or_else(|| format!("http://{host}:{port}"));
-        let token = match given("API_TOKEN") {
-            Some(token) => token.clone(),
-            None => kept_token(&variables)?,
-        };
-        let http = reqwest::Client::builder().connect_timeout(Duration::from_secs(5)).build()?;
-        Ok(Client { http, api: api.trim_end_matches('/').to_owned(), token: token.into() })
+        let settings = Settings::read_for_client(&variables);
+        let (http, paths) = settings.map_err(|mistakes| Failure::from(mistakes).kind(Kind::Settings))?;
+        let api = self.api.clone().unwrap_or_else(|| format!("http://{}", reachable(http.listen)));
+        let token = http.token.map_or_else(|| kept_token(&paths), Ok)?;
+        // A proxy between us and our own machine would get to see the token.
+        let http = reqwest::Client::builder().no_proxy().connect_timeout(Duration::from_secs(5)).build()?;
+        Ok(Client { http, api: api.trim_end_matches('/').to_owned(), token })
     }
 }
 
-/// The token that the service made at its first start, in the file beside its ledger.
-fn kept_token(variables: &Variables) -> Result<String, Failure> {
-    let ledger = variables.get("DEPLOYMENTS_DB").map_or("/opt/preview-deployer/deployments.json", String::as_str);
-    let path: PathBuf = Path::new(ledger).with_file_name("api-token");
+/// A service that listens everywhere is reached on this machine.
+fn reachable(listen: SocketAddr) -> SocketAddr {
+    let here: IpAddr = if listen.is_ipv4() { Ipv4Addr::LOCALHOST.into() } else { Ipv6Addr::LOCALHOST.into() };
+    let ip = if listen.ip().is_unspecified() { here } else { listen.ip() };
+    SocketAddr::new(ip, listen.port())
+}
+
+/// The token that the service made at its first start.
+fn kept_token(paths: &Paths) -> Result<SecretString, Failure> {
+    let path = paths.api_token();
     let read = std::fs::read_to_string(&path).map_err(|error| {
         Failure::new(format!("the service's token could not be read from {}", path.display()))
             .because(&error)
             .hint("run this on the service's machine as its user, or give the token in API_TOKEN")
     });
-    Ok(read?.trim().to_owned())
+    Ok(read?.trim().into())
 }
 
 impl Client {
@@ -100,4 +104,18 @@ fn told(status: StatusCode, body: &str) -> String {
     let problem: Option<serde_json::Value> = serde_json::from_str(body).ok();
     let detail = problem.as_ref().and_then(|problem| problem["detail"].as_str());
     detail.map_or_else(|| format!("the service answered {status}"), crate::ui::harmless)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::reachable;
+
+    #[test]
+    fn a_service_that_listens_everywhere_is_reached_here() {
+        for (listens, reached) in
+            [("0.0.0.0:3000", "127.0.0.1:3000"), ("[::]:3000", "[::1]:3000"), ("10.0.0.5:3000", "10.0.0.5:3000")]
+        {
+            assert_eq!(reachable(listens.parse().unwrap()).to_string(), reached);
+        }
+    }
 }

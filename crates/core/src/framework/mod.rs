@@ -121,10 +121,7 @@ pub enum DetectError {
     #[error(transparent)]
     File(#[from] ReadFileError),
     /// Nothing was recognised.
-    #[error(
-        "no framework was recognised: looked for {looked_for}. Add a `Dockerfile`, or a `preview-config.yml` such as\n\n\
-         framework: docker\ndockerfile: deploy/Dockerfile\napp_port: 8080\ndatabase: postgres\nhealth_check_path: /health"
-    )]
+    #[error("no framework was recognised: looked for {looked_for}")]
     NothingFound {
         /// All that would have been evidence.
         looked_for: String,
@@ -176,6 +173,19 @@ pub enum DetectError {
         /// Why not.
         problem: DockerfileError,
     },
+}
+
+impl DetectError {
+    /// What to write, where the message itself doesn't say it.
+    pub fn advice(&self) -> Option<&'static str> {
+        match self {
+            Self::NothingFound { .. } => Some(
+                "Add a `Dockerfile` at the root, or say in `preview-config.yml` where it is, such as \
+                 `dockerfile: deploy/Dockerfile`, and which port its app listens on, such as `app_port: 8080`.",
+            ),
+            _ => None,
+        }
+    }
 }
 
 fn listed(names: &[String]) -> String {

@@ -232,10 +232,11 @@ fn trees_with_a_dockerfile_of_their_own() {
 
 #[test]
 fn an_unknown_tree_gets_an_error_that_helps() {
-    let told = told(&[("README.md", "# hello")], "");
-    insta::assert_snapshot!("nothing_found", told);
-    let suggested = told.split_once("\n\n").unwrap().1;
-    assert!(RepoConfig::parse(suggested).is_ok(), "{told}");
+    let Err(error) = look(&[("README.md", "# hello")], "", true) else { panic!("nothing should be found") };
+    let advice = error.advice().unwrap();
+    insta::assert_snapshot!("nothing_found", format!("{error}\n{advice}"));
+    let suggested: Vec<&str> = advice.split('`').filter(|quoted| quoted.contains(": ")).collect();
+    assert!(suggested.len() == 2 && RepoConfig::parse(&suggested.join("\n")).is_ok(), "{suggested:?}");
 }
 
 #[test]

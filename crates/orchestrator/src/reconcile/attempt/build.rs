@@ -42,7 +42,10 @@ impl Reconciler {
         let config = RepoConfig::load(&*files).map_err(|error| Fault::author(error.to_string()))?;
         self.step(&id, Step::Detect).await?;
         let rules = BuildRules { base_images: self.inner.config.base_images.clone(), trusted: true };
-        let detected = detect(&*files, &config, &rules).map_err(|error| Fault::author(error.to_string()))?;
+        let detected = detect(&*files, &config, &rules).map_err(|error| {
+            let fault = Fault::author(error.to_string());
+            error.advice().into_iter().fold(fault, Fault::advise)
+        })?;
         tracing::info!(framework = %detected.framework, reason = detected.reason, "found the framework");
         let database = detected.database.database;
         let ports = &self.inner.ports;
