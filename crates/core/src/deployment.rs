@@ -289,10 +289,11 @@ impl Deployment {
         }
     }
 
-    /// Whether it holds one of the places for previews: something of it is up or being built.
+    /// Whether it holds one of the places for previews: something of it is up, being built, or going. An attempt has its place
+    /// together with its port, also while it waits for a build or for memory.
     pub fn holds_place(&self) -> bool {
-        let building = matches!(&self.attempt, Some(Attempt { stage: Stage::Running(_), .. }));
-        building || self.serving.is_some() || self.removing.is_some()
+        let admitted = self.attempt.as_ref().is_some_and(|attempt| attempt.app_port.is_some());
+        admitted || self.serving.is_some() || self.removing.is_some()
     }
 
     /// Every host port that it holds.
