@@ -4,6 +4,7 @@
 //! program and `docs/CONFIGURATION.md` can't say different things. [`Settings::read`] is a function from text to values;
 //! [`check_paths`] is what touches the disk.
 
+mod access;
 mod environment;
 mod paths;
 mod reader;
@@ -27,6 +28,7 @@ use secrecy::SecretString;
 
 use crate::router::nginx::CommandLine;
 
+pub use access::{Access, Token};
 pub use environment::{EnvironmentError, environment, look_alikes};
 pub use paths::{Paths, check_paths};
 use reader::Reader;
