@@ -211,13 +211,6 @@ impl Settings {
         reader.finish(settings)
     }
 
-    /// Reads what it takes to reach a service that runs on this machine. Nothing else is looked at, so nothing else can be wrong.
-    pub fn read_for_client(variables: &Variables) -> Result<(Http, Paths), Mistakes> {
-        let mut reader = Reader::new(variables);
-        let (http, paths) = (http(&mut reader), paths(&mut reader));
-        reader.finish(http.zip(paths))
-    }
-
     fn sections(reader: &mut Reader<'_>) -> Option<Self> {
         let github = github(reader);
         let webhooks = webhooks(reader);
