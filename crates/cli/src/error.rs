@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Settings,
     /// An audit found something.
     Findings,
+    /// Somebody insisted that it stop.
+    Interrupted,
 }
 
 impl Kind {
@@ -20,6 +22,8 @@ impl Kind {
             Self::Failed => 1,
             Self::Settings => 2,
             Self::Findings => 3,
+            // What shells say of a program that Ctrl-C ended: 128 and the signal's number.
+            Self::Interrupted => 130,
         }
     }
 }

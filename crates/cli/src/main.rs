@@ -3,6 +3,8 @@
 mod client;
 mod commands;
 mod error;
+mod log;
+mod settings;
 mod ui;
 
 use std::process::ExitCode;

@@ -1,6 +1,5 @@
 //! The one place that writes to the terminal: results to standard output, everything else to standard error, colours only for
-//! a person who wants them.
-#![expect(clippy::print_stderr, reason = "this is the one place that prints")]
+//! a person who wants them. A reader that went away (`| head`) is no error.
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
@@ -21,13 +20,21 @@ pub(crate) enum Style {
 
 /// The text with its style, where standard output is a terminal and nobody asked for no colours (<https://no-color.org>).
 pub(crate) fn styled(style: Style, text: &str) -> String {
-    paint(style, text, std::io::stdout().is_terminal())
+    paint(style, text, is_colourful())
 }
 
-fn paint(style: Style, text: &str, terminal: bool) -> String {
-    let wanted = terminal && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty());
+/// Whether colours are wanted on standard output.
+pub(crate) fn is_colourful() -> bool {
+    wants_colours(&std::io::stdout())
+}
+
+fn wants_colours(to: &impl IsTerminal) -> bool {
+    to.is_terminal() && std::env::var_os("NO_COLOR").is_none_or(|value| value.is_empty())
+}
+
+fn paint(style: Style, text: &str, colours: bool) -> String {
     let code = match style {
-        _ if !wanted => return text.to_owned(),
+        _ if !colours => return text.to_owned(),
         Style::Bold => "1",
         Style::Dim => "2",
         Style::Green => "32",
@@ -37,9 +44,14 @@ fn paint(style: Style, text: &str, terminal: bool) -> String {
     format!("\u{1b}[{code}m{text}\u{1b}[0m")
 }
 
-/// A line of the result. A reader that went away (`| head`) is no error.
+/// A line of the result.
 pub(crate) fn line(text: impl AsRef<str>) {
-    drop(writeln!(std::io::stdout(), "{}", text.as_ref()));
+    is_read(text);
+}
+
+/// A line of a result that may go on for ever; tells whether anybody still reads it.
+pub(crate) fn is_read(text: impl AsRef<str>) -> bool {
+    writeln!(std::io::stdout(), "{}", text.as_ref()).is_ok()
 }
 
 /// Whether a line on standard output can be rewritten.
@@ -60,34 +72,36 @@ pub(crate) fn columns() -> Option<usize> {
 }
 
 /// The result for scripts.
-pub(crate) fn json(value: &impl Serialize) {
-    match serde_json::to_string_pretty(value) {
-        Ok(text) => line(text),
-        Err(error) => eprintln!("error: the result could not be written as JSON: {error}"),
-    }
+pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
+    let text = serde_json::to_string_pretty(value);
+    text.map(line).map_err(|error| Failure::new("the result could not be written as JSON").because(&error))
 }
 
 /// A remark for the person at the terminal.
 pub(crate) fn note(text: impl AsRef<str>) {
-    eprintln!("{}", text.as_ref());
+    drop(writeln!(std::io::stderr(), "{}", text.as_ref()));
+}
+
+/// Something that is probably not meant so.
+pub(crate) fn warning(text: impl AsRef<str>) {
+    headed(Style::Yellow, "warning:", text.as_ref());
 }
 
 /// Says why a command failed, and gives its exit code.
 pub(crate) fn fail(failure: &Failure) -> ExitCode {
-    let terminal = std::io::stderr().is_terminal();
-    eprintln!("{} {}", paint(Style::Red, "error:", terminal), failure.what);
-    for cause in &failure.causes {
-        eprintln!("  - {cause}");
-    }
-    for hint in &failure.hints {
-        eprintln!("{} {hint}", paint(Style::Yellow, "hint:", terminal));
-    }
+    headed(Style::Red, "error:", &failure.what);
+    failure.causes.iter().for_each(|cause| note(format!("  - {cause}")));
+    failure.hints.iter().for_each(|hint| headed(Style::Yellow, "hint:", hint));
     ExitCode::from(failure.kind.exit_code())
 }
 
-/// Text that came from elsewhere, with nothing in it that a terminal would obey.
+fn headed(style: Style, head: &str, text: &str) {
+    note(format!("{} {text}", paint(style, head, wants_colours(&std::io::stderr()))));
+}
+
+/// One line that came from elsewhere, with nothing in it that a terminal would obey.
 pub(crate) fn harmless(text: &str) -> String {
-    text.chars().filter(|c| !c.is_control() || *c == '\t').collect()
+    preview_core::plain_text::clean(text)
 }
 
 /// Prints a table: each column as wide as its widest cell.

@@ -10,6 +10,7 @@ use jiff::Timestamp;
 
 use crate::deployment::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Step};
 use crate::ids::{BranchName, CommitSha, PullKey, RepoName};
+use crate::plain_text::clean;
 
 mod escape;
 mod pages;
@@ -217,12 +218,12 @@ pub fn render(view: &View, secrets: &[&str]) -> String {
 /// about a commit.
 pub fn status_line(view: &View, secrets: &[&str]) -> Option<String> {
     let line = words::status(&view.state)?;
-    Some(escape::cut(&escape::one_line(&Mask::new(secrets).over(&escape::clean(&line))), STATUS_LIMIT))
+    Some(escape::cut(&escape::one_line(&Mask::new(secrets).over(&clean(&line))), STATUS_LIMIT))
 }
 
 /// The last lines of a log, folded away, in at most `room` characters. What is too much goes from its beginning.
 fn folded(log: &[String], mask: &Mask, room: usize) -> String {
-    let lines: Vec<String> = log.iter().flat_map(|text| text.lines()).map(escape::clean).collect();
+    let lines: Vec<String> = log.iter().flat_map(|text| text.lines()).map(clean).collect();
     let skipped = lines.iter().rev().take_while(|line| line.trim().is_empty()).count();
     let lines = &lines[..lines.len() - skipped];
     let masked = mask.over(&lines.join("\n"));

@@ -13,6 +13,7 @@
 //! | [`ports`], [`subnets`], [`ttl`], [`capacity`] | which resource, until when, and is there room? |
 //! | [`repo_config`], [`framework`], [`compose`] | what is in the checkout, how is it built and run? |
 //! | [`route`], [`comment`] | what do visitors and reviewers see? |
+//! | [`plain_text`] | what of others' text may be shown? |
 
 pub mod base_images;
 pub mod capacity;
@@ -22,6 +23,7 @@ pub mod deployment;
 pub mod desired;
 pub mod framework;
 pub mod ids;
+pub mod plain_text;
 pub mod plan;
 pub mod ports;
 pub mod repo_config;

@@ -4,6 +4,7 @@
 //! program and `docs/CONFIGURATION.md` can't say different things. [`Settings::read`] is a function from text to values;
 //! [`check_paths`] is what touches the disk.
 
+mod access;
 mod environment;
 mod paths;
 mod reader;
@@ -27,6 +28,7 @@ use secrecy::SecretString;
 
 use crate::router::nginx::CommandLine;
 
+pub use access::{Access, Token};
 pub use environment::{EnvironmentError, environment, look_alikes};
 pub use paths::{Paths, check_paths};
 use reader::Reader;
@@ -207,13 +209,6 @@ impl Settings {
             settings.check_ports(&mut reader);
         }
         reader.finish(settings)
-    }
-
-    /// Reads what it takes to reach a service that runs on this machine. Nothing else is looked at, so nothing else can be wrong.
-    pub fn read_for_client(variables: &Variables) -> Result<(Http, Paths), Mistakes> {
-        let mut reader = Reader::new(variables);
-        let (http, paths) = (http(&mut reader), paths(&mut reader));
-        reader.finish(http.zip(paths))
     }
 
     fn sections(reader: &mut Reader<'_>) -> Option<Self> {

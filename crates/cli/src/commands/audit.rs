@@ -24,9 +24,9 @@ impl Audit {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let report: Report = self.service.connect()?.json("/api/audit").await?;
         if self.json {
-            ui::json(&report);
+            ui::json(&report)?;
         } else {
-            ui::line(report.to_string());
+            report.to_string().lines().for_each(|line| ui::line(ui::harmless(line)));
             for id in &report.in_progress {
                 ui::note(format!("{id} is being worked on and was left out"));
             }

@@ -22,8 +22,7 @@ impl List {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let answer: Value = self.service.connect()?.json("/api/previews").await?;
         if self.json {
-            ui::json(&answer["deployments"]);
-            return Ok(());
+            return ui::json(&answer["deployments"]);
         }
         let records = answer["deployments"].as_array().map(Vec::as_slice).unwrap_or_default();
         if records.is_empty() {

@@ -2,7 +2,7 @@
 
 use clap::Args;
 use preview_core::ids::DeploymentId;
-use reqwest::Method;
+use reqwest::{Method, Response};
 
 use crate::client::Service;
 use crate::error::Failure;
@@ -38,23 +38,80 @@ impl Logs {
         };
         let path = format!("/api/previews/{}/logs?stream={stream}&lines={}", self.preview, self.lines);
         let client = self.service.connect()?;
-        if !self.follow {
-            let text = client.ask(Method::GET, &path).await?.text().await?;
-            text.lines().for_each(|line| ui::line(ui::harmless(line)));
-            return Ok(());
+        if self.follow {
+            return follow(client.follow(&format!("{path}&follow=true")).await?).await;
         }
-        let mut answer = client.follow(&format!("{path}&follow=true")).await?;
-        let mut pending = Vec::new();
-        while let Some(bytes) = answer.chunk().await? {
-            pending.extend_from_slice(&bytes);
-            while let Some(end) = pending.iter().position(|byte| *byte == b'\n') {
-                let line: Vec<u8> = pending.drain(..=end).collect();
-                // Server-sent events: what is told stands in lines that begin with `data:`.
-                if let Some(told) = String::from_utf8_lossy(&line).trim_end().strip_prefix("data:") {
-                    ui::line(ui::harmless(told.strip_prefix(' ').unwrap_or(told)));
-                }
+        let text = client.ask(Method::GET, &path).await?.text().await?;
+        text.lines().for_each(|line| ui::line(ui::harmless(line)));
+        Ok(())
+    }
+}
+
+/// Prints each line as it comes, until the service says that there is no more, or nobody reads us.
+async fn follow(mut answer: Response) -> Result<(), Failure> {
+    let mut events = Events::default();
+    while let Ok(Some(bytes)) = answer.chunk().await {
+        for event in events.read(&bytes) {
+            let read = match event {
+                Event::Line(text) => ui::is_read(ui::harmless(&text)),
+                Event::End => false,
+            };
+            if !read {
+                return Ok(());
             }
         }
-        Ok(())
+    }
+    Err(Failure::new("the log was cut off: the service has stopped, or does not answer any more")
+        .hint("once it is back, the same command goes on"))
+}
+
+/// What a followed log tells.
+#[derive(Debug, PartialEq, Eq)]
+enum Event {
+    Line(String),
+    /// The app or build has ended.
+    End,
+}
+
+/// Server-sent events, as far as the service uses them: each is one line of data or the event `end`.
+///
+/// Source: <https://html.spec.whatwg.org/multipage/server-sent-events.html>, "Interpreting an event stream"
+#[derive(Default)]
+struct Events {
+    /// A line whose end is still to come.
+    begun: Vec<u8>,
+}
+
+impl Events {
+    fn read(&mut self, bytes: &[u8]) -> Vec<Event> {
+        self.begun.extend_from_slice(bytes);
+        let whole = self.begun.iter().rposition(|byte| *byte == b'\n').map_or(0, |end| end + 1);
+        let lines: Vec<u8> = self.begun.drain(..whole).collect();
+        let value = |line: &str, field: &str| {
+            let value = line.strip_prefix(field)?.strip_prefix(':')?;
+            Some(value.strip_prefix(' ').unwrap_or(value).to_owned())
+        };
+        let event = |line: &str| match value(line, "event") {
+            Some(name) if name == "end" => Some(Event::End),
+            _ => value(line, "data").map(Event::Line),
+        };
+        String::from_utf8_lossy(&lines).lines().filter_map(event).collect()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn events_are_read_wherever_the_network_cuts_them() {
+        let text = ":\n\ndata: one\n\ndata:two ü\n\ndata:  indented\n\ndata: \n\nevent: end\ndata: \n\n";
+        let line = |text: &str| Event::Line(text.to_owned());
+        let wanted = [line("one"), line("two ü"), line(" indented"), line(""), Event::End, line("")];
+        for size in 1..=text.len() {
+            let mut events = Events::default();
+            let read: Vec<_> = text.as_bytes().chunks(size).flat_map(|bytes| events.read(bytes)).collect();
+            assert_eq!(read, wanted, "in pieces of {size}");
+        }
     }
 }

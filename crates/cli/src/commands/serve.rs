@@ -1,16 +1,12 @@
 //! `preview serve`
 
-use std::io::IsTerminal;
-use std::path::Path;
-
 use clap::Args;
 use preview_orchestrator::service::{Given, Service, StartError};
-use preview_orchestrator::settings::{self, LogFormat, Settings, check_paths, environment, look_alikes};
-use tokio::signal::unix::{SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use preview_orchestrator::settings::{Settings, Variables, check_paths, look_alikes};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Failure, Kind};
-use crate::ui;
+use crate::{log, settings, ui};
 
 /// Runs the service: webhooks in, previews out
 #[derive(Debug, Args)]
@@ -25,65 +21,64 @@ pub(crate) struct Serve {
 
 impl Serve {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let settings = settings()?;
+        let variables = settings::variables()?;
+        let settings = checked(&variables)?;
+        let misspelt = look_alikes(&variables);
         if self.check {
+            misspelt.iter().for_each(ui::warning);
             ui::line("the settings are fine");
             return Ok(());
         }
-        start_log(settings.log);
+        log::start(settings.log);
         std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a bug: please report it with this log")));
-        let mut stop = Stop::listen()?;
-        let service = Service::start(&settings, Given::default()).await.map_err(not_started)?;
-        stop.asked().await;
-        tracing::info!("stopping; once more to stop at once");
-        tokio::select! {
-            () = service.stop() => Ok(()),
-            () = stop.asked() => Err(Failure::new("stopped before everything was put in order")
-                .hint("nothing is lost: the next start takes up what was cut off")),
-        }
+        misspelt.iter().for_each(|hint| tracing::warn!("{hint}"));
+        serve(&settings).await
     }
 }
 
-/// Reads and checks the settings; every mistake is named.
-fn settings() -> Result<Settings, Failure> {
-    let variables = environment(Path::new(".env"))?;
-    look_alikes(&variables).iter().for_each(|hint| ui::note(format!("warning: {hint}")));
-    let wrong = |mistakes: settings::Mistakes| {
-        let mut failure = Failure::new("the settings are not right").kind(Kind::Settings);
-        failure.causes = mistakes.0.iter().map(ToString::to_string).collect();
-        failure.hint("docs/CONFIGURATION.md has all settings; `preview serve --check` checks them without starting")
+/// Reads the settings and looks whether the folders that they name can be used; every mistake is named.
+fn checked(variables: &Variables) -> Result<Settings, Failure> {
+    let read = Settings::read(variables).and_then(|settings| check_paths(&settings.paths).map(|()| settings));
+    read.map_err(|mistakes| {
+        let hint = "docs/CONFIGURATION.md has all settings; `preview serve --check` checks them without starting";
+        settings::wrong(mistakes).hint(hint)
+    })
+}
+
+/// Serves until SIGTERM or SIGINT; a second one cuts off even the stopping.
+async fn serve(settings: &Settings) -> Result<(), Failure> {
+    let mut stop = Stop::listen()?;
+    let service = tokio::select! {
+        started = Service::start(settings, Given::default()) => started.map_err(not_started)?,
+        () = stop.asked() => return Ok(()),
     };
-    let settings = Settings::read(&variables).map_err(wrong)?;
-    check_paths(&settings.paths).map_err(wrong)?;
-    Ok(settings)
+    stop.asked().await;
+    tracing::info!("stopping; once more to stop at once");
+    tokio::select! {
+        () = service.stop() => Ok(()),
+        () = stop.asked() => Err(Failure::new("stopped before everything was put in order")
+            .kind(Kind::Interrupted)
+            .hint("nothing is lost: the next start takes up what was cut off")),
+    }
 }
 
 fn not_started(error: StartError) -> Failure {
-    let settings = matches!(
-        error,
-        StartError::Site(_) | StartError::Images(_) | StartError::GitHub(_) | StartError::Subnet { .. }
-    );
-    let kind = if settings { Kind::Settings } else { Kind::Failed };
-    let engine = matches!(error, StartError::Engine(_));
-    let failure = Failure::new("the service could not be started").because(&error).kind(kind);
-    if engine { failure.hint("`scripts/ground up` installs and starts Docker with Compose v2") } else { failure }
-}
-
-/// What others' libraries log below *info* may hold whole messages, passwords of previews' databases among them.
-pub(super) const QUIET: &str = "bollard=info,hyper=info,hyper_util=info,reqwest=info,rustls=info,h2=info";
-
-fn start_log(log: settings::Log) {
-    let terminal = std::io::stdout().is_terminal();
-    let filter = EnvFilter::new(format!("{},{QUIET}", log.level));
-    let builder = tracing_subscriber::fmt().with_env_filter(filter).with_ansi(terminal);
-    let text = log.format.map_or(terminal, |format| format == LogFormat::Text);
-    if text { builder.init() } else { builder.json().init() }
+    let failure = Failure::new("the service could not be started").because(&error);
+    match error {
+        StartError::Site(_) | StartError::Images(_) | StartError::GitHub(_) | StartError::Subnet { .. } => {
+            failure.kind(Kind::Settings)
+        }
+        StartError::Engine(_) => {
+            failure.hint("it needs Docker Engine with Compose v2; in a checkout, `make ground` sees to that")
+        }
+        StartError::Listen { .. } | StartError::File { .. } | StartError::Ledger(_) => failure,
+    }
 }
 
 /// SIGTERM and SIGINT.
 struct Stop {
-    terminate: tokio::signal::unix::Signal,
-    interrupt: tokio::signal::unix::Signal,
+    terminate: Signal,
+    interrupt: Signal,
 }
 
 impl Stop {

@@ -3,6 +3,8 @@
 //! GitHub links mentions, issues and addresses after Markdown is rendered, so a backslash alone doesn't stop them. Inside
 //! code nothing is linked; elsewhere an invisible U+200B breaks them up.
 
+use crate::plain_text::clean;
+
 /// Longest piece of prose from outside, and longest name, in characters.
 const PIECE: usize = 300;
 /// Shorter secrets are not blotted out: they would be found in every other word.
@@ -11,78 +13,6 @@ const SHORTEST_SECRET: usize = 4;
 const BLOT: &str = "[secret]";
 /// Breaks what GitHub would link, and isn't seen.
 const BREAK: char = '\u{200B}';
-
-/// One line without terminal sequences, without what a carriage return overwrote, and without characters that hide
-/// or turn round others: controls (tabs stay), bidirectional marks, invisible format characters.
-pub(super) fn clean(line: &str) -> String {
-    let line = line.trim_end_matches(['\r', '\n']);
-    let seen = line.rsplit('\r').next().unwrap_or(line);
-    let mut out = String::with_capacity(seen.len());
-    let mut chars = seen.chars();
-    while let Some(c) = chars.next() {
-        match c {
-            '\u{1B}' => skip_escape(&mut chars),
-            '\u{9B}' => skip_control_sequence(&mut chars),
-            '\u{2028}' | '\u{2029}' | '\n' => out.push(' '),
-            '\t' => out.push(c),
-            _ if c.is_control() || is_invisible(c) => {}
-            _ => out.push(c),
-        }
-    }
-    out
-}
-
-/// Source: ECMA-48, §5: what an ESC begins.
-fn skip_escape(chars: &mut std::str::Chars<'_>) {
-    match chars.clone().next() {
-        Some('[') => {
-            chars.next();
-            skip_control_sequence(chars);
-        }
-        // A command string (a window's title, a link): up to BEL or ESC \.
-        Some(']' | 'P' | 'X' | '^' | '_') => {
-            chars.next();
-            while let Some(c) = chars.next() {
-                match c {
-                    '\u{07}' | '\u{9C}' => return,
-                    '\u{1B}' => {
-                        if chars.clone().next() == Some('\\') {
-                            chars.next();
-                        }
-                        return;
-                    }
-                    _ => {}
-                }
-            }
-        }
-        // Intermediate bytes, then one final byte.
-        Some(c) if c.is_ascii() && !c.is_ascii_control() => {
-            while chars.next().is_some_and(|c| (' '..='/').contains(&c)) {}
-        }
-        _ => {}
-    }
-}
-
-/// Parameters and intermediates, then one final byte. Anything else ends a broken sequence and is text again.
-fn skip_control_sequence(chars: &mut std::str::Chars<'_>) {
-    while let Some(c) = chars.clone().next() {
-        if !(' '..='~').contains(&c) {
-            return;
-        }
-        chars.next();
-        if ('@'..='~').contains(&c) {
-            return;
-        }
-    }
-}
-
-/// Bidirectional controls and marks, zero-width characters without use in words, tag characters.
-/// Source: Unicode Technical Report 36, "Bidirectional Text Spoofing".
-fn is_invisible(c: char) -> bool {
-    matches!(c,
-        '\u{061C}' | '\u{200B}' | '\u{200E}' | '\u{200F}' | '\u{202A}'..='\u{202E}' | '\u{2060}'..='\u{206F}'
-        | '\u{FEFF}' | '\u{FFF9}'..='\u{FFFB}' | '\u{E0000}'..='\u{E007F}')
-}
 
 /// All white space as single spaces.
 pub(super) fn one_line(text: &str) -> String {

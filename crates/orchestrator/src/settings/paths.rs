@@ -22,7 +22,7 @@ pub struct Paths {
 impl Paths {
     /// The folder of what the service keeps for itself: the ledger's.
     pub fn state(&self) -> &Path {
-        self.ledger.parent().unwrap_or(&self.ledger)
+        state(&self.ledger)
     }
 
     /// One git mirror per repository.
@@ -32,8 +32,17 @@ impl Paths {
 
     /// The API's token, where none was given.
     pub fn api_token(&self) -> PathBuf {
-        self.state().join("api-token")
+        api_token(&self.ledger)
     }
+}
+
+fn state(ledger: &Path) -> &Path {
+    ledger.parent().unwrap_or(ledger)
+}
+
+/// Where the API's token is kept that the service made, beside this ledger.
+pub(super) fn api_token(ledger: &Path) -> PathBuf {
+    state(ledger).join("api-token")
 }
 
 /// Makes the folders that are missing, for us alone, and writes into each of them: a folder without rights shows at the start

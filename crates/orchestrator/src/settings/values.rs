@@ -26,6 +26,11 @@ pub struct BaseUrl {
 }
 
 impl BaseUrl {
+    /// Reads the address of a server that gets a token: encrypted, or near. The error says what was expected.
+    pub fn of_server(text: &str) -> Result<Self, String> {
+        server_url(text).map_err(|Wrong(why)| why)
+    }
+
     /// The text, without a slash at its end.
     pub fn as_str(&self) -> &str {
         &self.text

@@ -29,10 +29,12 @@ use std::time::{Duration, Instant};
 use clap::{Args, ValueEnum};
 use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
-use tracing_subscriber::EnvFilter;
+use tracing::Level;
+use tracing_subscriber::fmt;
+use tracing_subscriber::prelude::*;
 
-use super::serve::QUIET;
 use crate::error::Failure;
+use crate::log;
 use apps::App;
 use repository::Local;
 use screen::{Screen, seconds};
@@ -207,8 +209,9 @@ fn log_file(folder: &TempDir) -> PathBuf {
 /// The service's log goes to a file: what is to be seen is on the screen.
 fn start_log(folder: &TempDir) -> Result<(), Failure> {
     let file = std::fs::File::create(log_file(folder))?;
-    let filter = EnvFilter::new(format!("info,preview_orchestrator=debug,{QUIET}"));
-    tracing_subscriber::fmt().with_env_filter(filter).with_ansi(false).with_writer(std::sync::Mutex::new(file)).init();
+    let wanted = log::at_least(Level::INFO).with_target("preview_orchestrator", Level::DEBUG);
+    let lines = fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file));
+    tracing_subscriber::registry().with(wanted).with(lines).init();
     Ok(())
 }
 

@@ -215,7 +215,7 @@ mod tests {
 
     #[test]
     fn a_line_of_a_log_moves_no_cursor() {
-        assert_eq!(cut("a\x1b[2Jb\rc", 10), "a[2Jbc");
+        assert_eq!(cut("gone\ra\x1b[2Jb\x08c", 10), "abc");
         assert_eq!(cut("abcdef", 4), "abc…");
     }
 
