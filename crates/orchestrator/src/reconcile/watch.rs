@@ -18,8 +18,8 @@ const SLOW: Duration = Duration::from_secs(30);
 const FAST: Duration = Duration::from_secs(2);
 /// How long an app may be away before it counts as down: Docker's own restarts take seconds.
 const AWAY: Duration = Duration::from_secs(10);
-/// Restarts within that time that show that it will not stay.
-const MANY: u64 = 3;
+/// Further restarts by then that show that it will not stay.
+const MANY: u64 = 2;
 /// How long one question may take.
 const ASK: Duration = Duration::from_secs(5);
 /// Lines of its output that are kept of an app that went down.
@@ -52,16 +52,11 @@ impl Trouble {
             self.calm = None;
             return if long { Verdict::Down } else { Verdict::Unsure };
         }
-        let again = restarts.saturating_sub(self.restarts);
-        if again == 0 {
-            // It did not end, or a person started it.
-            return Verdict::Well;
-        }
         let calm = self.calm.filter(|(_, counted)| *counted == restarts).unwrap_or((now, restarts));
         self.calm = Some(calm);
         if now - calm.0 >= AWAY {
             Verdict::Well
-        } else if long && again >= MANY {
+        } else if long && restarts.saturating_sub(self.restarts) >= MANY {
             Verdict::Down
         } else {
             Verdict::Unsure
@@ -190,21 +185,17 @@ mod tests {
     }
 
     #[test]
-    fn one_that_stays_away_is_down_until_somebody_starts_it() {
+    fn one_that_stays_away_is_down_until_it_stays_up() {
         use Verdict::{Down, Unsure, Well};
-        assert_eq!(
-            verdicts(&[(0, false, 4), (9, false, 4), (10, false, 4), (11, true, 0)]),
-            [Unsure, Unsure, Down, Well]
-        );
+        let looks = [(0, false, 4), (9, false, 4), (10, false, 4), (11, true, 0), (21, true, 0)];
+        assert_eq!(verdicts(&looks), [Unsure, Unsure, Down, Unsure, Well]);
     }
 
     #[test]
     fn one_restart_is_no_news() {
         use Verdict::{Unsure, Well};
-        assert_eq!(
-            verdicts(&[(0, false, 0), (1, true, 1), (10, true, 1), (11, true, 1)]),
-            [Unsure, Unsure, Unsure, Well]
-        );
+        let looks = [(0, false, 1), (1, true, 1), (10, true, 1), (11, true, 1)];
+        assert_eq!(verdicts(&looks), [Unsure, Unsure, Unsure, Well]);
     }
 
     #[test]
