@@ -221,6 +221,19 @@ pub fn status_line(view: &View, secrets: &[&str]) -> Option<String> {
     Some(escape::cut(&escape::one_line(&Mask::new(secrets).over(&clean(&line))), STATUS_LIMIT))
 }
 
+/// A failure as it may be written down: what an app printed may hold secrets that are forgotten before the failure is told.
+pub fn without_secrets(failure: Failure, secrets: &[&str]) -> Failure {
+    let mask = Mask::new(secrets);
+    // Cleaned first: what a terminal would not show could stand in the middle of a secret.
+    let masked = |text: String| mask.over(&escape::clean(&text));
+    Failure {
+        cause: masked(failure.cause),
+        advice: failure.advice.map(masked),
+        log_tail: failure.log_tail.into_iter().map(masked).collect(),
+        ..failure
+    }
+}
+
 /// The last lines of a log, folded away, in at most `room` characters. What is too much goes from its beginning.
 fn folded(log: &[String], mask: &Mask, room: usize) -> String {
     let lines: Vec<String> = log.iter().flat_map(|text| text.lines()).map(clean).collect();

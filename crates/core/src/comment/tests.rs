@@ -143,6 +143,21 @@ fn a_status_line_is_cut_cleaned_and_masked() {
 }
 
 #[test]
+fn what_is_written_down_of_a_failure_holds_no_secret() {
+    let said = "password is hun\u{1b}[31mter2!";
+    let failure = Failure {
+        cause: said.into(),
+        advice: Some(said.into()),
+        log_tail: vec![said.into()],
+        ..failure(Blame::Author)
+    };
+    let kept = without_secrets(failure, &["hunter2"]);
+    for text in [&kept.cause, kept.advice.as_ref().unwrap(), &kept.log_tail[0]] {
+        assert_eq!(text, "password is [secret]!");
+    }
+}
+
+#[test]
 fn the_marker_is_the_last_line_and_belongs_to_one_pull_request() {
     let mut body = render(&view(running()), &[]);
     assert!(carries_marker(&body, key()));

@@ -220,12 +220,12 @@ impl Reconciler {
     }
 
     /// What must not be shown of a deployment: its database's password, should the app print it.
-    fn secrets_of(&self, id: &DeploymentId) -> Vec<String> {
+    pub(super) fn secrets_of(&self, id: &DeploymentId) -> Vec<String> {
         let known = self.inner.folders.known_password(id).ok().flatten();
         known.map(|password| password.expose().to_owned()).into_iter().collect()
     }
 }
 
-fn borrowed(texts: &[String]) -> Vec<&str> {
+pub(super) fn borrowed(texts: &[String]) -> Vec<&str> {
     texts.iter().map(String::as_str).collect()
 }

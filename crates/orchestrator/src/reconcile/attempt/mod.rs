@@ -7,6 +7,7 @@ mod start;
 
 use std::sync::Arc;
 
+use preview_core::comment;
 use preview_core::deployment::{Blame, Deployment, QueueReason, Serving, Stage, Step};
 use preview_core::framework::Detected;
 use preview_core::ids::{CommitSha, DeploymentId, PullKey, Slot};
@@ -15,6 +16,7 @@ use preview_core::repo_config::RepoConfig;
 use tokio::time::Instant;
 
 use super::Reconciler;
+use super::report::borrowed;
 use crate::ledger::State;
 use crate::needs::{Checkout, DeploymentLock, Fault, StatusState};
 
@@ -102,6 +104,7 @@ impl Reconciler {
     pub(super) async fn record_failure(&self, work: &mut Work, action: &Action, fault: Fault) -> Result<(), Fault> {
         let Some(trying) = work.trying.take() else { return Err(fault) };
         let now = self.inner.out.clock.now();
+        let secrets = self.secrets_of(&trying.id);
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(&trying.id)?;
             let attempt = record.attempt.as_mut()?;
@@ -111,7 +114,7 @@ impl Reconciler {
             };
             tracing::info!(deployment = %trying.id, step = step.name(), cause = %fault, "the attempt failed");
             let state = if fault.blame == Blame::Author { StatusState::Failure } else { StatusState::Error };
-            attempt.stage = Stage::Failed(fault.at(step));
+            attempt.stage = Stage::Failed(comment::without_secrets(fault.at(step), &borrowed(&secrets)));
             record.updated_at = now;
             Some(state)
         };
