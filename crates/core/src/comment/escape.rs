@@ -108,7 +108,8 @@ fn plain(text: &str) -> String {
     let mut out = String::with_capacity(text.len() + 8);
     let mut chars = text.chars().peekable();
     while let Some(c) = chars.next() {
-        let joined = chars.peek().is_some_and(|next| !next.is_whitespace());
+        // At the end, what follows may be code of ours, which some parsers see through.
+        let joined = chars.peek().is_none_or(|next| !next.is_whitespace());
         if c == '.' && ends_with(&out, "www") {
             out.push(BREAK);
         }
