@@ -95,3 +95,31 @@ async fn a_script_gets_no_escapes() {
     let (_, output) = ended(preview(&["serve"])).await;
     assert!(!output.stderr.contains('\u{1b}'));
 }
+
+#[tokio::test]
+async fn a_malformed_env_file_is_a_mistake_in_the_settings_and_is_not_repeated() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::write(dir.path().join(".env"), "ALLOWED_REPOS=my-org/my-app\nGITHUB_TOKEN='hidden\n").unwrap();
+    let (code, output) = ended(preview(&["serve", "--check"]).dir(dir.path())).await;
+    assert_eq!((code, output.text().as_str()), (2, ""));
+    assert!(output.stderr.contains("after ALLOWED_REPOS"), "{}", output.stderr);
+    assert!(!output.stderr.contains("hidden"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn what_is_nearly_a_setting_is_warned_of() {
+    let dir = tempfile::tempdir().unwrap();
+    let program = fine(preview(&["serve", "--check"]), dir.path()).env("CLEANUP_TTL_DAY", "3");
+    let (code, output) = ended(program).await;
+    assert_eq!((code, output.text().as_str()), (0, "the settings are fine\n"));
+    assert_eq!(output.stderr, "warning: CLEANUP_TTL_DAY is no setting: did you mean CLEANUP_TTL_DAYS?\n");
+}
+
+#[tokio::test]
+async fn a_kept_token_that_cannot_be_read_is_told_with_what_to_do() {
+    let dir = tempfile::tempdir().unwrap();
+    let (code, output) = ended(fine(preview(&["list"]), dir.path())).await;
+    assert_eq!(code, 1);
+    let file = dir.path().join("state/api-token");
+    assert!(output.stderr.contains(file.to_str().unwrap()) && output.stderr.contains("hint: "), "{}", output.stderr);
+}

@@ -1,0 +1,167 @@
+//! The commands that ask the service, against one that answers as it is told: what is printed, and what is not.
+
+use preview_exec::{Limits, Output, Program};
+use tokio::io::{AsyncReadExt, AsyncWriteExt};
+use tokio::net::TcpListener;
+use tokio::task::JoinHandle;
+
+const TOKEN: &str = "9c1f7ab23de4506b8a77";
+
+/// Something that gives one answer, whatever it is asked.
+struct Service {
+    api: String,
+    /// What it was asked.
+    asked: JoinHandle<String>,
+}
+
+impl Service {
+    /// Gives this answer: the rest of a status line, headers and body.
+    async fn answering(answer: impl Into<String>) -> Self {
+        let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+        let api = format!("http://{}", listener.local_addr().unwrap());
+        let answer = format!("HTTP/1.1 {}", answer.into());
+        let asked = tokio::spawn(async move {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            String::from_utf8(head).unwrap()
+        });
+        Self { api, asked }
+    }
+
+    async fn json(status: &str, body: &str) -> Self {
+        Self::answering(format!("{status}\r\ncontent-length: {}\r\n\r\n{body}", body.len())).await
+    }
+
+    /// Sends these server-sent events and goes away.
+    async fn events(events: &str) -> Self {
+        Self::answering(format!("200 OK\r\ncontent-type: text/event-stream\r\nconnection: close\r\n\r\n{events}")).await
+    }
+
+    /// Runs a command against it; gives exit code and output.
+    async fn ask(&self, args: &[&str]) -> (i32, Output) {
+        let program = Program::new(env!("CARGO_BIN_EXE_preview")).args(args).args(["--api", &self.api]);
+        // A proxy of the environment must not get to see the token.
+        let program = program.env("API_TOKEN", TOKEN).env("http_proxy", "http://127.0.0.1:9");
+        let output = program.dir(std::env::temp_dir()).limits(Limits::seconds(60)).status().await.unwrap();
+        (output.status.code().unwrap(), output)
+    }
+}
+
+fn record(id: &str, status: &str, age_minutes: i64) -> serde_json::Value {
+    let since = jiff::Timestamp::now() - jiff::SignedDuration::from_mins(age_minutes);
+    serde_json::json!({
+        "deploymentId": id, "status": status, "commitSha": "0123456789abcdef0123456789abcdef01234567",
+        "updatedAt": since.to_string(), "url": format!("http://localhost:8080/{id}/"),
+    })
+}
+
+#[tokio::test]
+async fn the_list_is_a_table() {
+    let mut odd = record("my-org-app-7", "\u{1b}[31mfailed\u{7}", 60 * 24 * 3);
+    odd["url"] = serde_json::Value::Null;
+    let records = [record("my-org-app-12", "running", 0), record("my-org-longer-name-3", "building", 5), odd];
+    let body = serde_json::json!({ "deployments": records });
+    let service = Service::json("200 OK", &body.to_string()).await;
+    let (code, output) = service.ask(&["list"]).await;
+    assert_eq!((code, output.stderr.as_str()), (0, ""));
+    insta::assert_snapshot!(output.text());
+    let asked = service.asked.await.unwrap();
+    assert!(asked.starts_with("GET /api/previews HTTP/1.1\r\n"), "{asked}");
+    assert!(asked.contains(&format!("authorization: Bearer {TOKEN}\r\n")), "{asked}");
+}
+
+#[tokio::test]
+async fn no_previews_are_no_lines_and_an_empty_list() {
+    let empty = r#"{"deployments":[]}"#;
+    let (code, output) = Service::json("200 OK", empty).await.ask(&["list"]).await;
+    assert_eq!((code, output.text().as_str(), output.stderr.as_str()), (0, "", "no previews\n"));
+    let (code, output) = Service::json("200 OK", empty).await.ask(&["list", "--json"]).await;
+    assert_eq!((code, output.text().as_str(), output.stderr.as_str()), (0, "[]\n", ""));
+}
+
+#[tokio::test]
+async fn what_an_app_wrote_does_nothing_to_the_terminal() {
+    let service =
+        Service::answering("200 OK\r\nconnection: close\r\n\r\n\u{1b}]0;owned\u{7}\u{1b}[2Jhello\r\n10 %\r100 %\n")
+            .await;
+    let (code, output) = service.ask(&["logs", "my-org-app-12", "--build", "-n", "5"]).await;
+    assert_eq!((code, output.text().as_str(), output.stderr.as_str()), (0, "hello\n100 %\n", ""));
+    let asked = service.asked.await.unwrap();
+    assert!(asked.starts_with("GET /api/previews/my-org-app-12/logs?stream=build&lines=5 HTTP/1.1\r\n"), "{asked}");
+}
+
+#[tokio::test]
+async fn a_followed_log_ends_with_what_it_is_the_log_of() {
+    let service = Service::events(": hello\n\ndata: one\n\ndata: \u{1b}[31mtwo\n\nevent: end\ndata: \n\n").await;
+    let (code, output) = service.ask(&["logs", "my-org-app-12", "--follow"]).await;
+    assert_eq!((code, output.text().as_str(), output.stderr.as_str()), (0, "one\ntwo\n", ""));
+}
+
+#[tokio::test]
+async fn a_followed_log_that_was_cut_off_is_not_one_that_ended() {
+    let service = Service::events("data: one\n\ndata: tw").await;
+    let (code, output) = service.ask(&["logs", "my-org-app-12", "-f"]).await;
+    assert_eq!((code, output.text().as_str()), (1, "one\n"));
+    insta::assert_snapshot!(output.stderr);
+}
+
+#[tokio::test]
+async fn what_the_service_refuses_is_told_in_its_words() {
+    let problem = r#"{"title":"Not Found","status":404,"detail":"there is no preview `my-org-app-12`\u001b[2J"}"#;
+    let service = Service::json("404 Not Found", problem).await;
+    let (code, output) = service.ask(&["redeploy", "my-org-app-12"]).await;
+    assert_eq!((code, output.text().as_str()), (1, ""));
+    insta::assert_snapshot!(output.stderr);
+    let asked = service.asked.await.unwrap();
+    assert!(asked.starts_with("POST /api/previews/my-org-app-12/redeploy HTTP/1.1\r\n"), "{asked}");
+}
+
+#[tokio::test]
+async fn a_wrong_token_is_told_with_what_to_do() {
+    let service = Service::json("401 Unauthorized", r#"{"detail":"the API's token is missing or wrong"}"#).await;
+    let (code, output) = service.ask(&["rm", "my-org-app-12"]).await;
+    assert_eq!(code, 1);
+    insta::assert_snapshot!(output.stderr);
+}
+
+#[tokio::test]
+async fn whoever_answers_otherwise_is_not_the_service() {
+    let elsewhere = "302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n";
+    let (code, output) = Service::answering(elsewhere).await.ask(&["list"]).await;
+    assert_eq!((code, output.stderr.as_str()), (1, "error: the service answered 302 Found\n"));
+    let (code, output) = Service::json("200 OK", "<html>").await.ask(&["list"]).await;
+    assert_eq!(code, 1);
+    assert!(output.stderr.contains("is not the service, or of another version"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn an_audit_tells_by_its_exit_code() {
+    let clean = r#"{"findings":[],"inProgress":["my-org-app-3"],"deployments":2,"repairs":0}"#;
+    let (code, output) = Service::json("200 OK", clean).await.ask(&["audit"]).await;
+    assert_eq!((code, output.text().as_str()), (0, "0 leftovers\n"), "{}", output.stderr);
+    assert!(output.stderr.contains("my-org-app-3"), "{}", output.stderr);
+
+    let line = "my-org-app-9: a folder is left over\\u001b[2J";
+    let found = format!(
+        r#"{{"findings":[{{"deployment":"my-org-app-9","kind":"leftover","what":"folder","line":"{line}"}}],
+            "inProgress":[],"deployments":2,"repairs":1}}"#
+    );
+    let (code, output) = Service::json("200 OK", &found).await.ask(&["audit"]).await;
+    assert_eq!(code, 3);
+    insta::assert_snapshot!(format!("{}{}", output.text(), output.stderr));
+    let (code, output) = Service::json("200 OK", &found).await.ask(&["audit", "--json"]).await;
+    let report: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    assert_eq!((code, &report["findings"][0]["kind"]), (3, &"leftover".into()));
+}
+
+#[tokio::test]
+async fn a_token_goes_nowhere_in_the_clear() {
+    let program = Program::new(env!("CARGO_BIN_EXE_preview")).env("API_TOKEN", TOKEN).dir(std::env::temp_dir());
+    let output = program.args(["list", "--api", "http://previews.example.com"]).status().await.unwrap();
+    assert_eq!(output.status.code(), Some(2));
+    assert!(output.stderr.contains("expected https"), "{}", output.stderr);
+}
