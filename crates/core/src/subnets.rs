@@ -33,9 +33,9 @@ impl Subnet {
         (number < self.previews()).then_some(Self { base, prefix: PREVIEW_PREFIX })
     }
 
-    /// The lowest number that is not taken; `None` when the range is used up.
-    pub fn next_free(self, taken: &BTreeSet<u32>) -> Option<u32> {
-        (0..self.previews()).find(|number| !taken.contains(number))
+    /// The lowest number that is not taken and whose network is free; `None` when the range is used up.
+    pub fn next_free(self, taken: &BTreeSet<u32>, is_free: impl Fn(Self) -> bool) -> Option<u32> {
+        (0..self.previews()).find(|number| !taken.contains(number) && self.preview(*number).is_some_and(&is_free))
     }
 
     /// Whether any address is in both.
@@ -73,9 +73,11 @@ mod tests {
         assert_eq!(range.preview(0).unwrap().to_string(), "10.222.0.0/28");
         assert_eq!(range.preview(17).unwrap().to_string(), "10.222.1.16/28");
         assert_eq!(range.preview(4096), None);
-        assert_eq!(range.next_free(&[0, 1, 3].into()), Some(2));
+        assert_eq!(range.next_free(&[0, 1, 3].into(), |_| true), Some(2));
+        let foreign: Subnet = "10.222.0.32/27".parse().unwrap();
+        assert_eq!(range.next_free(&[0, 1].into(), |network| !network.overlaps(foreign)), Some(4));
         let single: Subnet = "10.222.0.16/28".parse().unwrap();
-        assert_eq!((single.previews(), single.next_free(&[0].into())), (1, None));
+        assert_eq!((single.previews(), single.next_free(&[0].into(), |_| true)), (1, None));
     }
 
     #[test]

@@ -11,7 +11,16 @@ const ROUTES: &str = "/proc/net/route";
 /// A network of this machine that shares addresses with `range`, and the interface that leads to it. Bridges of containers
 /// (`br-…`) don't count: our own previews' are among them, and Docker itself refuses two that overlap.
 pub(crate) fn in_the_way_of(range: Subnet) -> Option<(Subnet, String)> {
-    overlapping(&std::fs::read_to_string(ROUTES).unwrap_or_default(), range)
+    overlapping(&read(), range)
+}
+
+/// Every private network that this machine reaches now, bridges of containers among them.
+pub(crate) fn reached() -> Vec<Subnet> {
+    read().lines().skip(1).filter_map(route).map(|(network, _)| network).collect()
+}
+
+fn read() -> String {
+    std::fs::read_to_string(ROUTES).unwrap_or_default()
 }
 
 fn overlapping(routes: &str, range: Subnet) -> Option<(Subnet, String)> {

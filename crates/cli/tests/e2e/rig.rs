@@ -1,5 +1,6 @@
 //! An installation under test: a model of GitHub, `preview serve` as a process of its own, and a router in front.
 
+use std::fs::File;
 use std::future::Future;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
@@ -91,10 +92,11 @@ impl Setup {
             RouterKind::Builtin => None,
             RouterKind::Nginx => Some(Nginx::start().await),
         };
+        let berth = Berth::take();
         let (api, visitors) = (free_port(), nginx.as_ref().map_or_else(free_port, |nginx| nginx.port));
         let base = format!("http://127.0.0.1:{visitors}");
         let mut settings = self.settings;
-        settings.extend(own_settings(&github, dir.path(), &self.repos, api, visitors, &base));
+        settings.extend(own_settings(&github, dir.path(), &self.repos, api, visitors, &base, berth.number));
         settings.extend(nginx.iter().flat_map(Nginx::settings));
         for name in &self.repos {
             github.repo(name).unwrap().add_hook(&format!("http://127.0.0.1:{api}/webhook/github"));
@@ -102,7 +104,7 @@ impl Setup {
         preview_orchestrator::github::install_tls();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let api = format!("http://127.0.0.1:{api}");
-        Rig { github, repos: self.repos, base, http, api, dir, settings, nginx, service: None }
+        Rig { github, repos: self.repos, base, http, api, dir, settings, nginx, service: None, _berth: berth }
     }
 
     /// A rig whose service answers.
@@ -120,10 +122,8 @@ fn own_settings(
     api: u16,
     visitors: u16,
     base: &str,
+    number: u16,
 ) -> Vec<(String, String)> {
-    // Ranges of their own, so that tests side by side don't take each other's ports and networks.
-    static NUMBER: AtomicU16 = AtomicU16::new(0);
-    let number = NUMBER.fetch_add(1, Ordering::Relaxed) % 60;
     let path = |name: &str| dir.join(name).display().to_string();
     let settings = [
         ("GITHUB_TOKEN", github.token().to_owned()),
@@ -143,6 +143,25 @@ fn own_settings(
         ("PREVIEW_SUBNET", format!("10.{}.0.0/20", 130 + number)),
     ];
     settings.map(|(name, value)| (name.to_owned(), value)).to_vec()
+}
+
+/// Ranges of ports and networks of one's own, so that tests side by side, in this run or in another on the same machine,
+/// don't take each other's. Given back when dropped.
+struct Berth {
+    number: u16,
+    _held: File,
+}
+
+impl Berth {
+    fn take() -> Self {
+        let free = |number| {
+            let path = std::env::temp_dir().join(format!("preview-e2e-berth-{number}"));
+            // Somebody else's file is somebody else's berth.
+            let held = File::create(path).ok()?;
+            held.try_lock().ok().map(|()| Self { number, _held: held })
+        };
+        (0..60).find_map(free).expect("fewer than 60 installations at a time")
+    }
 }
 
 /// An owner of repositories that no other test has.
@@ -188,6 +207,7 @@ pub(crate) struct Rig {
     settings: Vec<(String, String)>,
     pub(crate) nginx: Option<Nginx>,
     service: Option<JoinHandle<()>>,
+    _berth: Berth,
 }
 
 impl Rig {

@@ -13,6 +13,7 @@ use preview_core::ports::Pool;
 use preview_core::subnets::Subnet;
 use tokio::time::Instant;
 
+use crate::host_routes;
 use crate::ledger::State;
 
 /// How long a port rests after it was given back.
@@ -43,9 +44,11 @@ impl Ports {
         self.databases.next_free(&self.taken(state), binds)
     }
 
-    /// A free network's number.
+    /// A free network's number. One that somebody else's containers have is no more free than a port that doesn't bind.
     pub(super) fn network(&self, state: &State) -> Option<u32> {
-        self.range.next_free(&state.deployments.values().filter_map(|d| d.subnet).collect())
+        let taken = state.deployments.values().filter_map(|d| d.subnet).collect();
+        let reached = host_routes::reached();
+        self.range.next_free(&taken, |network| !reached.iter().any(|other| other.overlaps(network)))
     }
 
     /// The network of that number.
