@@ -161,7 +161,7 @@ impl State {
             (Some(Attempt { commit, stage: Stage::Queued(reason), .. }), _) => {
                 Some(Self::Queued { commit, reason, ahead: beside.ahead, still })
             }
-            (Some(Attempt { commit, stage: Stage::Running(step), in_place, .. }), _) => {
+            (Some(Attempt { commit, stage: Stage::Running(step), in_place, .. }), _) if !record.is_draining() => {
                 Some(Self::Building { commit, step, in_place, still })
             }
             (Some(Attempt { commit, stage: Stage::Failed(failure), in_place, .. }), _) => {

@@ -158,6 +158,16 @@ pub struct Serving {
     pub down: bool,
 }
 
+/// Fingerprints of what people were told.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub struct Told {
+    /// Of the comment's text.
+    pub comment: String,
+    /// Of the commit status.
+    pub status: String,
+}
+
 /// Why a preview is being taken down.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -208,6 +218,8 @@ pub struct Deployment {
     pub url: Option<String>,
     /// Our comment.
     pub comment_id: Option<CommentId>,
+    /// What people were told last, so that a restart neither repeats it nor forgets to correct it.
+    pub told: Option<Told>,
     /// What answers now.
     pub serving: Option<Serving>,
     /// The newest try.
@@ -258,6 +270,7 @@ impl Deployment {
             active_at: now,
             url: None,
             comment_id: None,
+            told: None,
             serving: None,
             attempt: None,
             removing: None,
@@ -294,6 +307,17 @@ impl Deployment {
     pub fn holds_place(&self) -> bool {
         let admitted = self.attempt.as_ref().is_some_and(|attempt| attempt.app_port.is_some());
         admitted || self.serving.is_some() || self.removing.is_some()
+    }
+
+    /// Whether the newest commit answers and only an older one still has to go.
+    pub fn is_draining(&self) -> bool {
+        matches!(&self.attempt, Some(Attempt { stage: Stage::Running(Step::Drain), .. }))
+    }
+
+    /// Since when it stands in the queue for a place, if it does.
+    pub fn queued_since(&self) -> Option<Timestamp> {
+        let queued = |attempt: &&Attempt| attempt.app_port.is_none() && matches!(attempt.stage, Stage::Queued(_));
+        self.attempt.as_ref().filter(queued).map(|attempt| attempt.started_at)
     }
 
     /// Every host port that it holds.

@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
 use crate::deployment::RemovalReason;
-use crate::ids::{BranchName, CommentId, CommitSha, PrNumber, RepoId, RepoName};
+use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, PrNumber, PullKey, RepoId, RepoName};
 use crate::ttl;
 
 /// A pull request as GitHub tells it, reduced to what decisions hang on.
@@ -90,6 +90,13 @@ pub struct SetAside {
     pub active_at: Timestamp,
     /// Our comment, to be edited when it comes back.
     pub comment_id: Option<CommentId>,
+}
+
+impl SetAside {
+    /// The pull request of the line that stands under this id.
+    pub fn key(&self, id: &DeploymentId) -> PullKey {
+        PullKey { repo: self.repository_id, number: id.number() }
+    }
 }
 
 /// Why a pull request was set aside.

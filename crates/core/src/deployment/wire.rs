@@ -6,7 +6,7 @@
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Status, Step};
+use super::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Status, Step, Told};
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, ProjectSlug, RepoId, RepoName, Slot};
 
 #[derive(Serialize, Deserialize)]
@@ -37,6 +37,8 @@ pub(super) struct Record {
     active_at: Timestamp,
     url: Option<String>,
     comment_id: Option<CommentId>,
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    told: Option<Told>,
     serving: Option<Serving>,
     attempt: Option<WireAttempt>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
@@ -108,6 +110,7 @@ impl From<Deployment> for Record {
             active_at: d.active_at,
             url: d.url,
             comment_id: d.comment_id,
+            told: d.told,
             serving: d.serving,
             attempt: d.attempt.map(WireAttempt::from),
             removing: d.removing,
@@ -135,6 +138,7 @@ impl TryFrom<Record> for Deployment {
             active_at: r.active_at,
             url: r.url,
             comment_id: r.comment_id,
+            told: r.told,
             serving: r.serving,
             attempt: r.attempt.map(Attempt::try_from).transpose()?,
             removing: r.removing,

@@ -176,6 +176,12 @@ impl State {
         project.map(|(repo, _)| PullKey { repo: *repo, number: id.number() })
     }
 
+    /// Every pull request of which there is a record or a line.
+    pub fn pulls(&self) -> impl Iterator<Item = PullKey> + '_ {
+        let records = self.deployments.values().map(Deployment::key);
+        records.chain(self.set_aside.iter().map(|(id, aside)| aside.key(id)))
+    }
+
     /// Notes that a pull request is to be looked at.
     pub fn tell(&mut self, key: PullKey, reason: Reason, now: Timestamp) {
         let fresh = Pending { repository_id: key.repo, number: key.number, reason, since: now, serial: 0 };

@@ -90,7 +90,7 @@ impl Reconciler {
 
     /// What was allowed once and is no more goes now.
     fn wake_not_allowed(&self) {
-        let keys: Vec<PullKey> = self.inner.ledger.read(|state| state.deployments.values().map(|d| d.key()).collect());
+        let keys: Vec<PullKey> = self.inner.ledger.read(|state| state.pulls().collect());
         let strays = keys.into_iter().filter(|key| self.standing(key.repo) == Standing::NotAllowed);
         strays.for_each(|key| self.wake(key));
     }

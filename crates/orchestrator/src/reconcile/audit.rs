@@ -37,7 +37,8 @@ impl Reconciler {
         let strays =
             ledger.deployments.values().filter(|record| self.standing(record.repository_id) == Standing::NotAllowed);
         let strays = strays.map(|record| (record.id.clone(), Desired::Gone(RemovalReason::NotAllowed)));
-        let told = pulls.iter().filter_map(|(key, pull)| Some((ledger.id_of(*key)?, self.should(&ledger, *key, pull))));
+        let told =
+            pulls.iter().filter_map(|(key, pull)| Some((ledger.id_of(*key)?, self.should(&ledger, *key, pull)?)));
         Ok(audit::compare(&Sides {
             desired: told.chain(strays).collect(),
             engine: engine.into_iter().collect(),
@@ -62,9 +63,7 @@ impl Reconciler {
             let open = self.inner.out.forge.open_pulls(repo).await?;
             pulls.extend(open.into_iter().map(|pull| (PullKey { repo, number: pull.number }, PullAnswer::Known(pull))));
         }
-        let mine = state.deployments.values().map(|record| record.key());
-        let aside = state.set_aside.iter().map(|(id, line)| PullKey { repo: line.repository_id, number: id.number() });
-        for key in mine.chain(aside) {
+        for key in state.pulls() {
             if self.standing(key.repo) == Standing::Allowed && !pulls.contains_key(&key) {
                 pulls.insert(key, self.inner.out.forge.pull(key).await?);
             }
@@ -72,9 +71,9 @@ impl Reconciler {
         Ok(pulls)
     }
 
-    fn should(&self, state: &State, key: PullKey, answer: &PullAnswer) -> Desired {
+    fn should(&self, state: &State, key: PullKey, answer: &PullAnswer) -> Option<Desired> {
         let (PullAnswer::Known(pull), Some(id)) = (answer, state.id_of(key)) else {
-            return Desired::Gone(RemovalReason::Vanished);
+            return Some(Desired::Gone(RemovalReason::Vanished));
         };
         self.apply_rules(state, &id, key, pull, self.long_overdue(state, &id))
     }

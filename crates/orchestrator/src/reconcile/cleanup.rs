@@ -54,7 +54,7 @@ impl Reconciler {
                 Some((key, Standing::Allowed)) => self.wake(key),
                 Some((_, Standing::Unknown)) => {}
                 Some((key, Standing::NotAllowed)) if self.inner.workers.works_for(key) => {}
-                None if !self.knows_allowed() => {}
+                None if !self.has_listed_all() => {}
                 Some((_, Standing::NotAllowed)) | None => self.sweep_stray(&id).await?,
             }
         }

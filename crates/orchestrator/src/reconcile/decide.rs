@@ -76,6 +76,8 @@ impl Reconciler {
         let (id, again) = self.take_note(key, &pull, pending.as_ref()).await?;
         let too_old = self.too_old(key);
         let desired = self.inner.ledger.read(|state| self.apply_rules(state, &id, key, &pull, too_old));
+        let desired =
+            desired.ok_or_else(|| Fault::passing("the repository's open pull requests are not listed yet"))?;
         let retry = retry && self.inner.ledger.read(|state| state.deployments.get(&id).is_some_and(worth_retrying));
         Ok(Decision { key, id: Some(id), desired, pull: Some(pull), again: again || retry, serial })
     }
@@ -139,6 +141,7 @@ impl Reconciler {
         Ok((id, reason == Some(Reason::Redeploy)))
     }
 
+    /// What the rules say; `None` while that hangs on whether it was open before us, which the first listing will tell.
     pub(super) fn apply_rules(
         &self,
         state: &State,
@@ -146,15 +149,14 @@ impl Reconciler {
         key: PullKey,
         pull: &Pull,
         too_old: bool,
-    ) -> Desired {
+    ) -> Option<Desired> {
         let record = state.deployments.get(id);
         let set_aside = state.set_aside.get(id);
         let project = state.projects.get(&key.repo);
         let listed = project.and_then(|project| project.baseline.as_ref());
         let told = state.pending.get(&key).is_some_and(|pending| pending.reason >= Reason::Pushed);
         if listed.is_none() && record.is_none() && set_aside.is_none() && !told {
-            // Nothing happened to it, and whether it was there before us the first listing will tell.
-            return Desired::Ignored;
+            return None;
         }
         let activity = record.map(|record| (&record.head, record.active_at));
         let known = Known {
@@ -164,7 +166,7 @@ impl Reconciler {
             activity: activity.or(set_aside.map(|aside| (&aside.head, aside.active_at))),
             expiry_confirmed: too_old,
         };
-        desired(pull, &known, &self.inner.config.policy, self.inner.out.clock.now())
+        Some(desired(pull, &known, &self.inner.config.policy, self.inner.out.clock.now()))
     }
 
     /// Whether the clock may be believed that this preview's time is over.
@@ -180,8 +182,10 @@ impl Reconciler {
     /// There is nothing left to do: writes down why there is no preview, if there is none, and takes the telling out. `false`
     /// when there is news.
     pub(super) async fn conclude(&self, key: PullKey, decision: &Decision) -> Result<bool, Fault> {
-        if let (Some(id), Some(pull)) = (&decision.id, &decision.pull) {
-            self.set_aside(id, key, pull, &decision.desired).await?;
+        match (&decision.id, &decision.pull) {
+            (Some(id), Some(pull)) => self.set_aside(id, key, pull, &decision.desired).await?,
+            (Some(id), None) => self.drop_line(id, &decision.desired).await?,
+            (None, _) => {}
         }
         let Some(serial) = decision.serial() else {
             return Ok(!self.inner.ledger.read(|state| state.pending.contains_key(&key)));
@@ -211,6 +215,15 @@ impl Reconciler {
             None => drop(state.set_aside.remove(id)),
         };
         Ok(self.inner.ledger.change(change).await?)
+    }
+
+    /// Without GitHub's word a line stays, unless nothing is to stay.
+    async fn drop_line(&self, id: &DeploymentId, desired: &Desired) -> Result<(), Fault> {
+        let there = self.inner.ledger.read(|state| state.set_aside.contains_key(id));
+        if there && desired.set_aside().is_none() {
+            self.inner.ledger.change(|state| drop(state.set_aside.remove(id))).await?;
+        }
+        Ok(())
     }
 
     async fn say_draft(

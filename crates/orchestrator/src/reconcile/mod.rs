@@ -207,7 +207,7 @@ impl Reconciler {
     fn wake_all(&self) {
         let keys: BTreeSet<PullKey> = self.inner.ledger.read(|state| {
             let pending = state.pending.keys().copied();
-            pending.chain(state.deployments.values().map(|d| d.key())).collect()
+            pending.chain(state.pulls()).collect()
         });
         keys.into_iter().for_each(|key| self.wake(key));
     }

@@ -151,12 +151,8 @@ impl Reconciler {
 
     /// What served is gone, removed by somebody else.
     async fn lost(&self, id: &DeploymentId) -> Result<(), Fault> {
-        let change = |state: &mut State| {
-            if let Some(record) = state.deployments.get_mut(id) {
-                record.serving = None;
-            }
-        };
-        self.inner.ledger.change(change).await?;
+        let lost = self.inner.ledger.change(|state| state.deployments.get_mut(id)?.serving.take()).await?;
+        lost.into_iter().for_each(|serving| self.inner.ports.rest(serving.app_port));
         self.count_repair(id, "its container was removed by somebody else; bringing it up again").await
     }
 

@@ -1,17 +1,19 @@
 //! Telling people: the one comment, and the commit status.
 //!
 //! Whoever changes a record says so here and goes on. One task writes, the newest state only: a record that changed five
-//! times while GitHub was slow costs one edit. Failures go first.
+//! times while GitHub was slow costs one edit. Failures go first. What was told last stands in the record, so that the same
+//! is not told again, and that a start can tell what its predecessor was killed before telling.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use preview_core::comment::{self, Beside, View};
-use preview_core::deployment::{Deployment, Status};
+use preview_core::deployment::{Blame, Deployment, Stage, Status, Told};
 use preview_core::desired::Pull;
-use preview_core::ids::{CommitSha, DeploymentId, PullKey};
+use preview_core::ids::{DeploymentId, PullKey};
 use preview_core::ttl;
+use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
@@ -20,8 +22,6 @@ use crate::folders::Log;
 use crate::ledger::State;
 use crate::needs::{CommitStatus, Fault, StatusState, Written};
 
-/// Statuses that wait to be written; older ones give way.
-const MOST_STATUSES: usize = 200;
 /// Lines of a log that a comment shows.
 const TAIL: usize = 50;
 
@@ -38,7 +38,6 @@ pub(super) struct Reporter {
 struct Queue {
     changed: BTreeSet<DeploymentId>,
     written: BTreeMap<DeploymentId, Instant>,
-    statuses: BTreeMap<CommitSha, (DeploymentId, StatusState)>,
     /// Not before this, after GitHub asked for a pause.
     pause: Option<Instant>,
 }
@@ -67,8 +66,7 @@ impl Reporter {
 
 /// What to write next, or when to look again.
 enum Next {
-    Comment(DeploymentId),
-    Status(CommitSha, DeploymentId, StatusState),
+    Tell(DeploymentId),
     At(Option<Instant>),
 }
 
@@ -79,25 +77,15 @@ impl Reconciler {
         self.inner.reporter.told.notify_one();
     }
 
-    /// Notes what a commit's status should say.
-    pub(super) fn say_status(&self, id: &DeploymentId, commit: &CommitSha, state: StatusState) {
-        let mut queue = self.inner.reporter.queue();
-        queue.statuses.insert(commit.clone(), (id.clone(), state));
-        if queue.statuses.len() > MOST_STATUSES {
-            queue.statuses.pop_first();
-        }
-        drop(queue);
-        self.inner.reporter.told.notify_one();
-    }
-
     /// Writes what is to be told, for ever.
     pub(super) async fn keep_reporting(self) {
+        let all: Vec<DeploymentId> = self.inner.ledger.read(|state| state.deployments.keys().cloned().collect());
+        all.iter().for_each(|id| self.report(id));
         loop {
             let told = self.inner.reporter.told.notified();
             let next = self.next_report();
             let written = match next {
-                Next::Comment(id) => self.write_comment(&id).await.inspect_err(|_| self.report(&id)),
-                Next::Status(commit, id, state) => self.write_status(&commit, &id, state).await,
+                Next::Tell(id) => self.tell_people(&id).await.inspect_err(|_| self.report(&id)),
                 Next::At(when) => {
                     let until = async {
                         match when {
@@ -135,46 +123,47 @@ impl Reconciler {
         queue.pause = None;
         let due = |id: &DeploymentId| queue.written.get(id).map_or(now, |written| *written + reporter.gap);
         let first = queue.changed.iter().min_by_key(|id| (due(id) > now, !failed.contains(*id), due(id)));
-        let Some(id) = first.cloned() else {
-            return match queue.statuses.pop_first() {
-                Some((commit, (id, state))) => Next::Status(commit, id, state),
-                None => Next::At(None),
-            };
-        };
+        let Some(id) = first.cloned() else { return Next::At(None) };
         let when = due(&id);
-        if when <= now {
-            queue.changed.remove(&id);
-            queue.written.insert(id.clone(), now);
-            return Next::Comment(id);
+        if when > now {
+            return Next::At(Some(when));
         }
-        match queue.statuses.pop_first() {
-            Some((commit, (id, state))) => Next::Status(commit, id, state),
-            None => Next::At(Some(when)),
-        }
+        queue.changed.remove(&id);
+        Next::Tell(id)
     }
 
-    async fn write_comment(&self, id: &DeploymentId) -> Result<(), Fault> {
+    /// Writes comment and commit status, unless they say so already.
+    async fn tell_people(&self, id: &DeploymentId) -> Result<(), Fault> {
         let _writing = self.inner.reporter.writing.lock().await;
         let record = self.inner.ledger.read(|state| state.deployments.get(id).cloned());
         // What is going gets its last words from the one who removes it.
         let Some(record) = record.filter(|record| record.removing.is_none()) else { return Ok(()) };
         let Some(view) = View::of(&record, &self.beside(&record)) else { return Ok(()) };
-        let body = self.rendered(&view, id);
-        match self.inner.out.forge.comment(record.key(), record.comment_id, &body).await? {
-            Written::Comment(comment) if record.comment_id == Some(comment) => Ok(()),
-            Written::Comment(comment) => {
-                let note = |state: &mut State| {
-                    if let Some(record) = state.deployments.get_mut(id) {
-                        record.comment_id = Some(comment);
-                    }
-                };
-                Ok(self.inner.ledger.change(note).await?)
-            }
-            Written::Refused(reason) => {
-                tracing::warn!(deployment = %id, reason, "GitHub refused the comment");
-                Ok(())
+        let (body, status) = (self.rendered(&view, id), self.status_of(&record, &view));
+        let told = Told { comment: fingerprint(&body), status: status.as_ref().map(of_status).unwrap_or_default() };
+        let known = record.told.as_ref();
+        if known == Some(&told) {
+            return Ok(());
+        }
+        self.inner.reporter.queue().written.insert(id.clone(), Instant::now());
+        let mut comment_id = record.comment_id;
+        if known.map(|known| &known.comment) != Some(&told.comment) {
+            match self.inner.out.forge.comment(record.key(), comment_id, &body).await? {
+                Written::Comment(written) => comment_id = Some(written),
+                Written::Refused(reason) => tracing::warn!(deployment = %id, reason, "GitHub refused the comment"),
             }
         }
+        if let Some(status) = status.filter(|_| known.map(|known| &known.status) != Some(&told.status)) {
+            self.inner.out.forge.status(record.repository_id, &status).await?;
+        }
+        let note = |state: &mut State| {
+            let record = state.deployments.get_mut(id)?;
+            record.comment_id = comment_id;
+            record.told = Some(told);
+            Some(())
+        };
+        self.inner.ledger.change(note).await?;
+        Ok(())
     }
 
     /// Writes the comment of a preview that is going. Nothing is written after it.
@@ -194,13 +183,25 @@ impl Reconciler {
         comment::render(&view, &[])
     }
 
-    async fn write_status(&self, commit: &CommitSha, id: &DeploymentId, state: StatusState) -> Result<(), Fault> {
-        let Some(record) = self.inner.ledger.read(|state| state.deployments.get(id).cloned()) else { return Ok(()) };
-        let Some(view) = View::of(&record, &self.beside(&record)) else { return Ok(()) };
-        let Some(description) = comment::status_line(&view, &borrowed(&self.secrets_of(id))) else { return Ok(()) };
-        let url = record.serving.as_ref().and(record.url.clone());
-        let status = CommitStatus { commit: commit.clone(), state, description, url };
-        self.inner.out.forge.status(record.repository_id, &status).await
+    /// What the commit status should say.
+    fn status_of(&self, record: &Deployment, view: &View) -> Option<CommitStatus> {
+        let description = comment::status_line(view, &borrowed(&self.secrets_of(&record.id)))?;
+        let (serving, attempt) = (record.serving.as_ref(), record.attempt.as_ref());
+        let served = serving.map(|serving| &serving.commit_sha);
+        let (commit, state) = match attempt.map(|attempt| (&attempt.commit, &attempt.stage)) {
+            Some((commit, Stage::Failed(failure))) => match failure.blame {
+                Blame::Author => (commit, StatusState::Failure),
+                Blame::Passing => (commit, StatusState::Error),
+            },
+            // While the old version drains, the new one answers already.
+            Some((commit, Stage::Queued(_) | Stage::Running(_))) if !record.is_draining() => {
+                (commit, StatusState::Pending)
+            }
+            _ if serving?.down => (served?, StatusState::Failure),
+            _ => (served?, StatusState::Success),
+        };
+        let url = serving.and(record.url.clone());
+        Some(CommitStatus { commit: commit.clone(), state, description, url })
     }
 
     fn beside(&self, record: &Deployment) -> Beside {
@@ -224,6 +225,17 @@ impl Reconciler {
         let known = self.inner.folders.known_password(id).ok().flatten();
         known.map(|password| password.expose().to_owned()).into_iter().collect()
     }
+}
+
+fn fingerprint(text: &str) -> String {
+    hex::encode(&Sha256::digest(text)[..8])
+}
+
+/// How far an attempt is does not matter to its status, so that it costs two writes and no more.
+fn of_status(status: &CommitStatus) -> String {
+    let CommitStatus { commit, state, description, .. } = status;
+    let words = if *state == StatusState::Pending { "" } else { description };
+    fingerprint(&format!("{commit} {state:?} {words}"))
 }
 
 pub(super) fn borrowed(texts: &[String]) -> Vec<&str> {

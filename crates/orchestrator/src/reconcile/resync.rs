@@ -6,7 +6,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use preview_core::desired::{Pull, SetAsideReason};
-use preview_core::ids::{PullKey, RepoId};
+use preview_core::ids::{ProjectSlug, PullKey, RepoId};
 use preview_core::plan::worth_retrying;
 
 use super::Reconciler;
@@ -56,8 +56,7 @@ impl Reconciler {
         let differing = self.inner.ledger.read(|state| {
             let open: BTreeMap<PullKey, &Pull> =
                 pulls.iter().map(|pull| (PullKey { repo, number: pull.number }, pull)).collect();
-            let mine = state.deployments.values().filter(|d| d.repository_id == repo);
-            let absent = mine.map(|d| d.key()).filter(|key| !open.contains_key(key));
+            let absent = state.pulls().filter(|key| key.repo == repo && !open.contains_key(key));
             let changed = open.iter().filter(|(key, pull)| differs(state, **key, pull)).map(|(key, _)| *key);
             absent.chain(changed).collect::<Vec<_>>()
         });
@@ -76,8 +75,9 @@ impl Reconciler {
         }
         let name = self.allowed().known.iter().find(|(_, id)| **id == repo).map(|(name, _)| name.clone());
         let Some(name) = name else { return Ok(()) };
-        let running = self.previews_in_engine(repo).await?;
         let now = self.inner.out.clock.now();
+        let slug = self.inner.ledger.change(|state| state.project(repo, &name, now).slug.clone()).await?;
+        let running = self.previews_in_engine(repo, &slug).await?;
         let imported = self.inner.ledger.change(|state| {
             let since = state.project(repo, &name, now).since;
             let known = |pull: &&Pull| {
@@ -102,13 +102,17 @@ impl Reconciler {
         Ok(())
     }
 
+    /// Whether each allowed repository has been listed once: until then a ledger that was lost does not know what is ours.
+    pub(super) fn has_listed_all(&self) -> bool {
+        let allowed: Vec<RepoId> = self.allowed().known.values().copied().collect();
+        let listed = |repo: &RepoId, state: &State| state.projects.get(repo).is_some_and(|p| p.baseline.is_some());
+        self.knows_allowed() && self.inner.ledger.read(|state| allowed.iter().all(|repo| listed(repo, state)))
+    }
+
     /// Pull requests of which containers run although the ledger may have lost them.
-    async fn previews_in_engine(&self, repo: RepoId) -> Result<BTreeSet<PullKey>, Fault> {
-        let Some(slug) = self.inner.ledger.read(|state| state.projects.get(&repo).map(|p| p.slug.clone())) else {
-            return Ok(BTreeSet::new());
-        };
+    async fn previews_in_engine(&self, repo: RepoId, slug: &ProjectSlug) -> Result<BTreeSet<PullKey>, Fault> {
         let all = self.inner.out.engine.observe_all().await?;
-        let mine = all.iter().filter(|(id, view)| *id.slug() == slug && !view.containers.is_empty());
+        let mine = all.iter().filter(|(id, view)| id.slug() == slug && !view.containers.is_empty());
         Ok(mine.map(|(id, _)| PullKey { repo, number: id.number() }).collect())
     }
 }

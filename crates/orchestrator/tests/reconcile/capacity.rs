@@ -162,7 +162,7 @@ async fn one_network_for_two_is_one_too_few() {
 async fn two_repositories_with_the_same_slug_stay_apart_for_good() {
     for names in [["my-org/app", "my/org-app"], ["my/org-app", "my-org/app"]] {
         let mut house = House::empty();
-        let repos = [house.world().add_repo(21, names[0]), house.world().add_repo(22, names[1])];
+        let repos = [0, 1].map(|place: usize| house.world().add_repo(21 + place as u64, names[place]));
         house.config.allowed = names.map(|name| name.parse().unwrap()).to_vec();
         house.start();
         house.settle().await;

@@ -9,7 +9,7 @@ use super::super::Reconciler;
 use super::super::decide::Decision;
 use super::{Trying, Work};
 use crate::ledger::{Reason, State};
-use crate::needs::{Fault, StatusState};
+use crate::needs::Fault;
 
 /// What an attempt begins with.
 struct Wish<'a> {
@@ -47,12 +47,13 @@ impl Reconciler {
         if work.hold.is_none() {
             work.hold = Some(self.inner.folders.lock(id).await?);
         }
-        self.say_status(id, commit, StatusState::Pending);
         Ok(())
     }
 
     async fn wait_for_place(&self, wish: &Wish<'_>) -> Result<(), Fault> {
-        let ticket = self.inner.places.queue(wish.id, self.inner.out.clock.now());
+        let since = self.inner.ledger.read(|state| state.deployments.get(wish.id).and_then(Deployment::queued_since));
+        // A newer push and a restart keep the place in the queue.
+        let ticket = self.inner.places.queue(wish.id, since.unwrap_or_else(|| self.inner.out.clock.now()));
         loop {
             let moved = ticket.next_move();
             let before = ticket.before();
@@ -69,14 +70,22 @@ impl Reconciler {
     fn admit(&self, state: &mut State, wish: &Wish<'_>, before: usize) -> Result<(), QueueReason> {
         let now = self.inner.out.clock.now();
         let taken = state.deployments.iter().filter(|(other, d)| *other != wish.id && d.holds_place()).count();
-        let holds = state.deployments.get(wish.id).is_some_and(|d| d.serving.is_some());
+        let holds = state.deployments.get(wish.id).is_some_and(Deployment::holds_place);
         let free = self.inner.config.max_previews.saturating_sub(taken);
         let port = self.inner.ports.app(state);
         let network = self.inner.ports.network(state);
         let record = record_of(state, wish, now);
-        let open = record.attempt.take().filter(|attempt| attempt.commit == *wish.commit && is_open(&attempt.stage));
-        let started_at = open.as_ref().map_or(now, |attempt| attempt.started_at);
-        let port = open.filter(|attempt| attempt.slot == wish.slot).and_then(|attempt| attempt.app_port).or(port);
+        let queued_since = record.queued_since();
+        let former = record.attempt.take();
+        let same = former.as_ref().filter(|former| former.commit == *wish.commit && is_open(&former.stage));
+        let started_at = same.map(|same| same.started_at).or(queued_since).unwrap_or(now);
+        // The slot's former port stays with it: the slot is cleared before anything starts.
+        let (kept, freed) = match former {
+            Some(former) if former.slot == wish.slot => (former.app_port, None),
+            former => (None, former.and_then(|former| former.app_port)),
+        };
+        freed.into_iter().for_each(|port| self.inner.ports.rest(port));
+        let port = kept.or(port);
         let refusal = if !holds && before >= free {
             Some(QueueReason::Places)
         } else if port.is_none() || record.subnet.or(network).is_none() {

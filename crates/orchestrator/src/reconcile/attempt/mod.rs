@@ -8,7 +8,7 @@ mod start;
 use std::sync::Arc;
 
 use preview_core::comment;
-use preview_core::deployment::{Blame, Deployment, QueueReason, Serving, Stage, Step};
+use preview_core::deployment::{Deployment, QueueReason, Serving, Stage, Step};
 use preview_core::framework::Detected;
 use preview_core::ids::{CommitSha, DeploymentId, PullKey, Slot};
 use preview_core::plan::Action;
@@ -18,7 +18,7 @@ use tokio::time::Instant;
 use super::Reconciler;
 use super::report::borrowed;
 use crate::ledger::State;
-use crate::needs::{Checkout, DeploymentLock, Fault, StatusState};
+use crate::needs::{Checkout, DeploymentLock, Fault};
 
 /// What a worker carries from one action to the next. All of it can be lost: the next plan starts over.
 pub(super) struct Work {
@@ -96,7 +96,6 @@ impl Reconciler {
         work.cut();
         tracing::info!(deployment = %id, %commit, seconds = took.as_secs_f32(), "the preview answers");
         self.report(&id);
-        self.say_status(&id, &commit, StatusState::Success);
         Ok(())
     }
 
@@ -113,16 +112,12 @@ impl Reconciler {
                 _ => first_step(action),
             };
             tracing::info!(deployment = %trying.id, step = step.name(), cause = %fault, "the attempt failed");
-            let state = if fault.blame == Blame::Author { StatusState::Failure } else { StatusState::Error };
             attempt.stage = Stage::Failed(comment::without_secrets(fault.at(step), &borrowed(&secrets)));
             record.updated_at = now;
-            Some(state)
+            Some(())
         };
-        let told = self.inner.ledger.change(change).await?;
+        self.inner.ledger.change(change).await?;
         self.report(&trying.id);
-        if let Some(told) = told {
-            self.say_status(&trying.id, &trying.commit, told);
-        }
         Ok(())
     }
 
