@@ -225,7 +225,7 @@ pub fn status_line(view: &View, secrets: &[&str]) -> Option<String> {
 pub fn without_secrets(failure: Failure, secrets: &[&str]) -> Failure {
     let mask = Mask::new(secrets);
     // Cleaned first: what a terminal would not show could stand in the middle of a secret.
-    let masked = |text: String| mask.over(&escape::clean(&text));
+    let masked = |text: String| mask.over(&clean(&text));
     Failure {
         cause: masked(failure.cause),
         advice: failure.advice.map(masked),
