@@ -17,7 +17,10 @@ pub(super) fn room(data: &Path) -> Result<Room, Fault> {
     // The engine's folder is named by the engine, which may see other folders than we do (a virtual machine around it).
     let disk = rustix::fs::statvfs(data).or_else(|_| rustix::fs::statvfs("/"));
     let disk = disk.map_err(|_| Fault::passing("the free disk space could not be read"))?;
-    Ok(Room { memory_available, disk_free: disk.f_bavail * disk.f_frsize, disk_total: disk.f_blocks * disk.f_frsize })
+    // What is reserved for root is neither free nor part of the whole, as in the per cent of `df`.
+    let disk_free = disk.f_bavail * disk.f_frsize;
+    let disk_used = disk.f_blocks.saturating_sub(disk.f_bfree) * disk.f_frsize;
+    Ok(Room { memory_available, disk_free, disk_total: disk_used + disk_free })
 }
 
 /// `MemAvailable:   24100000 kB`, in bytes.
