@@ -14,7 +14,9 @@ use clap::{Parser, Subcommand};
 /// Every GitHub pull request of a backend repository gets its own running copy: application, database and URL.
 #[derive(Parser)]
 #[command(name = "preview", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 an audit found something.")]
+#[command(
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 an audit found something, 130 stopped by a second signal."
+)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
