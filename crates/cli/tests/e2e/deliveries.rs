@@ -140,7 +140,7 @@ async fn closed_and_reopened_in_the_same_second_in_either_order() {
 #[tokio::test(flavor = "multi_thread")]
 async fn closed_while_building() {
     let rig = deaf().start().await;
-    let (changes, sleep) = slow_build("never up");
+    let (changes, sleep) = slow_build("never up", 600);
     let pull = rig.open_with(changes).await;
     rig.until("the build has begun", async || runs(&sleep).then_some(())).await;
     pull.close().unwrap();
@@ -156,7 +156,7 @@ async fn of_three_quick_pushes_only_the_last_is_built_to_the_end() {
     let (pull, url) = rig.up("version one").await;
     let (mut superseded, mut sleeps) = (Vec::new(), Vec::new());
     for version in ["version two", "version three"] {
-        let (changes, sleep) = slow_build(version);
+        let (changes, sleep) = slow_build(version, 600);
         superseded.push(pull.push(changes).await.unwrap());
         rig.until("its build has begun", async || runs(&sleep).then_some(())).await;
         sleeps.push(sleep);

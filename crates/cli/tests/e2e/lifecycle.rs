@@ -80,7 +80,7 @@ async fn no_request_is_lost(router: RouterKind) {
     rig.until_record(&id, "settled", |record| record.is_some_and(|r| r["attempt"]["step"] == "done")).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let seen = load.stop().await;
-    assert!(seen.failures.is_empty(), "{} of {} failed: {:#?}", seen.failures.len(), seen.visits, seen.failures);
+    seen.assert_all_served();
     assert!(seen.visits > 250, "only {} visits", seen.visits);
     assert_eq!(seen.texts.iter().collect::<Vec<_>>(), ["version one", "version two"]);
     assert_eq!(rig.containers(&id).await.len(), 1, "the old version's container is gone");
@@ -131,7 +131,6 @@ async fn a_bad_update(rig: &Rig, bad: Bad) {
         assert!(comment.body.contains(words), "no {words:?} in {}", comment.body);
     }
     assert!(comment.body.contains("still shows"), "{}", comment.body);
-    assert!(comment.body.lines().next_back().is_some() && comment.body.contains(bad.says[1]), "{}", comment.body);
     rig.until_status(&pull, StatusState::Failure).await;
     rig.until_answers(&url, "good").await;
     let id = rig.id(&pull);

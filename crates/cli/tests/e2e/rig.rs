@@ -170,22 +170,30 @@ pub(crate) fn unique_owner() -> String {
     format!("org{}x{}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed))
 }
 
-/// What makes a build that takes ten minutes, and the command that runs meanwhile: no other build has it.
-pub(crate) fn slow_build(version: &str) -> (Vec<Change>, String) {
+/// What makes a build that takes so many seconds, and the command that runs meanwhile: no other build has it.
+pub(crate) fn slow_build(version: &str, seconds: u16) -> (Vec<Change>, String) {
     static NUMBER: AtomicU16 = AtomicU16::new(0);
-    let sleep = format!("sleep 600.{}{:04}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
+    let sleep = format!("sleep {seconds}.{}{:04}", std::process::id(), NUMBER.fetch_add(1, Ordering::Relaxed));
     let dockerfile = format!("FROM debian:bookworm-slim\nRUN {sleep}\nCOPY mimic VERSION /\nENTRYPOINT [\"/mimic\"]\n");
     ([Mimic::new(version).files(), vec![Change::write("Dockerfile", dockerfile)]].concat(), sleep)
 }
 
 /// Whether a program runs on this machine whose command line is exactly this: Docker's own machine is this one.
 pub(crate) fn runs(command: &str) -> bool {
-    let arguments = command.replace(' ', "\0") + "\0";
+    running(command) > 0
+}
+
+/// How many such programs run.
+pub(crate) fn running(command: &str) -> usize {
+    command_lines().filter(|line| line == command).count()
+}
+
+/// Of every process on this machine.
+fn command_lines() -> impl Iterator<Item = String> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
-    // A process that ends meanwhile reads as an error.
-    processes
-        .filter_map(|process| std::fs::read(process.path().join("cmdline")).ok())
-        .any(|line| line == arguments.as_bytes())
+    // What is no process, or ends meanwhile, reads as an error.
+    let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
+    lines.map(|line| String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " "))
 }
 
 /// A port that nobody listens on now.
@@ -214,24 +222,22 @@ impl Rig {
     /// Starts the service and waits until it answers.
     pub(crate) async fn start_service(&mut self) {
         assert!(self.service.is_none(), "the service runs already");
+        let mut program = Program::new(env!("CARGO_BIN_EXE_preview")).arg("serve").dir(self.dir.path());
+        for (name, value) in &self.settings {
+            program = program.env(name, value);
+        }
         let log = self.log_file();
-        let program = self.preview(&["serve"]).limits(Limits::seconds(1200));
+        let program = program.limits(Limits::seconds(1200));
         self.service = Some(tokio::spawn(async move {
             use std::io::Write;
             let mut log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
             let mut write = |_, line: &str| writeln!(log, "{line}").unwrap();
             let ended = program.run_with(&mut write).await;
-            let how = ended.map_or_else(|error| error.to_string(), |output| output.status.to_string());
-            writeln!(log, "--- the service ended: {how}").unwrap();
+            let ended = ended.map_or_else(|error| error.to_string(), |output| output.status.to_string());
+            writeln!(log, "--- the service ended: {ended}").unwrap();
         }));
         let health = format!("{}/health", self.api);
         self.until("the service answers", async || self.http.get(&health).send().await.is_ok().then_some(())).await;
-    }
-
-    /// A command of ours, with the service's own settings.
-    pub(crate) fn preview(&self, args: &[&str]) -> Program {
-        let program = Program::new(env!("CARGO_BIN_EXE_preview")).args(args).dir(self.dir.path());
-        self.settings.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
 
     /// Where the service's output goes.
@@ -269,6 +275,12 @@ impl Rig {
     pub(crate) fn service_pid(&self) -> Pid {
         let text = std::fs::read_to_string(self.dir.path().join("state/deployments.json.lock")).unwrap();
         Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+    }
+
+    /// Command lines of what runs in this installation's folders: children of the service.
+    pub(crate) fn children(&self) -> Vec<String> {
+        let dir = self.dir.path().display().to_string();
+        command_lines().filter(|line| line.contains(&dir)).collect()
     }
 
     /// The first repository.
