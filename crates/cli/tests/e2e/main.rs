@@ -4,6 +4,7 @@
 //! Every test starts an installation of its own (see [`rig`]) and ends by proving that nothing of it is left.
 
 mod capacity;
+mod config;
 mod crash;
 mod deliveries;
 mod hostile;
