@@ -1,9 +1,9 @@
 //! Many previews at once: places, names, networks.
 
-use preview_core::ids::{ProjectSlug, RepoName};
 use preview_simulator::{Mimic, NewPull, Pull};
-use serde_json::Value;
+use serde_json::{Value, json};
 
+use crate::isolation::WITH_POSTGRES;
 use crate::rig::{Rig, Setup, unique_owner};
 
 /// Opens this many pull requests, in turn over all repositories.
@@ -40,63 +40,141 @@ async fn beyond_the_places_previews_wait_say_so_and_start_when_places_come_free(
     let owner = unique_owner();
     let repos = ["app", "api"].map(|name| format!("{owner}/{name}"));
     let rig = Setup::new().repos(repos).set("MAX_CONCURRENT_PREVIEWS", 3).start().await;
-    let pulls = open_many(&rig, 5).await;
-    rig.until("three run and two wait", async || {
-        (with_status(&rig, "running") == 3 && with_status(&rig, "queued") == 2).then_some(())
+    let pulls = open_many(&rig, 10).await;
+    rig.until("three run and seven wait", async || {
+        (with_status(&rig, "running") == 3 && with_status(&rig, "queued") == 7).then_some(())
     })
     .await;
-    let waits = |pull: &Pull| rig.record(&rig.id(pull))["status"] == "queued";
-    let (waiting, running): (Vec<&Pull>, Vec<&Pull>) = pulls.iter().partition(|pull| waits(pull));
+    let waits = |pull: &&Pull| rig.record(&rig.id(pull))["status"] == "queued";
+    let (mut waiting, mut running): (Vec<&Pull>, Vec<&Pull>) = pulls.iter().partition(waits);
+    rig.until("each that waits says for what, and behind how many", async || {
+        let told = waiting.iter().flat_map(|pull| pull.bot_comments()).map(|comment| comment.body);
+        let told: Vec<String> = told.filter(|body| body.contains("All places for previews")).collect();
+        let ahead = |words: String| told.iter().any(|body| body.contains(&words));
+        let lines = (2..7).map(|others| format!("{others} others are ahead of it."));
+        let mut lines = lines.chain(["It is the next one.".to_owned(), "One other is ahead of it.".to_owned()]);
+        lines.all(ahead).then_some(())
+    })
+    .await;
     for pull in &waiting {
-        rig.until_comment(pull, "queued").await;
         assert_eq!(rig.containers(&rig.id(pull)).await, Vec::<String>::new(), "what waits holds nothing");
         assert_eq!(rig.record(&rig.id(pull))["appPort"], Value::Null);
     }
-    for pull in running.iter().take(2) {
-        pull.close().unwrap();
+    while !waiting.is_empty() {
+        running.iter().for_each(|pull| pull.close().unwrap());
+        let next = 3.min(waiting.len());
+        rig.until("those in front have taken the places", async || {
+            let gone = running.iter().all(|pull| rig.record(&rig.id(pull)).is_null());
+            (gone && with_status(&rig, "running") == next).then_some(())
+        })
+        .await;
+        (waiting, running) = waiting.into_iter().partition(waits);
+        assert_eq!(running.len(), next);
+        for pull in &running {
+            rig.until_comment(pull, "Preview is ready").await;
+        }
     }
-    for pull in &waiting {
-        rig.until_comment(pull, "Preview is ready").await;
+    rig.finish().await;
+}
+
+/// Two names that give the same slug.
+struct Twins {
+    names: [String; 2],
+    slug: String,
+}
+
+impl Twins {
+    fn new() -> Self {
+        let owner = unique_owner();
+        Self { names: [format!("{owner}-x/app"), format!("{owner}/x-app")], slug: format!("{owner}-x-app") }
     }
-    assert_eq!(with_status(&rig, "running"), 3);
+}
+
+/// Opens a pull request in this repository.
+async fn open_in(rig: &Rig, name: &str, version: &str) -> Pull {
+    let repo = rig.github.repo(name).unwrap();
+    repo.open_pull(NewPull::new("feature", Mimic::new(version).files())).await.unwrap()
+}
+
+/// The slug that a pull request's repository has, once it has one.
+async fn slug(rig: &Rig, pull: &Pull) -> String {
+    let id = pull.repo().id().to_string();
+    rig.until("the repository has a slug", async || rig.ledger()["projects"][&id]["slug"].as_str().map(str::to_owned))
+        .await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn two_repositories_with_the_same_slug_at_once_stay_apart() {
+    let twins = Twins::new();
+    let rig = Setup::new().repos(twins.names.clone()).start().await;
+    let (first, second) = tokio::join!(open_in(&rig, &twins.names[0], "one"), open_in(&rig, &twins.names[1], "two"));
+    let slugs = [slug(&rig, &first).await, slug(&rig, &second).await];
+    assert!(slugs.contains(&twins.slug) && slugs[0] != slugs[1], "{slugs:?}");
+    for (slug, version) in slugs.iter().zip(["one", "two"]) {
+        rig.until_answers(&format!("{}/{slug}/pr-1/", rig.base), version).await;
+    }
+    rig.finish().await;
+}
+
+/// A second repository that would have the slug of one that is there already; neither ever has the other's.
+async fn the_one_that_came_first_keeps_its_slug(twins: Twins) {
+    let [first, second] = &twins.names;
+    let mut rig = Setup::new().repos(twins.names.clone()).prepare().await;
+    rig.set("ALLOWED_REPOS", first);
+    rig.start_service().await;
+    let old = open_in(&rig, first, "of the first").await;
+    let old_url = format!("{}/{}/pr-1/", rig.base, twins.slug);
+    rig.until_answers(&old_url, "of the first").await;
+
+    rig.stop_service().await;
+    rig.set("ALLOWED_REPOS", format!("{second},{first}"));
+    rig.start_service().await;
+    let new = open_in(&rig, second, "of the second").await;
+    let new_slug = slug(&rig, &new).await;
+    let new_url = format!("{}/{new_slug}/pr-1/", rig.base);
+    let digits = new_slug.strip_prefix(&format!("{}-", twins.slug)).unwrap();
+    assert!(digits.len() == 6 && digits.bytes().all(|byte| byte.is_ascii_hexdigit()), "{new_slug}");
+    rig.until_answers(&new_url, "of the second").await;
+    rig.until_comment(&new, &new_url).await;
+
+    // The first one goes, with all that it had; the other stays where it is, now and after another start.
+    old.close().unwrap();
+    rig.until_gone(&old_url).await;
+    rig.stop_service().await;
+    rig.set("ALLOWED_REPOS", second);
+    rig.start_service().await;
+    new.push(Mimic::new("of the second, pushed").files()).await.unwrap();
+    rig.until_answers(&new_url, "of the second, pushed").await;
+    rig.until_gone(&old_url).await;
     rig.finish().await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn repositories_with_the_same_slug_stay_apart_for_good() {
-    let owner = unique_owner();
-    let (first, second) = (format!("{owner}-x/app"), format!("{owner}/x-app"));
-    let plain = ProjectSlug::for_repo(&first.parse::<RepoName>().unwrap(), |_| false).to_string();
-    let mut rig = Setup::new().repos([first.clone(), second.clone()]).start().await;
-    let open = async |rig: &Rig, name: &str, text: &str| {
-        let repo = rig.github.repo(name).unwrap();
-        repo.open_pull(NewPull::new("feature", Mimic::new(text).files())).await.unwrap()
-    };
-    open(&rig, &second, "of the second").await;
-    let other = open(&rig, &first, "of the first").await;
-    let url = |rig: &Rig, name: &str| {
-        let ledger = rig.ledger();
-        let id = rig.github.repo(name).unwrap().id().to_string();
-        let slug = ledger["projects"][&id]["slug"].as_str().map(str::to_owned);
-        slug.map(|slug| (format!("{}/{slug}/pr-1/", rig.base), slug))
-    };
-    rig.until("both repositories have slugs", async || url(&rig, &first).and(url(&rig, &second)).map(drop)).await;
-    let ((first_url, first_slug), (second_url, second_slug)) =
-        (url(&rig, &first).unwrap(), url(&rig, &second).unwrap());
-    assert_ne!(first_slug, second_slug);
-    assert!(
-        [&first_slug, &second_slug].contains(&&plain)
-            && first_slug.starts_with(&plain)
-            && second_slug.starts_with(&plain)
-    );
-    rig.until_answers(&first_url, "of the first").await;
-    rig.until_answers(&second_url, "of the second").await;
+async fn a_slug_belongs_to_one_repository_for_good_whichever_comes_first() {
+    let (twins, mut others) = (Twins::new(), Twins::new());
+    others.names.reverse();
+    tokio::join!(the_one_that_came_first_keeps_its_slug(twins), the_one_that_came_first_keeps_its_slug(others));
+}
 
-    rig.stop_service().await;
-    rig.start_service().await;
-    other.push(Mimic::new("of the first, pushed").files()).await.unwrap();
-    rig.until_answers(&first_url, "of the first, pushed").await;
-    rig.until_answers(&second_url, "of the second").await;
+#[tokio::test(flavor = "multi_thread")]
+async fn ports_are_the_next_free_ones_of_their_range_and_rest_when_given_back() {
+    let rig = Setup::new().start().await;
+    let start = |variable: &str| rig.setting(variable).parse::<u16>().unwrap();
+    let (apps, databases) = (start("APP_PORT_START"), start("DB_PORT_START"));
+    let _taken = std::net::TcpListener::bind(("127.0.0.1", apps)).unwrap();
+    let ports = |pull: &Pull| {
+        let record = rig.record(&rig.id(pull));
+        (record["appPort"].clone(), record["dbPort"].clone())
+    };
+    let first = rig.open(Mimic::new("first").config(WITH_POSTGRES)).await;
+    rig.until_answers(&rig.url(&first), "first").await;
+    assert_eq!(ports(&first), (json!(apps + 1), json!(databases)));
+    let (second, _) = rig.up("second").await;
+    assert_eq!(ports(&second), (json!(apps + 2), Value::Null));
+    second.close().unwrap();
+    rig.until_record(&rig.id(&second), "gone", |record| record.is_none()).await;
+    let (third, _) = rig.up("third").await;
+    assert_eq!(ports(&third), (json!(apps + 3), Value::Null), "the port of the second rests");
     rig.finish().await;
 }
 

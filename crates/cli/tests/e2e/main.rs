@@ -5,6 +5,7 @@
 
 mod capacity;
 mod cli;
+mod config;
 mod crash;
 mod deliveries;
 mod hostile;

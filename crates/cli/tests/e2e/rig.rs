@@ -256,6 +256,11 @@ impl Rig {
         self.settings.push((name.to_owned(), value.to_string()));
     }
 
+    /// What a setting of the service is.
+    pub(crate) fn setting(&self, name: &str) -> &str {
+        &self.settings.iter().rfind(|(known, _)| known == name).unwrap().1
+    }
+
     /// `kill -9`, the service alone: what it started has to notice by itself.
     pub(crate) async fn kill_service(&mut self) {
         let service = self.service.take().unwrap();

@@ -100,6 +100,8 @@ impl Reconciler {
 
     async fn build_image(&self, job: &BuildJob, hold: &DeploymentLock) -> Result<Built, Fault> {
         let id = &job.deployment;
+        // Asked before the queue too, so that nobody is told of builds that run where it is the disk that is full.
+        self.wait_for_room(id, Step::Build, 0).await?;
         let _permit = match self.inner.builds.try_acquire() {
             Ok(permit) => permit,
             Err(_) => {
