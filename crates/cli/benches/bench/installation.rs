@@ -1,20 +1,124 @@
 //! An installation to be measured: the model of GitHub in this process, the service as a process of its own.
 
 use std::net::TcpListener;
+use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use preview_core::ids::ProjectSlug;
+use jiff::Timestamp;
+use preview_core::deployment::{Attempt, Blame, Deployment, Failure, Stage, Step};
+use preview_core::ids::{BranchName, DeploymentId, ProjectSlug, Slot};
 use preview_exec::{Limits, Program};
-use preview_simulator::{GitHub, Options, Pull, Repo, Source};
+use preview_orchestrator::ledger::{Ledger, Project};
+use preview_simulator::{Change, GitHub, NewPull, Options, Pull, Repo, Source};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
 /// Between two looks at whether something answers.
-pub(crate) const LOOK: Duration = Duration::from_millis(20);
+const LOOK: Duration = Duration::from_millis(20);
 /// Longer than anything should take.
 const PATIENCE: Duration = Duration::from_secs(300);
 
+/// What there is before the service starts.
+pub(crate) struct Ground {
+    github: GitHub,
+    repo: Repo,
+    dir: TempDir,
+}
+
+impl Ground {
+    /// A repository of this name with this content, on a GitHub of its own.
+    pub(crate) async fn prepare(name: &str, source: impl Into<Source>) -> Self {
+        preview_orchestrator::github::install_tls();
+        let options = Options { hourly_limit: 1_000_000, ..Options::default() };
+        let github = GitHub::start(options).await.unwrap();
+        let repo = github.create_repo(&format!("bench{}/{name}", std::process::id()), source).await.unwrap();
+        let dir = tempfile::Builder::new().prefix("preview-bench-").tempdir().unwrap();
+        Self { github, repo, dir }
+    }
+
+    /// Opens pull requests that the ledger tracks already. Their builds have failed, so that there is nothing to do for them.
+    pub(crate) async fn track(&self, count: u32) {
+        let now = Timestamp::now();
+        let name = self.repo.name();
+        let slug = ProjectSlug::for_repo(&name, |_| false);
+        let head = self.repo.push("tracked", vec![Change::write("tracked", "")], "alice").await.unwrap();
+        let (ledger, _) = Ledger::open(&self.ledger_file(), now).unwrap();
+        let mut records = Vec::new();
+        for _ in 0..count {
+            let pull = self.repo.open_pull(NewPull::new("tracked", Vec::new())).await.unwrap();
+            let id = DeploymentId::new(slug.clone(), pull.number());
+            let branch = BranchName::new("tracked");
+            let mut record = Deployment::new(id, (self.repo.id(), name.clone()), branch, head.clone(), now);
+            let (step, cause) = (Step::Build, "the build failed".to_owned());
+            let failure = Failure { step, cause, advice: None, log_tail: Vec::new(), blame: Blame::Author };
+            record.attempt = Some(Attempt {
+                commit: head.clone(),
+                slot: Slot::A,
+                app_port: None,
+                started_at: now,
+                stage: Stage::Failed(failure),
+                in_place: false,
+            });
+            records.push(record);
+        }
+        let project = Project { slug, name, since: now, baseline: Some([].into()) };
+        let change = ledger.change(|state| {
+            state.projects.insert(self.repo.id(), project);
+            state.deployments.extend(records.into_iter().map(|record| (record.id.clone(), record)));
+        });
+        change.await.unwrap();
+    }
+
+    fn ledger_file(&self) -> PathBuf {
+        self.dir.path().join("state/deployments.json")
+    }
+
+    /// Starts the service and waits until it answers and has listed what is open.
+    pub(crate) async fn start(self) -> Installation {
+        let (api, router) = (free_port(), free_port());
+        let base = format!("http://127.0.0.1:{router}");
+        let program = self.service(api, router, &base);
+        let http = reqwest::Client::new();
+        let api = format!("http://127.0.0.1:{api}");
+        let begun = Instant::now();
+        let running = tokio::spawn(async move { drop(program.run().await) });
+        while http.get(format!("{api}/health")).send().await.is_err() {
+            assert!(begun.elapsed() < PATIENCE && !running.is_finished(), "the service does not answer");
+            tokio::time::sleep(Duration::from_millis(2)).await;
+        }
+        let started = begun.elapsed();
+        self.repo.add_hook(&format!("{api}/webhook/github"));
+        let Self { github, repo, dir } = self;
+        let installation = Installation { github, repo, http, api, dir, started, base, running };
+        until("the first listing is written down", || installation.ledger().contains("\"baseline\"")).await;
+        installation
+    }
+
+    fn service(&self, api: u16, router: u16, base: &str) -> Program {
+        let path = |name: &str| self.dir.path().join(name).display().to_string();
+        Program::new(env!("CARGO_BIN_EXE_preview"))
+            .arg("serve")
+            .dir(self.dir.path())
+            .env("GITHUB_TOKEN", self.github.token())
+            .env("GITHUB_WEBHOOK_SECRET", self.github.webhook_secret())
+            .env("GITHUB_API_URL", self.github.api_url())
+            .env("GITHUB_SERVER_URL", self.github.server_url())
+            .env("ALLOWED_REPOS", self.repo.name().to_string())
+            .env("ORCHESTRATOR_PORT", api.to_string())
+            .env("ROUTER_PORT", router.to_string())
+            .env("PREVIEW_BASE_URL", base)
+            .env("DEPLOYMENTS_DIR", path("deployments"))
+            .env("DEPLOYMENTS_DB", self.ledger_file())
+            .env("LOG_DIR", path("logs"))
+            .env("APP_PORT_START", "28000")
+            .env("DB_PORT_START", "29000")
+            .env("PREVIEW_SUBNET", "10.221.0.0/20")
+            .limits(Limits::seconds(1800))
+    }
+}
+
+/// A running installation.
 pub(crate) struct Installation {
     pub(crate) github: GitHub,
     pub(crate) repo: Repo,
@@ -27,52 +131,10 @@ pub(crate) struct Installation {
     running: JoinHandle<()>,
 }
 
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
-}
-
 impl Installation {
     /// One that serves a repository of this name with this content.
     pub(crate) async fn start(name: &str, source: impl Into<Source>) -> Self {
-        preview_orchestrator::github::install_tls();
-        let github = GitHub::start(Options::default()).await.unwrap();
-        let repo = github.create_repo(&format!("bench{}/{name}", std::process::id()), source).await.unwrap();
-        let dir = tempfile::Builder::new().prefix("preview-bench-").tempdir().unwrap();
-        let (api, router) = (free_port(), free_port());
-        let base = format!("http://127.0.0.1:{router}");
-        let path = |name: &str| dir.path().join(name).display().to_string();
-        let program = Program::new(env!("CARGO_BIN_EXE_preview"))
-            .arg("serve")
-            .dir(dir.path())
-            .env("GITHUB_TOKEN", github.token())
-            .env("GITHUB_WEBHOOK_SECRET", github.webhook_secret())
-            .env("GITHUB_API_URL", github.api_url())
-            .env("GITHUB_SERVER_URL", github.server_url())
-            .env("ALLOWED_REPOS", repo.name().to_string())
-            .env("ORCHESTRATOR_PORT", api.to_string())
-            .env("ROUTER_PORT", router.to_string())
-            .env("PREVIEW_BASE_URL", &base)
-            .env("DEPLOYMENTS_DIR", path("deployments"))
-            .env("DEPLOYMENTS_DB", path("state/deployments.json"))
-            .env("LOG_DIR", path("logs"))
-            .env("APP_PORT_START", "28000")
-            .env("DB_PORT_START", "29000")
-            .env("PREVIEW_SUBNET", "10.221.0.0/20")
-            .limits(Limits::seconds(1800));
-        let begun = Instant::now();
-        let running = tokio::spawn(async move { drop(program.run().await) });
-        let http = reqwest::Client::new();
-        let api = format!("http://127.0.0.1:{api}");
-        while http.get(format!("{api}/health")).send().await.is_err() {
-            assert!(begun.elapsed() < PATIENCE && !running.is_finished(), "the service does not answer");
-            tokio::time::sleep(Duration::from_millis(2)).await;
-        }
-        let started = begun.elapsed();
-        repo.add_hook(&format!("{api}/webhook/github"));
-        // The first listing, which lays down what was open before.
-        let listed = dir.path().join("state/deployments.json");
-        until(|| std::fs::read_to_string(&listed).is_ok_and(|text| text.contains("baseline"))).await;
-        Self { github, repo, http, api, dir, started, base, running }
+        Ground::prepare(name, source).await.start().await
     }
 
     /// The service's process id, as it wrote it down.
@@ -92,19 +154,36 @@ impl Installation {
         std::fs::read_to_string(self.dir.path().join("state/deployments.json")).unwrap_or_default()
     }
 
-    /// Waits until no preview is left, and ends.
-    pub(crate) async fn end(self) {
-        until(|| self.ledger().contains("\"deployments\": {}")).await;
+    /// Waits until the service has asked GitHub nothing for a second.
+    pub(crate) async fn until_quiet(&self) {
+        let asked = || self.github.look(|state| state.requests().count());
+        let mut before = usize::MAX;
+        while std::mem::replace(&mut before, asked()) != before {
+            tokio::time::sleep(Duration::from_secs(1)).await;
+        }
+    }
+
+    /// Waits until no preview is left.
+    pub(crate) async fn until_empty(&self) {
+        until("no preview is left", || self.ledger().contains("\"deployments\": {}")).await;
+    }
+
+    /// Ends the service.
+    pub(crate) async fn stop(self) {
         kill_process(self.pid(), Signal::TERM).unwrap();
         self.running.await.unwrap();
     }
 }
 
+fn free_port() -> u16 {
+    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
+}
+
 /// Waits until something is so.
-pub(crate) async fn until(so: impl Fn() -> bool) {
+pub(crate) async fn until(what: &str, so: impl Fn() -> bool) {
     let begun = Instant::now();
     while !so() {
-        assert!(begun.elapsed() < PATIENCE, "it never came to be");
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
         tokio::time::sleep(LOOK).await;
     }
 }
@@ -114,7 +193,7 @@ pub(crate) async fn until_answers(http: &reqwest::Client, url: &str, wanted: &st
     let begun = Instant::now();
     loop {
         let answer = http.get(url).timeout(Duration::from_secs(2)).send().await.ok();
-        if let Some(answer) = answer.filter(|answer| answer.status().is_success())
+        if let Some(answer) = answer.filter(|answer| answer.status() == 200)
             && answer.text().await.is_ok_and(|text| text.contains(wanted))
         {
             return;

@@ -12,6 +12,15 @@ use crate::installation::{Installation, until_answers};
 /// A host port that no preview gets.
 const PORT: u16 = 27_999;
 
+/// What an app with PostgreSQL has besides: it starts once the database is healthy, which is looked at each second.
+const POSTGRES: &str = "    environment: {DATABASE_URL: 'postgresql://preview:secret@db:5432/preview'}
+    depends_on: {db: {condition: service_healthy}}
+  db:
+    image: postgres:16-bookworm
+    environment: {POSTGRES_USER: preview, POSTGRES_PASSWORD: secret, POSTGRES_DB: preview}
+    healthcheck: {test: [CMD, pg_isready, -h, 127.0.0.1, -U, preview], interval: 1s, retries: 60}
+";
+
 /// The Dockerfile that the service would use for this tree, and a Compose file as its developers would write one.
 pub(crate) struct Recipe {
     pub(crate) dockerfile: String,
@@ -25,15 +34,16 @@ impl Recipe {
         let found = detect(files, &config, &BuildRules { trusted: true, ..BuildRules::default() }).unwrap();
         let port = found.app_port;
         let app = format!(
-            "services:\n  app:\n    build: {{context: ., dockerfile: Dockerfile.bench}}\n    init: true\n    ports: ['127.0.0.1:{PORT}:{port}']\n"
+            "services:
+  app:
+    build: {{context: ., dockerfile: Dockerfile.bench}}
+    init: true
+    ports: ['127.0.0.1:{PORT}:{port}']
+"
         );
         let compose = match found.database.database {
             None => app,
-            Some(Database::Postgres) => format!(
-                "{app}    environment: {{DATABASE_URL: 'postgresql://preview:secret@db:5432/preview'}}\n    depends_on: {{db: {{condition: service_healthy}}}}\n  \
-                 db:\n    image: postgres:16-bookworm\n    environment: {{POSTGRES_USER: preview, POSTGRES_PASSWORD: secret, POSTGRES_DB: preview}}\n    \
-                 healthcheck: {{test: [CMD, pg_isready, -h, 127.0.0.1, -U, preview], interval: 1s, retries: 60}}\n"
-            ),
+            Some(Database::Postgres) => app + POSTGRES,
         };
         Self { dockerfile: found.dockerfile, compose }
     }

@@ -1,123 +1,167 @@
-//! From a push to the preview, against plain Compose, in turn.
+//! From a delivery to the preview, against plain Compose, in turn.
 
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
 use preview_core::framework::MemoryFiles;
-use preview_simulator::{Change, NewPull, Pull};
+use preview_simulator::{Change, Deliveries, Mimic, NewPull, Pull};
 
 use crate::installation::{Installation, until, until_answers};
 use crate::plain::{Recipe, bring_up};
 use crate::report::{Report, median};
 
-/// An example to be brought up again and again.
-struct Example {
-    folder: &'static str,
+/// An application to be brought up again and again.
+struct Subject {
     name: &'static str,
-    greeting_file: &'static str,
+    app: App,
     rounds: usize,
-    wanted: &'static str,
+    most: f64,
 }
 
-const EXAMPLES: [Example; 2] = [
-    Example { folder: "go-hello", name: "a small Go app", greeting_file: "greeting.go", rounds: 7, wanted: "1.1" },
-    Example {
-        folder: "nestjs-postgres",
+/// Where its files are, and which of them changes.
+enum App {
+    Mimic,
+    Example { folder: &'static str, greeting: &'static str },
+}
+
+const SUBJECTS: [Subject; 3] = [
+    Subject { name: "a program in an empty image", app: App::Mimic, rounds: 9, most: 1.1 },
+    Subject {
+        name: "a small Go app",
+        app: App::Example { folder: "go-hello", greeting: "greeting.go" },
+        rounds: 7,
+        most: 1.1,
+    },
+    Subject {
         name: "NestJS with PostgreSQL",
-        greeting_file: "src/greeting.ts",
+        app: App::Example { folder: "nestjs-postgres", greeting: "src/greeting.ts" },
         rounds: 5,
-        wanted: "0.9",
+        most: 0.9,
     },
 ];
+/// What the examples greet with.
 const GREETING: &str = "Hello from the main branch";
 
-impl Example {
-    fn path(&self) -> PathBuf {
-        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(self.folder)
-    }
-
-    /// The greeting changed, so that something has to be built.
-    fn change(&self, greeting: &str) -> Vec<Change> {
-        let text = std::fs::read_to_string(self.path().join(self.greeting_file)).unwrap();
-        vec![Change::write(self.greeting_file, text.replace(GREETING, greeting))]
-    }
-
-    fn files(&self) -> MemoryFiles {
-        let changes = Change::folder(&self.path()).unwrap();
-        MemoryFiles::new(changes.into_iter().filter_map(|change| match change {
-            Change::Write { path, bytes, .. } => Some((path, String::from_utf8(bytes).ok()?)),
-            _ => None,
-        }))
-    }
-}
-
 pub(crate) async fn measure(report: &mut Report) {
-    for example in &EXAMPLES {
-        compare(example, report).await;
+    for subject in &SUBJECTS {
+        compare(subject, report).await;
     }
 }
 
-async fn compare(example: &Example, report: &mut Report) {
-    let installation = Installation::start(example.folder, Change::folder(&example.path()).unwrap()).await;
-    let recipe = Recipe::of(&example.files());
+async fn compare(subject: &Subject, report: &mut Report) {
+    let files = subject.app.files().await;
+    let recipe = Recipe::of(&texts(&files));
+    let installation = Installation::start("app", files).await;
     let (mut ours, mut plain) = (Vec::new(), Vec::new());
     // The first round warms the caches of both.
-    for round in 0..=example.rounds {
-        let (first, second) = (format!("Hello from round {round}"), format!("Hello again from round {round}"));
-        let begun = Instant::now();
-        let new = NewPull::new("feature", example.change(&first));
-        let pull = installation.repo.open_pull(new).await.unwrap();
-        until_answers(&installation.http, &installation.url(&pull), &first).await;
-        let our_time = begun.elapsed().as_secs_f64();
-        if round == 1 {
-            rebuild(example, &installation, &pull, report).await;
+    for round in 0..=subject.rounds {
+        let ours_first = round % 2 == 0;
+        let mut times = [0.0; 2];
+        for turn in 0..2 {
+            let greeting = format!("Hello {turn} of round {round}");
+            let changes = subject.app.changes(&greeting);
+            if (turn == 0) == ours_first {
+                times[0] =
+                    by_delivery(subject, &installation, changes, &greeting, (round == 1).then_some(&mut *report)).await;
+            } else {
+                installation.repo.push("by-hand", changes, "alice").await.unwrap();
+                times[1] = bring_up(&installation, &recipe, "by-hand", &greeting).await;
+            }
         }
-        pull.push(example.change(&second)).await.unwrap();
-        until_answers(&installation.http, &installation.url(&pull), &second).await;
-        close(&installation, &pull).await;
-        // As much of a change again, now by hand; what was built for ours does not serve it.
-        let third = format!("Hello by hand from round {round}");
-        installation.repo.push("by-hand", example.change(&third), "alice").await.unwrap();
-        let plain_time = bring_up(&installation, &recipe, "by-hand", &third).await;
         if round > 0 {
-            ours.push(our_time);
-            plain.push(plain_time);
+            ours.push(times[0]);
+            plain.push(times[1]);
         }
     }
-    installation.end().await;
+    installation.stop().await;
     let ratios: Vec<f64> = ours.iter().zip(&plain).map(|(ours, plain)| ours / plain).collect();
-    let how = format!(
-        "{:.2} s against {:.2} s of `git clone && docker compose up -d --build`, medians of {} rounds in turn",
-        median(&ours),
-        median(&plain),
-        ours.len()
-    );
-    report.row(&format!("Time to preview, {}", example.name), format!("{:.2}", median(&ratios)), example.wanted, how);
+    let (ours, plain) = (median(&ours), median(&plain));
+    let how = format!("{ours:.2} s against {plain:.2} s by hand, medians of {} rounds in turn", subject.rounds);
+    report.row(&format!("Time to preview, {}", subject.name), (median(&ratios), ""), Some(subject.most), how);
+}
+
+/// Opens a pull request and closes it again. Gives the seconds from the delivery to the first answer.
+async fn by_delivery(
+    subject: &Subject,
+    installation: &Installation,
+    changes: Vec<Change>,
+    greeting: &str,
+    report: Option<&mut Report>,
+) -> f64 {
+    installation.github.deliver(Deliveries::Held);
+    let pull = installation.repo.open_pull(NewPull::new("feature", changes)).await.unwrap();
+    installation.github.deliver(Deliveries::Normal);
+    let begun = Instant::now();
+    installation.github.release();
+    until_answers(&installation.http, &installation.url(&pull), greeting).await;
+    let took = begun.elapsed().as_secs_f64();
+    if let Some(report) = report
+        && subject.app.runs_build_steps()
+    {
+        rebuild(subject, installation, &pull, report).await;
+    }
+    pull.close().unwrap();
+    installation.until_empty().await;
+    took
 }
 
 /// Pushes the same tree as another commit, and counts the steps that were run for it.
-async fn rebuild(example: &Example, installation: &Installation, pull: &Pull, report: &mut Report) {
+async fn rebuild(subject: &Subject, installation: &Installation, pull: &Pull, report: &mut Report) {
+    assert!(build_steps(installation) > 0, "the build of a changed tree ran no step that could be counted");
     let same = pull.push(Vec::new()).await.unwrap();
-    until(|| {
+    until("the same tree is served as another commit", || {
         let ledger: serde_json::Value = serde_json::from_str(&installation.ledger()).unwrap_or_default();
         let mut records = ledger["deployments"].as_object().into_iter().flat_map(serde_json::Map::values);
         records.any(|record| record["serving"]["commitSha"] == same.as_str() && record["attempt"]["step"] == "done")
     })
     .await;
-    let logs = installation.dir.path().join("deployments");
-    let folder = std::fs::read_dir(logs).unwrap().next().unwrap().unwrap().path();
-    let log = std::fs::read_to_string(folder.join("logs/build.log")).unwrap();
-    let what = format!("Build steps run for an unchanged tree, {}", example.name);
-    report.row(&what, steps_run(&log).to_string(), "0", "a new commit with the same files".to_owned());
+    let what = format!("Build steps run for an unchanged tree, {}", subject.name);
+    let how = "a new commit with the same files".to_owned();
+    report.row(&what, (build_steps(installation) as f64, ""), Some(0.0), how);
 }
 
-/// How many `RUN` steps a build's log tells of that did not come from the cache.
-fn steps_run(log: &str) -> usize {
+/// How many `RUN` steps the newest build's log tells of that did not come from the cache.
+fn build_steps(installation: &Installation) -> usize {
+    let folders = std::fs::read_dir(installation.dir.path().join("deployments")).unwrap();
+    let logs = folders.filter_map(|folder| std::fs::read_to_string(folder.ok()?.path().join("logs/build.log")).ok());
+    let log: String = logs.collect();
     let steps = log.lines().filter_map(|line| line.split_once(' ').filter(|(_, rest)| rest.contains("] RUN ")));
     steps.filter(|(step, _)| log.lines().any(|line| line.starts_with(&format!("{step} DONE")))).count()
 }
 
-async fn close(installation: &Installation, pull: &Pull) {
-    pull.close().unwrap();
-    until(|| installation.ledger().contains("\"deployments\": {}")).await;
+impl App {
+    async fn files(&self) -> Vec<Change> {
+        match self {
+            Self::Mimic => Mimic::new("main").repository().await.unwrap(),
+            Self::Example { folder, .. } => Change::folder(&example(folder)).unwrap(),
+        }
+    }
+
+    /// Another greeting, so that something has to be built.
+    fn changes(&self, greeting: &str) -> Vec<Change> {
+        match self {
+            Self::Mimic => Mimic::new(greeting).files(),
+            Self::Example { folder, greeting: file } => {
+                let text = std::fs::read_to_string(example(folder).join(file)).unwrap();
+                vec![Change::write(*file, text.replace(GREETING, greeting))]
+            }
+        }
+    }
+
+    /// Whether its Dockerfile has any.
+    fn runs_build_steps(&self) -> bool {
+        !matches!(self, Self::Mimic)
+    }
+}
+
+fn example(folder: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(folder)
+}
+
+/// The files that are texts: all that detection reads.
+fn texts(files: &[Change]) -> MemoryFiles {
+    MemoryFiles::new(files.iter().filter_map(|change| match change {
+        Change::Write { path, bytes, .. } => Some((path.clone(), String::from_utf8(bytes.clone()).ok()?)),
+        _ => None,
+    }))
 }

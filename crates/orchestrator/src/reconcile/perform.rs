@@ -1,11 +1,13 @@
 //! Carrying out a plan's actions, one by one.
 
+use std::time::Duration;
+
 use preview_core::deployment::{Blame, Deployment, RemovalReason, Stage, Step};
 use preview_core::desired::SetAside;
 use preview_core::ids::{DeploymentId, HostPort};
 use preview_core::plan::{Action, Observed};
 use preview_core::route::{Route, RouteTable};
-use std::time::Duration;
+use tokio::time::Instant;
 
 use super::Reconciler;
 use super::attempt::Work;
@@ -41,8 +43,12 @@ impl Reconciler {
     /// Carries one action out; during an attempt, what fails for a passing reason is tried again before it counts.
     pub(super) async fn perform(&self, work: &mut Work, decision: &Decision, action: &Action) -> Result<(), Fault> {
         for tries in 0.. {
+            let begun = Instant::now();
             let fault = match self.perform_once(work, decision, action).await {
-                Ok(()) => return Ok(()),
+                Ok(()) => {
+                    tracing::debug!(?action, seconds = begun.elapsed().as_secs_f32(), "performed");
+                    return Ok(());
+                }
                 Err(fault) => fault,
             };
             let wait = self.backoff(tries).max(fault.retry_after.unwrap_or_default());

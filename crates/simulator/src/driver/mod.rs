@@ -214,6 +214,9 @@ impl Repo {
     ///
     /// The caller holds `pushing`.
     async fn move_branch(&self, branch: &str, to: &CommitSha, forced: bool, login: &str) -> Result<()> {
+        if self.read(|repo| repo.branches.get(branch) == Some(to)) {
+            return Ok(());
+        }
         let following = self.shared.read(|state| pulls_from(state, self.id, branch));
         if self.bare().takes_branch(branch).await? {
             self.bare().set_refs(&[(format!("refs/heads/{branch}"), Some(to))]).await?;
@@ -228,9 +231,6 @@ impl Repo {
                 repo.pushed_at = Timestamp::now();
                 repo.branches.insert(branch.to_owned(), to.clone())
             });
-            if before.as_ref() == Some(to) {
-                return;
-            }
             let push = Push { branch, before: before.as_ref(), after: to, forced };
             state.announce(self.id, &sender, Event::Push(push));
             for (base, number) in following {
