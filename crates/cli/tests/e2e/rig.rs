@@ -222,12 +222,8 @@ impl Rig {
     /// Starts the service and waits until it answers.
     pub(crate) async fn start_service(&mut self) {
         assert!(self.service.is_none(), "the service runs already");
-        let mut program = Program::new(env!("CARGO_BIN_EXE_preview")).arg("serve").dir(self.dir.path());
-        for (name, value) in &self.settings {
-            program = program.env(name, value);
-        }
         let log = self.log_file();
-        let program = program.limits(Limits::seconds(1200));
+        let program = self.preview(&["serve"]).limits(Limits::seconds(1200));
         self.service = Some(tokio::spawn(async move {
             use std::io::Write;
             let mut log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
@@ -238,6 +234,12 @@ impl Rig {
         }));
         let health = format!("{}/health", self.api);
         self.until("the service answers", async || self.http.get(&health).send().await.is_ok().then_some(())).await;
+    }
+
+    /// A command of ours, with the service's own settings.
+    pub(crate) fn preview(&self, args: &[&str]) -> Program {
+        let program = Program::new(env!("CARGO_BIN_EXE_preview")).args(args).dir(self.dir.path());
+        self.settings.iter().fold(program, |program, (name, value)| program.env(name, value))
     }
 
     /// Where the service's output goes.

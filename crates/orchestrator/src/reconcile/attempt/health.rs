@@ -35,7 +35,10 @@ impl Reconciler {
         let fault = match outcome {
             Ok(Ok(())) => return Ok(()),
             Ok(Err(fault)) => fault,
-            Err(_) => self.never_healthy(&id, slot, path, limit, &found).await,
+            Err(_) => match self.never_healthy(&id, slot, path, limit, &found).await {
+                Some(fault) => fault,
+                None => return Ok(()),
+            },
         };
         let lines = self.inner.out.engine.logs(&id, part, KEPT).await.unwrap_or_default();
         self.keep_app_log(&id, &lines);
@@ -67,11 +70,19 @@ impl Reconciler {
         self.inner.ledger.read(port).ok_or_else(|| Fault::passing("the attempt was interrupted"))
     }
 
-    /// What to say of an app that runs but did not answer in time.
-    async fn never_healthy(&self, id: &DeploymentId, slot: Slot, path: &str, limit: Duration, found: &Found) -> Fault {
+    /// What to say of an app that runs but did not answer in time; nothing if it answers now, on being asked for the last
+    /// time: what took so long may have been somebody else.
+    async fn never_healthy(
+        &self,
+        id: &DeploymentId,
+        slot: Slot,
+        path: &str,
+        limit: Duration,
+        found: &Found,
+    ) -> Option<Fault> {
         let view = self.inner.out.engine.observe(id).await.unwrap_or_default();
         if let Some(fault) = ended(view.part(Part::App(slot))) {
-            return fault;
+            return Some(fault);
         }
         let answer = match self.attempt_port(id) {
             Ok(port) => self.inner.out.prober.probe(port, path, ASK).await,
@@ -79,9 +90,8 @@ impl Reconciler {
         };
         let seconds = limit.as_secs();
         let port = found.detected.app_port;
-        match answer {
-            Probe::Healthy => Fault::author(format!("the app answered `{path}` only after {seconds} s"))
-                .advise("set a longer `health_check_timeout` in `preview-config.yml`"),
+        Some(match answer {
+            Probe::Healthy => return None,
             Probe::Status(status) => Fault::author(format!("the app answers `{path}` with status {status}"))
                 .advise("let `health_check_path` in `preview-config.yml` name a path that answers 200"),
             Probe::NoAnswer => Fault::author(format!("nothing answered on port {port} within {seconds} s")).advise(format!(
@@ -89,7 +99,7 @@ impl Reconciler {
             )),
             Probe::Slow => Fault::author(format!("the app takes longer than {} s to answer `{path}`", ASK.as_secs()))
                 .advise("let `health_check_path` in `preview-config.yml` name a path that answers quickly"),
-        }
+        })
     }
 
     fn keep_app_log(&self, id: &DeploymentId, lines: &[String]) {
