@@ -150,6 +150,8 @@ struct Inner {
     places: Arc<Places>,
     builds: Semaphore,
     reporter: Reporter,
+    /// Whose turn it is to change routes.
+    routing: tokio::sync::Mutex<()>,
     workers: Workers,
     allowed: Mutex<Allowed>,
     ages: Mutex<Sweeps<PullKey>>,
@@ -168,6 +170,7 @@ impl Reconciler {
             places: Arc::default(),
             builds: Semaphore::new(config.max_builds),
             reporter: Reporter::new(config.pace.edit),
+            routing: tokio::sync::Mutex::default(),
             workers: Workers::default(),
             allowed: Mutex::new(Allowed::of(&config.allowed)),
             ages: Mutex::new(Sweeps::new(config.cleanup_interval)),

@@ -100,8 +100,10 @@ impl Reconciler {
 
     // ----------------------------------------------------------------------------------------------------------- routing
 
-    /// Makes the router hold what the ledger says of all previews.
+    /// Makes the router hold what the ledger says of all previews. One at a time, and the ledger is read when it is one's
+    /// turn: an older table must never be applied after a newer one.
     pub(super) async fn apply_routes(&self) -> Result<(), Fault> {
+        let _turn = self.inner.routing.lock().await;
         let table = self.inner.ledger.read(routes);
         self.inner.out.router.apply(&table).await
     }

@@ -251,7 +251,11 @@ impl ContainerEngine for Fakes {
         std::fs::write(dir.join("compose.yml"), stack.to_string())
             .map_err(|error| Fault::passing(error.to_string()))?;
         // Networks come first and containers later: whoever is cut off in between leaves a half.
-        self.call(Call::Start, LOOK, |world| Ok(world.lay_ground(&id, &stack))).await?;
+        self.call(Call::Start, LOOK, |world| {
+            world.lay_ground(&id, &stack);
+            Ok(())
+        })
+        .await?;
         let parts = parts.to_owned();
         let up = move |world: &mut World| {
             for part in parts {
@@ -307,7 +311,8 @@ impl ContainerEngine for Fakes {
                 return Err(Fault::passing("the volume is in use"));
             }
             world.stock(&id).volumes.clear();
-            Ok(world.tidy())
+            world.tidy();
+            Ok(())
         };
         self.call(Call::RemoveVolumes, REMOVE, remove).await
     }
@@ -320,7 +325,8 @@ impl ContainerEngine for Fakes {
                 return Err(Fault::passing("the network has active endpoints"));
             }
             stock.network = None;
-            Ok(world.tidy())
+            world.tidy();
+            Ok(())
         };
         self.call(Call::RemoveNetworks, REMOVE, remove).await
     }
@@ -331,7 +337,8 @@ impl ContainerEngine for Fakes {
             let stock = world.stock(&id);
             let used: Vec<CommitSha> = stock.apps.values().map(|app| app.commit.clone()).collect();
             stock.images.retain(|image| keep.contains(image) || used.contains(image));
-            Ok(world.tidy())
+            world.tidy();
+            Ok(())
         };
         self.call(Call::RemoveImages, REMOVE, remove).await
     }

@@ -162,6 +162,11 @@ impl World {
         self.calls.clear();
     }
 
+    /// How many calls were made since the last mark.
+    pub(crate) fn calls(&self) -> usize {
+        self.calls.len()
+    }
+
     pub(crate) fn count(&self, call: Call) -> usize {
         self.calls.iter().filter(|made| **made == call).count()
     }
@@ -178,9 +183,9 @@ impl World {
     }
 
     pub(crate) fn violation(&mut self, what: impl Into<String>) {
-        let what = what.into();
-        eprintln!("violation: {what}\n  after {:?}", &self.calls[self.calls.len().saturating_sub(12)..]);
-        self.violations.push(what);
+        let what: String = what.into();
+        let last = &self.calls[self.calls.len().saturating_sub(12)..];
+        self.violations.push(format!("{what}, after {last:?}"));
     }
 
     fn note(&mut self, call: Call) -> Option<Trouble> {
@@ -308,10 +313,6 @@ impl Fakes {
                 self.take(time).await;
                 happen()
             }
-            Some(Trouble::Late(more)) => {
-                self.take(time + more).await;
-                happen()
-            }
             Some(Trouble::FailsBefore) => failed("failed"),
             Some(Trouble::FailsAfter) => {
                 self.take(time).await;
@@ -328,11 +329,6 @@ impl Fakes {
                 failed("took too long, or so it seemed")
             }
             Some(Trouble::CrashBefore) => self.end().await,
-            Some(Trouble::CrashAfter) => {
-                self.take(time).await;
-                _ = happen();
-                self.end().await
-            }
         }
     }
 }

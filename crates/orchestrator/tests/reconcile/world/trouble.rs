@@ -1,7 +1,5 @@
 //! What can go wrong, and when.
 
-use std::time::Duration;
-
 /// Something the reconciler asks of the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Call {
@@ -42,16 +40,6 @@ pub(crate) enum Trouble {
     HangsAfter,
     /// We are killed before it happens.
     CrashBefore,
-    /// It happens and we are killed.
-    CrashAfter,
-    /// It happens, so much later.
-    Late(Duration),
-}
-
-impl Trouble {
-    /// All kinds of which one is enough to upset a plan.
-    pub(crate) const ALL: [Self; 6] =
-        [Self::FailsBefore, Self::FailsAfter, Self::HangsBefore, Self::HangsAfter, Self::CrashBefore, Self::CrashAfter];
 }
 
 /// Which calls.
