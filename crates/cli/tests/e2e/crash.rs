@@ -54,7 +54,7 @@ async fn killed_at(step: Step, update: Vec<Change>) {
     let mut rig = setup().start().await;
     let (pull, url) = rig.up("version one").await;
     // Whom the old version is serving slowly when its guardian dies at the drain may be cut off; nobody else.
-    let load = if step == Step::Drain { Load::start_brisk(&url) } else { Load::start(&url) };
+    let load = Load::start(&url, step != Step::Drain);
     let under_way = tokio::spawn(rig.http.get(format!("{url}slow?ms=3000")).send());
     let held =
         (step == Step::Checkout).then(|| rig.github_fails(Matching::git(), Fault::Hang(Duration::from_secs(60))));
@@ -145,7 +145,7 @@ async fn closed_while_the_service_was_dead() {
 async fn told_to_stop_while_building() {
     let mut rig = setup().start().await;
     let (other, url) = rig.up("other").await;
-    let load = Load::start(&url);
+    let load = Load::start(&url, true);
     let (changes, sleep) = slow_build("version one", 3);
     let pull = rig.open_with(changes).await;
     rig.until("the build has begun", async || runs(&sleep).then_some(())).await;

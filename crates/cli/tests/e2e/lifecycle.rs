@@ -73,7 +73,7 @@ async fn merging_removes_it() {
 async fn no_request_is_lost(router: RouterKind) {
     let rig = Setup::new().router(router).start().await;
     let (pull, url) = rig.up("version one").await;
-    let load = Load::start(&url);
+    let load = Load::start(&url, true);
     pull.push(Mimic::new("version two").starting_after(Duration::from_millis(500)).files()).await.unwrap();
     rig.until_answers(&url, "version two").await;
     let id = rig.id(&pull);

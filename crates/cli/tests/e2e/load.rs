@@ -39,17 +39,9 @@ impl Seen {
 }
 
 impl Load {
-    /// Sends the first visitors now, some of whom ask for what takes long.
-    pub(crate) fn start(url: &str) -> Self {
-        Self::of(url, SLOW_EVERY)
-    }
-
-    /// Sends the first visitors now; none asks for what takes long.
-    pub(crate) fn start_brisk(url: &str) -> Self {
-        Self::of(url, u32::MAX - 1)
-    }
-
-    fn of(url: &str, slow_every: u32) -> Self {
+    /// Sends the first visitors now; `patient`: some of them ask for what takes long.
+    pub(crate) fn start(url: &str, patient: bool) -> Self {
+        let slow_every = if patient { SLOW_EVERY } else { u32::MAX - 1 };
         let (stop, stopped) = oneshot::channel();
         Self { stop, running: tokio::spawn(visit_until(url.to_owned(), slow_every, stopped)) }
     }
