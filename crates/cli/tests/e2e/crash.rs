@@ -184,7 +184,8 @@ async fn killed_in_the_middle_of_a_removal() {
 /// The record leaves last: as long as GitHub has not taken the comment's last words, somebody has to know of them.
 #[tokio::test(flavor = "multi_thread")]
 async fn killed_before_the_last_words() {
-    let mut rig = setup().start().await;
+    // What fails again and again is tried again by resync.
+    let mut rig = setup().set("RESYNC_INTERVAL_SECONDS", 1).start().await;
     let (pull, url) = rig.up("version one").await;
     rig.until_comment(&pull, "Preview is ready").await;
     let failing = rig.github_fails(Matching::writes(), Fault::Status(503));
