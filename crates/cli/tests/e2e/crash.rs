@@ -8,7 +8,7 @@ use preview_simulator::{Change, Fault, Matching, Mimic, Pull};
 use serde_json::Value;
 
 use crate::load::Load;
-use crate::rig::{Rig, RouterKind, Setup, running, runs, slow_build};
+use crate::rig::{Rig, RouterKind, Setup, assert_all_served, running, runs, slow_build};
 
 /// An installation that resyncs at its start alone, so that the ledger has to know what is to be done.
 fn setup() -> Setup {
@@ -53,8 +53,8 @@ async fn one_preview(rig: &Rig, pull: &Pull, version: &str) {
 async fn killed_at(step: Step, update: Vec<Change>) {
     let mut rig = setup().start().await;
     let (pull, url) = rig.up("version one").await;
-    // Whom the old version is serving slowly when its guardian dies at the drain may be cut off; nobody else.
-    let load = if step == Step::Drain { Load::start_brisk(&url) } else { Load::start(&url) };
+    // Whom the old version still serves when its guardian dies at the drain may be cut off.
+    let load = (step != Step::Drain).then(|| Load::start(&url));
     let under_way = tokio::spawn(rig.http.get(format!("{url}slow?ms=3000")).send());
     let held =
         (step == Step::Checkout).then(|| rig.github_fails(Matching::git(), Fault::Hang(Duration::from_secs(60))));
@@ -64,8 +64,10 @@ async fn killed_at(step: Step, update: Vec<Change>) {
     drop(held);
     rig.start_service().await;
     one_preview(&rig, &pull, "version two").await;
-    load.stop().await.assert_all_served();
     drop(under_way.await.unwrap());
+    if let Some(load) = load {
+        assert_all_served(&load.stop().await);
+    }
     rig.finish().await;
 }
 
@@ -160,7 +162,7 @@ async fn told_to_stop_while_building() {
     rig.start_service().await;
     one_preview(&rig, &pull, "version one").await;
     one_preview(&rig, &other, "other").await;
-    load.stop().await.assert_all_served();
+    assert_all_served(&load.stop().await);
     rig.finish().await;
 }
 

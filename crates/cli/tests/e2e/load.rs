@@ -33,27 +33,11 @@ pub(crate) struct Seen {
     pub(crate) failures: Vec<String>,
 }
 
-impl Seen {
-    /// Fails unless every single one was answered.
-    pub(crate) fn assert_all_served(&self) {
-        assert!(self.failures.is_empty(), "{} of {} failed: {:#?}", self.failures.len(), self.visits, self.failures);
-    }
-}
-
 impl Load {
-    /// Sends the first visitors now, some of whom ask for what takes long.
+    /// Sends the first visitors now.
     pub(crate) fn start(url: &str) -> Self {
-        Self::of(url, SLOW_EVERY)
-    }
-
-    /// Sends the first visitors now; none asks for what takes long.
-    pub(crate) fn start_brisk(url: &str) -> Self {
-        Self::of(url, u32::MAX - 1)
-    }
-
-    fn of(url: &str, slow_every: u32) -> Self {
         let (stop, stopped) = oneshot::channel();
-        Self { stop, running: tokio::spawn(visit_until(url.to_owned(), slow_every, stopped)) }
+        Self { stop, running: tokio::spawn(visit_until(url.to_owned(), stopped)) }
     }
 
     /// Sends no more, waits for those under way, and gives what all of them saw.
@@ -63,7 +47,7 @@ impl Load {
     }
 }
 
-async fn visit_until(url: String, slow_every: u32, mut stopped: oneshot::Receiver<()>) -> Seen {
+async fn visit_until(url: String, mut stopped: oneshot::Receiver<()>) -> Seen {
     let builder = || reqwest::Client::builder().timeout(Duration::from_secs(20));
     let staying = builder().build().unwrap();
     let new = builder().pool_max_idle_per_host(0).build().unwrap();
@@ -77,7 +61,7 @@ async fn visit_until(url: String, slow_every: u32, mut stopped: oneshot::Receive
         let reuses = number.is_multiple_of(2);
         let client = if reuses { staying.clone() } else { new.clone() };
         // Of both kinds of connection.
-        let slow = number.is_multiple_of(slow_every) || number.is_multiple_of(slow_every + 1);
+        let slow = number.is_multiple_of(SLOW_EVERY) || number.is_multiple_of(SLOW_EVERY + 1);
         let url = if slow { format!("{url}slow?ms={SLOW_MS}") } else { url.clone() };
         visits.spawn(async move { (begun.elapsed(), visit(&client, &url, reuses).await) });
     }
