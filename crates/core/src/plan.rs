@@ -6,7 +6,7 @@
 
 use std::collections::BTreeSet;
 
-use crate::deployment::{Blame, Deployment, RemovalReason, Stage};
+use crate::deployment::{Blame, Deployment, RemovalReason, Serving, Stage};
 use crate::ids::{CommitSha, HostPort, Slot};
 
 /// What should be.
@@ -190,10 +190,7 @@ fn keep(commit: &CommitSha, again: bool, record: &Deployment, seen: &Observed) -
     if !again && failed {
         return take_down_attempt(record, seen);
     }
-    let mut actions = Vec::new();
-    if serving.map(|serving| serving.app_port) != seen.route {
-        actions.push(Action::SyncRoute);
-    }
+    let mut actions = reroute(serving, seen);
     let old = serving.map(|serving| (serving.slot, serving.app_port));
     actions.extend(bring_up(commit, record.idle_slot(), old));
     actions
@@ -221,10 +218,7 @@ fn bring_up(commit: &CommitSha, slot: Slot, old: Option<(Slot, HostPort)>) -> Ve
 /// The commit serves: what is left over of an update goes, and the route is what the ledger says.
 fn settle(record: &Deployment, seen: &Observed) -> Vec<Action> {
     let Some(serving) = &record.serving else { return Vec::new() };
-    let mut actions = Vec::new();
-    if seen.route != Some(serving.app_port) {
-        actions.push(Action::SyncRoute);
-    }
+    let mut actions = reroute(Some(serving), seen);
     actions.extend(leftovers_beside(serving.slot, &serving.commit_sha, seen));
     let settled = record
         .attempt
@@ -240,9 +234,7 @@ fn settle(record: &Deployment, seen: &Observed) -> Vec<Action> {
 fn take_down_attempt(record: &Deployment, seen: &Observed) -> Vec<Action> {
     let mut actions = Vec::new();
     if let Some(serving) = &record.serving {
-        if seen.route != Some(serving.app_port) {
-            actions.push(Action::SyncRoute);
-        }
+        actions.extend(reroute(Some(serving), seen));
         actions.extend(leftovers_beside(serving.slot, &serving.commit_sha, seen));
     } else {
         actions.extend(sweep(&Observed { folder: false, ..seen.clone() }));
@@ -253,6 +245,16 @@ fn take_down_attempt(record: &Deployment, seen: &Observed) -> Vec<Action> {
         actions.push(Action::Release);
     }
     actions
+}
+
+/// Visitors go to what serves. A switch that was cut off sent them to the other slot, which finishes what it began before
+/// anything happens to it.
+fn reroute(serving: Option<&Serving>, seen: &Observed) -> Vec<Action> {
+    if seen.route == serving.map(|serving| serving.app_port) {
+        return Vec::new();
+    }
+    let other = serving.and_then(|serving| seen.route.map(|port| Action::Drain(serving.slot.other(), port)));
+    [Action::SyncRoute].into_iter().chain(other).collect()
 }
 
 fn leftovers_beside(slot: Slot, commit: &CommitSha, seen: &Observed) -> Vec<Action> {

@@ -8,7 +8,7 @@ use preview_simulator::{Change, Mimic};
 use serde_json::{Value, json};
 
 use crate::load::Load;
-use crate::rig::{Rig, RouterKind, Setup};
+use crate::rig::{Rig, RouterKind, Setup, assert_all_served};
 
 // --------------------------------------------------------------------------------------------- opened, pushed to, closed
 
@@ -73,14 +73,14 @@ async fn merging_removes_it() {
 async fn no_request_is_lost(router: RouterKind) {
     let rig = Setup::new().router(router).start().await;
     let (pull, url) = rig.up("version one").await;
-    let load = Load::start(&url, true);
+    let load = Load::start(&url);
     pull.push(Mimic::new("version two").starting_after(Duration::from_millis(500)).files()).await.unwrap();
     rig.until_answers(&url, "version two").await;
     let id = rig.id(&pull);
     rig.until_record(&id, "settled", |record| record.is_some_and(|r| r["attempt"]["step"] == "done")).await;
     tokio::time::sleep(Duration::from_secs(5)).await;
     let seen = load.stop().await;
-    seen.assert_all_served();
+    assert_all_served(&seen);
     assert!(seen.visits > 250, "only {} visits", seen.visits);
     assert_eq!(seen.texts.iter().collect::<Vec<_>>(), ["version one", "version two"]);
     assert_eq!(rig.containers(&id).await.len(), 1, "the old version's container is gone");

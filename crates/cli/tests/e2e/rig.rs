@@ -16,6 +16,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use crate::load::Seen;
 use crate::nginx::Nginx;
 
 /// How long anything may take before a test gives up: two slow cores may be busy with other tests.
@@ -194,6 +195,11 @@ fn command_lines() -> impl Iterator<Item = String> {
     // What is no process, or ends meanwhile, reads as an error.
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
     lines.map(|line| String::from_utf8_lossy(&line).trim_end_matches('\0').replace('\0', " "))
+}
+
+/// Every single visitor got what they came for.
+pub(crate) fn assert_all_served(seen: &Seen) {
+    assert!(seen.failures.is_empty(), "{} of {} failed: {:#?}", seen.failures.len(), seen.visits, seen.failures);
 }
 
 /// A port that nobody listens on now.

@@ -250,6 +250,20 @@ fn a_route_moves_only_to_what_is_up_and_goes_first_when_removed() {
     assert_eq!(removal.last(), Some(&Action::Forget));
 }
 
+#[test]
+fn after_a_switch_that_was_cut_off_visitors_go_back_before_the_slot_is_cleared() {
+    let mut world = serving();
+    world.seen.slots.insert(Slot::B);
+    world.seen.route = Some(port(Slot::B));
+    for wish in [commit('a'), commit('b')] {
+        let mut world = world.clone();
+        let back = [Action::SyncRoute, Action::Drain(Slot::B, port(Slot::B))];
+        assert_eq!(world.plan(&wish)[..2], back);
+        world.converge(&wish);
+        assert!(!world.outage, "{world:?}");
+    }
+}
+
 /// Cut off after (or before) every action of every plan, then wish for every target: it must converge all the same, and
 /// never leave visitors without the version that served.
 #[test]

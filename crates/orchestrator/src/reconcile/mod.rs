@@ -31,6 +31,7 @@ use std::time::Duration;
 
 use preview_core::base_images::BaseImages;
 use preview_core::compose;
+use preview_core::deployment::{Stage, Step};
 use preview_core::desired::Policy;
 use preview_core::ids::{HostPort, InstanceId, PullKey, RepoName};
 use preview_core::ports::Pool;
@@ -42,7 +43,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::folders::Folders;
-use crate::ledger::Ledger;
+use crate::ledger::{Ledger, State};
 use crate::needs::{Clock, ContainerEngine, Forge, Prober, Router, Source};
 
 use allowed::Allowed;
@@ -190,6 +191,7 @@ impl Reconciler {
     pub async fn run(&self) {
         let _stopped = self.inner.stop.clone().drop_guard();
         let _workers = self.inner.workers.cut_off_on_drop();
+        self.end_switches_cut_off().await;
         let mut tasks = JoinSet::new();
         tasks.spawn(self.clone().keep_reporting());
         tasks.spawn(self.clone().keep_resyncing());
@@ -204,6 +206,19 @@ impl Reconciler {
     /// Ends [`Reconciler::run`].
     pub fn stop(&self) {
         self.inner.stop.cancel();
+    }
+
+    /// Nobody switches visitors while we start: they go to what serves until an attempt comes to its switch again.
+    async fn end_switches_cut_off(&self) {
+        let back = |state: &mut State| {
+            let attempts = state.deployments.values_mut().filter_map(|record| record.attempt.as_mut());
+            for attempt in attempts.filter(|attempt| attempt.stage == Stage::Running(Step::Route)) {
+                attempt.stage = Stage::Running(Step::Health);
+            }
+        };
+        if let Err(error) = self.inner.ledger.change(back).await {
+            tracing::error!(%error, "could not write down that no switch of visitors is under way");
+        }
     }
 
     /// Wakes the worker of everything that the ledger knows.
