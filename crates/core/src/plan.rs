@@ -66,6 +66,8 @@ pub enum Action {
     RemoveContainers,
     /// Remove the volumes.
     RemoveVolumes,
+    /// Remove the database that the version which serves doesn't want: its container and its volume.
+    RemoveDatabase,
     /// Remove the network.
     RemoveNetworks,
     /// Remove the images, but for this commit's.
@@ -219,7 +221,7 @@ fn bring_up(commit: &CommitSha, slot: Slot, old: Option<(Slot, HostPort)>) -> Ve
 fn settle(record: &Deployment, seen: &Observed) -> Vec<Action> {
     let Some(serving) = &record.serving else { return Vec::new() };
     let mut actions = reroute(Some(serving), seen);
-    actions.extend(leftovers_beside(serving.slot, &serving.commit_sha, seen));
+    actions.extend(leftovers_beside(serving, record, seen));
     let settled = record
         .attempt
         .as_ref()
@@ -235,11 +237,12 @@ fn take_down_attempt(record: &Deployment, seen: &Observed) -> Vec<Action> {
     let mut actions = Vec::new();
     if let Some(serving) = &record.serving {
         actions.extend(reroute(Some(serving), seen));
-        actions.extend(leftovers_beside(serving.slot, &serving.commit_sha, seen));
+        actions.extend(leftovers_beside(serving, record, seen));
     } else {
         actions.extend(sweep(&Observed { folder: false, ..seen.clone() }));
     }
     let holds_ports = record.attempt.as_ref().is_some_and(|attempt| attempt.app_port.is_some())
+        || record.db_type.is_none() && record.db_port.is_some()
         || record.serving.is_none() && (record.db_port.is_some() || record.subnet.is_some());
     if holds_ports {
         actions.push(Action::Release);
@@ -257,13 +260,16 @@ fn reroute(serving: Option<&Serving>, seen: &Observed) -> Vec<Action> {
     [Action::SyncRoute].into_iter().chain(other).collect()
 }
 
-fn leftovers_beside(slot: Slot, commit: &CommitSha, seen: &Observed) -> Vec<Action> {
+fn leftovers_beside(serving: &Serving, record: &Deployment, seen: &Observed) -> Vec<Action> {
     let mut actions = Vec::new();
-    if seen.slots.contains(&slot.other()) {
-        actions.push(Action::ClearSlot(slot.other()));
+    if seen.slots.contains(&serving.slot.other()) {
+        actions.push(Action::ClearSlot(serving.slot.other()));
     }
-    if seen.images.iter().any(|image| image != commit) {
-        actions.push(Action::RemoveImages { keep: Some(commit.clone()) });
+    if record.db_type.is_none() && (seen.database || seen.volumes) {
+        actions.push(Action::RemoveDatabase);
+    }
+    if seen.images.iter().any(|image| *image != serving.commit_sha) {
+        actions.push(Action::RemoveImages { keep: Some(serving.commit_sha.clone()) });
     }
     actions
 }

@@ -58,6 +58,7 @@ impl World {
                 (self.seen.database, self.seen.others) = (false, false);
             }
             Action::RemoveVolumes => self.seen.volumes = false,
+            Action::RemoveDatabase => (self.seen.database, self.seen.volumes) = (false, false),
             Action::RemoveNetworks => self.seen.networks = false,
             Action::RemoveImages { keep } => self.seen.images.retain(|image| Some(image) == keep.as_ref()),
             Action::RemoveFolder => self.seen.folder = false,

@@ -92,6 +92,10 @@ impl Reconciler {
             Action::SyncRoute => self.apply_routes().await,
             Action::RemoveContainers => engine.remove_containers(id).await,
             Action::RemoveVolumes => self.remove_volumes(id).await,
+            Action::RemoveDatabase => {
+                engine.remove_part(id, Part::Database).await?;
+                self.remove_volumes(id).await
+            }
             Action::RemoveNetworks => engine.remove_networks(id).await,
             Action::RemoveFolder => self.remove_folder(id),
             other => Err(Fault::passing(format!("{other:?} takes nothing down"))),
@@ -125,9 +129,11 @@ impl Reconciler {
                 (attempt.commit, attempt.slot) = (commit, slot);
                 (attempt.app_port, attempt.stage) = (None, Stage::Done);
             }
-            Some(())
+            let unused = if record.db_type.is_none() { record.db_port.take() } else { None };
+            Some(unused)
         };
-        self.inner.ledger.change(change).await?;
+        let unused = self.inner.ledger.change(change).await?.flatten();
+        unused.into_iter().for_each(|port| self.inner.ports.rest(port));
         self.report(id);
         Ok(())
     }
@@ -138,8 +144,10 @@ impl Reconciler {
             let record = state.deployments.get_mut(id)?;
             let mut freed: Vec<HostPort> =
                 record.attempt.as_mut().and_then(|a| a.app_port.take()).into_iter().collect();
-            if record.serving.is_none() {
+            if record.serving.is_none() || record.db_type.is_none() {
                 freed.extend(record.db_port.take());
+            }
+            if record.serving.is_none() {
                 record.subnet = None;
             }
             Some(freed)

@@ -52,9 +52,12 @@ impl Reconciler {
         let change = |state: &mut State| {
             let port = ports.database(state);
             let record = state.deployments.get_mut(&id)?;
-            record.framework = Some(detected.framework.as_str().to_owned());
-            record.db_type = database.map(|database| database.as_str().to_owned());
-            record.db_port = database.and(record.db_port.or(port));
+            // While an older version serves, the record tells what that one is and needs, until the switch.
+            if record.serving.is_none() {
+                record.framework = Some(detected.framework.as_str().to_owned());
+                record.db_type = database.map(|database| database.as_str().to_owned());
+            }
+            record.db_port = record.db_port.or(database.and(port));
             set_step(record, Step::Plan);
             Some(database.is_none() || record.db_port.is_some())
         };

@@ -74,6 +74,7 @@ impl Reconciler {
         let trying = work.trying()?;
         let (id, commit) = (trying.id.clone(), trying.commit.clone());
         let took = trying.begun.elapsed();
+        let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
         self.step(&id, Step::Route).await?;
         self.apply_routes().await?;
         let now = self.inner.out.clock.now();
@@ -89,6 +90,8 @@ impl Reconciler {
                 took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 down: false,
             });
+            record.framework = Some(found.detected.framework.as_str().to_owned());
+            record.db_type = found.detected.database.database.map(|database| database.as_str().to_owned());
             record.updated_at = now;
             Some(())
         };
