@@ -314,7 +314,7 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// Builds the image and tags it. Its output goes to `log`.
     async fn build(&self, job: &BuildJob, log: LineSink<'_>, hold: &DeploymentLock) -> Result<Built, Fault>;
     /// Writes the stack's file into `dir` and starts these parts of it (and the network and volumes that they need), leaving
-    /// others as they are. Returns when they are started, not when they are healthy.
+    /// others as they are; with no part, makes the network. Returns when they are started, not when they are healthy.
     async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault>;
     /// What there is of one deployment.
     async fn observe(&self, id: &DeploymentId) -> Result<EngineView, Fault>;

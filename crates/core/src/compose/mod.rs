@@ -26,7 +26,7 @@ mod model;
 mod postgres;
 
 use model::Service;
-pub use model::Stack;
+pub use model::{Labels, Network, Stack};
 
 /// Label with the deployment's id, on every container, network and volume. What doesn't carry it is never touched.
 pub const LABEL_DEPLOYMENT: &str = "preview-deployer.deployment";

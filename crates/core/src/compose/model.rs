@@ -12,10 +12,12 @@ use serde_json::Value;
 
 use crate::ids::HostPort;
 use crate::repo_config::ContainerPort;
+use crate::subnets::Subnet;
 
 use super::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, ServiceName, StackSpec};
 
-type Labels = BTreeMap<&'static str, String>;
+/// Labels of a container, a network or a volume.
+pub type Labels = BTreeMap<&'static str, String>;
 
 /// The network that all services of a project join unless told otherwise.
 const NETWORK: &str = "default";
@@ -25,27 +27,31 @@ const NETWORK: &str = "default";
 pub struct Stack {
     name: String,
     services: BTreeMap<String, Service>,
-    networks: BTreeMap<&'static str, Network>,
+    networks: BTreeMap<&'static str, External>,
     #[serde(skip_serializing_if = "BTreeMap::is_empty")]
     volumes: BTreeMap<String, Volume>,
+    #[serde(skip)]
+    network: Network,
 }
 
+/// The deployment's network. Compose is told that it is there already: it is made while the image is still being built.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Network {
+    /// Its name, the deployment's id.
+    pub name: String,
+    /// Its addresses.
+    pub subnet: Subnet,
+    /// What it is found by.
+    pub labels: Labels,
+}
+
+/// A network as the file names it: Compose makes none.
+///
+/// Source: <https://docs.docker.com/reference/compose-file/networks/#external>
 #[derive(Debug, Clone, PartialEq, Serialize)]
-struct Network {
+struct External {
     name: String,
-    driver: &'static str,
-    ipam: Ipam,
-    labels: Labels,
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct Ipam {
-    config: [IpamConfig; 1],
-}
-
-#[derive(Debug, Clone, PartialEq, Serialize)]
-struct IpamConfig {
-    subnet: String,
+    external: bool,
 }
 
 /// A named volume of the project.
@@ -226,17 +232,13 @@ impl Stack {
     /// A project without services: its name and its network.
     pub(super) fn new(spec: &StackSpec) -> Self {
         let name = spec.deployment.to_string();
-        let network = Network {
-            name: name.clone(),
-            driver: "bridge",
-            ipam: Ipam { config: [IpamConfig { subnet: spec.subnet.to_string() }] },
-            labels: labels(spec),
-        };
+        let external = External { name: name.clone(), external: true };
         Self {
-            name,
             services: BTreeMap::new(),
-            networks: BTreeMap::from([(NETWORK, network)]),
+            networks: BTreeMap::from([(NETWORK, external)]),
             volumes: BTreeMap::new(),
+            network: Network { name: name.clone(), subnet: spec.subnet, labels: labels(spec) },
+            name,
         }
     }
 
@@ -246,13 +248,18 @@ impl Stack {
 
     /// Adds a volume with the network's labels: the deployment's.
     pub(super) fn add_volume(&mut self, name: &str) {
-        let labels = self.networks[NETWORK].labels.clone();
+        let labels = self.network.labels.clone();
         self.volumes.insert(name.to_owned(), Volume { labels });
     }
 
     /// The project's name: the deployment's id.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// The network that has to be there before any of it starts.
+    pub fn network(&self) -> &Network {
+        &self.network
     }
 
     /// The services' names, as `docker compose` takes them.

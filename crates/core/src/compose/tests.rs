@@ -103,7 +103,8 @@ fn everything_is_labelled_and_limited() {
     let mut spec = spec();
     spec.slots.insert(Slot::B, slot('b', 8001));
     spec.limits = Limits { cpu_millis: 250, memory_mb: 128 };
-    let file = seen(&generate(&spec));
+    let stack = generate(&spec);
+    let file = seen(&stack);
     let services = file["services"].as_object().unwrap();
     assert_eq!(services.len(), 3);
     for (name, service) in services {
@@ -117,8 +118,9 @@ fn everything_is_labelled_and_limited() {
         }
         assert_eq!(service["labels"].get(LABEL_COMMIT).is_some(), name.starts_with("app-"), "{name}");
     }
-    let labelled = services.values().chain([&file["networks"]["default"], &file["volumes"]["db-data"]]);
-    for labels in labelled.map(|thing| &thing["labels"]) {
+    let labelled = services.values().chain([&file["volumes"]["db-data"]]).map(|thing| &thing["labels"]);
+    let network = serde_json::to_value(&stack.network().labels).unwrap();
+    for labels in labelled.chain([&network]) {
         assert_eq!(labels[LABEL_DEPLOYMENT], "my-org-my-app-12");
         assert_eq!(labels[LABEL_INSTANCE], "0123456789ab");
     }

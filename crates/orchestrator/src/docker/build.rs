@@ -50,8 +50,10 @@ impl Engine {
         });
         match ended.await {
             Ok(_) => {
-                self.remove_untagged_images(&job.deployment).await?;
-                self.image_user(&app_image(&job.deployment, &job.commit)).await.map(|user| Built { user })
+                let image = app_image(&job.deployment, &job.commit);
+                let (user, ()) =
+                    tokio::try_join!(self.image_user(&image), self.remove_untagged_images(&job.deployment))?;
+                Ok(Built { user })
             }
             Err(error) => Err(self.build_fault(error, recent, memory_mb)),
         }

@@ -1,4 +1,4 @@
-//! Starting parts of a stack, through Compose.
+//! Starting parts of a stack, through Compose, on a network that is made before.
 //!
 //! A slot always comes up in a fresh container; the database, once made, is never made anew, so Compose is told to recreate
 //! nothing and the slot's old container is removed first. An app that needs the database starts when that is healthy. Compose would
@@ -8,13 +8,15 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use preview_core::compose::{ServiceName, Stack};
+use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use preview_core::compose::{Network, ServiceName, Stack};
 use preview_core::ids::DeploymentId;
 use preview_exec::{ExecError, Limits, Program};
 use tokio::time::{Instant, sleep};
 
 use crate::needs::{ContainerState, DeploymentLock, Fault, Part};
 
+use super::api::ask;
 use super::{Engine, start_failure};
 
 /// A first start may have to pull the database's image.
@@ -34,11 +36,12 @@ impl Engine {
     ) -> Result<(), Fault> {
         let services: Vec<String> =
             parts.iter().filter_map(|part| service(*part)).map(|name| name.to_string()).collect();
+        let id: DeploymentId = stack.name().parse().map_err(|error| Fault::passing(format!("{error}")))?;
+        self.make_network(&id, stack.network()).await?;
         if services.is_empty() {
             // Named no service, Compose would start them all.
             return Ok(());
         }
-        let id: DeploymentId = stack.name().parse().map_err(|error| Fault::passing(format!("{error}")))?;
         let file = write_stack(dir, &stack.to_yaml()).map_err(|error| {
             tracing::error!(deployment = %id, %error, "the Compose file could not be written");
             Fault::passing("the preview's Compose file could not be written on the server")
@@ -55,6 +58,29 @@ impl Engine {
         match compose.args(services).holding(hold.clone()).run().await {
             Ok(_) => Ok(()),
             Err(error) => Err(start_fault(error, dir)),
+        }
+    }
+
+    /// Makes the deployment's network, if there is none yet. Nobody else makes it meanwhile: we hold the deployment's lock.
+    async fn make_network(&self, id: &DeploymentId, network: &Network) -> Result<(), Fault> {
+        if !self.networks(Some(id)).await?.is_empty() {
+            return Ok(());
+        }
+        let addresses = IpamConfig { subnet: Some(network.subnet.to_string()), ..Default::default() };
+        let labels = network.labels.iter().map(|(key, value)| ((*key).to_owned(), value.clone()));
+        let request = NetworkCreateRequest {
+            name: network.name.clone(),
+            driver: Some("bridge".to_owned()),
+            ipam: Some(Ipam { config: Some(vec![addresses]), ..Default::default() }),
+            labels: Some(labels.collect()),
+            ..Default::default()
+        };
+        match ask("make a network", self.docker.create_network(request)).await {
+            Ok(_) => Ok(()),
+            Err(refused) => {
+                let fault = Fault::from(refused);
+                Err(start_failure::no_network(&fault.cause).unwrap_or(fault))
+            }
         }
     }
 

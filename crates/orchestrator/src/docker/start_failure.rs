@@ -34,10 +34,6 @@ pub(super) fn explain(stderr: &str) -> Fault {
     if lower.contains("no space left on device") {
         return Fault::passing("the server's disk is full").advise("Free space where Docker keeps its data.");
     }
-    if says(&["pool overlaps", "could not find an available, non-overlapping"]) {
-        return Fault::passing("the preview's network range overlaps another network of this server")
-            .advise("Set PREVIEW_SUBNET to a range that nothing else on the server uses.");
-    }
     if lower.starts_with("dependency failed to start") {
         return Fault::passing("the database did not get ready");
     }
@@ -54,6 +50,16 @@ pub(super) fn explain(stderr: &str) -> Fault {
             .advise("Check that the server reaches its registry, or load the image there by hand.");
     }
     Fault::passing(format!("Compose could not start the preview: {reason}"))
+}
+
+/// Why the preview's network could not be made, if the engine's words tell.
+pub(super) fn no_network(words: &str) -> Option<Fault> {
+    let lower = words.to_ascii_lowercase();
+    let overlaps = ["pool overlaps", "could not find an available, non-overlapping"];
+    overlaps.iter().any(|mark| lower.contains(mark)).then(|| {
+        Fault::passing("the preview's network range overlaps another network of this server")
+            .advise("Set PREVIEW_SUBNET to a range that nothing else on the server uses.")
+    })
 }
 
 /// The engine's words: the last line that is no progress.
@@ -115,12 +121,15 @@ mod tests {
     }
 
     #[test]
+    fn a_network_range_that_is_taken_is_told_apart() {
+        let words = "Docker could not make a network: Pool overlaps with other one on this address space";
+        assert!(no_network(words).unwrap().cause.contains("network range overlaps"));
+        assert!(no_network("Docker took too long to make a network").is_none());
+    }
+
+    #[test]
     fn what_the_server_lacks_passes_and_says_what_to_do() {
         let cases = [
-            (
-                "failed to create network x-1_default: Error response from daemon: Pool overlaps with other one on this address space",
-                "network range overlaps",
-            ),
             (
                 "Error response from daemon: no such image: postgres:16: No such image: postgres:16",
                 "an image is missing",

@@ -68,7 +68,7 @@ impl Reconciler {
         Ok(())
     }
 
-    /// Builds the image while the backing services start.
+    /// Builds the image while the network is made and the backing services start.
     pub(in crate::reconcile) async fn build(&self, work: &mut Work) -> Result<(), Fault> {
         let (hold, repo) = (work.hold()?, work.key.repo);
         let trying = work.trying()?;
@@ -85,13 +85,9 @@ impl Reconciler {
             trusted: true,
         };
         let stack = self.stack(trying, &found, AppUser::Unprivileged)?;
-        let backing = async {
-            if found.detected.database.database.is_none() {
-                return Ok(());
-            }
-            let dir = self.inner.folders.of(&trying.id);
-            self.inner.out.engine.start(&stack, dir, &[Part::Database], &hold).await
-        };
+        // Making the network alone takes a while, too.
+        let parts: &[Part] = if found.detected.database.database.is_some() { &[Part::Database] } else { &[] };
+        let backing = self.inner.out.engine.start(&stack, self.inner.folders.of(&trying.id), parts, &hold);
         let (built, ()) = tokio::try_join!(self.build_image(&job, &hold), backing)?;
         trying.image_user = Some(built.user);
         trying.checkout = None;

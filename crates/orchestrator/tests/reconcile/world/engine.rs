@@ -105,8 +105,7 @@ impl World {
     }
 
     /// What `docker compose up` needs before it can start a container.
-    fn lay_ground(&mut self, id: &DeploymentId, stack: &Value) {
-        let subnet = text(&stack["networks"]["default"]["ipam"]["config"][0]["subnet"]);
+    fn lay_ground(&mut self, id: &DeploymentId, subnet: String) {
         let elsewhere =
             self.engine.iter().find(|(other, stock)| *other != id && stock.network.as_ref() == Some(&subnet));
         if let Some((other, _)) = elsewhere {
@@ -247,12 +246,13 @@ impl ContainerEngine for Fakes {
 
     async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
         let id: DeploymentId = stack.name().parse().unwrap();
+        let subnet = stack.network().subnet.to_string();
         let stack = serde_json::to_value(stack).unwrap();
         std::fs::write(dir.join("compose.yml"), stack.to_string())
             .map_err(|error| Fault::passing(error.to_string()))?;
         // Networks come first and containers later: whoever is cut off in between leaves a half.
         self.call(Call::Start, LOOK, |world| {
-            world.lay_ground(&id, &stack);
+            world.lay_ground(&id, subnet);
             Ok(())
         })
         .await?;
