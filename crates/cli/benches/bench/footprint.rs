@@ -32,13 +32,13 @@ pub(crate) async fn measure(report: &mut Report) {
     let installation = ground.start().await;
     let started = installation.started.as_secs_f64() * 1000.0;
     report.row(&format!("Start with {MANY} tracked deployments"), (started, "ms"), Some(200.0), "once".to_owned());
+    installation.until_looked_at(MANY).await;
     let resident = resident_mb_at_rest(installation).await;
     let how = format!("`VmRSS`, {} s after each was looked at", REST.as_secs());
     report.row(&format!("Resident memory with {MANY} tracked deployments"), (resident, "MB"), None, how);
 }
 
 async fn resident_mb_at_rest(installation: Installation) -> f64 {
-    installation.until_quiet().await;
     tokio::time::sleep(REST).await;
     let pid = installation.pid().as_raw_nonzero();
     let status = std::fs::read_to_string(format!("/proc/{pid}/status")).unwrap();

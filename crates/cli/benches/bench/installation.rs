@@ -9,7 +9,7 @@ use preview_core::deployment::{Attempt, Blame, Deployment, Failure, Stage, Step}
 use preview_core::ids::{BranchName, DeploymentId, ProjectSlug, Slot};
 use preview_exec::{Limits, Program};
 use preview_orchestrator::ledger::{Ledger, Project};
-use preview_simulator::{Change, GitHub, NewPull, Options, Pull, Repo, Source};
+use preview_simulator::{Change, GitHub, Matching, NewPull, Options, Pull, Repo, Source};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -154,13 +154,12 @@ impl Installation {
         std::fs::read_to_string(self.dir.path().join("state/deployments.json")).unwrap_or_default()
     }
 
-    /// Waits until the service has asked GitHub nothing for a second.
-    pub(crate) async fn until_quiet(&self) {
-        let asked = || self.github.look(|state| state.requests().count());
-        let mut before = usize::MAX;
-        while std::mem::replace(&mut before, asked()) != before {
-            tokio::time::sleep(Duration::from_secs(1)).await;
-        }
+    /// Waits until the service has asked GitHub for so many pull requests and is done with them. (What it then has to say about
+    /// them it says at GitHub's pace, one comment a second.)
+    pub(crate) async fn until_looked_at(&self, pulls: u32) {
+        let asked = || self.github.look(|state| state.count(&Matching::get("/pulls/")));
+        until("every pull request is looked at", || asked() >= pulls as usize).await;
+        tokio::time::sleep(Duration::from_secs(2)).await;
     }
 
     /// Waits until no preview is left.

@@ -19,7 +19,7 @@ pub(crate) async fn measure(report: &mut Report) {
     let ground = Ground::prepare("webhooks", Vec::new()).await;
     ground.track(TRACKED).await;
     let installation = ground.start().await;
-    installation.until_quiet().await;
+    installation.until_looked_at(TRACKED).await;
     let times = deliver(&installation).await;
     until("what was delivered is dealt with", || installation.ledger().contains("\"pending\": []")).await;
     installation.stop().await;

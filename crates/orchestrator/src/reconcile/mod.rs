@@ -136,6 +136,10 @@ pub struct Outside {
     pub clock: Arc<dyn Clock>,
 }
 
+/// How many deployments are looked at in the engine at once. A start wakes all workers, and each look is several questions:
+/// without a bound, a thousand of them would cost file descriptors and memory that are never needed again.
+const LOOKS: usize = 8;
+
 /// The reconciler. Clones share it.
 #[derive(Clone)]
 pub struct Reconciler {
@@ -150,6 +154,7 @@ struct Inner {
     ports: Ports,
     places: Arc<Places>,
     builds: Semaphore,
+    looks: Semaphore,
     reporter: Reporter,
     /// Whose turn it is to change routes.
     routing: tokio::sync::Mutex<()>,
@@ -170,6 +175,7 @@ impl Reconciler {
             ports,
             places: Arc::default(),
             builds: Semaphore::new(config.max_builds),
+            looks: Semaphore::new(LOOKS),
             reporter: Reporter::new(config.pace.edit),
             routing: tokio::sync::Mutex::default(),
             workers: Workers::default(),

@@ -23,6 +23,8 @@ const LONGEST_WAIT: Duration = Duration::from_secs(60);
 impl Reconciler {
     /// What there is of a deployment outside the ledger.
     pub(super) async fn observe(&self, id: &DeploymentId) -> Result<Observed, Fault> {
+        // The semaphore is never closed.
+        let _turn = self.inner.looks.acquire().await.ok();
         let (engine, routes) = tokio::try_join!(self.inner.out.engine.observe(id), self.inner.out.router.observe())?;
         let slots = engine.containers.iter().filter_map(|container| match container.part {
             Part::App(slot) => Some(slot),
