@@ -37,7 +37,9 @@ async fn a_deployment_lives_is_updated_and_leaves_nothing() {
         // Up in slot a, then the next version beside it in slot b.
         app.slot(A, commit(1), AppUser::Unprivileged);
         ground.engine.start(&app.stack(), "/nonexistent".into(), &[], &ground.lock).await.unwrap();
-        assert!(ground.view(&app).await.containers.is_empty(), "nothing asked for, nothing started");
+        let view = ground.view(&app).await;
+        assert!(view.containers.is_empty(), "nothing asked for, nothing started");
+        assert_eq!(view.networks, [app.id.to_string()], "but the network is there");
         ground.start(&app, &[Part::App(A)]).await.unwrap();
         app.healthy(A).await;
         let first = ground.view(&app).await.part(Part::App(A)).unwrap().clone();
@@ -153,7 +155,6 @@ async fn a_container_is_confined() {
         assert_eq!(host.cap_add.unwrap_or_default(), [""; 0]);
         assert_eq!(host.security_opt.unwrap(), ["no-new-privileges:true"]);
         assert_eq!(host.binds.unwrap_or_default(), [""; 0]);
-        assert_eq!(host.network_mode.unwrap(), app.id.to_string());
         let bound: Vec<_> = host.port_bindings.unwrap().into_values().flatten().flatten().collect();
         assert_eq!(bound.len(), 1);
         assert_eq!(bound[0].host_ip.as_deref(), Some("127.0.0.1"));

@@ -165,10 +165,10 @@ impl Ground {
 
     pub(crate) async fn start(&self, app: &Deployment, parts: &[Part]) -> Result<(), Fault> {
         let dir = self.home.path().join(app.id.to_string());
-        let started = self.engine.start(&app.stack(), dir.clone(), parts, &self.lock).await;
+        self.engine.start(&app.stack(), dir.clone(), parts, &self.lock).await?;
         let mode = std::fs::metadata(dir.join("compose.yml")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600, "it holds a password");
-        started
+        Ok(())
     }
 
     /// Everything of a deployment, in the order of a removal.
