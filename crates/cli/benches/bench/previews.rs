@@ -36,7 +36,7 @@ const SUBJECTS: [Subject; 3] = [
     Subject {
         name: "NestJS with PostgreSQL",
         app: App::Example { folder: "nestjs-postgres", greeting: "src/greeting.ts" },
-        rounds: 5,
+        rounds: 8,
         most: 0.9,
     },
 ];

@@ -18,8 +18,8 @@ const TAIL: usize = 50;
 const KEPT: usize = 2000;
 /// How long one question for an app's health may take.
 const ASK: Duration = Duration::from_secs(5);
-/// The pause before the second question.
-const FIRST_PAUSE: Duration = Duration::from_millis(100);
+/// The pause between the first questions.
+const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
 impl Reconciler {
     /// Asks the app until it answers. A container that ends is a failure at once.
@@ -47,8 +47,8 @@ impl Reconciler {
 
     async fn ask_until_healthy(&self, id: &DeploymentId, slot: Slot, path: &str) -> Result<(), Fault> {
         let port = self.attempt_port(id)?;
-        let mut pause = FIRST_PAUSE;
-        let mut looked = Instant::now();
+        let begun = Instant::now();
+        let mut looked = begun;
         loop {
             if self.inner.out.prober.probe(port, path, ASK).await == Probe::Healthy {
                 return Ok(());
@@ -60,8 +60,9 @@ impl Reconciler {
                     return Err(fault);
                 }
             }
+            // A tenth of what it took so far is the most that a pause may add to it.
+            let pause = (begun.elapsed() / 10).max(SHORTEST_PAUSE).min(self.inner.config.health_interval);
             tokio::time::sleep(pause).await;
-            pause = (pause * 5 / 4).min(self.inner.config.health_interval);
         }
     }
 
