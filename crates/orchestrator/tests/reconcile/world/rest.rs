@@ -118,7 +118,7 @@ impl Storage for Disk {
         let mut world = fakes.world();
         // A write that hangs is one that fails late; here nothing takes time.
         match world.note(Call::Store) {
-            None => {
+            None | Some(Trouble::Late(_)) => {
                 world.stored = Some(text.to_vec());
                 Ok(())
             }
@@ -128,6 +128,11 @@ impl Storage for Disk {
                 full()
             }
             Some(Trouble::CrashBefore) => {
+                fakes.die();
+                full()
+            }
+            Some(Trouble::CrashAfter) => {
+                world.stored = Some(text.to_vec());
                 fakes.die();
                 full()
             }
