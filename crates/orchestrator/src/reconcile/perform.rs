@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use preview_core::deployment::{Blame, Deployment, RemovalReason, Stage, Step};
+use preview_core::deployment::{Blame, RemovalReason, Stage};
 use preview_core::desired::SetAside;
 use preview_core::ids::{DeploymentId, HostPort};
 use preview_core::plan::{Action, Observed};
-use preview_core::route::{Route, RouteTable};
 use tokio::time::Instant;
 
 use super::Reconciler;
@@ -103,14 +102,6 @@ impl Reconciler {
     }
 
     // ----------------------------------------------------------------------------------------------------------- routing
-
-    /// Makes the router hold what the ledger says of all previews. One at a time, and the ledger is read when it is one's
-    /// turn: an older table must never be applied after a newer one.
-    pub(super) async fn apply_routes(&self) -> Result<(), Fault> {
-        let _turn = self.inner.routing.lock().await;
-        let table = self.inner.ledger.read(routes);
-        self.inner.out.router.apply(&table).await
-    }
 
     async fn drain(&self, port: HostPort) -> Result<(), Fault> {
         self.inner.out.router.drain(port, self.inner.config.pace.drain).await;
@@ -256,21 +247,4 @@ impl Reconciler {
         let base = self.inner.config.pace.retry * 4u32.saturating_pow(tries.min(6));
         base.mul_f64(1.0 + rand::random_range(0.0..0.5))
     }
-}
-
-/// The table of all routes, from the ledger alone. A preview that is going has none; during a switch it is the new slot's.
-pub(super) fn routes(state: &State) -> RouteTable {
-    let target = |record: &Deployment| {
-        if record.removing.is_some() {
-            return None;
-        }
-        let switching = record.attempt.as_ref().filter(|attempt| attempt.stage == Stage::Running(Step::Route));
-        let port = switching.and_then(|attempt| attempt.app_port);
-        port.or(record.serving.as_ref().map(|serving| serving.app_port))
-    };
-    let routes = state
-        .deployments
-        .values()
-        .filter_map(|record| target(record).map(|port| Route { deployment: record.id.clone(), port }));
-    routes.collect()
 }

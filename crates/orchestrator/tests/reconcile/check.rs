@@ -42,7 +42,10 @@ impl House {
         self.world().looking = false;
         let mut problems = self.world().violations.clone();
         match report {
-            Ok(report) => problems.extend(report.findings.into_iter().map(|finding| finding.line)),
+            Ok(report) => {
+                problems.extend(report.findings.into_iter().map(|finding| finding.line));
+                problems.extend(report.in_progress.into_iter().map(|id| format!("{id} is being worked on")));
+            }
             Err(fault) => problems.push(format!("no audit: {fault}")),
         }
         problems.extend(self.check_ledger());

@@ -76,6 +76,7 @@ impl Reconciler {
         let took = trying.begun.elapsed();
         let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
         self.step(&id, Step::Route).await?;
+        let _switching = self.inner.routing.switch(&id, self.attempt_port(&id)?);
         self.apply_routes().await?;
         let now = self.inner.out.clock.now();
         let change = |state: &mut State| {

@@ -77,7 +77,7 @@ fn files(app: &App) -> MemoryFiles {
 
 #[async_trait]
 impl Prober for Fakes {
-    async fn probe(&self, port: HostPort, _: &str, _: Duration) -> Probe {
+    async fn probe(&self, port: HostPort, _: &str, limit: Duration) -> Probe {
         let ask = move |world: &mut World| {
             let app = world.engine.values().flat_map(|stock| stock.apps.values()).find(|app| app.port == port);
             Ok(match app {
@@ -89,7 +89,8 @@ impl Prober for Fakes {
                 None => Probe::NoAnswer,
             })
         };
-        self.call(Call::Probe, Duration::from_millis(5), ask).await.unwrap_or(Probe::Slow)
+        let answer = self.call(Call::Probe, Duration::from_millis(5), ask);
+        tokio::time::timeout(limit, answer).await.map_or(Probe::Slow, |answer| answer.unwrap_or(Probe::NoAnswer))
     }
 }
 
