@@ -103,7 +103,7 @@ impl Reconciler {
 
     // ----------------------------------------------------------------------------------------------------------- routing
 
-    async fn drain(&self, port: HostPort) -> Result<(), Fault> {
+    pub(super) async fn drain(&self, port: HostPort) -> Result<(), Fault> {
         self.inner.out.router.drain(port, self.inner.config.pace.drain).await;
         self.inner.ports.rest(port);
         Ok(())
@@ -112,25 +112,25 @@ impl Reconciler {
     // ---------------------------------------------------------------------------------------------------------- settling
 
     async fn settle(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.remove_checkout(id);
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(id)?;
-            let serving = record.serving.as_ref()?;
-            let (commit, slot) = (serving.commit_sha.clone(), serving.slot);
-            if let Some(attempt) = &mut record.attempt {
-                (attempt.commit, attempt.slot) = (commit, slot);
-                (attempt.app_port, attempt.stage) = (None, Stage::Done);
-            }
-            let unused = if record.db_type.is_none() { record.db_port.take() } else { None };
-            Some(unused)
+            let (serving, attempt) = (record.serving.as_ref()?, record.attempt.as_mut()?);
+            (attempt.commit, attempt.slot) = (serving.commit_sha.clone(), serving.slot);
+            attempt.stage = Stage::Done;
+            let app = attempt.app_port.take().filter(|port| *port != serving.app_port);
+            let database = if record.db_type.is_none() { record.db_port.take() } else { None };
+            Some([app, database])
         };
-        let unused = self.inner.ledger.change(change).await?.flatten();
-        unused.into_iter().for_each(|port| self.inner.ports.rest(port));
+        let freed = self.inner.ledger.change(change).await?;
+        freed.into_iter().flatten().flatten().for_each(|port| self.inner.ports.rest(port));
         self.report(id);
         Ok(())
     }
 
     /// A failed attempt gives back what it held.
     async fn release(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.remove_checkout(id);
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(id)?;
             let mut freed: Vec<HostPort> =
@@ -145,7 +145,6 @@ impl Reconciler {
         };
         let freed = self.inner.ledger.change(change).await?.unwrap_or_default();
         freed.into_iter().for_each(|port| self.inner.ports.rest(port));
-        self.remove_checkout(id);
         self.inner.places.moved();
         Ok(())
     }
@@ -221,18 +220,21 @@ impl Reconciler {
                 let line = aside(decision.key, reason, head, record.active_at, now);
                 state.set_aside.insert(id.clone(), SetAside { comment_id: record.comment_id, ..line });
             }
-            Some(record)
+            Some(())
         };
-        if let Some(record) = self.inner.ledger.change(change).await? {
-            record.ports().for_each(|port| self.inner.ports.rest(port));
-            tracing::info!(deployment = %id, "the preview is gone");
-        }
+        let ports: Vec<HostPort> = self.inner.ledger.read(|state| {
+            state.deployments.get(id).into_iter().flat_map(|record| record.ports().collect::<Vec<_>>()).collect()
+        });
+        ports.into_iter().for_each(|port| self.inner.ports.rest(port));
+        let written = self.inner.ledger.change(change).await;
         // Locking made the folder anew if it was lost; with the record gone nothing of it stays, its lock included: should
         // the pull request be wanted again by now, the next attempt makes both afresh.
         self.remove_folder(id)?;
         work.hold = None;
         self.inner.reporter.forget(id);
         self.inner.places.moved();
+        written?;
+        tracing::info!(deployment = %id, "the preview is gone");
         Ok(())
     }
 

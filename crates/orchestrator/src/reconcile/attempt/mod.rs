@@ -17,7 +17,7 @@ use tokio::time::Instant;
 
 use super::Reconciler;
 use super::report::borrowed;
-use crate::ledger::State;
+use crate::ledger::{Reason, State};
 use crate::needs::{Checkout, DeploymentLock, Fault};
 
 /// What a worker carries from one action to the next. All of it can be lost: the next plan starts over.
@@ -29,7 +29,10 @@ pub(super) struct Work {
 
 /// An attempt under way.
 struct Trying {
+    key: PullKey,
     id: DeploymentId,
+    /// The telling that it answers.
+    told: Option<u64>,
     commit: CommitSha,
     slot: Slot,
     begun: Instant,
@@ -73,6 +76,7 @@ impl Reconciler {
     pub(super) async fn switch(&self, work: &mut Work) -> Result<(), Fault> {
         let trying = work.trying()?;
         let (id, commit) = (trying.id.clone(), trying.commit.clone());
+        let (key, told) = (trying.key, trying.told);
         let took = trying.begun.elapsed();
         let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
         self.step(&id, Step::Route).await?;
@@ -94,6 +98,7 @@ impl Reconciler {
             record.framework = Some(found.detected.framework.as_str().to_owned());
             record.db_type = found.detected.database.database.map(|database| database.as_str().to_owned());
             record.updated_at = now;
+            spend_redeploy(state, key, told);
             Some(())
         };
         self.inner.ledger.change(change).await?;
@@ -118,11 +123,13 @@ impl Reconciler {
             tracing::info!(deployment = %trying.id, step = step.name(), cause = %fault, "the attempt failed");
             attempt.stage = Stage::Failed(comment::without_secrets(fault.at(step), &borrowed(&secrets)));
             record.updated_at = now;
+            spend_redeploy(state, trying.key, trying.told);
             Some(())
         };
-        self.inner.ledger.change(change).await?;
+        let written = self.inner.ledger.change(change).await;
+        // Written or not, it is so.
         self.report(&trying.id);
-        Ok(())
+        written.map(drop).map_err(Fault::from)
     }
 
     /// Writes down how far the attempt is.
@@ -142,6 +149,15 @@ impl Reconciler {
         self.inner.ledger.change(change).await?;
         self.report(id);
         Ok(())
+    }
+}
+
+/// A command to deploy again is spent once its attempt has come to an end, in the same commit.
+fn spend_redeploy(state: &mut State, key: PullKey, told: Option<u64>) {
+    if let Some(pending) = state.pending.get_mut(&key)
+        && Some(pending.serial) == told
+    {
+        pending.reason = Reason::Changed;
     }
 }
 
