@@ -75,7 +75,7 @@ fn begin(house: &House, rule: Option<Rule>) {
 
 async fn end(mut house: House) -> usize {
     house.settle().await;
-    let calls = house.world().calls.len();
+    let calls = house.world().calls();
     house.kill().await;
     calls
 }
