@@ -78,6 +78,7 @@ impl Reconciler {
             Action::Release => self.release(id).await,
             Action::Lost => self.lost(id).await,
             Action::LastWords(_) => self.last_words(id).await,
+            Action::RemoveDatabase => self.remove_database(id).await,
             tidying => self.tidy(id, tidying).await,
         }
     }
@@ -91,10 +92,6 @@ impl Reconciler {
             Action::SyncRoute => self.apply_routes().await,
             Action::RemoveContainers => engine.remove_containers(id).await,
             Action::RemoveVolumes => self.remove_volumes(id).await,
-            Action::RemoveDatabase => {
-                engine.remove_part(id, Part::Database).await?;
-                self.remove_volumes(id).await
-            }
             Action::RemoveNetworks => engine.remove_networks(id).await,
             Action::RemoveFolder => self.remove_folder(id),
             other => Err(Fault::passing(format!("{other:?} takes nothing down"))),
@@ -118,12 +115,10 @@ impl Reconciler {
             let (serving, attempt) = (record.serving.as_ref()?, record.attempt.as_mut()?);
             (attempt.commit, attempt.slot) = (serving.commit_sha.clone(), serving.slot);
             attempt.stage = Stage::Done;
-            let app = attempt.app_port.take().filter(|port| *port != serving.app_port);
-            let database = if record.db_type.is_none() { record.db_port.take() } else { None };
-            Some([app, database])
+            attempt.app_port.take().filter(|port| *port != serving.app_port)
         };
         let freed = self.inner.ledger.change(change).await?;
-        freed.into_iter().flatten().flatten().for_each(|port| self.inner.ports.rest(port));
+        freed.into_iter().for_each(|port| self.inner.ports.rest(port));
         self.report(id);
         Ok(())
     }
@@ -135,10 +130,8 @@ impl Reconciler {
             let record = state.deployments.get_mut(id)?;
             let mut freed: Vec<HostPort> =
                 record.attempt.as_mut().and_then(|a| a.app_port.take()).into_iter().collect();
-            if record.serving.is_none() || record.db_type.is_none() {
-                freed.extend(record.db_port.take());
-            }
             if record.serving.is_none() {
+                freed.extend(record.db_port.take());
                 record.subnet = None;
             }
             Some(freed)
@@ -178,6 +171,14 @@ impl Reconciler {
         };
         self.inner.ledger.change(change).await?;
         tracing::info!(deployment = %id, ?reason, "removing the preview");
+        Ok(())
+    }
+
+    async fn remove_database(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.inner.out.engine.remove_part(id, Part::Database).await?;
+        self.remove_volumes(id).await?;
+        let freed = self.inner.ledger.change(|state| state.deployments.get_mut(id)?.db_port.take()).await?;
+        freed.into_iter().for_each(|port| self.inner.ports.rest(port));
         Ok(())
     }
 

@@ -40,6 +40,7 @@ impl Reconciler {
             commit: commit.clone(),
             slot,
             begun,
+            port: None,
             checkout: None,
             found: None,
             image_user: None,

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use preview_core::comment;
 use preview_core::deployment::{Deployment, QueueReason, Serving, Stage, Step};
 use preview_core::framework::Detected;
-use preview_core::ids::{CommitSha, DeploymentId, PullKey, Slot};
+use preview_core::ids::{CommitSha, DeploymentId, HostPort, PullKey, Slot};
 use preview_core::plan::Action;
 use preview_core::repo_config::RepoConfig;
 use tokio::time::Instant;
@@ -36,6 +36,8 @@ struct Trying {
     commit: CommitSha,
     slot: Slot,
     begun: Instant,
+    /// The slot's port, known from the switch on, when the record holds that of the old slot.
+    port: Option<HostPort>,
     checkout: Option<Checkout>,
     found: Option<Arc<Found>>,
     image_user: Option<String>,
@@ -79,22 +81,27 @@ impl Reconciler {
         let (key, told) = (trying.key, trying.told);
         let took = trying.begun.elapsed();
         let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
+        let port = *trying.port.get_or_insert(self.attempt_port(&id)?);
         self.step(&id, Step::Route).await?;
-        let _switching = self.inner.routing.switch(&id, self.attempt_port(&id)?);
+        let _switching = self.inner.routing.switch(&id, port);
         self.apply_routes().await?;
         let now = self.inner.out.clock.now();
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(&id)?;
             let attempt = record.attempt.as_mut()?;
             attempt.stage = Stage::Running(Step::Drain);
-            record.serving = Some(Serving {
+            let former = record.serving.replace(Serving {
                 commit_sha: attempt.commit.clone(),
                 slot: attempt.slot,
-                app_port: attempt.app_port?,
+                app_port: port,
                 since: now,
                 took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 down: false,
             });
+            if let Some(former) = former.filter(|former| former.app_port != port) {
+                // What drains keeps its port until it is gone.
+                attempt.app_port = Some(former.app_port);
+            }
             record.framework = Some(found.detected.framework.as_str().to_owned());
             record.db_type = found.detected.database.database.map(|database| database.as_str().to_owned());
             record.updated_at = now;
