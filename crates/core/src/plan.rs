@@ -66,7 +66,7 @@ pub enum Action {
     RemoveContainers,
     /// Remove the volumes.
     RemoveVolumes,
-    /// Remove the database that the version which serves doesn't want: its container and its volume.
+    /// Remove the database that the version which serves doesn't want: its container and its volume, and then its port.
     RemoveDatabase,
     /// Remove the network.
     RemoveNetworks,
@@ -242,7 +242,6 @@ fn take_down_attempt(record: &Deployment, seen: &Observed) -> Vec<Action> {
         actions.extend(sweep(&Observed { folder: false, ..seen.clone() }));
     }
     let holds_ports = record.attempt.as_ref().is_some_and(|attempt| attempt.app_port.is_some())
-        || record.db_type.is_none() && record.db_port.is_some()
         || record.serving.is_none() && (record.db_port.is_some() || record.subnet.is_some());
     if holds_ports {
         actions.push(Action::Release);
@@ -265,7 +264,7 @@ fn leftovers_beside(serving: &Serving, record: &Deployment, seen: &Observed) -> 
     if seen.slots.contains(&serving.slot.other()) {
         actions.push(Action::ClearSlot(serving.slot.other()));
     }
-    if record.db_type.is_none() && (seen.database || seen.volumes) {
+    if record.db_type.is_none() && (seen.database || seen.volumes || record.db_port.is_some()) {
         actions.push(Action::RemoveDatabase);
     }
     if seen.images.iter().any(|image| *image != serving.commit_sha) {

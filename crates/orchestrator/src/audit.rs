@@ -252,8 +252,9 @@ impl<'a> Kept<'a> {
     fn of(record: &'a Deployment) -> Self {
         let serving = record.serving.as_ref();
         let ports = serving.map(|serving| serving.app_port).into_iter();
-        let ports = ports.chain(record.db_port.filter(|_| serving.is_some())).collect();
-        Self { serving, database: serving.is_some() && record.db_type.is_some(), folder: true, ports }
+        let database = serving.is_some() && record.db_type.is_some();
+        let ports = ports.chain(record.db_port.filter(|_| database)).collect();
+        Self { serving, database, folder: true, ports }
     }
 }
 

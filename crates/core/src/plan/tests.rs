@@ -58,7 +58,10 @@ impl World {
                 (self.seen.database, self.seen.others) = (false, false);
             }
             Action::RemoveVolumes => self.seen.volumes = false,
-            Action::RemoveDatabase => (self.seen.database, self.seen.volumes) = (false, false),
+            Action::RemoveDatabase => {
+                (self.seen.database, self.seen.volumes) = (false, false);
+                self.record.as_mut().unwrap().db_port = None;
+            }
             Action::RemoveNetworks => self.seen.networks = false,
             Action::RemoveImages { keep } => self.seen.images.retain(|image| Some(image) == keep.as_ref()),
             Action::RemoveFolder => self.seen.folder = false,

@@ -22,6 +22,7 @@ mod places;
 mod ports;
 mod report;
 mod resync;
+mod routing;
 mod watch;
 mod worker;
 
@@ -31,7 +32,6 @@ use std::time::Duration;
 
 use preview_core::base_images::BaseImages;
 use preview_core::compose;
-use preview_core::deployment::{Stage, Step};
 use preview_core::desired::Policy;
 use preview_core::ids::{HostPort, InstanceId, PullKey, RepoName};
 use preview_core::ports::Pool;
@@ -43,7 +43,7 @@ use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
 use crate::folders::Folders;
-use crate::ledger::{Ledger, State};
+use crate::ledger::Ledger;
 use crate::needs::{Clock, ContainerEngine, Forge, Prober, Router, Source};
 
 use allowed::Allowed;
@@ -52,6 +52,7 @@ pub use overview::Overview;
 use places::Places;
 use ports::Ports;
 use report::Reporter;
+use routing::Routing;
 use worker::Workers;
 
 /// What this installation was told.
@@ -153,11 +154,10 @@ struct Inner {
     folders: Folders,
     ports: Ports,
     places: Arc<Places>,
+    routing: Routing,
     builds: Semaphore,
     looks: Semaphore,
     reporter: Reporter,
-    /// Whose turn it is to change routes.
-    routing: tokio::sync::Mutex<()>,
     workers: Workers,
     allowed: Mutex<Allowed>,
     ages: Mutex<Sweeps<PullKey>>,
@@ -174,10 +174,10 @@ impl Reconciler {
         let inner = Inner {
             ports,
             places: Arc::default(),
+            routing: Routing::default(),
             builds: Semaphore::new(config.max_builds),
             looks: Semaphore::new(LOOKS),
             reporter: Reporter::new(config.pace.edit),
-            routing: tokio::sync::Mutex::default(),
             workers: Workers::default(),
             allowed: Mutex::new(Allowed::of(&config.allowed)),
             ages: Mutex::new(Sweeps::new(config.cleanup_interval)),
@@ -197,7 +197,6 @@ impl Reconciler {
     pub async fn run(&self) {
         let _stopped = self.inner.stop.clone().drop_guard();
         let _workers = self.inner.workers.cut_off_on_drop();
-        self.end_switches_cut_off().await;
         let mut tasks = JoinSet::new();
         tasks.spawn(self.clone().keep_reporting());
         tasks.spawn(self.clone().keep_resyncing());
@@ -212,19 +211,6 @@ impl Reconciler {
     /// Ends [`Reconciler::run`].
     pub fn stop(&self) {
         self.inner.stop.cancel();
-    }
-
-    /// Nobody switches visitors while we start: they go to what serves until an attempt comes to its switch again.
-    async fn end_switches_cut_off(&self) {
-        let back = |state: &mut State| {
-            let attempts = state.deployments.values_mut().filter_map(|record| record.attempt.as_mut());
-            for attempt in attempts.filter(|attempt| attempt.stage == Stage::Running(Step::Route)) {
-                attempt.stage = Stage::Running(Step::Health);
-            }
-        };
-        if let Err(error) = self.inner.ledger.change(back).await {
-            tracing::error!(%error, "could not write down that no switch of visitors is under way");
-        }
     }
 
     /// Wakes the worker of everything that the ledger knows.

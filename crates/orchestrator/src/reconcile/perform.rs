@@ -2,11 +2,10 @@
 
 use std::time::Duration;
 
-use preview_core::deployment::{Blame, Deployment, RemovalReason, Stage, Step};
+use preview_core::deployment::{Blame, RemovalReason, Stage};
 use preview_core::desired::SetAside;
 use preview_core::ids::{DeploymentId, HostPort};
 use preview_core::plan::{Action, Observed};
-use preview_core::route::{Route, RouteTable};
 use tokio::time::Instant;
 
 use super::Reconciler;
@@ -81,6 +80,7 @@ impl Reconciler {
             Action::Release => self.release(id).await,
             Action::Lost => self.lost(id).await,
             Action::LastWords(_) => self.last_words(id).await,
+            Action::RemoveDatabase => self.remove_database(id).await,
             tidying => self.tidy(id, tidying).await,
         }
     }
@@ -94,10 +94,6 @@ impl Reconciler {
             Action::SyncRoute => self.apply_routes().await,
             Action::RemoveContainers => engine.remove_containers(id).await,
             Action::RemoveVolumes => self.remove_volumes(id).await,
-            Action::RemoveDatabase => {
-                engine.remove_part(id, Part::Database).await?;
-                self.remove_volumes(id).await
-            }
             Action::RemoveNetworks => engine.remove_networks(id).await,
             Action::RemoveFolder => self.remove_folder(id),
             other => Err(Fault::passing(format!("{other:?} takes nothing down"))),
@@ -106,15 +102,7 @@ impl Reconciler {
 
     // ----------------------------------------------------------------------------------------------------------- routing
 
-    /// Makes the router hold what the ledger says of all previews. One at a time, and the ledger is read when it is one's
-    /// turn: an older table must never be applied after a newer one.
-    pub(super) async fn apply_routes(&self) -> Result<(), Fault> {
-        let _turn = self.inner.routing.lock().await;
-        let table = self.inner.ledger.read(routes);
-        self.inner.out.router.apply(&table).await
-    }
-
-    async fn drain(&self, port: HostPort) -> Result<(), Fault> {
+    pub(super) async fn drain(&self, port: HostPort) -> Result<(), Fault> {
         self.inner.out.router.drain(port, self.inner.config.pace.drain).await;
         self.inner.ports.rest(port);
         Ok(())
@@ -123,40 +111,35 @@ impl Reconciler {
     // ---------------------------------------------------------------------------------------------------------- settling
 
     async fn settle(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.remove_checkout(id);
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(id)?;
-            let serving = record.serving.as_ref()?;
-            let (commit, slot) = (serving.commit_sha.clone(), serving.slot);
-            if let Some(attempt) = &mut record.attempt {
-                (attempt.commit, attempt.slot) = (commit, slot);
-                (attempt.app_port, attempt.stage) = (None, Stage::Done);
-            }
-            let unused = if record.db_type.is_none() { record.db_port.take() } else { None };
-            Some(unused)
+            let (serving, attempt) = (record.serving.as_ref()?, record.attempt.as_mut()?);
+            (attempt.commit, attempt.slot) = (serving.commit_sha.clone(), serving.slot);
+            attempt.stage = Stage::Done;
+            attempt.app_port.take().filter(|port| *port != serving.app_port)
         };
-        let unused = self.inner.ledger.change(change).await?.flatten();
-        unused.into_iter().for_each(|port| self.inner.ports.rest(port));
+        let freed = self.inner.ledger.change(change).await?;
+        freed.into_iter().for_each(|port| self.inner.ports.rest(port));
         self.report(id);
         Ok(())
     }
 
     /// A failed attempt gives back what it held.
     async fn release(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.remove_checkout(id);
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(id)?;
             let mut freed: Vec<HostPort> =
                 record.attempt.as_mut().and_then(|a| a.app_port.take()).into_iter().collect();
-            if record.serving.is_none() || record.db_type.is_none() {
-                freed.extend(record.db_port.take());
-            }
             if record.serving.is_none() {
+                freed.extend(record.db_port.take());
                 record.subnet = None;
             }
             Some(freed)
         };
         let freed = self.inner.ledger.change(change).await?.unwrap_or_default();
         freed.into_iter().for_each(|port| self.inner.ports.rest(port));
-        self.remove_checkout(id);
         self.inner.places.moved();
         Ok(())
     }
@@ -190,6 +173,14 @@ impl Reconciler {
         };
         self.inner.ledger.change(change).await?;
         tracing::info!(deployment = %id, ?reason, "removing the preview");
+        Ok(())
+    }
+
+    async fn remove_database(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.inner.out.engine.remove_part(id, Part::Database).await?;
+        self.remove_volumes(id).await?;
+        let freed = self.inner.ledger.change(|state| state.deployments.get_mut(id)?.db_port.take()).await?;
+        freed.into_iter().for_each(|port| self.inner.ports.rest(port));
         Ok(())
     }
 
@@ -232,18 +223,21 @@ impl Reconciler {
                 let line = aside(decision.key, reason, head, record.active_at, now);
                 state.set_aside.insert(id.clone(), SetAside { comment_id: record.comment_id, ..line });
             }
-            Some(record)
+            Some(())
         };
-        if let Some(record) = self.inner.ledger.change(change).await? {
-            record.ports().for_each(|port| self.inner.ports.rest(port));
-            tracing::info!(deployment = %id, "the preview is gone");
-        }
+        let ports: Vec<HostPort> = self.inner.ledger.read(|state| {
+            state.deployments.get(id).into_iter().flat_map(|record| record.ports().collect::<Vec<_>>()).collect()
+        });
+        ports.into_iter().for_each(|port| self.inner.ports.rest(port));
+        let written = self.inner.ledger.change(change).await;
         // Locking made the folder anew if it was lost; with the record gone nothing of it stays, its lock included: should
         // the pull request be wanted again by now, the next attempt makes both afresh.
         self.remove_folder(id)?;
         work.hold = None;
         self.inner.reporter.forget(id);
         self.inner.places.moved();
+        written?;
+        tracing::info!(deployment = %id, "the preview is gone");
         Ok(())
     }
 
@@ -258,21 +252,4 @@ impl Reconciler {
         let base = self.inner.config.pace.retry * 4u32.saturating_pow(tries.min(6));
         base.mul_f64(1.0 + rand::random_range(0.0..0.5))
     }
-}
-
-/// The table of all routes, from the ledger alone. A preview that is going has none; during a switch it is the new slot's.
-pub(super) fn routes(state: &State) -> RouteTable {
-    let target = |record: &Deployment| {
-        if record.removing.is_some() {
-            return None;
-        }
-        let switching = record.attempt.as_ref().filter(|attempt| attempt.stage == Stage::Running(Step::Route));
-        let port = switching.and_then(|attempt| attempt.app_port);
-        port.or(record.serving.as_ref().map(|serving| serving.app_port))
-    };
-    let routes = state
-        .deployments
-        .values()
-        .filter_map(|record| target(record).map(|port| Route { deployment: record.id.clone(), port }));
-    routes.collect()
 }

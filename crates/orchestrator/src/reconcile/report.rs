@@ -77,10 +77,15 @@ impl Reconciler {
         self.inner.reporter.told.notify_one();
     }
 
-    /// Writes what is to be told, for ever.
-    pub(super) async fn keep_reporting(self) {
+    /// Has every comment compared with its record: what is as it was told costs nothing.
+    pub(super) fn report_all(&self) {
         let all: Vec<DeploymentId> = self.inner.ledger.read(|state| state.deployments.keys().cloned().collect());
         all.iter().for_each(|id| self.report(id));
+    }
+
+    /// Writes what is to be told, for ever.
+    pub(super) async fn keep_reporting(self) {
+        self.report_all();
         loop {
             let told = self.inner.reporter.told.notified();
             let next = self.next_report();
@@ -146,6 +151,10 @@ impl Reconciler {
             return Ok(());
         }
         self.inner.reporter.queue().written.insert(id.clone(), Instant::now());
+        if known.is_some() {
+            // Should we be killed or unheard while writing, nobody knows what people were told.
+            self.inner.ledger.change(|state| Some(state.deployments.get_mut(id)?.told = None)).await?;
+        }
         let mut comment_id = record.comment_id;
         if known.map(|known| &known.comment) != Some(&told.comment) {
             match self.inner.out.forge.comment(record.key(), comment_id, &body).await? {

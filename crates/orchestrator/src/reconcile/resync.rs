@@ -19,6 +19,7 @@ impl Reconciler {
         loop {
             let resolved = self.resolve_allowed().await;
             self.resync().await;
+            self.report_all();
             let interval = self.inner.config.resync_interval;
             let wait = if resolved { interval } else { interval.min(Duration::from_secs(10)) };
             tokio::time::sleep(wait).await;

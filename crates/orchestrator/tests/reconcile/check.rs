@@ -1,9 +1,13 @@
 //! What must hold in the end, looked up in the whole world rather than in what the reconciler says of it.
 
+use std::time::Duration;
+
 use preview_core::desired::SetAsideReason;
 use preview_core::ids::{CommitSha, DeploymentId, PullKey};
 use preview_orchestrator::ledger::State;
 use preview_orchestrator::needs::StatusState;
+
+use tokio::time::timeout;
 
 use crate::house::House;
 
@@ -38,12 +42,17 @@ impl House {
     /// Everything that is not as it should be.
     pub(crate) async fn check(&self) -> Vec<String> {
         self.world().looking = true;
-        let report = self.reconciler().audit().await;
+        // Whoever is killed meanwhile never answers.
+        let report = timeout(Duration::from_secs(10), self.reconciler().audit()).await;
         self.world().looking = false;
         let mut problems = self.world().violations.clone();
         match report {
-            Ok(report) => problems.extend(report.findings.into_iter().map(|finding| finding.line)),
-            Err(fault) => problems.push(format!("no audit: {fault}")),
+            Ok(Ok(report)) => {
+                problems.extend(report.findings.into_iter().map(|finding| finding.line));
+                problems.extend(report.in_progress.into_iter().map(|id| format!("{id} is being worked on")));
+            }
+            Ok(Err(fault)) => problems.push(format!("no audit: {fault}")),
+            Err(_) => problems.push("no audit: killed".into()),
         }
         problems.extend(self.check_ledger());
         problems.extend(self.check_strays());

@@ -298,6 +298,10 @@ impl House {
         if self.life().fakes.is_dead() {
             self.restart().await;
         }
+        if self.life().ledger.trouble().is_some() {
+            // As the ledger's thread does each second after a write that failed.
+            _ = self.life().ledger.change(|_| ()).await;
+        }
         sleep(Duration::from_secs(1)).await;
     }
 

@@ -1,47 +1,122 @@
-//! Every single call that a first deployment makes, broken in every way: it must come out as if nothing had been.
+//! Every call of a story broken, in every way: whatever fails, hangs or dies when, the end is as it should be.
 
-use crate::house::{House, good};
+use preview_core::desired::SetAsideReason;
+use preview_orchestrator::ledger::Reason;
+
+use crate::check::Expect;
+use crate::house::{House, broken_build, that_runs, with_database};
+use crate::world::Run;
 use crate::world::trouble::{Rule, Trouble};
 
-async fn break_every_call_by(trouble: Trouble) {
-    let mut house = House::new().await;
-    house.world().mark();
-    house.open(good()).await;
+/// Something that happens, from a quiet beginning to a quiet end.
+#[derive(Debug, Clone, Copy)]
+enum Story {
+    Deploy,
+    Update,
+    BrokenUpdate,
+    UnhealthyUpdate,
+    Redeploy,
+    Removal,
+    Stop,
+    Loss,
+}
+
+impl Story {
+    const ALL: [Self; 8] = [
+        Self::Deploy,
+        Self::Update,
+        Self::BrokenUpdate,
+        Self::UnhealthyUpdate,
+        Self::Redeploy,
+        Self::Removal,
+        Self::Stop,
+        Self::Loss,
+    ];
+
+    /// Tells it, with this trouble. Gives how many calls it took.
+    async fn told(self, rule: Option<Rule>) -> usize {
+        let mut house = House::new().await;
+        if matches!(self, Self::Deploy) {
+            begin(&house, rule);
+            house.open(with_database()).await;
+            return end(house).await;
+        }
+        let pull = house.open(with_database()).await;
+        house.settle().await;
+        house.keep_watch(pull);
+        begin(&house, rule);
+        match self {
+            Self::Deploy => {}
+            Self::Update => drop(house.push(pull, with_database()).await),
+            Self::BrokenUpdate => drop(house.push(pull, broken_build()).await),
+            Self::UnhealthyUpdate => drop(house.push(pull, that_runs(Run::Silent)).await),
+            Self::Redeploy => house.command(pull, Reason::Redeploy).await,
+            Self::Removal => house.close(pull).await,
+            Self::Stop => {
+                house.world().must_serve.clear();
+                house.expect(pull, Expect::Aside(SetAsideReason::Stopped));
+                house.command(pull, Reason::Stop).await;
+            }
+            Self::Loss => {
+                let id = house.id(pull);
+                house.world().must_serve.clear();
+                house.world().engine.remove(&id);
+            }
+        }
+        end(house).await
+    }
+}
+
+fn begin(house: &House, rule: Option<Rule>) {
+    let mut world = house.world();
+    world.mark();
+    world.rules.extend(rule);
+}
+
+async fn end(mut house: House) -> usize {
     house.settle().await;
     let calls = house.world().calls();
     house.kill().await;
-    assert!(calls >= 8, "a deployment makes {calls} calls");
-    for nth in 0..calls {
-        let mut house = House::new().await;
-        house.world().mark();
-        house.world().rules.push(Rule::nth(nth, trouble));
-        house.open(good()).await;
-        house.settle().await;
-        house.kill().await;
+    calls
+}
+
+async fn break_every_call(trouble: Trouble) {
+    for story in Story::ALL {
+        let calls = story.told(None).await;
+        for nth in 0..calls {
+            // Shown when it fails: this very case can be told alone.
+            eprintln!("{story:?} with {trouble:?} at call {nth}");
+            story.told(Some(Rule::nth(nth, trouble))).await;
+        }
     }
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_fails() {
-    break_every_call_by(Trouble::FailsBefore).await;
+async fn every_call_fails() {
+    break_every_call(Trouble::FailsBefore).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_happens_and_is_said_to_have_failed() {
-    break_every_call_by(Trouble::FailsAfter).await;
+async fn every_call_happens_and_is_said_to_have_failed() {
+    break_every_call(Trouble::FailsAfter).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_hangs() {
-    break_every_call_by(Trouble::HangsBefore).await;
+async fn every_call_hangs() {
+    break_every_call(Trouble::HangsBefore).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn whatever_happens_and_hangs() {
-    break_every_call_by(Trouble::HangsAfter).await;
+async fn every_call_happens_and_hangs() {
+    break_every_call(Trouble::HangsAfter).await;
 }
 
 #[tokio::test(start_paused = true)]
-async fn killed_before_any_call() {
-    break_every_call_by(Trouble::CrashBefore).await;
+async fn killed_before_every_call() {
+    break_every_call(Trouble::CrashBefore).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn killed_after_every_call() {
+    break_every_call(Trouble::CrashAfter).await;
 }

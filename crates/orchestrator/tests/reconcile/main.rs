@@ -1,7 +1,7 @@
 //! The reconciler as a whole, against a model of everything outside it, on a paused clock.
 //!
 //! A test tells a story (`house`), names what should be in the end, and waits until it is so: the checker (`check`) then
-//! looks at the whole world. `loops` break every single call of a first deployment, in every way.
+//! looks at the whole world. `loops` break every single call that a story makes, in every way; `random` makes up stories.
 
 mod aside;
 mod capacity;
@@ -11,6 +11,7 @@ mod house;
 mod life;
 mod loops;
 mod lost;
+mod random;
 mod trouble;
 mod updates;
 mod world;

@@ -104,6 +104,19 @@ async fn github_away_at_the_start_is_waited_for() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn an_older_table_of_routes_never_comes_after_a_newer_one() {
+    let mut house = House::with(|config| config.max_builds = 2).await;
+    let pulls = [house.open(good()).await, house.open(good()).await];
+    house.settle().await;
+    pulls.iter().for_each(|pull| house.keep_watch(*pull));
+    house.trouble(Call::Apply, 1, Trouble::Late(std::time::Duration::from_secs(20)));
+    for pull in pulls {
+        house.push(pull, good()).await;
+    }
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn two_that_change_their_routes_at_once_both_get_them() {
     for seed in 0..40 {
         let mut house = House::with(|config| config.max_builds = 8).await;

@@ -8,7 +8,7 @@ use tokio::time::Instant;
 use super::super::Reconciler;
 use super::super::decide::Decision;
 use super::{Trying, Work};
-use crate::ledger::{Reason, State};
+use crate::ledger::State;
 use crate::needs::Fault;
 
 /// What an attempt begins with.
@@ -34,10 +34,13 @@ impl Reconciler {
         };
         let begun = Instant::now();
         work.trying = Some(Trying {
+            key: decision.key,
             id: id.clone(),
+            told: decision.serial(),
             commit: commit.clone(),
             slot,
             begun,
+            port: None,
             checkout: None,
             found: None,
             image_user: None,
@@ -107,7 +110,6 @@ impl Reconciler {
         }
         record.subnet = record.subnet.or(network);
         record.url = Some(self.inner.config.site.url(wish.id));
-        spend_redeploy(state, wish.decision);
         Ok(())
     }
 }
@@ -128,13 +130,4 @@ fn record_of<'a>(state: &'a mut State, wish: &Wish<'_>, now: jiff::Timestamp) ->
         record.comment_id = aside.or(imported);
         record
     })
-}
-
-/// A command to deploy again is spent once its attempt is written down, in the same commit.
-fn spend_redeploy(state: &mut State, decision: &Decision) {
-    if let Some(pending) = state.pending.get_mut(&decision.key)
-        && Some(pending.serial) == decision.serial()
-    {
-        pending.reason = Reason::Changed;
-    }
 }

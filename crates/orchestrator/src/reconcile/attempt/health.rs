@@ -32,14 +32,11 @@ impl Reconciler {
         let limit = found.config.health_check_timeout.unwrap_or(self.inner.config.health_timeout);
         let path = found.config.health_check_path.as_ref().map_or("/", |path| path.as_str());
         let outcome = tokio::time::timeout(limit, self.ask_until_healthy(&id, slot, path)).await;
-        let fault = match outcome {
-            Ok(Ok(())) => return Ok(()),
-            Ok(Err(fault)) => fault,
-            Err(_) => match self.never_healthy(&id, slot, path, limit, &found).await {
-                Some(fault) => fault,
-                None => return Ok(()),
-            },
+        let outcome = match outcome {
+            Ok(outcome) => outcome,
+            Err(_) => self.ask_once_more(&id, slot, path, limit, &found).await,
         };
+        let Err(fault) = outcome else { return Ok(()) };
         let lines = self.inner.out.engine.logs(&id, part, KEPT).await.unwrap_or_default();
         self.keep_app_log(&id, &lines);
         Err(fault.tail(lines.into_iter().rev().take(TAIL).rev()))
@@ -66,33 +63,29 @@ impl Reconciler {
         }
     }
 
-    fn attempt_port(&self, id: &DeploymentId) -> Result<HostPort, Fault> {
+    pub(in crate::reconcile) fn attempt_port(&self, id: &DeploymentId) -> Result<HostPort, Fault> {
         let port = |state: &State| state.deployments.get(id)?.attempt.as_ref()?.app_port;
         self.inner.ledger.read(port).ok_or_else(|| Fault::passing("the attempt was interrupted"))
     }
 
-    /// What to say of an app that runs but did not answer in time; nothing if it answers now, on being asked for the last
-    /// time: what took so long may have been somebody else.
-    async fn never_healthy(
+    /// The time is over; what the app does now says why. One that answers after all is as good as any.
+    async fn ask_once_more(
         &self,
         id: &DeploymentId,
         slot: Slot,
         path: &str,
         limit: Duration,
         found: &Found,
-    ) -> Option<Fault> {
-        let view = self.inner.out.engine.observe(id).await.unwrap_or_default();
+    ) -> Result<(), Fault> {
+        let view = self.inner.out.engine.observe(id).await?;
         if let Some(fault) = ended(view.part(Part::App(slot))) {
-            return Some(fault);
+            return Err(fault);
         }
-        let answer = match self.attempt_port(id) {
-            Ok(port) => self.inner.out.prober.probe(port, path, ASK).await,
-            Err(_) => Probe::NoAnswer,
-        };
+        let answer = self.inner.out.prober.probe(self.attempt_port(id)?, path, ASK).await;
         let seconds = limit.as_secs();
         let port = found.detected.app_port;
-        Some(match answer {
-            Probe::Healthy => return None,
+        Err(match answer {
+            Probe::Healthy => return Ok(()),
             Probe::Status(status) => Fault::author(format!("the app answers `{path}` with status {status}"))
                 .advise("let `health_check_path` in `preview-config.yml` name a path that answers 200"),
             Probe::NoAnswer => Fault::author(format!("nothing answered on port {port} within {seconds} s")).advise(format!(

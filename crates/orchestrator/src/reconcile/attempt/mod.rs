@@ -10,14 +10,14 @@ use std::sync::Arc;
 use preview_core::comment;
 use preview_core::deployment::{Deployment, QueueReason, Serving, Stage, Step};
 use preview_core::framework::Detected;
-use preview_core::ids::{CommitSha, DeploymentId, PullKey, Slot};
+use preview_core::ids::{CommitSha, DeploymentId, HostPort, PullKey, Slot};
 use preview_core::plan::Action;
 use preview_core::repo_config::RepoConfig;
 use tokio::time::Instant;
 
 use super::Reconciler;
 use super::report::borrowed;
-use crate::ledger::State;
+use crate::ledger::{Reason, State};
 use crate::needs::{Checkout, DeploymentLock, Fault};
 
 /// What a worker carries from one action to the next. All of it can be lost: the next plan starts over.
@@ -29,10 +29,15 @@ pub(super) struct Work {
 
 /// An attempt under way.
 struct Trying {
+    key: PullKey,
     id: DeploymentId,
+    /// The telling that it answers.
+    told: Option<u64>,
     commit: CommitSha,
     slot: Slot,
     begun: Instant,
+    /// The slot's port, known from the switch on, when the record holds that of the old slot.
+    port: Option<HostPort>,
     checkout: Option<Checkout>,
     found: Option<Arc<Found>>,
     image_user: Option<String>,
@@ -73,26 +78,34 @@ impl Reconciler {
     pub(super) async fn switch(&self, work: &mut Work) -> Result<(), Fault> {
         let trying = work.trying()?;
         let (id, commit) = (trying.id.clone(), trying.commit.clone());
+        let (key, told) = (trying.key, trying.told);
         let took = trying.begun.elapsed();
         let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
+        let port = *trying.port.get_or_insert(self.attempt_port(&id)?);
         self.step(&id, Step::Route).await?;
+        let _switching = self.inner.routing.switch(&id, port);
         self.apply_routes().await?;
         let now = self.inner.out.clock.now();
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(&id)?;
             let attempt = record.attempt.as_mut()?;
             attempt.stage = Stage::Running(Step::Drain);
-            record.serving = Some(Serving {
+            let former = record.serving.replace(Serving {
                 commit_sha: attempt.commit.clone(),
                 slot: attempt.slot,
-                app_port: attempt.app_port?,
+                app_port: port,
                 since: now,
                 took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 down: false,
             });
+            if let Some(former) = former.filter(|former| former.app_port != port) {
+                // What drains keeps its port until it is gone.
+                attempt.app_port = Some(former.app_port);
+            }
             record.framework = Some(found.detected.framework.as_str().to_owned());
             record.db_type = found.detected.database.database.map(|database| database.as_str().to_owned());
             record.updated_at = now;
+            spend_redeploy(state, key, told);
             Some(())
         };
         self.inner.ledger.change(change).await?;
@@ -117,11 +130,13 @@ impl Reconciler {
             tracing::info!(deployment = %trying.id, step = step.name(), cause = %fault, "the attempt failed");
             attempt.stage = Stage::Failed(comment::without_secrets(fault.at(step), &borrowed(&secrets)));
             record.updated_at = now;
+            spend_redeploy(state, trying.key, trying.told);
             Some(())
         };
-        self.inner.ledger.change(change).await?;
+        let written = self.inner.ledger.change(change).await;
+        // Written or not, it is so.
         self.report(&trying.id);
-        Ok(())
+        written.map(drop).map_err(Fault::from)
     }
 
     /// Writes down how far the attempt is.
@@ -141,6 +156,15 @@ impl Reconciler {
         self.inner.ledger.change(change).await?;
         self.report(id);
         Ok(())
+    }
+}
+
+/// A command to deploy again is spent once its attempt has come to an end, in the same commit.
+fn spend_redeploy(state: &mut State, key: PullKey, told: Option<u64>) {
+    if let Some(pending) = state.pending.get_mut(&key)
+        && Some(pending.serial) == told
+    {
+        pending.reason = Reason::Changed;
     }
 }
 

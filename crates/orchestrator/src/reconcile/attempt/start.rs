@@ -4,9 +4,10 @@ use std::time::Duration;
 
 use preview_core::capacity::may_start;
 use preview_core::compose::{self, AppUser, DatabaseSpec, SlotSpec, Stack, StackSpec};
-use preview_core::deployment::Step;
+use preview_core::deployment::{QueueReason, Serving, Step};
 use preview_core::framework::Database;
 use preview_core::ids::{DeploymentId, HostPort};
+use tokio::time::Instant;
 
 use super::super::Reconciler;
 use super::{Found, Trying, Work, set_step};
@@ -35,39 +36,53 @@ impl Reconciler {
             return self.wait_for_room(&trying.id, Step::Start, limit).await;
         };
         let patience = self.inner.config.pace.memory;
-        match tokio::time::timeout(patience, self.wait_for_room(&trying.id, Step::Start, limit)).await {
-            Ok(room) => room,
-            Err(_) => {
-                tracing::warn!(deployment = %trying.id, "no memory for a second slot: replacing the old version in place");
-                self.inner.out.engine.remove_part(&trying.id, Part::App(serving.slot)).await?;
-                let change = |state: &mut State| {
-                    let record = state.deployments.get_mut(&trying.id)?;
-                    record.serving = None;
-                    record.attempt.as_mut()?.in_place = true;
-                    set_step(record, Step::Start);
-                    Some(())
-                };
-                self.inner.ledger.change(change).await?;
-                self.inner.ports.rest(serving.app_port);
-                self.wait_for_room(&trying.id, Step::Start, limit).await
-            }
+        if self.room_within(&trying.id, Step::Start, limit, patience).await? {
+            return Ok(());
         }
+        self.give_way(&trying.id, &serving).await?;
+        self.wait_for_room(&trying.id, Step::Start, limit).await
+    }
+
+    /// Takes the old version away to make room for the new one: its visitors first.
+    async fn give_way(&self, id: &DeploymentId, serving: &Serving) -> Result<(), Fault> {
+        tracing::warn!(deployment = %id, "no memory for a second slot: replacing the old version in place");
+        let change = |state: &mut State| {
+            let record = state.deployments.get_mut(id)?;
+            record.serving = None;
+            record.attempt.as_mut()?.in_place = true;
+            set_step(record, Step::Start);
+            Some(())
+        };
+        self.inner.ledger.change(change).await?;
+        self.report(id);
+        self.apply_routes().await?;
+        self.drain(serving.app_port).await?;
+        self.inner.out.engine.remove_part(id, Part::App(serving.slot)).await
     }
 
     /// Waits until a container with this limit may start, saying so in the record while it lasts.
     pub(super) async fn wait_for_room(&self, id: &DeploymentId, step: Step, limit: u64) -> Result<(), Fault> {
-        let mut waited = false;
+        self.room_within(id, step, limit, Duration::MAX).await.map(|_| ())
+    }
+
+    /// As [`Reconciler::wait_for_room`]; `false` when it was memory that was wanting for as long as this.
+    async fn room_within(&self, id: &DeploymentId, step: Step, limit: u64, patience: Duration) -> Result<bool, Fault> {
+        let mut since: Option<Instant> = None;
         loop {
-            match may_start(self.inner.out.engine.room().await?, limit) {
-                Ok(()) if waited => return self.step(id, step).await,
-                Ok(()) => return Ok(()),
-                Err(reason) => {
-                    if !std::mem::replace(&mut waited, true) {
-                        self.queue_for(id, reason).await?;
-                    }
-                    tokio::time::sleep(Duration::from_secs(2)).await;
+            let reason = match may_start(self.inner.out.engine.room().await?, limit) {
+                Ok(()) if since.is_some() => return self.step(id, step).await.map(|()| true),
+                Ok(()) => return Ok(true),
+                Err(reason) => reason,
+            };
+            match since {
+                None => {
+                    since = Some(Instant::now());
+                    self.queue_for(id, reason).await?;
                 }
+                Some(since) if reason == QueueReason::Memory && since.elapsed() >= patience => return Ok(false),
+                Some(_) => {}
             }
+            tokio::time::sleep(Duration::from_secs(2)).await;
         }
     }
 

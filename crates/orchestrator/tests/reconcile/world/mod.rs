@@ -313,6 +313,10 @@ impl Fakes {
                 self.take(time).await;
                 happen()
             }
+            Some(Trouble::Late(more)) => {
+                self.take(time + more).await;
+                happen()
+            }
             Some(Trouble::FailsBefore) => failed("failed"),
             Some(Trouble::FailsAfter) => {
                 self.take(time).await;
@@ -329,6 +333,11 @@ impl Fakes {
                 failed("took too long, or so it seemed")
             }
             Some(Trouble::CrashBefore) => self.end().await,
+            Some(Trouble::CrashAfter) => {
+                self.take(time).await;
+                _ = happen();
+                self.end().await
+            }
         }
     }
 }

@@ -77,7 +77,7 @@ fn files(app: &App) -> MemoryFiles {
 
 #[async_trait]
 impl Prober for Fakes {
-    async fn probe(&self, port: HostPort, _: &str, _: Duration) -> Probe {
+    async fn probe(&self, port: HostPort, _: &str, limit: Duration) -> Probe {
         let ask = move |world: &mut World| {
             let app = world.engine.values().flat_map(|stock| stock.apps.values()).find(|app| app.port == port);
             Ok(match app {
@@ -89,7 +89,8 @@ impl Prober for Fakes {
                 None => Probe::NoAnswer,
             })
         };
-        self.call(Call::Probe, Duration::from_millis(5), ask).await.unwrap_or(Probe::Slow)
+        let answer = self.call(Call::Probe, Duration::from_millis(5), ask);
+        tokio::time::timeout(limit, answer).await.map_or(Probe::Slow, |answer| answer.unwrap_or(Probe::NoAnswer))
     }
 }
 
@@ -118,7 +119,7 @@ impl Storage for Disk {
         let mut world = fakes.world();
         // A write that hangs is one that fails late; here nothing takes time.
         match world.note(Call::Store) {
-            None => {
+            None | Some(Trouble::Late(_)) => {
                 world.stored = Some(text.to_vec());
                 Ok(())
             }
@@ -128,6 +129,11 @@ impl Storage for Disk {
                 full()
             }
             Some(Trouble::CrashBefore) => {
+                fakes.die();
+                full()
+            }
+            Some(Trouble::CrashAfter) => {
+                world.stored = Some(text.to_vec());
                 fakes.die();
                 full()
             }

@@ -1,5 +1,7 @@
 //! What can go wrong, and when.
 
+use std::time::Duration;
+
 /// Something the reconciler asks of the outside.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
 pub(crate) enum Call {
@@ -40,6 +42,10 @@ pub(crate) enum Trouble {
     HangsAfter,
     /// We are killed before it happens.
     CrashBefore,
+    /// It happens and we are killed.
+    CrashAfter,
+    /// It happens, so much later.
+    Late(Duration),
 }
 
 /// Which calls.
