@@ -163,13 +163,15 @@ fn sweep(seen: &Observed) -> Vec<Action> {
     actions
 }
 
-/// Route first, so that nobody meets a half-removed preview; the record last, so that nothing is forgotten.
+/// Route first, so that nobody meets a half-removed preview; the record last, so that nothing is forgotten. That no route is
+/// seen proves nothing here: one killed between writing nginx's files and having them read leaves a route that no file shows.
 fn remove(reason: RemovalReason, record: &Deployment, seen: &Observed) -> Vec<Action> {
     let mut actions = Vec::new();
     if record.removing.is_none() {
         actions.push(Action::MarkRemoving(reason));
     }
-    actions.extend(sweep(seen));
+    actions.push(Action::SyncRoute);
+    actions.extend(sweep(&Observed { route: None, ..seen.clone() }));
     actions.extend([Action::LastWords(record.removing.unwrap_or(reason)), Action::Forget]);
     actions
 }

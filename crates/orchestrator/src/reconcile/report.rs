@@ -153,7 +153,8 @@ impl Reconciler {
         self.inner.reporter.queue().written.insert(id.clone(), Instant::now());
         if known.is_some() {
             // Should we be killed or unheard while writing, nobody knows what people were told.
-            self.inner.ledger.change(|state| Some(state.deployments.get_mut(id)?.told = None)).await?;
+            let unsure = |state: &mut State| state.deployments.get_mut(id).and_then(|record| record.told.take());
+            self.inner.ledger.change(unsure).await?;
         }
         let mut comment_id = record.comment_id;
         if known.map(|known| &known.comment) != Some(&told.comment) {

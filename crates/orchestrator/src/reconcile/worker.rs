@@ -124,9 +124,10 @@ impl Reconciler {
         let mut live = workers.live();
         let fresh = !live.contains_key(&key);
         let bell = live.entry(key).or_default().clone();
-        drop(live);
         bell.retry.fetch_or(retry, Ordering::SeqCst);
+        // Before the worker may end: it looks at the count with the same lock held.
         bell.ring();
+        drop(live);
         if fresh {
             let span = tracing::info_span!(parent: None, "worker", pull = %key);
             let work = self.clone().work(key, bell).instrument(span);

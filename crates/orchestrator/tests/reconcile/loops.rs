@@ -1,5 +1,7 @@
 //! Every call of a story broken, in every way: whatever fails, hangs or dies when, the end is as it should be.
 
+#![expect(clippy::print_stderr, reason = "a test's own output, shown when it fails")]
+
 use preview_core::desired::SetAsideReason;
 use preview_orchestrator::ledger::Reason;
 

@@ -4,6 +4,8 @@
 //! A story that fails prints its seed; `STORY=17 cargo nextest run -p preview-orchestrator --test reconcile random` tells
 //! that one alone. (How long a retry waits is left to chance, so that a rare one may need telling twice.)
 
+#![expect(clippy::print_stderr, reason = "a test's own output, shown when it fails")]
+
 use std::ops::Range;
 use std::time::Duration;
 
