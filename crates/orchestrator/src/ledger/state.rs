@@ -55,7 +55,7 @@ pub struct Pending {
     pub number: PrNumber,
     /// The strongest reason told; a push or a command after a `Stop` takes its place.
     pub reason: Reason,
-    /// When it was first told.
+    /// When it was first told; for a stop, when that was told last.
     pub since: Timestamp,
     /// Grows with each telling, so that whoever has dealt with it can see whether there is news.
     pub serial: u64,
@@ -187,7 +187,12 @@ impl State {
         let fresh = Pending { repository_id: key.repo, number: key.number, reason, since: now, serial: 0 };
         let pending = self.pending.entry(key).or_insert(fresh);
         let lifts_stop = pending.reason == Reason::Stop && reason >= Reason::Pushed;
-        pending.reason = if lifts_stop { reason } else { pending.reason.max(reason) };
+        if reason == Reason::Stop {
+            // What was pushed before it goes with it.
+            pending.since = now;
+        }
+        // After a stop that nobody has looked at yet it comes back, whatever head that will be seen to have stopped.
+        pending.reason = if lifts_stop { reason.max(Reason::Reopened) } else { pending.reason.max(reason) };
         pending.serial += 1;
     }
 

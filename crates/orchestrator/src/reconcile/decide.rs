@@ -133,7 +133,11 @@ impl Reconciler {
                     state.touched(key);
                     state.set_aside.remove(&id);
                 }
-                Some(Reason::Stop) => stop(state, &id, key, pull, now),
+                // A push that was told while GitHub was being asked is one after the stop: the next look decides.
+                Some(Reason::Stop) if state.pending.get(&key) == pending => {
+                    stop(state, &id, key, pull, pending.map_or(now, |pending| pending.since), now);
+                }
+                Some(Reason::Stop) => {}
             }
             id
         };
@@ -248,7 +252,12 @@ impl Reconciler {
     }
 }
 
-fn stop(state: &mut State, id: &DeploymentId, key: PullKey, pull: &Pull, now: jiff::Timestamp) {
+/// Stops at the head that it has when this is first looked at: what is pushed while it is going comes after the stop.
+fn stop(state: &mut State, id: &DeploymentId, key: PullKey, pull: &Pull, told: jiff::Timestamp, now: jiff::Timestamp) {
+    let noted = |line: &SetAside| line.reason == SetAsideReason::Stopped && line.since >= told;
+    if state.set_aside.get(id).is_some_and(noted) {
+        return;
+    }
     let active_at = state.deployments.get(id).map_or(now, |record| record.active_at);
     let comment_id = state.deployments.get(id).and_then(|record| record.comment_id);
     let line = aside(key, SetAsideReason::Stopped, &pull.head, active_at, now);

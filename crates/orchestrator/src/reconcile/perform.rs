@@ -220,7 +220,9 @@ impl Reconciler {
             let record = state.deployments.remove(id)?;
             if let Some(reason) = decision.desired.set_aside() {
                 let head = decision.pull.as_ref().map_or(&record.head, |pull| &pull.head);
-                let line = aside(decision.key, reason, head, record.active_at, now);
+                // Since when and at which head it was stopped stays.
+                let known = state.set_aside.remove(id).filter(|line| line.reason == reason);
+                let line = known.unwrap_or_else(|| aside(decision.key, reason, head, record.active_at, now));
                 state.set_aside.insert(id.clone(), SetAside { comment_id: record.comment_id, ..line });
             }
             Some(())

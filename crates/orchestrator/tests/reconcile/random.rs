@@ -92,10 +92,7 @@ impl Story {
         match (self.dice.below(20), open, pull) {
             (0..=4, Some(pull), _) => {
                 let app = self.app();
-                match self.dice.below(4) {
-                    0 => drop(self.house.push_silently(pull, app)),
-                    _ => drop(self.house.push(pull, app).await),
-                }
+                self.push(pull, app).await;
                 format!("{pull} is pushed to")
             }
             (5..=6, Some(pull), _) => {
@@ -112,7 +109,10 @@ impl Story {
             (7, Some(pull), _) => self.command(pull, Reason::Redeploy).await,
             (8, Some(pull), _) => self.command(pull, Reason::Stop).await,
             (9, Some(pull), _) => {
-                self.house.tell(pull, self.dice.of(&[Reason::Changed, Reason::Pushed])).await;
+                // A push told after a stop lifts it, and an old one told again looks the same.
+                let again = if self.is_stopped(pull) { Reason::Changed } else { Reason::Pushed };
+                let reason = self.dice.of(&[Reason::Changed, again]);
+                self.house.tell(pull, reason).await;
                 format!("{pull} is told of")
             }
             (10..=13, ..) => {
@@ -146,6 +146,23 @@ impl Story {
                 format!("{pull} is opened")
             }
             _ => "nothing".into(),
+        }
+    }
+
+    fn is_stopped(&self, pull: PullKey) -> bool {
+        self.house.expected[&pull] == Expect::Aside(SetAsideReason::Stopped)
+    }
+
+    /// Of one that was stopped its delivery arrives: nobody could know whether an unseen push came before or after.
+    async fn push(&mut self, pull: PullKey, app: App) {
+        let stopped = self.is_stopped(pull);
+        let silent = self.dice.below(4) == 0;
+        self.house.push_silently(pull, app);
+        while !silent || stopped {
+            if self.house.tell(pull, Reason::Pushed).await || !stopped {
+                return;
+            }
+            self.house.live_on().await;
         }
     }
 

@@ -97,8 +97,8 @@ pub(crate) struct World {
     /// Builds that were begun, by commit, and how they ended.
     pub(crate) builds: Vec<(CommitSha, Ended)>,
     pub(crate) most_builds: usize,
-    /// Ports whose visitors are still being served although the route has moved on.
-    undrained: BTreeSet<HostPort>,
+    /// Ports whose visitors may still be served although the route has moved on, and since when.
+    undrained: BTreeMap<HostPort, Instant>,
     /// Ports that were given back, when and by whom.
     freed: BTreeMap<HostPort, (DeploymentId, Instant)>,
     events: broadcast::Sender<EngineEvent>,
@@ -135,7 +135,7 @@ impl World {
             shown: BTreeMap::new(),
             builds: Vec::new(),
             most_builds: 1,
-            undrained: BTreeSet::new(),
+            undrained: BTreeMap::new(),
             freed: BTreeMap::new(),
             events: broadcast::channel(1000).0,
             dice: None,

@@ -13,6 +13,8 @@ use preview_core::route::RouteTable;
 use preview_orchestrator::ledger::Storage;
 use preview_orchestrator::needs::{Checkout, Clock, DeploymentLock, Fault, Probe, Prober, Router, Source, Want};
 
+use tokio::time::Instant;
+
 use super::trouble::{Call, Trouble};
 use super::{App, Fakes, Run, World};
 
@@ -24,7 +26,7 @@ impl Router for Fakes {
             let before = std::mem::replace(&mut world.routes, table);
             for route in &before {
                 if world.routes.get(&route.deployment) != Some(route.port) {
-                    world.undrained.insert(route.port);
+                    world.undrained.insert(route.port, Instant::now());
                 }
             }
             Ok(())
