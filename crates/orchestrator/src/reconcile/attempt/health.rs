@@ -18,6 +18,8 @@ const TAIL: usize = 50;
 const KEPT: usize = 2000;
 /// How long one question for an app's health may take.
 const ASK: Duration = Duration::from_secs(5);
+/// How long the next end of an app that has been restarted is waited for.
+const NEXT_END: Duration = Duration::from_secs(3);
 /// The pause between the first questions.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
 
@@ -52,14 +54,29 @@ impl Reconciler {
             }
             if looked.elapsed() > Duration::from_millis(400) {
                 looked = Instant::now();
-                let view = self.inner.out.engine.observe(id).await?;
-                if let Some(fault) = ended(view.part(Part::App(slot))) {
+                if let Some(fault) = self.look_for_end(id, slot).await? {
                     return Err(fault);
                 }
             }
             // A tenth of what it took so far is the most that a pause may add to it.
             let pause = (begun.elapsed() / 10).max(SHORTEST_PAUSE).min(self.inner.config.health_interval);
             tokio::time::sleep(pause).await;
+        }
+    }
+
+    /// Why the app ended, if it has. While it is up again nobody knows its exit code, so its next end is waited for a little.
+    async fn look_for_end(&self, id: &DeploymentId, slot: Slot) -> Result<Option<Fault>, Fault> {
+        let deadline = Instant::now() + NEXT_END;
+        loop {
+            let view = self.inner.out.engine.observe(id).await?;
+            let container = view.part(Part::App(slot));
+            let up_again = container.is_some_and(|container| {
+                matches!(container.state, ContainerState::Running { .. }) && container.restarts > 0
+            });
+            if !up_again || Instant::now() >= deadline {
+                return Ok(ended(container));
+            }
+            tokio::time::sleep(SHORTEST_PAUSE).await;
         }
     }
 
@@ -77,8 +94,7 @@ impl Reconciler {
         limit: Duration,
         found: &Found,
     ) -> Result<(), Fault> {
-        let view = self.inner.out.engine.observe(id).await?;
-        if let Some(fault) = ended(view.part(Part::App(slot))) {
+        if let Some(fault) = self.look_for_end(id, slot).await? {
             return Err(fault);
         }
         let answer = self.inner.out.prober.probe(self.attempt_port(id)?, path, ASK).await;
