@@ -94,8 +94,6 @@ pub struct Given {
     pub api: Option<TcpListener>,
     /// A socket that already listens for visitors.
     pub router: Option<TcpListener>,
-    /// The engine's address, where it isn't the usual one.
-    pub docker_host: Option<String>,
     /// Our own patience.
     pub pace: Pace,
     /// The shortest time between two writes to GitHub; `None` for what GitHub asks for.
@@ -129,7 +127,7 @@ impl Service {
         if let Some((network, interface)) = host_routes::in_the_way_of(settings.network.subnet) {
             return Err(StartError::Subnet { network, interface });
         }
-        let Given { api, router, docker_host, pace, write_interval } = given;
+        let Given { api, router, pace, write_interval } = given;
         let listener = listen(api, settings.http.listen, "the API", "ORCHESTRATOR_PORT")?;
         let state = settings.paths.state();
         let (ledger, found) = Ledger::open(&settings.paths.ledger, Timestamp::now())?;
@@ -146,7 +144,7 @@ impl Service {
         );
         let folders = Folders::new(settings.paths.deployments.clone());
         let (router, builtin) = start_router(settings, router, &site)?;
-        let engine = Arc::new(Engine::connect(engine_options(settings, docker_host, &instance, state)).await?);
+        let engine = Arc::new(Engine::connect(engine_options(settings, &instance, state)).await?);
         let clock = Arc::new(SystemClock);
         let forge = Arc::new(GitHub::new(github_settings(settings, write_interval))?);
         let github = &settings.github;
@@ -290,14 +288,9 @@ fn start_router(settings: &Settings, given: Option<TcpListener>, site: &Site) ->
     }
 }
 
-fn engine_options(
-    settings: &Settings,
-    docker_host: Option<String>,
-    instance: &InstanceId,
-    state: &Path,
-) -> docker::EngineOptions {
+fn engine_options(settings: &Settings, instance: &InstanceId, state: &Path) -> docker::EngineOptions {
     docker::EngineOptions {
-        docker_host,
+        docker_host: Some(settings.docker_host.clone()),
         instance: instance.clone(),
         home: state.join("docker"),
         build: docker::BuildOptions {

@@ -62,6 +62,8 @@ pub struct Settings {
     pub limits: Limits,
     /// How an app's start is watched.
     pub health: Health,
+    /// Where the Docker engine listens.
+    pub docker_host: String,
     /// Ports and networks.
     pub network: Network,
     /// Our log.
@@ -224,6 +226,7 @@ impl Settings {
         let capacity = capacity(reader);
         let limits = limits(reader);
         let health = health(reader);
+        let docker_host = reader.value(&DOCKER_HOST, values::docker_host);
         let network = network(reader);
         let log = log(reader);
         Some(Self {
@@ -238,6 +241,7 @@ impl Settings {
             capacity: capacity?,
             limits: limits?,
             health: health?,
+            docker_host: docker_host?,
             network: network?,
             log: log?,
         })

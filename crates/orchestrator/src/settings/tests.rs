@@ -45,6 +45,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(settings.limits.container_memory, 512 << 20);
     assert_eq!(settings.paths.mirrors().to_str(), Some("/opt/preview-deployer/mirrors"));
     assert!(settings.capacity.builds >= 1);
+    assert_eq!(settings.docker_host, "unix:///var/run/docker.sock");
     let reserved: Vec<_> = settings.reserved_ports().into_iter().map(HostPort::get).collect();
     assert_eq!(reserved, [3000, 8080]);
 }

@@ -315,6 +315,15 @@ pub(super) fn absolute_path(text: &str) -> Result<PathBuf, Wrong> {
     }
 }
 
+/// Reads the address of an engine on this machine.
+pub(super) fn docker_host(text: &str) -> Result<String, Wrong> {
+    let path = text.strip_prefix("unix://").map(absolute_path);
+    match path {
+        Some(Ok(_)) => Ok(text.to_owned()),
+        _ => Err(Wrong::expected("unix:///path/to/docker.sock: the engine has to run on this machine")),
+    }
+}
+
 /// Reads a program with its arguments. There is no shell, so what only a shell understands is refused.
 pub(super) fn command(text: &str) -> Result<CommandLine, Wrong> {
     let wrong =

@@ -29,6 +29,7 @@ pub const GROUPS: &[Group] = &[
         ],
     ),
     ("Health", &[HEALTH_TIMEOUT_SECONDS, HEALTH_INTERVAL_SECONDS]),
+    ("Docker", &[DOCKER_HOST]),
     ("Ports and networks", &[APP_PORT_START, DB_PORT_START, PREVIEW_SUBNET]),
     ("Log", &[LOG_LEVEL, LOG_FORMAT]),
 ];
@@ -210,6 +211,12 @@ pub(super) const HEALTH_INTERVAL_SECONDS: Variable = Variable::new(
     "HEALTH_INTERVAL_SECONDS",
     "1",
     "Most seconds between two health checks while an app starts. Fractions are fine.",
+);
+
+pub(super) const DOCKER_HOST: Variable = Variable::new(
+    "DOCKER_HOST",
+    "unix:///var/run/docker.sock",
+    "Where the Docker engine listens: a socket on this machine, since previews are reached on its loopback address.",
 );
 
 pub(super) const APP_PORT_START: Variable = Variable::new(

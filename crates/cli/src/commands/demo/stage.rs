@@ -66,7 +66,6 @@ impl Stage {
         let given = Given {
             api: Some(api),
             router: Some(router),
-            docker_host: docker_host(),
             // Nobody limits our writes here, and people watch the comment.
             pace: Pace { edit: Duration::from_millis(500), ..Pace::default() },
             write_interval: Some(Duration::from_millis(50)),
@@ -225,5 +224,6 @@ fn variables(github: &GitHub, repos: &[Repo], folder: &Path, api: SocketAddr, ro
         ("DB_PORT_START", (first_port + 1000).to_string()),
         ("PREVIEW_SUBNET", network),
     ];
-    settings.map(|(name, value)| (name.to_owned(), value)).into()
+    let host = docker_host().map(|host| ("DOCKER_HOST", host));
+    settings.into_iter().chain(host).map(|(name, value)| (name.to_owned(), value)).collect()
 }
