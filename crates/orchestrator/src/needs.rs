@@ -316,6 +316,8 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// Writes the stack's file into `dir` and starts these parts of it (and the network and volumes that they need), leaving
     /// others as they are; with no part, makes the network. Returns when they are started, not when they are healthy.
     async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault>;
+    /// Changes what a part's container may use of CPU, in thousandths. Nothing there is success.
+    async fn limit_cpu(&self, id: &DeploymentId, part: Part, millis: u32) -> Result<(), Fault>;
     /// What there is of one deployment.
     async fn observe(&self, id: &DeploymentId) -> Result<EngineView, Fault>;
     /// Every deployment of this installation of which there is anything.

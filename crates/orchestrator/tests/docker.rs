@@ -169,6 +169,27 @@ async fn a_container_is_confined() {
 }
 
 #[tokio::test]
+async fn a_running_container_hurries_and_goes_back_to_its_limit() {
+    on_engine(async |ground: &Ground| {
+        let mut app = Deployment::new(ground, "hurried", 1);
+        app.put("mimic", mimic());
+        ground.build(&app, commit(1), SERVE).await.unwrap();
+        app.slot(A, commit(1), AppUser::Unprivileged);
+        ground.start(&app, &[Part::App(A)]).await.unwrap();
+        app.healthy(A).await;
+        let container = ground.view(&app).await.part(Part::App(A)).unwrap().id.clone();
+        for millis in [1_000, 250] {
+            ground.engine.limit_cpu(&app.id, Part::App(A), millis).await.unwrap();
+            let seen = ground.docker.inspect_container(&container, None).await.unwrap();
+            assert_eq!(seen.host_config.unwrap().nano_cpus, Some(i64::from(millis) * 1_000_000));
+        }
+        assert_eq!(app.ask(A, "/uid").await, "10001", "it runs on");
+        ground.engine.limit_cpu(&app.id, Part::Database, 1_000).await.unwrap();
+    })
+    .await;
+}
+
+#[tokio::test]
 async fn values_arrive_as_they_are_and_a_checkouts_env_file_counts_for_nothing() {
     on_engine(async |ground: &Ground| {
         let mut app = Deployment::new(ground, "verbatim", 1);

@@ -197,6 +197,10 @@ impl ContainerEngine for Engine {
         Ok(self.views(None).await?.into_iter().collect())
     }
 
+    async fn limit_cpu(&self, id: &DeploymentId, part: Part, millis: u32) -> Result<(), Fault> {
+        self.limit_cpu_of(id, part, millis).await
+    }
+
     async fn remove_part(&self, id: &DeploymentId, part: Part) -> Result<(), Fault> {
         self.remove_container_of(id, part).await
     }

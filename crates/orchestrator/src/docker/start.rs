@@ -8,7 +8,7 @@ use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use bollard::models::{Ipam, IpamConfig, NetworkCreateRequest};
+use bollard::models::{ContainerUpdateBody, Ipam, IpamConfig, NetworkCreateRequest};
 use preview_core::compose::{Network, ServiceName, Stack};
 use preview_core::ids::DeploymentId;
 use preview_exec::{ExecError, Limits, Program};
@@ -82,6 +82,17 @@ impl Engine {
                 Err(start_failure::no_network(&fault.cause).unwrap_or(fault))
             }
         }
+    }
+
+    pub(super) async fn limit_cpu_of(&self, id: &DeploymentId, part: Part, millis: u32) -> Result<(), Fault> {
+        let limit = ContainerUpdateBody { nano_cpus: Some(i64::from(millis) * 1_000_000), ..Default::default() };
+        for container in self.containers_of(id, part).await? {
+            match ask("limit a container", self.docker.update_container(&container.id, limit.clone())).await {
+                Err(refused) if !refused.gone() => return Err(refused.into()),
+                _ => {}
+            }
+        }
+        Ok(())
     }
 
     fn compose(&self, id: &DeploymentId, file: &Path) -> Program {

@@ -66,6 +66,9 @@ impl ContainerEngine for Nobody {
     async fn start(&self, _: &Stack, _: PathBuf, _: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
         nobody()
     }
+    async fn limit_cpu(&self, _: &DeploymentId, _: Part, _: u32) -> Result<(), Fault> {
+        nobody()
+    }
     async fn observe(&self, _: &DeploymentId) -> Result<EngineView, Fault> {
         nobody()
     }

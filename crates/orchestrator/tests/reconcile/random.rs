@@ -158,7 +158,10 @@ impl Story {
         let stopped = self.is_stopped(pull);
         let silent = self.dice.below(4) == 0;
         self.house.push_silently(pull, app);
-        while !silent || stopped {
+        if silent && !stopped {
+            return;
+        }
+        loop {
             if self.house.tell(pull, Reason::Pushed).await || !stopped {
                 return;
             }

@@ -5,11 +5,12 @@ use std::sync::Arc;
 use preview_core::compose::AppUser;
 use preview_core::deployment::{QueueReason, Step};
 use preview_core::framework::{BuildRules, detect};
+use preview_core::ids::DeploymentId;
 use preview_core::repo_config::RepoConfig;
 
 use super::super::Reconciler;
 use super::super::decide::Decision;
-use super::{Found, Work, set_step};
+use super::{Found, Trying, Work, set_step};
 use crate::folders::Log;
 use crate::ledger::State;
 use crate::needs::{BuildJob, Built, DeploymentLock, Fault, Part, Want};
@@ -84,17 +85,29 @@ impl Reconciler {
             dockerfile: found.detected.dockerfile.clone(),
             trusted: true,
         };
-        let stack = self.stack(trying, &found, AppUser::Unprivileged)?;
-        // Making the network alone takes a while, too.
-        let parts: &[Part] = if found.detected.database.database.is_some() { &[Part::Database] } else { &[] };
-        let backing = self.inner.out.engine.start(&stack, self.inner.folders.of(&trying.id), parts, &hold);
-        let (built, ()) = tokio::try_join!(self.build_image(&job, &hold), backing)?;
+        let (built, ()) = tokio::try_join!(self.build_image(&job, &hold), self.start_backing(trying, &found, &hold))?;
         trying.image_user = Some(built.user);
         trying.checkout = None;
         if let Err(error) = self.inner.folders.remove_checkout(&trying.id) {
             tracing::warn!(deployment = %trying.id, %error, "could not remove a checkout that is no longer needed");
         }
         Ok(())
+    }
+
+    /// Starts what the app needs; of an app that needs nothing the network, which takes a while too.
+    async fn start_backing(&self, trying: &Trying, found: &Found, hold: &DeploymentLock) -> Result<(), Fault> {
+        let stack = self.stack(trying, found, AppUser::Unprivileged)?;
+        let needs_database = found.detected.database.database.is_some();
+        let parts: &[Part] = if needs_database { &[Part::Database] } else { &[] };
+        self.inner.out.engine.start(&stack, self.inner.folders.of(&trying.id), parts, hold).await?;
+        if needs_database && !self.serves(&trying.id) {
+            self.hurry(&trying.id, Part::Database).await;
+        }
+        Ok(())
+    }
+
+    fn serves(&self, id: &DeploymentId) -> bool {
+        self.inner.ledger.read(|state| state.deployments.get(id).is_some_and(|record| record.serving.is_some()))
     }
 
     async fn build_image(&self, job: &BuildJob, hold: &DeploymentLock) -> Result<Built, Fault> {

@@ -7,7 +7,7 @@ use preview_core::ids::{DeploymentId, HostPort, Slot};
 use tokio::time::Instant;
 
 use super::super::Reconciler;
-use super::{Found, Work};
+use super::{Found, Work, hurry};
 use crate::folders::Log;
 use crate::ledger::State;
 use crate::needs::{Container, ContainerState, Fault, Part, Probe};
@@ -33,15 +33,25 @@ impl Reconciler {
         self.step(&id, Step::Health).await?;
         let limit = found.config.health_check_timeout.unwrap_or(self.inner.config.health_timeout);
         let path = found.config.health_check_path.as_ref().map_or("/", |path| path.as_str());
-        let outcome = tokio::time::timeout(limit, self.ask_until_healthy(&id, slot, path)).await;
-        let outcome = match outcome {
+        let outcome = match tokio::time::timeout(limit, self.ask_in_a_hurry(&id, slot, path)).await {
             Ok(outcome) => outcome,
             Err(_) => self.ask_once_more(&id, slot, path, limit, &found).await,
         };
-        let Err(fault) = outcome else { return Ok(()) };
+        let Err(fault) = outcome else { return self.end_hurry(&id, part).await };
         let lines = self.inner.out.engine.logs(&id, part, KEPT).await.unwrap_or_default();
         self.keep_app_log(&id, &lines);
         Err(fault.tail(lines.into_iter().rev().take(TAIL).rev()))
+    }
+
+    /// Asks an app that may hurry for a while.
+    async fn ask_in_a_hurry(&self, id: &DeploymentId, slot: Slot, path: &str) -> Result<(), Fault> {
+        let asking = self.ask_until_healthy(id, slot, path);
+        tokio::pin!(asking);
+        if let Ok(outcome) = tokio::time::timeout(hurry::LONGEST, &mut asking).await {
+            return outcome;
+        }
+        self.end_hurry(id, Part::App(slot)).await?;
+        asking.await
     }
 
     async fn ask_until_healthy(&self, id: &DeploymentId, slot: Slot, path: &str) -> Result<(), Fault> {

@@ -3,6 +3,7 @@
 mod begin;
 mod build;
 mod health;
+mod hurry;
 mod start;
 
 use std::sync::Arc;

@@ -24,8 +24,11 @@ impl Reconciler {
         self.make_room(trying).await?;
         let user = AppUser::for_image(trying.image_user.as_deref().unwrap_or_default());
         let stack = self.stack(trying, &found, user)?;
-        let dir = self.inner.folders.of(&trying.id);
-        self.inner.out.engine.start(&stack, dir, &[Part::App(trying.slot)], &hold).await
+        let (dir, app) = (self.inner.folders.of(&trying.id), Part::App(trying.slot));
+        self.inner.out.engine.start(&stack, dir, &[app], &hold).await?;
+        // The database is up by now.
+        let ((), ended) = tokio::join!(self.hurry(&trying.id, app), self.end_hurry(&trying.id, Part::Database));
+        ended
     }
 
     /// Waits for the memory that one more container may use. An update that waits too long for it replaces in place.

@@ -21,6 +21,9 @@ use tokio_stream::wrappers::BroadcastStream;
 use super::trouble::Call;
 use super::{Build, Ended, Fakes, HANG, Run, World};
 
+/// What a container may use of CPU when it is made, in thousandths.
+const LASTING_CPU: u32 = 500;
+
 /// Everything of one deployment.
 #[derive(Default)]
 pub(crate) struct Stock {
@@ -38,6 +41,8 @@ pub(crate) struct Running {
     pub(crate) started: Instant,
     /// Whether it has ended for good, whatever its commit would do.
     pub(crate) broken: bool,
+    /// What it may use of CPU, in thousandths.
+    pub(crate) cpu: u32,
 }
 
 impl Running {
@@ -139,7 +144,7 @@ impl World {
         }
         self.stock(id).apps.remove(&slot);
         self.claim(id, port)?;
-        let app = Running { commit, port, started: Instant::now(), broken: false };
+        let app = Running { commit, port, started: Instant::now(), broken: false, cpu: LASTING_CPU };
         self.stock(id).apps.insert(slot, app);
         self.tell(id, "start");
         Ok(())
@@ -154,6 +159,12 @@ impl World {
             self.stock(id).database = Some(port);
         }
         Ok(())
+    }
+
+    /// Whether the app at this port still hurries.
+    pub(crate) fn hurries(&self, id: &DeploymentId, port: HostPort) -> bool {
+        let apps = self.engine.get(id).into_iter().flat_map(|stock| stock.apps.values());
+        apps.filter(|app| app.port == port).any(|app| app.cpu != LASTING_CPU)
     }
 
     /// Takes a slot's container away, by us or by somebody else.
@@ -269,6 +280,19 @@ impl ContainerEngine for Fakes {
             Ok(())
         };
         self.call(Call::Start, Duration::from_millis(500), up).await
+    }
+
+    async fn limit_cpu(&self, id: &DeploymentId, part: Part, millis: u32) -> Result<(), Fault> {
+        let id = id.clone();
+        let limit = move |world: &mut World| {
+            if let Part::App(slot) = part
+                && let Some(app) = world.engine.get_mut(&id).and_then(|stock| stock.apps.get_mut(&slot))
+            {
+                app.cpu = millis;
+            }
+            Ok(())
+        };
+        self.call(Call::LimitCpu, LOOK, limit).await
     }
 
     async fn observe(&self, id: &DeploymentId) -> Result<EngineView, Fault> {

@@ -23,6 +23,9 @@ impl Router for Fakes {
     async fn apply(&self, table: &RouteTable) -> Result<(), Fault> {
         let table = table.clone();
         let apply = move |world: &mut World| {
+            if let Some(route) = table.iter().find(|route| world.hurries(&route.deployment, route.port)) {
+                world.violation(format!("{} gets visitors while it hurries", route.deployment));
+            }
             let before = std::mem::replace(&mut world.routes, table);
             for route in &before {
                 if world.routes.get(&route.deployment) != Some(route.port) {

@@ -13,6 +13,7 @@ pub(crate) enum Call {
     Checkout,
     Build,
     Start,
+    LimitCpu,
     Observe,
     ObserveAll,
     RemovePart,
