@@ -107,10 +107,8 @@ impl Recent {
         let error = lines.iter().rev().find(|line| line.starts_with("ERROR: ")).copied();
         let shown = shown_lines(&lines);
         let no_fork = shown.iter().any(|line| NO_FORK.iter().any(|words| line.contains(words)));
-        let within = within.map(|within| Within {
-            hit: Hit { processes: within.hit.processes || no_fork, ..within.hit },
-            ..within
-        });
+        let within = within
+            .map(|within| Within { hit: Hit { processes: within.hit.processes || no_fork, ..within.hit }, ..within });
         let fault = match error {
             Some(error) => explain(error, failed_step(&lines).as_deref(), within),
             None => Fault::passing("the image's build ended without a reason"),
@@ -157,8 +155,10 @@ fn exited(step: &str, code: &str, within: Option<Within>) -> Fault {
             Fault::author(format!("the build was killed: {step} wanted more than {megabytes} MB of memory"))
                 .advise("Let the build use less memory, or raise BUILD_MEMORY_MB on the server.")
         }
-        _ if code == KILLED => Fault::author(format!("{step} was killed (exit code 137), most likely for want of memory"))
-            .advise("Let the build use less memory, or give the server more."),
+        _ if code == KILLED => {
+            Fault::author(format!("{step} was killed (exit code 137), most likely for want of memory"))
+                .advise("Let the build use less memory, or give the server more.")
+        }
         _ => Fault::author(format!("{step} failed with exit code {code}")),
     }
 }

@@ -129,7 +129,10 @@ fn a_build_that_was_stopped_says_at_which_step() {
     log.lines().for_each(|line| recent.push(line));
     (0..2 * KEPT_LINES).for_each(|n| recent.push(&format!("#5 0.3 line {n}")));
     let fault = recent.stopped("took longer than 20s", "Be quick.");
-    assert_eq!((fault.blame, fault.cause.as_str()), (Blame::Author, "the build took longer than 20s and was stopped, at `RUN make`"));
+    assert_eq!(
+        (fault.blame, fault.cause.as_str()),
+        (Blame::Author, "the build took longer than 20s and was stopped, at `RUN make`")
+    );
     assert_eq!(Recent::default().stopped("x", "").cause, "the build x and was stopped");
 }
 
