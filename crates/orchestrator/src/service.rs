@@ -20,7 +20,7 @@ use secrecy::SecretString;
 use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
-use crate::docker::{self, Engine};
+use crate::docker::{self, BuildLimits, Engine};
 use crate::folders::Folders;
 use crate::git::GitSource;
 use crate::github::{BadSettings, Credentials, ForgeHealth, GitHub, GitHubSettings, install_tls};
@@ -157,7 +157,9 @@ impl Service {
             prober: Arc::new(HttpProber),
             clock: clock.clone(),
         };
-        let config = config(settings, &instance, site, pace)?;
+        let build_limits = engine.build_limits();
+        tell_build_limits(&build_limits, settings);
+        let config = config(settings, &instance, site, pace, &build_limits)?;
         let reconciler = Reconciler::new(config, outside, ledger.clone(), folders.clone());
         let stop = CancellationToken::new();
         let desk = Desk {
@@ -168,6 +170,7 @@ impl Service {
             clock,
             folders,
             github: Arc::new(move || github_trouble(&forge)),
+            builds: Arc::new(move || build_trouble(&build_limits)),
             token: token.clone(),
             webhook_secret: settings.webhooks.secret.clone(),
         };
@@ -294,8 +297,12 @@ fn engine_options(settings: &Settings, instance: &InstanceId, state: &Path) -> d
         instance: instance.clone(),
         home: state.join("docker"),
         build: docker::BuildOptions {
-            memory_bytes: settings.limits.build_memory,
-            cpus: None,
+            group: settings.build_group.clone(),
+            ceilings: docker::Ceilings {
+                memory_bytes: settings.limits.build_memory,
+                cpus: settings.limits.build_cpus,
+                processes: settings.limits.build_processes,
+            },
             timeout: settings.limits.build_timeout,
             silence: settings.limits.build_silence,
         },
@@ -310,6 +317,24 @@ fn github_settings(settings: &Settings, write_interval: Option<Duration>) -> Git
     }
 }
 
+fn tell_build_limits(limits: &BuildLimits, settings: &Settings) {
+    if let Some(trouble) = build_trouble(limits) {
+        tracing::warn!("{trouble}");
+        return;
+    }
+    let &settings::Limits { build_memory, build_cpus: cpus, build_processes: processes, .. } = &settings.limits;
+    let memory_mb = build_memory >> 20;
+    tracing::info!(memory_mb, cpus, processes, "builds are held within these limits, one build at a time");
+}
+
+/// Why nothing holds builds, for the log and for `/health`.
+fn build_trouble(limits: &BuildLimits) -> Option<String> {
+    match limits {
+        BuildLimits::Together => None,
+        BuildLimits::Absent(why) => Some(format!("nothing but time limits builds: {why}")),
+    }
+}
+
 /// What stands between GitHub and us, for `/health`.
 fn github_trouble(forge: &GitHub) -> Option<String> {
     match forge.health() {
@@ -319,7 +344,13 @@ fn github_trouble(forge: &GitHub) -> Option<String> {
     }
 }
 
-fn config(settings: &Settings, instance: &InstanceId, site: Site, pace: Pace) -> Result<Config, StartError> {
+fn config(
+    settings: &Settings,
+    instance: &InstanceId,
+    site: Site,
+    pace: Pace,
+    build_limits: &BuildLimits,
+) -> Result<Config, StartError> {
     let prefix = settings.limits.image_prefix.as_str();
     let base_images = if prefix.is_empty() { BaseImages::public() } else { BaseImages::with_prefix(prefix)? };
     Ok(Config {
@@ -334,7 +365,11 @@ fn config(settings: &Settings, instance: &InstanceId, site: Site, pace: Pace) ->
             memory_mb: u32::try_from(settings.limits.container_memory >> 20).unwrap_or(u32::MAX),
         },
         max_previews: settings.capacity.previews,
-        max_builds: settings.capacity.builds,
+        // Where they share one limit, each has it to itself.
+        max_builds: match build_limits {
+            BuildLimits::Together => 1,
+            BuildLimits::Absent(_) => settings.capacity.builds,
+        },
         app_ports: settings.network.app_ports,
         db_ports: settings.network.db_ports,
         reserved_ports: settings.reserved_ports(),

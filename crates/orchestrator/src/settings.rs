@@ -16,6 +16,7 @@ mod tests;
 
 use std::collections::BTreeSet;
 use std::net::{IpAddr, SocketAddr};
+use std::num::NonZero;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -64,6 +65,8 @@ pub struct Settings {
     pub health: Health,
     /// Where the Docker engine listens.
     pub docker_host: String,
+    /// The control group of its builder.
+    pub build_group: PathBuf,
     /// Ports and networks.
     pub network: Network,
     /// Our log.
@@ -155,6 +158,10 @@ pub struct Limits {
     pub container_cpus: f64,
     /// Bytes of memory of a build.
     pub build_memory: u64,
+    /// Processor cores of a build.
+    pub build_cpus: f64,
+    /// Processes and threads of a build.
+    pub build_processes: u64,
     /// How long a build may take.
     pub build_timeout: Duration,
     /// How long a build may say nothing.
@@ -227,6 +234,7 @@ impl Settings {
         let limits = limits(reader);
         let health = health(reader);
         let docker_host = reader.value(&DOCKER_HOST, values::docker_host);
+        let build_group = reader.value(&BUILD_CGROUP, values::absolute_path);
         let network = network(reader);
         let log = log(reader);
         Some(Self {
@@ -242,6 +250,7 @@ impl Settings {
             limits: limits?,
             health: health?,
             docker_host: docker_host?,
+            build_group: build_group?,
             network: network?,
             log: log?,
         })
@@ -376,14 +385,20 @@ fn capacity(reader: &mut Reader<'_>) -> Option<Capacity> {
     let previews = reader.value(&MAX_CONCURRENT_PREVIEWS, values::count(1, 1000));
     let builds = reader.option(&MAX_CONCURRENT_BUILDS, values::count(1, 1000));
     let disk_budget = reader.option(&DISK_BUDGET_GB, values::gigabytes);
-    let half_of_cores = || std::thread::available_parallelism().map_or(1, |cores| (cores.get() / 2).max(1));
+    let half_of_cores = || (cores() / 2).max(1);
     Some(Capacity { previews: previews?, builds: builds?.unwrap_or_else(half_of_cores), disk_budget: disk_budget? })
+}
+
+fn cores() -> usize {
+    std::thread::available_parallelism().map_or(1, NonZero::get)
 }
 
 fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
     let container_memory = reader.value(&CONTAINER_MEMORY_MB, values::megabytes);
     let container_cpus = reader.value(&CONTAINER_CPUS, values::fraction(1024.0));
     let build_memory = reader.value(&BUILD_MEMORY_MB, values::megabytes);
+    let build_cpus = reader.option(&BUILD_CPUS, values::fraction(1024.0));
+    let build_processes = reader.value(&BUILD_PROCESSES, values::count(16, 1 << 22));
     let build_timeout = reader.value(&BUILD_TIMEOUT_SECONDS, values::duration(1.0));
     let build_silence = reader.value(&BUILD_SILENCE_SECONDS, values::duration(1.0));
     let image_prefix = reader.option(&IMAGE_REGISTRY_PREFIX, values::image_prefix);
@@ -391,6 +406,8 @@ fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
         container_memory: container_memory?,
         container_cpus: container_cpus?,
         build_memory: build_memory?,
+        build_cpus: build_cpus?.unwrap_or_else(|| cores() as f64 * 0.75),
+        build_processes: build_processes? as u64,
         build_timeout: build_timeout?,
         build_silence: build_silence?,
         image_prefix: image_prefix?.unwrap_or_default(),

@@ -10,7 +10,7 @@ use preview_core::compose::{AppUser, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SER
 use preview_core::deployment::Blame;
 use preview_core::ids::InstanceId;
 use preview_core::ids::Slot::{A, B};
-use preview_orchestrator::docker::{BuildLimits, BuildOptions, Engine, EngineOptions};
+use preview_orchestrator::docker::{BuildLimits, BuildOptions, Ceilings, Engine, EngineOptions};
 use preview_orchestrator::needs::{ContainerEngine, ContainerState, Part, Probe};
 
 #[path = "docker/ground.rs"]
@@ -297,7 +297,7 @@ async fn a_silent_build_and_a_broken_one_are_the_authors() {
         let fault = ground.build(&app, commit(1), &silent).await.unwrap_err();
         assert_eq!(
             (fault.blame, fault.cause.as_str()),
-            (Blame::Author, "the build printed nothing for 5s and was stopped")
+            (Blame::Author, "the build printed nothing for 5s and was stopped, at `RUN [\"/mimic\", \"deaf\"]`")
         );
 
         let failing = format!("FROM scratch\nCOPY mimic /mimic\n{name}RUN [\"/mimic\", \"exit\", \"3\"]\n");
@@ -548,7 +548,12 @@ async fn no_engine_is_said_with_its_address() {
         docker_host: Some(host.to_owned()),
         instance: InstanceId::from_bytes([0; 6]),
         home: "/nonexistent/home".into(),
-        build: BuildOptions { memory_bytes: 1 << 30, cpus: None, timeout: Duration::MAX, silence: Duration::MAX },
+        build: BuildOptions {
+            group: "/docker/buildkit".into(),
+            ceilings: Ceilings { memory_bytes: 1 << 30, cpus: 1.0, processes: 100 },
+            timeout: Duration::MAX,
+            silence: Duration::MAX,
+        },
     };
     let said = async |host: &str| Engine::connect(options(host)).await.err().expect("there is none").to_string();
     let unreachable = "no Docker engine answers at `unix:///nonexistent/docker.sock`: is it running, and may this user use it \

@@ -30,6 +30,8 @@ struct Script {
     last_words: Option<String>,
     /// `MIMIC_EAT_MB`: memory that it takes and touches before it listens.
     eat_mb: usize,
+    /// `MIMIC_MULTIPLY`: anything but empty or `0`, and it starts copies of itself instead, which do the same, without end.
+    multiply: bool,
     /// `MIMIC_IGNORE_SIGTERM`: anything but empty or `0` means that only SIGKILL ends it.
     ignore_sigterm: bool,
     /// `MIMIC_LOG_LINES_PER_SECOND`: how much it talks.
@@ -45,6 +47,10 @@ fn text(name: &str) -> Option<String> {
 fn number(name: &str) -> Option<u64> {
     let value = text(name)?;
     Some(value.parse().unwrap_or_else(|_| fail(&format!("{name}={value} is not a number"))))
+}
+
+fn switched_on(name: &str) -> bool {
+    text(name).is_some_and(|value| value != "0")
 }
 
 fn millis(name: &str) -> Option<Duration> {
@@ -70,7 +76,8 @@ impl Script {
             exit_code: number("MIMIC_EXIT_CODE").map_or(1, |code| code as i32),
             last_words: text("MIMIC_LAST_WORDS").map(|words| words.replace("\\n", "\n")),
             eat_mb: number("MIMIC_EAT_MB").unwrap_or(0) as usize,
-            ignore_sigterm: text("MIMIC_IGNORE_SIGTERM").is_some_and(|value| value != "0"),
+            multiply: switched_on("MIMIC_MULTIPLY"),
+            ignore_sigterm: switched_on("MIMIC_IGNORE_SIGTERM"),
             log_lines: number("MIMIC_LOG_LINES_PER_SECOND").unwrap_or(0),
             body: body.unwrap_or_else(|| "mimic".to_owned()),
         }
@@ -84,6 +91,9 @@ impl Script {
 fn main() {
     let (script, born) = (Arc::new(Script::read()), Instant::now());
     obey_or_ignore_sigterm(script.ignore_sigterm);
+    if script.multiply {
+        multiply();
+    }
     end_in_time(&script);
     talk(script.log_lines);
     // Touched page by page, so that it is really taken.
@@ -118,6 +128,13 @@ fn obey_or_ignore_sigterm(ignore: bool) {
     let handler = if ignore { IGNORE } else { exit_at_once as extern "C" fn(i32) as usize };
     // SAFETY: the handler calls nothing but `_exit`.
     unsafe { signal(SIGTERM, handler) };
+}
+
+fn multiply() -> ! {
+    loop {
+        // Whether there is room for another one is for the others to say.
+        let _ = process::Command::new("/proc/self/exe").spawn();
+    }
 }
 
 fn end_in_time(script: &Arc<Script>) {

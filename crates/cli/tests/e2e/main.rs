@@ -3,11 +3,13 @@
 //!
 //! Every test starts an installation of its own (see [`rig`]) and ends by proving that nothing of it is left.
 
+mod builds;
 mod capacity;
 mod cli;
 mod config;
 mod crash;
 mod deliveries;
+mod engine;
 mod hostile;
 mod isolation;
 mod lifecycle;

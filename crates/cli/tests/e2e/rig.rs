@@ -428,9 +428,12 @@ impl Rig {
         answer.json().await.unwrap()
     }
 
-    /// Runs `docker` and gives what it prints.
+    /// Runs `docker` on this installation's engine and gives what it prints.
     pub(crate) async fn docker(&self, args: &[&str]) -> String {
-        let output = Program::new("docker").args(args).inherit_env("HOME").run().await;
+        let host = self.settings.iter().filter(|(name, _)| name == "DOCKER_HOST");
+        let docker = Program::new("docker").args(args).inherit_env("HOME");
+        let docker = host.fold(docker, |docker, (name, value)| docker.env(name, value));
+        let output = docker.run().await;
         output.unwrap().text().trim().to_owned()
     }
 

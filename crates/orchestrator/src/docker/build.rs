@@ -17,8 +17,8 @@ use crate::needs::{BuildJob, Built, DeploymentLock, Fault, LineSink};
 
 use super::Engine;
 use super::api::ask;
-use super::build_failure::Recent;
-use super::build_limits::{BuildLimits, Held};
+use super::build_failure::{FEWER_PROCESSES, Recent, Within};
+use super::limits::Held;
 
 impl Engine {
     pub(super) async fn build_image(
@@ -27,13 +27,7 @@ impl Engine {
         log: LineSink<'_>,
         hold: &DeploymentLock,
     ) -> Result<Built, Fault> {
-        // One at a time where the limits are for all builds together, whatever the caller allows.
-        let _turn = match self.build_limits {
-            BuildLimits::Together => Some(self.one_build.lock().await),
-            BuildLimits::Absent(_) => None,
-        };
-        let held = self.hold_builds();
-        let memory_mb = held.as_ref().map(|_| self.options.build.memory_bytes >> 20);
+        let mut held = self.hold_builds();
         let folder = tempfile::tempdir_in(self.builds_dir()).and_then(|folder| {
             write_private(&folder.path().join("Dockerfile"), job.dockerfile.as_bytes())?;
             Ok(folder)
@@ -44,18 +38,31 @@ impl Engine {
         })?;
         let mut recent = Recent::default();
         let buildx = self.buildx(job, folder.path()).holding(hold.clone());
-        let ended = buildx.run_with(|_, line| {
+        let running = buildx.run_with(|_, line| {
             recent.push(line);
             log(line);
         });
-        match ended.await {
-            Ok(_) => {
+        // What loses is dropped, and so Buildx is stopped, and with it the build.
+        let ended = tokio::select! {
+            ended = running => Some(ended),
+            () = overcrowded(&mut held) => None,
+        };
+        match ended {
+            Some(Ok(_)) => {
                 let image = app_image(&job.deployment, &job.commit);
                 let (user, ()) =
                     tokio::try_join!(self.image_user(&image), self.remove_untagged_images(&job.deployment))?;
                 Ok(Built { user })
             }
-            Err(error) => Err(self.build_fault(error, recent, memory_mb)),
+            Some(Err(error)) => {
+                let ceilings = self.options.build.ceilings;
+                let within = held.map(|held| Within { ceilings, hit: held.hit() });
+                Err(self.build_fault(error, recent, within))
+            }
+            None => {
+                let most = self.options.build.ceilings.processes;
+                Err(recent.stopped(&format!("wanted more than {most} processes at once"), FEWER_PROCESSES))
+            }
         }
     }
 
@@ -67,14 +74,10 @@ impl Engine {
 
     /// Makes the limits hold for one build.
     fn hold_builds(&self) -> Option<Held<'_>> {
-        let build = &self.options.build;
-        match self.builder_group.as_ref()?.hold(build.memory_bytes, build.cpus) {
-            Ok(held) => Some(held),
-            Err(error) => {
-                tracing::warn!(%error, "this build runs without a memory limit: the builder's control group can't be set");
-                None
-            }
-        }
+        self.holder.hold(&self.options.build.ceilings).unwrap_or_else(|error| {
+            tracing::warn!(%error, "this build is limited in time alone: the builder's control group can't be set");
+            None
+        })
     }
 
     fn buildx(&self, job: &BuildJob, folder: &Path) -> Program {
@@ -95,15 +98,17 @@ impl Engine {
             .limits(limits)
     }
 
-    fn build_fault(&self, error: ExecError, recent: Recent, memory_mb: Option<u64>) -> Fault {
+    fn build_fault(&self, error: ExecError, recent: Recent, within: Option<Within>) -> Fault {
         match error {
-            ExecError::Failed { .. } => recent.fault(memory_mb),
-            ExecError::TooLong { limit, .. } => {
-                Fault::author(format!("the build took longer than {limit:?} and was stopped")).tail(recent.shown())
-            }
-            ExecError::Silent { limit, .. } => {
-                Fault::author(format!("the build printed nothing for {limit:?} and was stopped")).tail(recent.shown())
-            }
+            ExecError::Failed { .. } => recent.fault(within),
+            ExecError::TooLong { limit, .. } => recent.stopped(
+                &format!("took longer than {limit:?}"),
+                "Let the build do less, or raise BUILD_TIMEOUT_SECONDS on the server.",
+            ),
+            ExecError::Silent { limit, .. } => recent.stopped(
+                &format!("printed nothing for {limit:?}"),
+                "Find out what it waits for, let it say what it does, or raise BUILD_SILENCE_SECONDS on the server.",
+            ),
             ExecError::Missing { .. } => Fault::passing("Docker Buildx is not installed on the server")
                 .advise("Install the `docker-buildx` plugin of the Docker command line."),
             ExecError::System { source, .. } => {
@@ -111,6 +116,14 @@ impl Engine {
                 Fault::passing("Docker Buildx could not be run on the server")
             }
         }
+    }
+}
+
+/// Returns when a build that is held has had too many processes for too long.
+async fn overcrowded(held: &mut Option<Held<'_>>) {
+    match held {
+        Some(held) => held.overcrowded().await,
+        None => std::future::pending().await,
     }
 }
 

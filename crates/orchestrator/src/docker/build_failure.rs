@@ -7,14 +7,23 @@ use std::collections::VecDeque;
 
 use crate::needs::Fault;
 
+use super::limits::{Ceilings, Hit};
+
 /// How many of the last lines are kept for reading.
 const KEPT_LINES: usize = 400;
 /// How many of a failed step's lines are shown.
 const SHOWN_LINES: usize = 50;
 /// A command in a cause is cut to this many characters.
 const LONGEST_COMMAND: usize = 100;
+/// What to do about a build with too many processes.
+pub(super) const FEWER_PROCESSES: &str =
+    "Let the build start fewer processes and threads at once, or raise BUILD_PROCESSES on the server.";
 /// What a process that was killed (SIGKILL) ends with.
 const KILLED: &str = "137";
+
+/// What programs say that can't start another process or thread.
+const NO_FORK: [&str; 5] =
+    ["Cannot fork", "can't fork", "fork: retry", "Resource temporarily unavailable", "pthread_create"];
 
 /// What marks trouble that may pass: the network, a registry, the engine, the disk.
 const PASSING: [&str; 23] = [
@@ -60,29 +69,48 @@ const WRAPPERS: [&str; 11] = [
 
 /// The last lines of a build.
 #[derive(Default)]
-pub(super) struct Recent(VecDeque<String>);
+pub(super) struct Recent {
+    lines: VecDeque<String>,
+    /// The step that began last.
+    step: Option<String>,
+}
+
+/// What a build was held to, and which of it it ran into.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Within {
+    pub(super) ceilings: Ceilings,
+    pub(super) hit: Hit,
+}
 
 impl Recent {
     /// Takes the next line.
     pub(super) fn push(&mut self, line: &str) {
-        if self.0.len() == KEPT_LINES {
-            self.0.pop_front();
+        if self.lines.len() == KEPT_LINES {
+            self.lines.pop_front();
         }
-        self.0.push_back(line.to_owned());
+        if let Some(step) = begun_step(line) {
+            self.step = Some(step);
+        }
+        self.lines.push_back(line.to_owned());
     }
 
-    /// The lines to show with a failure.
-    pub(super) fn shown(&self) -> Vec<String> {
-        shown_lines(&self.0.iter().map(String::as_str).collect::<Vec<_>>())
+    /// Why the build was stopped by us: it `did` something for too long.
+    pub(super) fn stopped(self, did: &str, advice: &str) -> Fault {
+        let at = self.step.map(|step| format!(", at `{step}`")).unwrap_or_default();
+        let shown = shown_lines(&self.lines.iter().map(String::as_str).collect::<Vec<_>>());
+        Fault::author(format!("the build {did} and was stopped{at}")).advise(advice).tail(shown)
     }
 
-    /// Why the build failed. `memory_mb` is what it was held to, if it was.
-    pub(super) fn fault(self, memory_mb: Option<u64>) -> Fault {
-        let lines: Vec<&str> = self.0.iter().map(String::as_str).collect();
+    /// Why the build failed. `within` is what it was held to, if it was.
+    pub(super) fn fault(self, within: Option<Within>) -> Fault {
+        let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
         let error = lines.iter().rev().find(|line| line.starts_with("ERROR: ")).copied();
         let shown = shown_lines(&lines);
+        let no_fork = shown.iter().any(|line| NO_FORK.iter().any(|words| line.contains(words)));
+        let within = within
+            .map(|within| Within { hit: Hit { processes: within.hit.processes || no_fork, ..within.hit }, ..within });
         let fault = match error {
-            Some(error) => explain(error, failed_step(&lines).as_deref(), memory_mb),
+            Some(error) => explain(error, failed_step(&lines).as_deref(), within),
             None => Fault::passing("the image's build ended without a reason"),
         };
         if shown.iter().any(|line| line.contains("No space left on device") || line.contains("ENOSPC")) {
@@ -92,13 +120,13 @@ impl Recent {
     }
 }
 
-fn explain(error: &str, step: Option<&str>, memory_mb: Option<u64>) -> Fault {
+fn explain(error: &str, step: Option<&str>, within: Option<Within>) -> Fault {
     let called = step.map_or_else(|| "a step".to_owned(), |step| format!("`{step}`"));
     if let Some((_, code)) = error.rsplit_once("exit code: ") {
-        return exited(&called, code.trim(), memory_mb);
+        return exited(&called, code.trim(), within);
     }
     if error.ends_with("did not complete successfully: cannot allocate memory") {
-        return exited(&called, KILLED, memory_mb);
+        return exited(&called, KILLED, within);
     }
     if error.contains("Cannot connect to the Docker daemon") {
         return Fault::passing("the Docker engine does not answer");
@@ -116,14 +144,21 @@ fn explain(error: &str, step: Option<&str>, memory_mb: Option<u64>) -> Fault {
 }
 
 /// A step ran and its command failed.
-fn exited(step: &str, code: &str, memory_mb: Option<u64>) -> Fault {
-    match (code, memory_mb) {
-        (KILLED, Some(megabytes)) => {
+fn exited(step: &str, code: &str, within: Option<Within>) -> Fault {
+    match within {
+        Some(Within { hit: Hit { memory: false, processes: true }, ceilings }) => {
+            Fault::author(format!("the build failed: {step} wanted more than {} processes at once", ceilings.processes))
+                .advise(FEWER_PROCESSES)
+        }
+        Some(Within { hit, ceilings }) if hit.memory || code == KILLED => {
+            let megabytes = ceilings.memory_bytes >> 20;
             Fault::author(format!("the build was killed: {step} wanted more than {megabytes} MB of memory"))
                 .advise("Let the build use less memory, or raise BUILD_MEMORY_MB on the server.")
         }
-        (KILLED, None) => Fault::author(format!("{step} was killed (exit code 137), most likely for want of memory"))
-            .advise("Let the build use less memory, or give the server more."),
+        _ if code == KILLED => {
+            Fault::author(format!("{step} was killed (exit code 137), most likely for want of memory"))
+                .advise("Let the build use less memory, or give the server more.")
+        }
         _ => Fault::author(format!("{step} failed with exit code {code}")),
     }
 }
@@ -131,9 +166,20 @@ fn exited(step: &str, code: &str, memory_mb: Option<u64>) -> Fault {
 /// The failed step as its Dockerfile has it, from BuildKit's summary: ` > [build 3/4] RUN npm run build:`.
 fn failed_step(lines: &[&str]) -> Option<String> {
     let name = lines.iter().rev().find_map(|line| line.strip_prefix(" > "))?;
-    let name = name.trim_end_matches(':');
+    Some(command(name.trim_end_matches(':')))
+}
+
+/// The step that this line begins: `#7 [build 3/4] RUN npm run build`.
+fn begun_step(line: &str) -> Option<String> {
+    let (number, name) = line.strip_prefix('#')?.split_once(' ')?;
+    let is_step = number.bytes().all(|byte| byte.is_ascii_digit()) && name.starts_with('[');
+    (is_step && !name.starts_with("[internal]")).then(|| command(name))
+}
+
+/// A step's command, short enough for a sentence.
+fn command(name: &str) -> String {
     if let Some(image) = name.strip_prefix("[internal] load metadata for ") {
-        return Some(format!("FROM {image}"));
+        return format!("FROM {image}");
     }
     let command = match name.split_once("] ") {
         Some((_, command)) if name.starts_with('[') => command,
@@ -143,9 +189,9 @@ fn failed_step(lines: &[&str]) -> Option<String> {
     let words = command.split_whitespace().filter(|word| !word.starts_with("--mount="));
     let command = words.collect::<Vec<_>>().join(" ").replace('`', "'");
     if command.chars().count() <= LONGEST_COMMAND {
-        return Some(command);
+        return command;
     }
-    Some(command.chars().take(LONGEST_COMMAND).chain(['…']).collect())
+    command.chars().take(LONGEST_COMMAND).chain(['…']).collect()
 }
 
 /// The reason within BuildKit's wrappings.

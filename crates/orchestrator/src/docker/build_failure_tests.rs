@@ -7,10 +7,15 @@ fn read(log: &str) -> Fault {
     read_within(log, None)
 }
 
-fn read_within(log: &str, memory_mb: Option<u64>) -> Fault {
+/// Read with limits of so many MB and 100 processes, of which these were hit.
+fn read_within(log: &str, limits: Option<(u64, Hit)>) -> Fault {
     let mut recent = Recent::default();
     log.lines().for_each(|line| recent.push(line));
-    recent.fault(memory_mb)
+    let within = |(megabytes, hit)| Within {
+        ceilings: Ceilings { memory_bytes: megabytes << 20, cpus: 1.0, processes: 100 },
+        hit,
+    };
+    recent.fault(limits.map(within))
 }
 
 fn cause(log: &str) -> (Blame, String) {
@@ -81,13 +86,54 @@ fn a_step_that_was_killed_says_how_much_memory_there_was() {
 ------
 ERROR: failed to solve: executor failed running [/bin/sh -c head -c 200m /dev/zero | tail]: exit code: 137
 "#;
-    let fault = read_within(log, Some(2048));
+    let fault = read_within(log, Some((2048, Hit::default())));
     let said = "the build was killed: `RUN head -c 200m /dev/zero | tail` wanted more than 2048 MB of memory";
     assert_eq!((fault.blame, fault.cause.as_str()), (Blame::Author, said));
     assert!(read(log).cause.ends_with("was killed (exit code 137), most likely for want of memory"));
     let newer = r#" > [2/2] RUN make:
 ERROR: failed to solve: process "/bin/sh -c make" did not complete successfully: cannot allocate memory"#;
-    assert!(read_within(newer, Some(64)).cause.contains("more than 64 MB"));
+    assert!(read_within(newer, Some((64, Hit::default()))).cause.contains("more than 64 MB"));
+}
+
+#[test]
+fn a_step_whose_child_was_killed_is_known_by_what_the_kernel_counted() {
+    let hit = |memory, processes| Some((2048, Hit { memory, processes }));
+    let said = "the build was killed: `RUN set -x; npm run build` wanted more than 2048 MB of memory";
+    assert_eq!(read_within(STEP_FAILED, hit(true, false)).cause, said);
+    assert_eq!(read_within(STEP_FAILED, hit(true, true)).cause, said);
+    let said = "the build failed: `RUN set -x; npm run build` wanted more than 100 processes at once";
+    assert_eq!(read_within(STEP_FAILED, hit(false, true)).cause, said);
+    assert!(read_within(STEP_FAILED, hit(false, false)).cause.ends_with("failed with exit code 2"));
+}
+
+#[test]
+fn a_step_that_could_not_fork_is_believed_where_processes_are_limited() {
+    let log = r#"#5 [2/2] RUN while true; do sleep 100 & done
+#5 0.359 /bin/sh: 0: Cannot fork
+#5 ERROR: executor failed running [/bin/sh -c while true; do sleep 100 & done]: exit code: 2
+------
+ > [2/2] RUN while true; do sleep 100 & done:
+0.359 /bin/sh: 0: Cannot fork
+------
+ERROR: failed to solve: executor failed running [/bin/sh -c while true; do sleep 100 & done]: exit code: 2
+"#;
+    let within = read_within(log, Some((2048, Hit::default())));
+    assert!(within.cause.ends_with("wanted more than 100 processes at once"), "{}", within.cause);
+    assert!(read(log).cause.ends_with("failed with exit code 2"));
+}
+
+#[test]
+fn a_build_that_was_stopped_says_at_which_step() {
+    let mut recent = Recent::default();
+    let log = "#1 [internal] load build definition from Dockerfile\n#5 [build 2/2] RUN make\n#5 0.1 #6 [2/2] RUN evil\n#5 0.2 x";
+    log.lines().for_each(|line| recent.push(line));
+    (0..2 * KEPT_LINES).for_each(|n| recent.push(&format!("#5 0.3 line {n}")));
+    let fault = recent.stopped("took longer than 20s", "Be quick.");
+    assert_eq!(
+        (fault.blame, fault.cause.as_str()),
+        (Blame::Author, "the build took longer than 20s and was stopped, at `RUN make`")
+    );
+    assert_eq!(Recent::default().stopped("x", "").cause, "the build x and was stopped");
 }
 
 #[test]

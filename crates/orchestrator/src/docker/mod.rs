@@ -2,7 +2,7 @@
 //!
 //! | file | what lives there |
 //! | --- | --- |
-//! | `build`, `build_failure`, `build_limits` | an image is built, its failure read, its use of memory held |
+//! | `build`, `build_failure`, `limits` | an image is built, its failure read, what it may use held |
 //! | `start`, `start_failure` | parts of a stack are started, and what stood in the way |
 //! | `observe`, `watch` | what there is; output and events |
 //! | `remove` | taking it away again |
@@ -22,14 +22,13 @@ use preview_core::capacity::Room;
 use preview_core::compose::Stack;
 use preview_core::ids::{CommitSha, DeploymentId, InstanceId};
 use preview_exec::ExecError;
-use tokio::sync::Mutex;
 
 use crate::needs::{BuildJob, Built, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault, LineSink, Part};
 
 mod api;
 mod build;
 mod build_failure;
-mod build_limits;
+mod limits;
 mod observe;
 mod remove;
 mod room;
@@ -38,8 +37,8 @@ mod start_failure;
 mod tools;
 mod watch;
 
-pub use build_limits::BuildLimits;
-use build_limits::BuilderGroup;
+use limits::Holder;
+pub use limits::{BuildLimits, Ceilings};
 use tools::{Tool, World};
 
 /// Where an engine listens when nobody says otherwise.
@@ -61,12 +60,12 @@ pub struct EngineOptions {
 }
 
 /// What builds may use.
-#[derive(Debug, Clone, Copy)]
+#[derive(Debug, Clone)]
 pub struct BuildOptions {
-    /// Bytes of memory and swap together.
-    pub memory_bytes: u64,
-    /// Processors; none for all.
-    pub cpus: Option<f64>,
+    /// The control group of the engine's builder, from the root of all groups.
+    pub group: PathBuf,
+    /// Where something holds them.
+    pub ceilings: Ceilings,
     /// From start to end.
     pub timeout: Duration,
     /// Without a line of output.
@@ -116,9 +115,7 @@ pub struct Engine {
     compose: Tool,
     buildx: Tool,
     data_dir: PathBuf,
-    builder_group: Option<BuilderGroup>,
-    build_limits: BuildLimits,
-    one_build: Mutex<()>,
+    holder: Holder,
 }
 
 impl Engine {
@@ -133,10 +130,6 @@ impl Engine {
 
         make_home(&options.home).map_err(|source| ConnectError::Home { path: options.home.clone(), source })?;
         let driver = info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default();
-        let (builder_group, build_limits) = match BuilderGroup::find(Path::new(build_limits::CGROUP_ROOT), &driver) {
-            Ok(group) => (Some(group), BuildLimits::Together),
-            Err(why) => (None, BuildLimits::Absent(why)),
-        };
         let world = World { docker_host: host, home: options.home.clone() };
         let (compose, buildx) = (Tool::compose(), Tool::buildx());
         for (word, tool) in [("compose", &compose), ("buildx", &buildx)] {
@@ -148,16 +141,14 @@ impl Engine {
             compose,
             buildx,
             data_dir: info.docker_root_dir.unwrap_or_else(|| "/".to_owned()).into(),
-            builder_group,
-            build_limits,
-            one_build: Mutex::new(()),
+            holder: Holder::find(&driver, &options.build.group),
             options,
         })
     }
 
     /// What holds builds on this engine.
-    pub fn build_limits(&self) -> &BuildLimits {
-        &self.build_limits
+    pub fn build_limits(&self) -> BuildLimits {
+        self.holder.limits()
     }
 
     fn builds_dir(&self) -> PathBuf {

@@ -32,6 +32,7 @@ pub(super) struct Pulse {
     pub(super) engine: Arc<dyn ContainerEngine>,
     pub(super) router: Arc<dyn Router>,
     pub(super) github: Trouble,
+    pub(super) builds: Trouble,
     pub(super) last: tokio::sync::Mutex<Option<(Instant, Checks)>>,
 }
 
@@ -50,6 +51,7 @@ pub(super) struct Checks {
     ledger: Check,
     router: Check,
     github: Check,
+    builds: Check,
 }
 
 #[derive(Serialize)]
@@ -110,7 +112,8 @@ impl Pulse {
             Check::asked(async { self.router.ping().await.map(|()| None) }),
         );
         let ledger = Check::trouble(self.ledger.trouble());
-        let checks = Checks { docker, ledger, router, github: Check::trouble((self.github)()) };
+        let (github, builds) = (Check::trouble((self.github)()), Check::trouble((self.builds)()));
+        let checks = Checks { docker, ledger, router, github, builds };
         *last = Some((Instant::now(), checks.clone()));
         checks
     }

@@ -64,6 +64,8 @@ pub struct Desk {
     pub folders: Folders,
     /// How GitHub and we get on.
     pub github: Trouble,
+    /// Why nothing holds builds within limits, if nothing does.
+    pub builds: Trouble,
     /// What opens `/api` and the details of `/health`.
     pub token: SecretString,
     /// What deliveries are signed with; `None` takes none.
@@ -90,6 +92,7 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
         engine: desk.engine.clone(),
         router: desk.router,
         github: desk.github,
+        builds: desk.builds,
         last: Mutex::default(),
     }));
     let api = Api {

@@ -23,13 +23,15 @@ pub const GROUPS: &[Group] = &[
             CONTAINER_MEMORY_MB,
             CONTAINER_CPUS,
             BUILD_MEMORY_MB,
+            BUILD_CPUS,
+            BUILD_PROCESSES,
             BUILD_TIMEOUT_SECONDS,
             BUILD_SILENCE_SECONDS,
             IMAGE_REGISTRY_PREFIX,
         ],
     ),
     ("Health", &[HEALTH_TIMEOUT_SECONDS, HEALTH_INTERVAL_SECONDS]),
-    ("Docker", &[DOCKER_HOST]),
+    ("Docker", &[DOCKER_HOST, BUILD_CGROUP]),
     ("Ports and networks", &[APP_PORT_START, DB_PORT_START, PREVIEW_SUBNET]),
     ("Log", &[LOG_LEVEL, LOG_FORMAT]),
 ];
@@ -192,6 +194,16 @@ pub(super) const CONTAINER_CPUS: Variable = Variable::new(
 );
 pub(super) const BUILD_MEMORY_MB: Variable =
     Variable::new("BUILD_MEMORY_MB", "2048", "MB of memory for the building of one image.");
+pub(super) const BUILD_CPUS: Variable = Variable::optional(
+    "BUILD_CPUS",
+    "three quarters of the processor cores",
+    "Processor cores for the building of one image. Running previews come before builds in any case.",
+);
+pub(super) const BUILD_PROCESSES: Variable = Variable::new(
+    "BUILD_PROCESSES",
+    "2048",
+    "How many processes and threads the building of one image may have at once.",
+);
 pub(super) const BUILD_TIMEOUT_SECONDS: Variable =
     Variable::new("BUILD_TIMEOUT_SECONDS", "1200", "Seconds after which a build is stopped.");
 pub(super) const BUILD_SILENCE_SECONDS: Variable =
@@ -217,6 +229,12 @@ pub(super) const DOCKER_HOST: Variable = Variable::new(
     "DOCKER_HOST",
     "unix:///var/run/docker.sock",
     "Where the Docker engine listens: a socket on this machine, since previews are reached on its loopback address.",
+);
+
+pub(super) const BUILD_CGROUP: Variable = Variable::new(
+    "BUILD_CGROUP",
+    "/docker/buildkit",
+    "The control group that the engine's build steps run beneath: another one where the engine was started with `--cgroup-parent`.",
 );
 
 pub(super) const APP_PORT_START: Variable = Variable::new(

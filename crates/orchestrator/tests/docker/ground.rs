@@ -25,7 +25,7 @@ use preview_core::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceI
 use preview_core::repo_config::{ContainerPort, EnvVars};
 use preview_core::subnets::Subnet;
 use preview_exec::Program;
-use preview_orchestrator::docker::{BuildOptions, Engine, EngineOptions};
+use preview_orchestrator::docker::{BuildOptions, Ceilings, Engine, EngineOptions};
 use preview_orchestrator::health::HttpProber;
 use preview_orchestrator::needs::{
     BuildJob, Built, ContainerEngine, ContainerState, DeploymentLock, EngineView, Fault, Part, Probe, Prober,
@@ -124,8 +124,8 @@ impl Ground {
             instance: instance.clone(),
             home: home.path().join("docker"),
             build: BuildOptions {
-                memory_bytes: 2 << 30,
-                cpus: None,
+                group: "/docker/buildkit".into(),
+                ceilings: Ceilings { memory_bytes: 2 << 30, cpus: 1.5, processes: 2048 },
                 timeout: Duration::from_secs(120),
                 silence: Duration::from_secs(5),
             },

@@ -89,6 +89,7 @@ impl House {
             clock: outside.clone(),
             folders: folders.clone(),
             github: Arc::new(|| None),
+            builds: Arc::new(|| None),
             token: TOKEN.into(),
             webhook_secret: secret.map(Into::into),
         };

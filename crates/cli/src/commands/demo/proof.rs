@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use preview_core::ids::{DeploymentId, InstanceId};
-use preview_orchestrator::docker::{BuildOptions, Engine, EngineOptions};
+use preview_orchestrator::docker::{BuildOptions, Ceilings, Engine, EngineOptions};
 use preview_orchestrator::needs::{ContainerEngine, EngineView, Fault};
 
 use super::stage::docker_host;
@@ -39,7 +39,8 @@ impl Traces {
 
 async fn in_engine(instance: InstanceId, home: PathBuf) -> Result<Vec<String>, Failure> {
     let limit = Duration::from_secs(60);
-    let build = BuildOptions { memory_bytes: 0, cpus: None, timeout: limit, silence: limit };
+    let ceilings = Ceilings { memory_bytes: 0, cpus: 0.0, processes: 0 };
+    let build = BuildOptions { group: PathBuf::new(), ceilings, timeout: limit, silence: limit };
     let engine = Engine::connect(EngineOptions { docker_host: docker_host(), instance, home, build }).await?;
     let found = engine.observe_all().await?;
     let left = found.iter().flat_map(|(id, view)| lines(id, view)).collect();

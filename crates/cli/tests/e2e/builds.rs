@@ -1,0 +1,107 @@
+//! Builds that want more than they may have: they fail and say why, and nobody else notices.
+
+use std::time::Duration;
+
+use preview_simulator::{Change, Mimic, Pull, sha256_signature};
+use serde_json::json;
+use tokio::time::{Instant, interval};
+
+use crate::engine::Engine;
+use crate::rig::{Rig, Setup};
+
+/// Visits and deliveries, as many of each, one pair after the other.
+const PACE: Duration = Duration::from_millis(20);
+/// The least that is measured each time.
+const SAMPLES: usize = 100;
+/// What other tests on the same two cores may add to a median, beside twice the usual time.
+const NOISE: Duration = Duration::from_millis(10);
+
+/// An installation on an engine of its own, whose builds may have little.
+async fn on_own_engine(limits: &[(&str, &str)]) -> (Rig, Engine) {
+    let engine = Engine::start().await;
+    let setup = engine.settings().into_iter().fold(Setup::new(), |setup, (name, value)| setup.set(name, value));
+    let setup = limits.iter().fold(setup, |setup, (name, value)| setup.set(name, value));
+    (setup.start().await, engine)
+}
+
+/// A pull request whose build runs the mimic, and tells it this.
+async fn open_building(rig: &Rig, told: &str) -> Pull {
+    let dockerfile = format!("FROM scratch\nCOPY mimic VERSION /\nENV {told}\nRUN [\"/mimic\"]\n");
+    rig.open_with([Mimic::new(told).files(), vec![Change::write("Dockerfile", dockerfile)]].concat()).await
+}
+
+/// How long visitors of a preview and GitHub with its deliveries waited, in the middle.
+#[derive(Debug, Clone, Copy)]
+struct Medians {
+    visit: Duration,
+    delivery: Duration,
+}
+
+/// Visits a preview and delivers, one after the other, until so many were seen and this is over.
+async fn measure(rig: &Rig, calm: &Pull, until: impl Future<Output = ()>) -> Medians {
+    let url = rig.url(calm);
+    let (mut visits, mut deliveries) = (Vec::new(), Vec::new());
+    let mut ticks = interval(PACE);
+    let over = std::cell::Cell::new(false);
+    let watch = async {
+        until.await;
+        over.set(true);
+    };
+    let sample = async {
+        while visits.len() < SAMPLES || !over.get() {
+            ticks.tick().await;
+            let begun = Instant::now();
+            assert_eq!(rig.http.get(&url).send().await.unwrap().status(), 200);
+            visits.push(begun.elapsed());
+            let delivery = delivery(rig, calm, visits.len());
+            let begun = Instant::now();
+            assert_eq!(delivery.send().await.unwrap().status(), 202);
+            deliveries.push(begun.elapsed());
+        }
+    };
+    tokio::join!(watch, sample);
+    Medians { visit: median(visits), delivery: median(deliveries) }
+}
+
+fn median(mut times: Vec<Duration>) -> Duration {
+    times.sort();
+    times[times.len() / 2]
+}
+
+fn delivery(rig: &Rig, pull: &Pull, number: usize) -> reqwest::RequestBuilder {
+    let repository = json!({"id": pull.repo().id(), "full_name": pull.repo().name().to_string()});
+    let body = json!({"action": "labeled", "number": pull.number(), "repository": repository}).to_string();
+    let signature = sha256_signature(rig.github.webhook_secret().as_bytes(), body.as_bytes());
+    let request = rig.http.post(format!("{}/webhook/github", rig.api)).header("content-type", "application/json");
+    let request = request.header("x-github-event", "pull_request").header("x-hub-signature-256", signature);
+    request.header("x-github-delivery", format!("calm-{number}")).body(body)
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn builds_that_want_too_much_fail_with_their_cause_and_nobody_else_notices() {
+    let limits = [("BUILD_MEMORY_MB", "512"), ("BUILD_PROCESSES", "300"), ("BUILD_CPUS", "1.5")];
+    let (rig, engine) = on_own_engine(&limits).await;
+    let (calm, _) = rig.up("calm").await;
+    let usual = measure(&rig, &calm, async {}).await;
+
+    let hungry = open_building(&rig, "MIMIC_EAT_MB=8192").await;
+    let during_hunger = measure(&rig, &calm, async {
+        rig.until_comment(&hungry, "wanted more than 512 MB of memory").await;
+    });
+    let during_hunger = during_hunger.await;
+    let bomb = open_building(&rig, "MIMIC_MULTIPLY=1").await;
+    let during_bomb = measure(&rig, &calm, async {
+        rig.until_comment(&bomb, "wanted more than 300 processes at once").await;
+    });
+    let during_bomb = during_bomb.await;
+
+    eprintln!("usually {usual:?}, during 8 GB {during_hunger:?}, during a fork bomb {during_bomb:?}");
+    for during in [during_hunger, during_bomb] {
+        assert!(during.visit <= usual.visit * 2 + NOISE, "a visit: {during:?}, usually {usual:?}");
+        assert!(during.delivery <= usual.delivery * 2 + NOISE, "a delivery: {during:?}, usually {usual:?}");
+    }
+    rig.until("the processes are gone", async || (engine.of_builds("pids", "pids.current") == "0").then_some(())).await;
+    assert_eq!(engine.of_builds("pids", "pids.max"), "max", "nothing is limited while nothing of ours is built");
+    assert_eq!(rig.ask_api("/health").await["checks"]["builds"], json!({"ok": true}));
+    rig.finish().await;
+}

@@ -1,0 +1,124 @@
+//! A Docker engine of a test's own, for what must not happen to the one that all tests share.
+//!
+//! It has a bridge, folders and control groups of its own and leaves the machine's packet filter alone: previews are reached
+//! through Docker's proxy, and their networks lead nowhere else.
+
+use std::fs::File;
+use std::io::Write;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use preview_exec::{Limits, Program};
+use rustix::process::{Pid, Signal, kill_process};
+use tempfile::TempDir;
+
+/// How long it may take to start, and to stop with its containers.
+const PATIENCE: Duration = Duration::from_secs(30);
+
+/// A running engine.
+pub(crate) struct Engine {
+    dir: TempDir,
+    bridge: String,
+    /// Beneath it are the control groups of all its containers and builds.
+    group: String,
+}
+
+impl Engine {
+    /// Starts one and waits until it answers.
+    pub(crate) async fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("preview-engine-").tempdir().unwrap();
+        let number: u16 = rand::random_range(0..16_384);
+        let engine = Self { dir, bridge: format!("pde{number}"), group: format!("/preview-e2e-{number}") };
+        engine.make_bridge(number).await;
+        engine.run_dockerd();
+        let begun = Instant::now();
+        while Program::new("docker").args(["--host", &engine.host(), "version"]).run().await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the engine does not answer: {}", engine.log());
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        engine
+    }
+
+    async fn make_bridge(&self, number: u16) {
+        let address = format!("10.{}.{}.1/24", 192 + number / 256, number % 256);
+        for words in [
+            &["link", "add", &self.bridge, "type", "bridge"][..],
+            &["address", "add", &address, "dev", &self.bridge],
+            &["link", "set", &self.bridge, "up"],
+        ] {
+            Program::new("ip").args(words).run().await.unwrap();
+        }
+    }
+
+    /// Killed with the test, it would leave containers behind; so it is told to stop, even if the test itself is killed.
+    fn run_dockerd(&self) {
+        let path = |name: &str| self.path(name).display().to_string();
+        let dockerd = Program::new("setpriv")
+            .args(["--pdeathsig", "TERM", "dockerd", "--host", &self.host()])
+            .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
+            .args(["--bridge", &self.bridge, "--iptables=false", "--ip-masq=false", "--ip-forward=false"])
+            .args(["--cgroup-parent", &self.group])
+            .limits(Limits::seconds(1200));
+        let mut log = File::create(self.path("log")).unwrap();
+        tokio::spawn(async move { dockerd.run_with(move |_, line| writeln!(log, "{line}").unwrap()).await });
+    }
+
+    fn path(&self, name: &str) -> PathBuf {
+        self.dir.path().join(name)
+    }
+
+    fn host(&self) -> String {
+        format!("unix://{}", self.path("docker.sock").display())
+    }
+
+    fn log(&self) -> String {
+        std::fs::read_to_string(self.path("log")).unwrap_or_default()
+    }
+
+    /// What a service is told of it.
+    pub(crate) fn settings(&self) -> [(&'static str, String); 2] {
+        [("DOCKER_HOST", self.host()), ("BUILD_CGROUP", format!("{}/buildkit", self.group))]
+    }
+
+    /// A limit of its builds, as the kernel has it: `pids`, `pids.max`.
+    pub(crate) fn of_builds(&self, kind: &str, file: &str) -> String {
+        let path = format!("/sys/fs/cgroup/{kind}{}/buildkit/{file}", self.group);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().to_owned()
+    }
+
+    /// Its process id, while it runs: it takes the file away when it ends.
+    fn pid(&self) -> Option<Pid> {
+        Pid::from_raw(std::fs::read_to_string(self.path("pid")).ok()?.trim().parse().ok()?)
+    }
+
+    fn stop(&self) {
+        let Some(pid) = self.pid() else { return };
+        let begun = Instant::now();
+        let _ = kill_process(pid, Signal::TERM);
+        while self.pid().is_some() && begun.elapsed() < PATIENCE {
+            std::thread::sleep(Duration::from_millis(20));
+        }
+    }
+
+    fn remove_groups(&self) {
+        for kind in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            let group = kind.path().join(self.group.trim_start_matches('/'));
+            drop(std::fs::remove_dir(group.join("buildkit")));
+            drop(std::fs::remove_dir(group));
+        }
+    }
+}
+
+impl Drop for Engine {
+    fn drop(&mut self) {
+        self.stop();
+        self.remove_groups();
+        let bridge = self.bridge.clone();
+        // Its own runtime: this may be the end of the test's.
+        let remove = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            drop(runtime.block_on(Program::new("ip").args(["link", "delete", &bridge]).run()));
+        });
+        drop(remove.join());
+    }
+}
