@@ -35,6 +35,8 @@ pub struct Fault {
     pub log_tail: Vec<String>,
     /// Not before this long from now, when the other side said so.
     pub retry_after: Option<Duration>,
+    /// Whether the log has been told, once for all that fails of it.
+    pub told: bool,
 }
 
 impl Fault {
@@ -45,7 +47,8 @@ impl Fault {
 
     /// The pull request's own mistake; the same commit fails again.
     pub fn author(cause: impl Into<String>) -> Self {
-        Self { blame: Blame::Author, cause: cause.into(), advice: None, log_tail: Vec::new(), retry_after: None }
+        let (advice, log_tail, retry_after) = (None, Vec::new(), None);
+        Self { blame: Blame::Author, cause: cause.into(), advice, log_tail, retry_after, told: false }
     }
 
     /// Adds what to try.
@@ -64,6 +67,21 @@ impl Fault {
     pub fn after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
         self
+    }
+
+    /// Says that the log has been told.
+    pub fn told(mut self) -> Self {
+        self.told = true;
+        self
+    }
+
+    /// Tells the log what could not be done because of it.
+    pub fn log(&self, what: &str) {
+        if self.told {
+            tracing::debug!(cause = %self, "{what}");
+        } else {
+            tracing::warn!(cause = %self, "{what}");
+        }
     }
 
     /// The fault as the record keeps it.
@@ -114,6 +132,8 @@ pub enum Written {
     Comment(CommentId),
     /// GitHub refused it for good (403, 404 or 410): nothing more to do.
     Refused(String),
+    /// Our token may not write there, which somebody can mend; the log has been told.
+    NotPermitted(String),
 }
 
 /// The state of a commit's `preview` status.
@@ -154,6 +174,8 @@ pub trait Forge: Send + Sync + 'static {
     /// All open pull requests of a repository, every page read. A list that could not be read to its end is an error, never
     /// a shorter list. That it is as it was the last time saves reading, not looking: whoever asks gets all of it.
     async fn open_pulls(&self, repo: RepoId) -> Result<Vec<Pull>, Fault>;
+    /// Returns once something may be written. Whoever chooses his words only then tells no old news.
+    async fn may_write(&self) {}
     /// Makes `body` the text of our one comment: the known one, else the one of our own user that carries our marker, else
     /// a new one.
     async fn comment(&self, key: PullKey, known: Option<CommentId>, body: &str) -> Result<Written, Fault>;

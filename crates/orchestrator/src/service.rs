@@ -23,7 +23,7 @@ use tokio_util::sync::CancellationToken;
 use crate::docker::{self, BuildLimits, Engine};
 use crate::folders::Folders;
 use crate::git::GitSource;
-use crate::github::{BadSettings, Credentials, ForgeHealth, GitHub, GitHubSettings, install_tls};
+use crate::github::{BadSettings, ForgeHealth, GitHub, GitHubSettings, install_tls};
 use crate::health::HttpProber;
 use crate::host_routes;
 use crate::http::{self, Desk};
@@ -310,11 +310,11 @@ fn engine_options(settings: &Settings, instance: &InstanceId, state: &Path) -> d
 }
 
 fn github_settings(settings: &Settings, write_interval: Option<Duration>) -> GitHubSettings {
-    GitHubSettings {
-        api_url: settings.github.api.as_str().to_owned(),
-        credentials: Credentials::Token(settings.github.token.clone()),
-        write_interval: write_interval.unwrap_or(GitHubSettings::WRITE_INTERVAL),
+    let mut github = GitHubSettings::new(settings.github.api.as_str(), settings.github.token.clone());
+    if let Some(interval) = write_interval {
+        github.pace.between_writes = interval;
     }
+    github
 }
 
 fn tell_build_limits(limits: &BuildLimits, settings: &Settings) {
@@ -341,6 +341,7 @@ fn github_trouble(forge: &GitHub) -> Option<String> {
         ForgeHealth::Ok => None,
         ForgeHealth::LimitedUntil(when) => Some(format!("GitHub asked us to wait until {when}")),
         ForgeHealth::Unauthorised { advice } => Some(advice.to_owned()),
+        ForgeHealth::Token(troubles) => Some(troubles.join(" ")),
     }
 }
 

@@ -10,7 +10,9 @@ use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
-use super::gate::{ForgeHealth, Gate};
+use super::gate::Gate;
+use super::pace::{Cost, Purse};
+use super::rights::{Right, Rights};
 use super::{Credentials, GitHubSettings};
 use crate::needs::Fault;
 
@@ -48,7 +50,9 @@ pub enum BadSettings {
 pub(super) struct Api {
     http: reqwest::Client,
     base: Url,
-    gate: Gate,
+    pub(super) gate: Gate,
+    pub(super) rights: Rights,
+    points: Purse,
     places: Semaphore,
 }
 
@@ -74,11 +78,8 @@ impl Api {
             builder = builder.no_proxy();
         }
         let http = builder.build().map_err(BadSettings::Client)?;
-        Ok(Self { http, base, gate: Gate::default(), places: Semaphore::new(AT_ONCE) })
-    }
-
-    pub(super) fn health(&self) -> ForgeHealth {
-        self.gate.health()
+        let (gate, rights) = (Gate::default(), Rights::default());
+        Ok(Self { http, base, gate, rights, points: Purse::new(settings.pace.points), places: Semaphore::new(AT_ONCE) })
     }
 
     /// An address below the API's own. `path` is made of numbers and parsed names, never of other text.
@@ -99,10 +100,10 @@ impl Api {
     }
 
     /// Reads one thing, following redirects that stay with GitHub.
-    pub(super) async fn get(&self, url: Url) -> Result<Answer, Fault> {
+    pub(super) async fn get(&self, right: &Right, url: Url) -> Result<Answer, Fault> {
         let mut url = url;
         for _ in 0..=REDIRECTS {
-            let answer = self.send(self.http.get(url.clone()), ONE_LIMIT).await?;
+            let answer = self.send(right, Cost::Read, self.http.get(url.clone()), ONE_LIMIT).await?;
             if !answer.is_redirect() {
                 return Ok(answer);
             }
@@ -115,26 +116,43 @@ impl Api {
     }
 
     /// Reads one page of a list; with an ETag, 304 is an answer too.
-    pub(super) async fn get_page(&self, url: &Url, etag: Option<&HeaderValue>) -> Result<Answer, Fault> {
+    pub(super) async fn get_page(&self, right: &Right, url: &Url, etag: Option<&HeaderValue>) -> Result<Answer, Fault> {
         let mut request = self.http.get(url.clone());
         if let Some(etag) = etag {
             request = request.header(IF_NONE_MATCH, etag);
         }
-        self.send(request, PAGE_LIMIT).await
+        self.send(right, Cost::Read, request, PAGE_LIMIT).await
     }
 
     /// Changes something. Whoever calls it holds the turn.
-    pub(super) async fn write(&self, method: Method, url: Url, body: &impl Serialize) -> Result<Answer, Fault> {
-        self.send(self.http.request(method, url).json(body), ONE_LIMIT).await
+    pub(super) async fn write(
+        &self,
+        right: &Right,
+        method: Method,
+        url: Url,
+        body: &impl Serialize,
+    ) -> Result<Answer, Fault> {
+        self.send(right, Cost::Write, self.http.request(method, url).json(body), ONE_LIMIT).await
     }
 
-    async fn send(&self, request: reqwest::RequestBuilder, limit: usize) -> Result<Answer, Fault> {
+    async fn send(
+        &self,
+        right: &Right,
+        cost: Cost,
+        request: reqwest::RequestBuilder,
+        limit: usize,
+    ) -> Result<Answer, Fault> {
         // The semaphore is never closed.
         let _place = self.places.acquire().await.ok();
+        // What will be refused is not worth waiting for; what was refused meanwhile is not worth sending.
         self.gate.pass()?;
+        self.rights.pass(right)?;
+        self.points.pay(cost).await;
+        let pass = self.gate.pass()?;
         let response = request.send().await.map_err(broken)?;
         let answer = Answer::read(response, limit).await?;
-        self.gate.judge(&answer)?;
+        self.gate.judge(pass, &answer)?;
+        self.rights.judge(right, &answer)?;
         Ok(answer)
     }
 }

@@ -12,6 +12,7 @@ use sha2::{Digest, Sha256};
 
 use super::api::Answer;
 use super::pages::{PER_PAGE, Unread};
+use super::rights::Right;
 use super::{GitHub, wire};
 use crate::needs::{self, Fault};
 
@@ -65,6 +66,20 @@ impl GitHub {
         known: Option<CommentId>,
         body: &str,
     ) -> Result<needs::Written, Fault> {
+        let written = self.find_and_write(key, known, body).await;
+        match self.api.rights.lacks(&Right::Comment(key.repo)) {
+            Some(why) if written.is_err() => Ok(needs::Written::NotPermitted(why)),
+            _ => written,
+        }
+    }
+
+    async fn find_and_write(
+        &self,
+        key: PullKey,
+        known: Option<CommentId>,
+        body: &str,
+    ) -> Result<needs::Written, Fault> {
+        self.api.rights.pass(&Right::Comment(key.repo))?;
         if let Some(written) = self.edit_if_there(key, known, body).await? {
             return Ok(written);
         }
@@ -103,7 +118,7 @@ impl GitHub {
     async fn edit(&self, key: PullKey, id: CommentId, body: &str) -> Result<Edit, Fault> {
         let url = self.api.repo_url(key.repo, &format!("/issues/comments/{id}"));
         let _turn = self.turn.take().await?;
-        let answer = self.api.write(Method::PATCH, url, &wire::NewComment { body }).await?;
+        let answer = self.api.write(&Right::Comment(key.repo), Method::PATCH, url, &wire::NewComment { body }).await?;
         match answer.status.as_u16() {
             200 => Ok(Edit::Done),
             404 | 410 => Ok(Edit::Gone),
@@ -115,7 +130,7 @@ impl GitHub {
     async fn create(&self, key: PullKey, body: &str) -> Result<needs::Written, Fault> {
         let url = self.api.repo_url(key.repo, &format!("/issues/{}/comments", key.number));
         let _turn = self.turn.take().await?;
-        let answer = self.api.write(Method::POST, url, &wire::NewComment { body }).await?;
+        let answer = self.api.write(&Right::Comment(key.repo), Method::POST, url, &wire::NewComment { body }).await?;
         match answer.status.as_u16() {
             201 => {
                 let id = CommentId(answer.json::<wire::Comment>()?.id);
@@ -133,7 +148,7 @@ impl GitHub {
         let me = *self.me.get_or_try_init(|| self.ask_who_we_are()).await?;
         let mut first = self.api.repo_url(key.repo, &format!("/issues/{}/comments", key.number));
         first.set_query(Some(&format!("per_page={PER_PAGE}")));
-        let pages = match self.api.list::<wire::Comment>(first, &[]).await {
+        let pages = match self.api.list::<wire::Comment>(&Right::Comment(key.repo), first, &[]).await {
             Ok(pages) => pages,
             Err(Unread::Refused(answer)) if answer.status.is_client_error() => {
                 return Ok(Search::Refused(answer.told()));
@@ -150,7 +165,7 @@ impl GitHub {
     }
 
     async fn ask_who_we_are(&self) -> Result<u64, Fault> {
-        let answer = self.api.get(self.api.url("/user")).await?;
+        let answer = self.api.get(&Right::Account, self.api.url("/user")).await?;
         match answer.status.as_u16() {
             200 => Ok(answer.json::<wire::User>()?.id),
             _ => Err(answer.unexpected()),

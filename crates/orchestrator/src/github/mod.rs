@@ -7,16 +7,17 @@
 //! | file | what lives there |
 //! | --- | --- |
 //! | `api` | one request and its answer: headers, limits on size and time, redirects |
-//! | `gate` | what GitHub told us about waiting and about our token; closed, it lets no request out |
+//! | `pace` | how fast we go before anybody has to tell us |
+//! | `gate` | what GitHub told us about waiting, and a token that doesn't count; closed, it lets no request out |
+//! | `rights` | what the token may not do |
 //! | `turn` | one write at a time, and not too fast |
 //! | `pages` | lists, read to their end, with ETags |
 //! | `pulls`, `comments`, `statuses` | the three things that we read and write |
 //!
 //! Source: <https://docs.github.com/en/rest>
 
-use std::time::Duration;
-
 use async_trait::async_trait;
+use jiff::Timestamp;
 use preview_core::desired::Pull;
 use preview_core::ids::{CommentId, PullKey, RepoId, RepoName};
 use secrecy::SecretString;
@@ -27,14 +28,18 @@ use crate::needs::{CommitStatus, Fault, Forge, PullAnswer, Repository, Written};
 mod api;
 mod comments;
 mod gate;
+mod pace;
 mod pages;
 mod pulls;
+mod rights;
 mod statuses;
 mod turn;
 mod wire;
 
+use gate::Closed;
+
 pub use api::BadSettings;
-pub use gate::ForgeHealth;
+pub use pace::{Budget, Pace};
 
 /// Who we are to GitHub.
 #[derive(Debug, Clone)]
@@ -50,25 +55,42 @@ pub struct GitHubSettings {
     pub api_url: String,
     /// Who we are.
     pub credentials: Credentials,
-    /// Shortest time from the end of one write to the beginning of the next.
-    pub write_interval: Duration,
+    /// How fast requests may follow each other.
+    pub pace: Pace,
 }
 
 impl GitHubSettings {
     /// github.com's API.
     pub const API_URL: &str = "https://api.github.com";
-    /// Source: <https://docs.github.com/en/rest/using-the-rest-api/best-practices-for-using-the-rest-api>, "Pause between
-    /// mutative requests".
-    pub const WRITE_INTERVAL: Duration = Duration::from_secs(1);
 
-    /// github.com with a token.
-    pub fn with_token(token: SecretString) -> Self {
-        Self {
-            api_url: Self::API_URL.to_owned(),
-            credentials: Credentials::Token(token),
-            write_interval: Self::WRITE_INTERVAL,
-        }
+    /// An API with a token, at the pace that is right for it.
+    pub fn new(api_url: impl Into<String>, token: SecretString) -> Self {
+        let api_url = api_url.into();
+        let pace = if is_github_com(&api_url) { Pace::GITHUB_COM } else { Pace::ENTERPRISE };
+        Self { api_url, credentials: Credentials::Token(token), pace }
     }
+}
+
+/// Whether GitHub itself answers there, whose limits are published; the second are its customers' with data residency.
+fn is_github_com(api_url: &str) -> bool {
+    let url = reqwest::Url::parse(api_url.trim()).ok();
+    url.and_then(|url| url.host_str().map(|host| host == "api.github.com" || host.ends_with(".ghe.com"))) == Some(true)
+}
+
+/// How GitHub and we get on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ForgeHealth {
+    /// It answers, as far as we know.
+    Ok,
+    /// It asked us to wait.
+    LimitedUntil(Timestamp),
+    /// It doesn't accept our token.
+    Unauthorised {
+        /// What to do about it.
+        advice: &'static str,
+    },
+    /// It accepts our token, about which somebody should do something all the same: each in one sentence.
+    Token(Vec<String>),
 }
 
 /// Makes `ring` the process's TLS cryptography unless another has been chosen. [`GitHub::new`] does it too; a program that
@@ -95,7 +117,7 @@ impl GitHub {
         install_tls();
         Ok(Self {
             api: api::Api::new(&settings)?,
-            turn: turn::Turns::new(settings.write_interval),
+            turn: turn::Turns::new(&settings.pace),
             listed: pulls::Listed::default(),
             written: comments::Written::default(),
             stated: statuses::Stated::default(),
@@ -105,7 +127,14 @@ impl GitHub {
 
     /// How GitHub and we get on, from its last answers.
     pub fn health(&self) -> ForgeHealth {
-        self.api.health()
+        match self.api.gate.closed() {
+            Some(Closed::Unauthorised(advice)) => ForgeHealth::Unauthorised { advice },
+            Some(Closed::LimitedUntil(when)) => ForgeHealth::LimitedUntil(when),
+            None => match self.api.rights.troubles() {
+                troubles if troubles.is_empty() => ForgeHealth::Ok,
+                troubles => ForgeHealth::Token(troubles),
+            },
+        }
     }
 }
 
@@ -121,6 +150,10 @@ impl Forge for GitHub {
 
     async fn open_pulls(&self, repo: RepoId) -> Result<Vec<Pull>, Fault> {
         self.list_pulls(repo).await
+    }
+
+    async fn may_write(&self) {
+        self.turn.free().await;
     }
 
     async fn comment(&self, key: PullKey, known: Option<CommentId>, body: &str) -> Result<Written, Fault> {

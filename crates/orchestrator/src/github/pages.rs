@@ -9,6 +9,7 @@ use reqwest::header::HeaderValue;
 use serde::de::DeserializeOwned;
 
 use super::api::{Answer, Api};
+use super::rights::Right;
 use crate::needs::Fault;
 
 /// Items on a page, the most that GitHub gives.
@@ -58,6 +59,7 @@ impl Api {
     /// `Arc`.
     pub(super) async fn list<T: DeserializeOwned>(
         &self,
+        right: &Right,
         first: Url,
         before: &[Arc<Page<T>>],
     ) -> Result<Vec<Arc<Page<T>>>, Unread> {
@@ -69,7 +71,7 @@ impl Api {
                 return Err(Unread::Endless);
             }
             let known = before.get(pages.len()).filter(|page| page.url == url);
-            let page = self.page(url, known).await?;
+            let page = self.page(right, url, known).await?;
             // An unchanged page's own word about the last one may be out of date.
             if !known.is_some_and(|known| Arc::ptr_eq(known, &page)) {
                 promised = promised.max(page.last.unwrap_or(0));
@@ -83,8 +85,13 @@ impl Api {
         Ok(pages)
     }
 
-    async fn page<T: DeserializeOwned>(&self, url: Url, known: Option<&Arc<Page<T>>>) -> Result<Arc<Page<T>>, Unread> {
-        let answer = self.get_page(&url, known.and_then(|page| page.etag.as_ref())).await?;
+    async fn page<T: DeserializeOwned>(
+        &self,
+        right: &Right,
+        url: Url,
+        known: Option<&Arc<Page<T>>>,
+    ) -> Result<Arc<Page<T>>, Unread> {
+        let answer = self.get_page(right, &url, known.and_then(|page| page.etag.as_ref())).await?;
         match (answer.status.as_u16(), known) {
             (304, Some(page)) => Ok(Arc::clone(page)),
             (200, _) => {

@@ -7,6 +7,7 @@ use preview_core::desired::Pull;
 use preview_core::ids::{PrNumber, PullKey, RepoId, RepoName};
 
 use super::pages::{PER_PAGE, Page};
+use super::rights::Right;
 use super::{GitHub, wire};
 use crate::needs::{Fault, PullAnswer, Repository};
 
@@ -28,7 +29,7 @@ impl Listed {
 
 impl GitHub {
     pub(super) async fn find_repository(&self, name: &RepoName) -> Result<Option<Repository>, Fault> {
-        let answer = self.api.get(self.api.url(&format!("/repos/{name}"))).await?;
+        let answer = self.api.get(&Right::Find(name.clone()), self.api.url(&format!("/repos/{name}"))).await?;
         match answer.status.as_u16() {
             200 => {
                 let repository: wire::Repository = answer.json()?;
@@ -40,7 +41,10 @@ impl GitHub {
     }
 
     pub(super) async fn read_pull(&self, key: PullKey) -> Result<PullAnswer, Fault> {
-        let answer = self.api.get(self.api.repo_url(key.repo, &format!("/pulls/{}", key.number))).await?;
+        let answer = self
+            .api
+            .get(&Right::Read(key.repo), self.api.repo_url(key.repo, &format!("/pulls/{}", key.number)))
+            .await?;
         match answer.status.as_u16() {
             200 => {
                 let pull = answer.json::<wire::Pull>()?.of(key.repo)?;
@@ -58,7 +62,7 @@ impl GitHub {
     /// GitHub says 404 as well for what a token may not see any more; only a repository that itself answers makes it mean
     /// that the pull request is not there.
     async fn confirm_absence(&self, repo: RepoId) -> Result<PullAnswer, Fault> {
-        let answer = self.api.get(self.api.repo_url(repo, "")).await?;
+        let answer = self.api.get(&Right::Read(repo), self.api.repo_url(repo, "")).await?;
         match answer.status.as_u16() {
             200 if answer.json::<wire::Repository>()?.id == repo => Ok(PullAnswer::NotFound),
             _ => Err(answer.unexpected()),
@@ -70,7 +74,7 @@ impl GitHub {
         let before = self.listed.get(repo).unwrap_or_default();
         let mut first = self.api.repo_url(repo, "/pulls");
         first.set_query(Some(&format!("state=open&sort=created&direction=asc&per_page={PER_PAGE}")));
-        let pages = self.api.list(first, &before).await.map_err(|unread| unread.into_fault())?;
+        let pages = self.api.list(&Right::Read(repo), first, &before).await.map_err(|unread| unread.into_fault())?;
         // One that moved up while we were reading stands on two pages; the later word counts.
         let mut pulls = BTreeMap::<PrNumber, _>::new();
         for pull in pages.iter().flat_map(|page| &page.items) {

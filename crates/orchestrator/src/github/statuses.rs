@@ -1,4 +1,5 @@
-//! The commit status `preview`. It is welcome, not essential: a refusal is logged and no more.
+//! The commit status `preview`. It is welcome, not essential: a refusal is logged and no more, the want of a
+//! right once.
 //!
 //! Source: <https://docs.github.com/en/rest/commits/statuses#create-a-commit-status>
 
@@ -8,6 +9,7 @@ use std::sync::{Mutex, PoisonError};
 use preview_core::ids::{CommitSha, RepoId};
 use reqwest::Method;
 
+use super::rights::Right;
 use super::{GitHub, wire};
 use crate::needs::{CommitStatus, Fault};
 
@@ -47,9 +49,15 @@ impl GitHub {
             target_url: status.url.as_deref(),
         };
         let url = self.api.repo_url(repo, &format!("/statuses/{}", status.commit));
-        let answer = {
+        let right = Right::Status(repo);
+        let written = async {
+            self.api.rights.pass(&right)?;
             let _turn = self.turn.take().await?;
-            self.api.write(Method::POST, url, &body).await?
+            self.api.write(&right, Method::POST, url, &body).await
+        };
+        let answer = match written.await {
+            Err(_) if self.api.rights.lacks(&right).is_some() => return Ok(()),
+            answer => answer?,
         };
         match answer.status.as_u16() {
             201 => {}

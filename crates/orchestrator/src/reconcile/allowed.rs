@@ -5,9 +5,11 @@
 //! removed because GitHub had a bad minute.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::pin::pin;
 use std::sync::{MutexGuard, PoisonError};
 
 use preview_core::ids::{PullKey, RepoId, RepoName};
+use tokio::sync::Notify;
 
 use super::Reconciler;
 
@@ -62,6 +64,23 @@ impl Reconciler {
         self.allowed().unanswered.is_empty()
     }
 
+    /// Returns once something can be decided for this pull request: GitHub has told how its repository stands with us, or
+    /// the preview has grown too old, which can be seen without. `rung` has it looked at again.
+    pub(super) async fn until_decidable(&self, key: PullKey, rung: &Notify) {
+        loop {
+            let mut told = pin!(self.inner.told_allowed.notified());
+            // Before looking, so that an answer in between is not missed.
+            told.as_mut().enable();
+            if self.standing(key.repo) != Standing::Unknown || self.too_old(key) {
+                return;
+            }
+            tokio::select! {
+                () = told => {}
+                () = rung.notified() => {}
+            }
+        }
+    }
+
     /// Asks GitHub for the numbers that are not known yet. Gives whether all are.
     pub(super) async fn resolve_allowed(&self) -> bool {
         for name in &self.inner.config.allowed {
@@ -79,11 +98,10 @@ impl Reconciler {
                         }
                     }
                 }
-                Err(fault) => {
-                    tracing::warn!(repository = %name, cause = %fault, "could not ask GitHub for the repository");
-                }
+                Err(fault) => fault.log(&format!("could not ask GitHub for the repository {name}")),
             }
         }
+        self.inner.told_allowed.notify_waiters();
         self.wake_not_allowed();
         self.allowed().known.len() == self.inner.config.allowed.len()
     }

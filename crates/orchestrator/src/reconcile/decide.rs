@@ -61,6 +61,8 @@ impl Reconciler {
         match self.standing(key.repo) {
             Standing::Allowed => {}
             Standing::NotAllowed => return Ok(without_pull(Desired::Gone(RemovalReason::NotAllowed))),
+            // Growing old needs no answer from GitHub.
+            Standing::Unknown if self.too_old(key) => return Ok(without_pull(Desired::Expired)),
             Standing::Unknown => {
                 return Err(Fault::passing("GitHub has not told yet whether the repository is an allowed one"));
             }
@@ -68,7 +70,6 @@ impl Reconciler {
         let pull = match self.inner.out.forge.pull(key).await {
             Ok(PullAnswer::Known(pull)) => pull,
             Ok(PullAnswer::NotFound) => return self.not_found(key).map(without_pull),
-            // Growing old needs no answer from GitHub.
             Err(_) if self.too_old(key) => return Ok(without_pull(Desired::Expired)),
             Err(fault) => return Err(fault),
         };
@@ -242,6 +243,7 @@ impl Reconciler {
                 tracing::warn!(reason, "GitHub refused the comment");
                 Ok(known)
             }
+            Written::NotPermitted(_) => Ok(known),
         }
     }
 

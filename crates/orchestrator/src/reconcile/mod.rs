@@ -38,7 +38,7 @@ use preview_core::ports::Pool;
 use preview_core::route::Site;
 use preview_core::subnets::Subnet;
 use preview_core::ttl::Sweeps;
-use tokio::sync::Semaphore;
+use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 
@@ -160,6 +160,8 @@ struct Inner {
     reporter: Reporter,
     workers: Workers,
     allowed: Mutex<Allowed>,
+    /// Rung when GitHub has told more of which repositories are meant.
+    told_allowed: Notify,
     ages: Mutex<Sweeps<PullKey>>,
     /// Pull requests that GitHub answered 404 for, and since when.
     missing: Mutex<Sweeps<PullKey>>,
@@ -180,6 +182,7 @@ impl Reconciler {
             reporter: Reporter::new(config.pace.edit),
             workers: Workers::default(),
             allowed: Mutex::new(Allowed::of(&config.allowed)),
+            told_allowed: Notify::new(),
             ages: Mutex::new(Sweeps::new(config.cleanup_interval)),
             missing: Mutex::new(Sweeps::new(config.resync_interval)),
             begun: tokio::time::Instant::now(),

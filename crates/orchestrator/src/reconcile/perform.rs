@@ -209,7 +209,7 @@ impl Reconciler {
                 };
                 Ok(self.inner.ledger.change(note).await?)
             }
-            None => Ok(()),
+            Some(Written::NotPermitted(_)) | None => Ok(()),
         }
     }
 

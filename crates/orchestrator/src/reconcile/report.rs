@@ -88,6 +88,9 @@ impl Reconciler {
         self.report_all();
         loop {
             let told = self.inner.reporter.told.notified();
+            if self.inner.reporter.waiting() > 0 {
+                self.inner.out.forge.may_write().await;
+            }
             let next = self.next_report();
             let written = match next {
                 Next::Tell(id) => self.tell_people(&id).await.inspect_err(|_| self.report(&id)),
@@ -107,7 +110,7 @@ impl Reconciler {
             };
             if let Err(fault) = written {
                 let wait = fault.retry_after.unwrap_or_default().max(self.backoff(1));
-                tracing::warn!(cause = %fault, seconds = wait.as_secs_f32(), "could not tell GitHub; trying again");
+                fault.log("could not tell GitHub; trying again later");
                 self.inner.reporter.queue().pause = Some(Instant::now() + wait);
             }
         }
@@ -156,15 +159,20 @@ impl Reconciler {
             let unsure = |state: &mut State| state.deployments.get_mut(id).and_then(|record| record.told.take());
             self.inner.ledger.change(unsure).await?;
         }
-        let mut comment_id = record.comment_id;
+        let (mut comment_id, mut permitted) = (record.comment_id, true);
         if known.map(|known| &known.comment) != Some(&told.comment) {
             match self.inner.out.forge.comment(record.key(), comment_id, &body).await? {
                 Written::Comment(written) => comment_id = Some(written),
                 Written::Refused(reason) => tracing::warn!(deployment = %id, reason, "GitHub refused the comment"),
+                Written::NotPermitted(_) => permitted = false,
             }
         }
         if let Some(status) = status.filter(|_| known.map(|known| &known.status) != Some(&told.status)) {
             self.inner.out.forge.status(record.repository_id, &status).await?;
+        }
+        if !permitted {
+            // Resync has it told again, until somebody has given our token the right.
+            return Ok(());
         }
         let note = |state: &mut State| {
             let record = state.deployments.get_mut(id)?;

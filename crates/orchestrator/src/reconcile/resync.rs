@@ -36,7 +36,7 @@ impl Reconciler {
                         tracing::warn!(%repo, cause = %fault, "could not compare the open pull requests");
                     }
                 }
-                Err(fault) => tracing::warn!(%repo, cause = %fault, "could not list the open pull requests"),
+                Err(fault) => fault.log(&format!("could not list the open pull requests of repository {repo}")),
             }
         }
         self.wake_unfinished();

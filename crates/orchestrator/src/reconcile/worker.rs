@@ -140,6 +140,7 @@ impl Reconciler {
     async fn work(self, key: PullKey, bell: Arc<Bell>) {
         let mut failures = 0;
         loop {
+            self.until_decidable(key, &bell.rung).await;
             let seen = bell.count();
             match self.look_after(key, &bell).await {
                 Outcome::Settled => failures = 0,
@@ -183,7 +184,7 @@ impl Reconciler {
     }
 
     fn later(&self, what: &str, fault: &Fault) -> Outcome {
-        tracing::warn!(cause = %fault, "{what}");
+        fault.log(what);
         Outcome::Later(fault.retry_after.unwrap_or_default())
     }
 
@@ -245,7 +246,7 @@ impl Reconciler {
                     return;
                 }
                 Ok(_) => {}
-                Err(fault) => tracing::warn!(cause = %fault, "could not learn whether something newer is wanted"),
+                Err(fault) => fault.log("could not learn whether something newer is wanted"),
             }
         }
     }

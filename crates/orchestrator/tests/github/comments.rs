@@ -115,7 +115,7 @@ async fn a_refusal_is_told_from_a_limit() {
         let written = client(&server).comment(key(12), None, &body("text")).await;
         match &written {
             Ok(Written::Refused(reason)) => assert!(refused && reason.contains(message), "{reason}"),
-            Ok(Written::Comment(_)) => panic!("{code} {message}"),
+            Ok(told) => panic!("{code} {message}: {told:?}"),
             Err(_) => assert!(!refused, "{code} {message}: {written:?}"),
         }
     }

@@ -65,7 +65,7 @@ async fn after_the_wait_requests_go_out_again() {
 
 #[tokio::test]
 async fn a_refusal_and_a_server_error_close_nothing() {
-    let words = value!({"message": "Resource not accessible by personal access token"});
+    let words = value!({"message": "Repository access blocked"});
     let server = Server::start(move |_| json(403, words.clone(), &[])).await;
     let github = client(&server);
     for _ in 0..2 {
@@ -75,6 +75,65 @@ async fn a_refusal_and_a_server_error_close_nothing() {
     let away = Server::start(|_| text(503, "", &[("retry-after", "7")])).await;
     let fault = client(&away).pull(key(1)).await.unwrap_err();
     assert_eq!((fault.cause.as_str(), fault.retry_after), ("GitHub answered 503", Some(Duration::from_secs(7))));
+}
+
+/// The whole seconds that GitHub, limiting us without saying for how long, is left alone at each of its refusals.
+async fn pauses(github: &GitHub, refusals: usize) -> Vec<u64> {
+    let mut pauses = Vec::new();
+    for _ in 0..refusals {
+        let wait = github.pull(key(1)).await.unwrap_err().retry_after.unwrap();
+        pauses.push(wait.as_secs_f64().ceil() as u64);
+        leap(wait).await;
+    }
+    pauses
+}
+
+/// Later, at once. The clock is paused only for the leap: sockets need it to run.
+pub(crate) async fn leap(by: Duration) {
+    tokio::time::pause();
+    tokio::time::advance(by + Duration::from_millis(1)).await;
+    tokio::time::resume();
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_limit_that_names_no_time_is_given_more_each_time() {
+    let words = value!({"message": "You have exceeded a secondary rate limit."});
+    // Reading works all the while: what may not be written is not forgiven for that.
+    let server = Server::start(move |seen| match seen.target.contains("/pulls/") {
+        true => json(403, words.clone(), &[]),
+        false => json(200, value!({"id": 7, "full_name": "org/app"}), &[]),
+    });
+    let server = server.await;
+    let github = client(&server);
+    assert_eq!(pauses(&github, 3).await, [60, 120, 240]);
+    github.repository(&"org/app".parse().unwrap()).await.unwrap();
+    assert_eq!(pauses(&github, 3).await, [480, 900, 900]);
+    leap(Duration::from_secs(3600)).await;
+    assert_eq!(pauses(&github, 1).await, [60], "an hour without one is a new beginning");
+}
+
+#[tokio::test]
+async fn refusals_that_come_together_are_one() {
+    let server = Server::slow(Duration::from_millis(50), |_| json(429, value!({}), &[])).await;
+    let github = client(&server);
+    let asked = (1..=8).map(|number| github.pull(key(number)));
+    for refused in futures_util::future::join_all(asked).await {
+        assert!(refused.unwrap_err().retry_after.unwrap() <= Duration::from_secs(60));
+    }
+    assert_eq!(server.seen().len(), 8);
+}
+
+#[tokio::test]
+async fn points_are_spent_no_faster_than_they_may() {
+    let server = Server::start(|_| json(201, value!({}), &[])).await;
+    let points = Some(Budget { at_once: 10, each: Duration::from_millis(20) });
+    let github = GitHub::new(GitHubSettings { pace: Pace { points, ..AT_ONCE }, ..settings(&server.url) }).unwrap();
+    let begun = std::time::Instant::now();
+    for number in 0..4 {
+        github.status(REPO, &statuses::status(number)).await.unwrap();
+    }
+    // Four writes are twenty points, of which ten were there.
+    assert!(begun.elapsed() >= Duration::from_millis(200), "{:?}", begun.elapsed());
 }
 
 #[tokio::test]
@@ -88,4 +147,19 @@ async fn a_token_that_does_not_count_is_said_and_not_repeated() {
     }
     assert_eq!(server.seen().len(), 1);
     assert!(matches!(github.health(), ForgeHealth::Unauthorised { .. }));
+}
+
+#[tokio::test(flavor = "current_thread")]
+async fn a_token_that_counts_again_is_fine_again() {
+    let first = Mutex::new(true);
+    let server = Server::start(move |_| match std::mem::take(&mut *first.lock().unwrap()) {
+        true => json(401, value!({"message": "Bad credentials"}), &[]),
+        false => json(200, pull(1), &[]),
+    });
+    let server = server.await;
+    let github = client(&server);
+    assert_eq!(pauses(&github, 1).await, [60]);
+    assert!(matches!(github.health(), ForgeHealth::Unauthorised { .. }), "nothing has shown otherwise");
+    github.pull(key(1)).await.unwrap();
+    assert_eq!(github.health(), ForgeHealth::Ok);
 }

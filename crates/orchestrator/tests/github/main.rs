@@ -8,7 +8,7 @@ use jiff::{SignedDuration, Timestamp};
 use preview_core::comment::marker;
 use preview_core::desired::Pull;
 use preview_core::ids::{CommentId, CommitSha, PrNumber, PullKey, RepoId};
-use preview_orchestrator::github::{BadSettings, Credentials, ForgeHealth, GitHub, GitHubSettings};
+use preview_orchestrator::github::{BadSettings, Budget, Credentials, ForgeHealth, GitHub, GitHubSettings, Pace};
 use preview_orchestrator::needs::{CommitStatus, Fault, Forge, PullAnswer, Repository, StatusState, Written};
 use serde_json::{Value, json as value};
 
@@ -17,6 +17,7 @@ mod limits;
 mod lists;
 mod pulls;
 mod requests;
+mod rights;
 mod server;
 mod simulated;
 mod statuses;
@@ -26,13 +27,11 @@ use server::{Seen, Server, json, text};
 const TOKEN: &str = "github_pat_11AAAA0000canary";
 const SHA: &str = "a5e1d0c2b3f4958677889900aabbccddeeff0011";
 const REPO: RepoId = RepoId(7);
+/// Without a pause of our own.
+const AT_ONCE: Pace = Pace { between_writes: Duration::ZERO, ..Pace::ENTERPRISE };
 
 fn settings(api_url: &str) -> GitHubSettings {
-    GitHubSettings {
-        api_url: api_url.to_owned(),
-        credentials: Credentials::Token(TOKEN.into()),
-        write_interval: Duration::ZERO,
-    }
+    GitHubSettings { api_url: api_url.to_owned(), credentials: Credentials::Token(TOKEN.into()), pace: AT_ONCE }
 }
 
 fn client(server: &Server) -> GitHub {

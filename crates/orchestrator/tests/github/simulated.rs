@@ -12,7 +12,7 @@ async fn model() -> (Model, Repo) {
 
 fn client(model: &Model) -> GitHub {
     let credentials = Credentials::Token(model.token().into());
-    GitHub::new(GitHubSettings { api_url: model.api_url(), credentials, write_interval: Duration::ZERO }).unwrap()
+    GitHub::new(GitHubSettings { api_url: model.api_url(), credentials, pace: AT_ONCE }).unwrap()
 }
 
 async fn open(repo: &Repo, branch: &str) -> Pull {
@@ -131,7 +131,7 @@ async fn both_limits_are_obeyed_as_the_model_tells_them() {
 async fn a_wrong_token_is_said() {
     let (model, repo) = model().await;
     let credentials = Credentials::Token("ghp_of_somebody_else".into());
-    let settings = GitHubSettings { api_url: model.api_url(), credentials, write_interval: Duration::ZERO };
+    let settings = GitHubSettings { api_url: model.api_url(), credentials, pace: AT_ONCE };
     let github = GitHub::new(settings).unwrap();
     github.open_pulls(repo.id()).await.unwrap_err();
     assert!(matches!(github.health(), ForgeHealth::Unauthorised { .. }));

@@ -16,7 +16,9 @@ pub(crate) fn status(number: u8) -> CommitStatus {
 async fn one_write_at_a_time_with_a_pause_between() {
     let server = Server::slow(Duration::from_millis(20), |_| json(201, value!({}), &[])).await;
     let pause = Duration::from_millis(50);
-    let github = GitHub::new(GitHubSettings { write_interval: pause, ..settings(&server.url) }).unwrap();
+    let github =
+        GitHub::new(GitHubSettings { pace: Pace { between_writes: pause, ..AT_ONCE }, ..settings(&server.url) })
+            .unwrap();
     let statuses: Vec<CommitStatus> = (0..5).map(status).collect();
     let writes = statuses.iter().map(|status| github.status(REPO, status));
     futures_util::future::join_all(writes).await.into_iter().for_each(|written| written.unwrap());

@@ -253,7 +253,7 @@ fn linger(mut upload: Incoming) {
 }
 
 fn unavailable(visit: &Visit, status: u16, cause: String) -> Response<Download> {
-    tracing::info!(deployment = %visit.id, port = %visit.under_way.port(), cause, "a preview's app did not answer");
+    tracing::debug!(deployment = %visit.id, port = %visit.under_way.port(), cause, "a preview's app did not answer");
     page_answer(Page::unavailable(status))
 }
 
