@@ -3,6 +3,7 @@
 use std::fs::File;
 use std::future::Future;
 use std::net::TcpListener;
+use std::os::fd::AsRawFd;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
@@ -16,6 +17,7 @@ use serde_json::Value;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
+use crate::gate::Gate;
 use crate::load::Seen;
 use crate::nginx::Nginx;
 
@@ -105,7 +107,19 @@ impl Setup {
         preview_orchestrator::github::install_tls();
         let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let api = format!("http://127.0.0.1:{api}");
-        Rig { github, repos: self.repos, base, http, api, dir, settings, nginx, service: None, _berth: berth }
+        Rig {
+            github,
+            repos: self.repos,
+            base,
+            http,
+            api,
+            dir,
+            settings,
+            nginx,
+            gate: None,
+            service: None,
+            _berth: berth,
+        }
     }
 
     /// A rig whose service answers.
@@ -202,6 +216,12 @@ pub(crate) fn assert_all_served(seen: &Seen) {
     assert!(seen.failures.is_empty(), "{} of {} failed: {:#?}", seen.failures.len(), seen.visits, seen.failures);
 }
 
+/// The process that holds a ledger, as it wrote it into the lock.
+pub(crate) fn pid_in(lock: &Path) -> Pid {
+    let text = std::fs::read_to_string(lock).unwrap();
+    Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+}
+
 /// A port that nobody listens on now.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
@@ -220,6 +240,7 @@ pub(crate) struct Rig {
     pub(crate) dir: TempDir,
     settings: Vec<(String, String)>,
     pub(crate) nginx: Option<Nginx>,
+    gate: Option<Gate>,
     service: Option<JoinHandle<()>>,
     _berth: Berth,
 }
@@ -229,7 +250,11 @@ impl Rig {
     pub(crate) async fn start_service(&mut self) {
         assert!(self.service.is_none(), "the service runs already");
         let log = self.log_file();
-        let program = self.preview(&["serve"]).limits(Limits::seconds(1200));
+        let program = match &self.gate {
+            None => self.preview(&["serve"]),
+            Some(gate) => self.preview_at(gate),
+        };
+        let program = program.limits(Limits::seconds(1200));
         self.service = Some(tokio::spawn(async move {
             use std::io::Write;
             let mut log = std::fs::OpenOptions::new().create(true).append(true).open(log).unwrap();
@@ -244,8 +269,25 @@ impl Rig {
 
     /// A command of ours, with the service's own settings.
     pub(crate) fn preview(&self, args: &[&str]) -> Program {
-        let program = Program::new(env!("CARGO_BIN_EXE_preview")).args(args).dir(self.dir.path());
-        self.settings.iter().fold(program, |program, (name, value)| program.env(name, value))
+        self.with_settings(Program::new(env!("CARGO_BIN_EXE_preview")).args(args))
+    }
+
+    fn with_settings(&self, program: Program) -> Program {
+        self.settings.iter().fold(program.dir(self.dir.path()), |program, (name, value)| program.env(name, value))
+    }
+
+    /// The service, writing its log into the gate's pipe. Bash hands over the very end that it inherits (opened anew it would
+    /// have forgotten how the pipe works), and its place is taken by the service.
+    fn preview_at(&self, gate: &Gate) -> Program {
+        let pipe = gate.open(&self.log_file());
+        let end = pipe.as_raw_fd();
+        let script = format!("exec \"$0\" serve >&{end} 2>&1 {end}>&-");
+        self.with_settings(Program::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_preview")])).holding(pipe)
+    }
+
+    /// Has the service's log pass through a gate from its next start on.
+    pub(crate) fn hold_at_gate(&mut self) -> Gate {
+        self.gate.get_or_insert_default().clone()
     }
 
     /// Where the service's output goes.
@@ -271,9 +313,15 @@ impl Rig {
 
     /// `kill -9`, the service alone: what it started has to notice by itself.
     pub(crate) async fn kill_service(&mut self) {
-        let service = self.service.take().unwrap();
         kill_process(self.service_pid(), Signal::KILL).unwrap();
-        service.await.unwrap();
+        self.service.take().unwrap().await.unwrap();
+    }
+
+    /// Waits until a service that somebody killed has ended, and its children with it.
+    pub(crate) async fn service_was_killed(&mut self) {
+        let ended = tokio::time::timeout(Duration::from_secs(10), self.service.take().unwrap()).await;
+        ended.expect("the service has ended").unwrap();
+        self.until("its children have ended with it", async || self.children().is_empty().then_some(())).await;
     }
 
     /// SIGTERM, and waits until the service has ended.
@@ -284,10 +332,14 @@ impl Rig {
         ended.expect("the service ends within 30 s of SIGTERM").unwrap();
     }
 
-    /// The service's process id, as it wrote it into its ledger's lock.
+    /// The ledger's lock.
+    pub(crate) fn lock_file(&self) -> PathBuf {
+        self.dir.path().join("state/deployments.json.lock")
+    }
+
+    /// The service's process id.
     pub(crate) fn service_pid(&self) -> Pid {
-        let text = std::fs::read_to_string(self.dir.path().join("state/deployments.json.lock")).unwrap();
-        Pid::from_raw(text.trim().parse().unwrap()).unwrap()
+        pid_in(&self.lock_file())
     }
 
     /// Command lines of what runs in this installation's folders: children of the service.
@@ -330,17 +382,27 @@ impl Rig {
     // ----------------------------------------------------------------------------------------------------------- waiting
 
     /// Waits for something, within [`PATIENCE`]. In vain, it shows the service's last words.
-    pub(crate) async fn until<T, F: Future<Output = Option<T>>>(&self, what: &str, mut look: impl FnMut() -> F) -> T {
+    pub(crate) async fn until<T, F: Future<Output = Option<T>>>(&self, what: &str, look: impl FnMut() -> F) -> T {
+        self.until_within(PATIENCE, what, look).await
+    }
+
+    /// Waits for something that may take this long.
+    pub(crate) async fn until_within<T, F: Future<Output = Option<T>>>(
+        &self,
+        patience: Duration,
+        what: &str,
+        mut look: impl FnMut() -> F,
+    ) -> T {
         let begun = Instant::now();
         loop {
             if let Some(found) = look().await {
                 return found;
             }
-            if begun.elapsed() > PATIENCE {
+            if begun.elapsed() > patience {
                 let log = self.log();
                 let lines: Vec<&str> = log.lines().collect();
                 panic!(
-                    "{what}: not within {PATIENCE:?}. The service:\n{}",
+                    "{what}: not within {patience:?}. The service:\n{}",
                     lines[lines.len().saturating_sub(60)..].join("\n")
                 );
             }

@@ -1,0 +1,291 @@
+//! Every named step of deploy, update and removal meets `kill -9`, an error and a hang, on real Docker, nginx and git; then the
+//! server shows what GitHub asks for, nothing is left over, and the one comment is true.
+//!
+//! Usually every story is played once, killed before each of its steps in turn, and some steps meet errors and hangs.
+//! `FAULTS=all` plays every step with each kind of trouble alone, and `FAULTS_TABLE=FILE` has what was seen written as a table.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::fmt::Write as _;
+use std::time::{Duration, Instant};
+
+use futures_util::{StreamExt, stream};
+use preview_core::plan::Action;
+use preview_simulator::Matching;
+use rustix::process::{Signal, kill_process};
+
+use crate::gate::{Gate, Phase};
+use crate::obstacles::{EngineDoor, Obstacle, Trouble, moody_reload};
+use crate::rig::{Rig, RouterKind, Setup, pid_in};
+use crate::stories::{ACTIONS, Door, STORIES, Story, door, name};
+
+/// The product's own limits end a hang: the longest is that of Compose.
+const LONGEST_HANG: Duration = Duration::from_secs(200);
+/// How long a disk hangs that comes back.
+const DISK_HANGS: Duration = Duration::from_secs(3);
+
+// ------------------------------------------------------------------------------------------------------------- the scene
+
+/// An installation whose service can be held at each step, with doors that can be shut.
+struct Scene {
+    rig: Rig,
+    gate: Gate,
+    engine: EngineDoor,
+}
+
+impl Scene {
+    async fn set() -> Self {
+        // It resyncs at its start alone, so that the ledger has to know what is to be done.
+        let mut rig = Setup::new().router(RouterKind::Nginx).set("RESYNC_INTERVAL_SECONDS", 3600).prepare().await;
+        let socket = rig.dir.path().join("docker.sock");
+        let engine = EngineDoor::new(&socket);
+        rig.set("DOCKER_HOST", format!("unix://{}", socket.display()));
+        let reload = moody_reload(rig.dir.path(), rig.setting("NGINX_RELOAD_COMMAND"));
+        rig.set("NGINX_RELOAD_COMMAND", reload);
+        let gate = rig.hold_at_gate();
+        rig.start_service().await;
+        Self { rig, gate, engine }
+    }
+
+    /// The id of the first pull request's deployment, which may be yet to come.
+    fn id(&self) -> String {
+        format!("{}-1", self.rig.repos[0].replace('/', "-"))
+    }
+
+    fn obstacle(&self, door: Door, trouble: Trouble) -> Obstacle {
+        let rig = &self.rig;
+        match door {
+            Door::Engine => Obstacle::engine(&self.engine, trouble),
+            Door::Git => Obstacle::github(rig, Matching::git(), trouble),
+            Door::Comments => Obstacle::github(rig, Matching::writes(), trouble),
+            Door::Nginx => Obstacle::reload(rig, trouble),
+            Door::Ledger => Obstacle::ledger(rig, trouble),
+            Door::Lock => Obstacle::lock(rig, &self.id(), trouble),
+            Door::Folder => Obstacle::mounted(rig.dir.path().join("deployments").join(self.id())),
+            Door::Visitors => Obstacle::visitor(rig, &self.id()),
+        }
+    }
+
+    /// Has the service killed when it comes to a step for the `times`th time.
+    fn kill_before(&self, step: &Action, times: usize) {
+        let lock = self.rig.lock_file();
+        self.gate.before(name(step), times, move || kill_process(pid_in(&lock), Signal::KILL).unwrap());
+    }
+
+    /// Waits until that has happened.
+    async fn killed_before(&mut self, step: &Action) {
+        let what = format!("killed before {}", name(step));
+        self.rig.until(&what, async || (self.gate.phase() == Phase::At).then_some(())).await;
+        self.rig.service_was_killed().await;
+    }
+}
+
+// ------------------------------------------------------------------------------------------------- killed before each step
+
+/// Killed before the first step, started again, killed before the second, and so on.
+async fn killed_before_each_step(story: Story) {
+    let mut scene = Scene::set().await;
+    let pull = story.prepare(&scene.rig).await;
+    let steps = story.steps();
+    scene.kill_before(&steps[0], 1);
+    let pull = story.begin(&scene.rig, pull).await;
+    for (number, step) in steps.iter().enumerate() {
+        scene.killed_before(step).await;
+        if let Some(next) = steps.get(number + 1) {
+            scene.kill_before(next, 1);
+        }
+        scene.rig.start_service().await;
+    }
+    story.ends_well(&scene.rig, &pull).await;
+    scene.rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_deployment_killed_before_each_step() {
+    killed_before_each_step(Story::Deploy).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_update_killed_before_each_step() {
+    killed_before_each_step(Story::Update).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_removal_killed_before_each_step() {
+    killed_before_each_step(Story::Removal).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_failed_attempt_killed_before_each_step() {
+    killed_before_each_step(Story::Failure).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_loss_killed_before_each_step() {
+    killed_before_each_step(Story::Loss).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_database_killed_before_its_removal() {
+    killed_before_each_step(Story::NoDatabase).await;
+}
+
+/// The list of steps is whole: what the product can do stands in some story.
+#[test]
+fn every_action_is_a_step_of_some_story() {
+    let met: BTreeSet<&str> = STORIES.iter().flat_map(|story| story.steps()).map(|step| name(&step)).collect();
+    assert_eq!(met, ACTIONS.iter().copied().collect());
+}
+
+// ----------------------------------------------------------------------------------------------------- one trouble at a time
+
+/// What happens at a step.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Blow {
+    Kill,
+    Error,
+    Hang,
+}
+
+/// One step of one story meets one trouble.
+#[derive(Debug, Clone)]
+struct Case {
+    story: Story,
+    step: Action,
+    /// How often the story comes to such a step until it is meant.
+    times: usize,
+    blow: Blow,
+}
+
+/// All there are.
+fn all_cases() -> Vec<Case> {
+    let mut cases = Vec::new();
+    for story in STORIES {
+        let steps = story.steps();
+        for (number, step) in steps.iter().enumerate() {
+            let times = steps[..=number].iter().filter(|other| name(other) == name(step)).count();
+            let case = |blow| Case { story, step: step.clone(), times, blow };
+            cases.push(case(Blow::Kill));
+            let troubles = [(Blow::Error, Trouble::Error), (Blow::Hang, Trouble::Hang)];
+            cases.extend(troubles.into_iter().filter(|(_, t)| door(step).can(*t)).map(|(blow, _)| case(blow)));
+        }
+    }
+    cases
+}
+
+/// One of each kind of door, where the product has something to decide.
+const SOME: &[(Story, &str, Blow)] = &[
+    (Story::Deploy, "Begin", Blow::Error),
+    (Story::Deploy, "Checkout", Blow::Error),
+    (Story::Deploy, "Build", Blow::Error),
+    (Story::Deploy, "Settle", Blow::Hang),
+    (Story::Update, "Start", Blow::Error),
+    (Story::Update, "AwaitHealth", Blow::Error),
+    (Story::Update, "Switch", Blow::Error),
+    (Story::Update, "Drain", Blow::Hang),
+    (Story::Removal, "MarkRemoving", Blow::Hang),
+    (Story::Removal, "SyncRoute", Blow::Hang),
+    (Story::Removal, "RemoveContainers", Blow::Error),
+    (Story::Removal, "RemoveFolder", Blow::Error),
+    (Story::Removal, "LastWords", Blow::Hang),
+    (Story::Removal, "Forget", Blow::Error),
+    (Story::Loss, "Lost", Blow::Error),
+];
+
+/// Plays one case and gives how long it took from the blow until all was as it should be.
+async fn play(case: &Case) -> Duration {
+    let mut scene = Scene::set().await;
+    let pull = case.story.prepare(&scene.rig).await;
+    let since = match case.blow {
+        Blow::Kill => {
+            scene.kill_before(&case.step, case.times);
+            let pull = case.story.begin(&scene.rig, pull).await;
+            scene.killed_before(&case.step).await;
+            let since = Instant::now();
+            scene.rig.start_service().await;
+            case.story.ends_well(&scene.rig, &pull).await;
+            since
+        }
+        Blow::Error => scene.trouble(case, Trouble::Error, pull).await,
+        Blow::Hang => scene.trouble(case, Trouble::Hang, pull).await,
+    };
+    let took = since.elapsed();
+    scene.rig.finish().await;
+    took
+}
+
+impl Scene {
+    /// The step fails by what stands in its way, which then is taken away.
+    async fn trouble(&self, case: &Case, trouble: Trouble, pull: Option<preview_simulator::Pull>) -> Instant {
+        let (rig, gate) = (&self.rig, &self.gate);
+        let door = door(&case.step);
+        let (put, lift) = self.obstacle(door, trouble).split();
+        gate.before(name(&case.step), case.times, put);
+        let pull = case.story.begin(rig, pull).await;
+        rig.until("the step is begun", async || (gate.phase() > Phase::Before).then_some(())).await;
+        let since = Instant::now();
+        let tried = async || (gate.phase() > Phase::At).then_some(());
+        if (door, trouble) == (Door::Ledger, Trouble::Hang) {
+            // Nothing ends the waiting for a disk.
+            tokio::time::sleep(DISK_HANGS).await;
+            assert_eq!(gate.phase(), Phase::At, "the disk hangs");
+            lift();
+            rig.until("the write has failed", tried).await;
+        } else {
+            rig.until_within(LONGEST_HANG, "the step has failed", tried).await;
+            lift();
+        }
+        // Visitors who stay are left behind in the end.
+        assert_eq!(gate.phase() == Phase::Performed, door == Door::Visitors, "{case:?}");
+        case.story.ends_well(rig, &pull).await;
+        since
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn steps_meet_trouble() {
+    let all = std::env::var("FAULTS").is_ok_and(|faults| faults == "all");
+    let chosen = |case: &Case| all || SOME.contains(&(case.story, name(&case.step), case.blow));
+    let cases: Vec<Case> = all_cases().into_iter().filter(chosen).collect();
+    assert!(all || cases.len() == SOME.len(), "{SOME:?} are steps");
+    let (count, begun) = (cases.len(), Instant::now());
+    // Most of them wait for a limit of the product's most of the time.
+    let mut playing = stream::iter(cases).map(|case| async move { (play(&case).await, case) }).buffer_unordered(4);
+    let mut seen = Vec::new();
+    while let Some((took, case)) = playing.next().await {
+        seen.push((case, took));
+        let (case, took) = seen.last().unwrap();
+        let words = format!("{}, {} {:?}", case.story.title(), name(&case.step), case.blow);
+        tell(&format!("{}/{count} {words}: {:.1} s", seen.len(), took.as_secs_f32()));
+    }
+    if let Some(file) = std::env::var_os("FAULTS_TABLE") {
+        std::fs::write(file, table(&seen, begun.elapsed())).unwrap();
+    }
+}
+
+#[expect(clippy::print_stderr, reason = "whoever waits for an hour wants to see that something happens")]
+fn tell(line: &str) {
+    eprintln!("{line}");
+}
+
+/// What was seen, as Markdown.
+fn table(seen: &[(Case, Duration)], took: Duration) -> String {
+    let mut rows: BTreeMap<(usize, usize), [String; 4]> = BTreeMap::new();
+    for (case, took) in seen {
+        let story = STORIES.iter().position(|story| *story == case.story).unwrap();
+        let steps = case.story.steps();
+        let same = |(_, other): &(usize, &Action)| name(other) == name(&case.step);
+        let step = steps.iter().enumerate().filter(same).nth(case.times - 1).unwrap().0;
+        let row = rows.entry((story, step)).or_insert_with(|| {
+            let again = if case.times > 1 { " (the old slot)" } else { "" };
+            let none = || "-".to_owned();
+            [format!("{}: {}{again}", case.story.title(), name(&case.step)), none(), none(), none()]
+        });
+        row[1 + case.blow as usize] = format!("{:.1}", took.as_secs_f32());
+    }
+    let mut text = String::from("| step | `kill -9` | error | hang |\n| --- | ---: | ---: | ---: |\n");
+    for [step, kill, error, hang] in rows.values() {
+        writeln!(text, "| {step} | {kill} | {error} | {hang} |").unwrap();
+    }
+    writeln!(text, "\n{} cases in {:.0} s, all of them ended well.", seen.len(), took.as_secs_f32()).unwrap();
+    text
+}

@@ -1,0 +1,245 @@
+//! What is going on when trouble comes: the product's named steps, the stories in which they are met, and their ends.
+//!
+//! The steps come from the product's own plans, so that one which is added to a plan is met without being named here; one of a
+//! new kind does not compile until `doors!` says what of the outside it goes through.
+
+use std::time::Duration;
+
+use jiff::Timestamp;
+use preview_core::deployment::{Attempt, Blame, Deployment, Failure, RemovalReason, Serving, Stage, Step};
+use preview_core::ids::{BranchName, CommitSha, HostPort, RepoId, Slot};
+use preview_core::plan::{Action, Observed, Target, plan};
+use preview_simulator::state::StatusState;
+use preview_simulator::{Mimic, Pull};
+use serde_json::Value;
+
+use crate::isolation::WITH_POSTGRES;
+use crate::obstacles::Trouble;
+use crate::rig::Rig;
+
+// ------------------------------------------------------------------------------------------------------------- the steps
+
+/// What of the outside an action goes through: there it meets errors and hangs.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Door {
+    Engine,
+    Git,
+    Comments,
+    Nginx,
+    Ledger,
+    Lock,
+    Folder,
+    Visitors,
+}
+
+impl Door {
+    pub(crate) fn can(self, trouble: Trouble) -> bool {
+        // Counting connections cannot fail, and a folder is gone when the call returns.
+        !matches!((self, trouble), (Self::Visitors, Trouble::Error) | (Self::Folder, Trouble::Hang))
+    }
+}
+
+macro_rules! doors {
+    ($($door:ident: $($action:ident)+;)+) => {
+        /// The names of all actions.
+        pub(crate) const ACTIONS: &[&str] = &[$($(stringify!($action)),+),+];
+
+        /// An action's name.
+        pub(crate) fn name(action: &Action) -> &'static str {
+            match action { $($(Action::$action { .. } => stringify!($action)),+),+ }
+        }
+
+        /// What an action goes through.
+        pub(crate) fn door(action: &Action) -> Door {
+            match action { $($(Action::$action { .. })|+ => Door::$door),+ }
+        }
+    };
+}
+
+doors! {
+    Engine: ClearSlot Build Start AwaitHealth RemoveContainers RemoveVolumes RemoveDatabase RemoveNetworks RemoveImages;
+    Git: Checkout;
+    Comments: LastWords;
+    Nginx: Switch SyncRoute;
+    Ledger: Prepare Settle Release Lost Forget;
+    Lock: Begin MarkRemoving;
+    Folder: RemoveFolder;
+    Visitors: Drain;
+}
+
+/// What is going on when trouble comes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Story {
+    Deploy,
+    Update,
+    Removal,
+    /// A first attempt that fails is taken down.
+    Failure,
+    /// The container was removed by hand.
+    Loss,
+    /// A version that wants no database follows one that did.
+    NoDatabase,
+}
+
+pub(crate) const STORIES: [Story; 6] =
+    [Story::Deploy, Story::Update, Story::Removal, Story::Failure, Story::Loss, Story::NoDatabase];
+
+impl Story {
+    pub(crate) fn title(self) -> &'static str {
+        match self {
+            Self::Deploy => "deploy",
+            Self::Update => "update",
+            Self::Removal => "removal",
+            Self::Failure => "failed first attempt",
+            Self::Loss => "container lost",
+            Self::NoDatabase => "database dropped",
+        }
+    }
+
+    /// What the product plans, of which other stories don't tell.
+    pub(crate) fn steps(self) -> Vec<Action> {
+        let (old, new) = (sha('a'), sha('b'));
+        let wish = Target::Commit { commit: new.clone(), again: false };
+        let mut record = record();
+        let mut seen = Observed { networks: true, folder: true, images: [old.clone()].into(), ..Observed::default() };
+        match self {
+            Self::Deploy => plan(&wish, None, &Observed::default()),
+            Self::Update => {
+                serve(&mut record, &mut seen);
+                plan(&wish, Some(&record), &seen)
+            }
+            Self::Removal => {
+                serve(&mut record, &mut seen);
+                (seen.database, seen.volumes) = (true, true);
+                plan(&Target::Nothing(RemovalReason::Closed), Some(&record), &seen)
+            }
+            Self::Failure => {
+                seen.slots = [Slot::A].into();
+                let (step, blame) = (Step::Health, Blame::Author);
+                let failure = Failure { step, blame, cause: String::new(), advice: None, log_tail: Vec::new() };
+                record.attempt = Some(Attempt { stage: Stage::Failed(failure), ..attempt(new) });
+                plan(&wish, Some(&record), &seen)
+            }
+            Self::Loss => {
+                serve(&mut record, &mut seen);
+                seen.slots.clear();
+                let actions = plan(&wish, Some(&record), &seen);
+                actions.into_iter().take_while(|action| !matches!(action, Action::Begin { .. })).collect()
+            }
+            Self::NoDatabase => {
+                serve(&mut record, &mut seen);
+                (seen.database, record.db_port) = (true, HostPort::new(9000));
+                let wish = Target::Commit { commit: old, again: false };
+                let actions = plan(&wish, Some(&record), &seen);
+                actions.into_iter().filter(|action| matches!(action, Action::RemoveDatabase)).collect()
+            }
+        }
+    }
+
+    /// What the apps of this story are. They start slowly, so that there is a while in which they are waited for.
+    fn app(self, version: &str) -> Mimic {
+        let app = Mimic::new(version).starting_after(Duration::from_millis(700));
+        match self {
+            Self::Failure => app.exiting_after(Duration::ZERO, 7, "no tea, no fun"),
+            Self::Removal => app.config(WITH_POSTGRES),
+            Self::NoDatabase if version == "version one" => app.config(WITH_POSTGRES),
+            _ => app,
+        }
+    }
+
+    /// What there is before.
+    pub(crate) async fn prepare(self, rig: &Rig) -> Option<Pull> {
+        if matches!(self, Self::Deploy | Self::Failure) {
+            return None;
+        }
+        let pull = rig.open(self.app("version one")).await;
+        one_preview(rig, &pull, "version one").await;
+        Some(pull)
+    }
+
+    pub(crate) async fn begin(self, rig: &Rig, pull: Option<Pull>) -> Pull {
+        let Some(pull) = pull else { return rig.open(self.app("version one")).await };
+        match self {
+            Self::Deploy | Self::Failure => {}
+            Self::Update | Self::NoDatabase => drop(pull.push(self.app("version two").files()).await.unwrap()),
+            Self::Removal => pull.close().unwrap(),
+            Self::Loss => drop(rig.docker(&["rm", "--force", &rig.containers(&rig.id(&pull)).await[0]]).await),
+        }
+        pull
+    }
+
+    /// Waits until all is as it should be, however it came there.
+    pub(crate) async fn ends_well(self, rig: &Rig, pull: &Pull) {
+        let id = rig.id(pull);
+        match self {
+            Self::Deploy | Self::Loss => one_preview(rig, pull, "version one").await,
+            Self::Update => one_preview(rig, pull, "version two").await,
+            Self::NoDatabase => {
+                one_preview(rig, pull, "version two").await;
+                let freed = |record: &Value| record["dbPort"].is_null();
+                rig.until_record(&id, "no database", |record| record.is_some_and(freed)).await;
+            }
+            Self::Removal => {
+                rig.until_gone(&rig.url(pull)).await;
+                rig.until_comment(pull, "removed").await;
+                rig.until_record(&id, "gone", |record| record.is_none()).await;
+                assert_eq!(rig.engine_leftovers().await, Vec::<String>::new());
+            }
+            Self::Failure => {
+                rig.until_comment(pull, "no tea, no fun").await;
+                rig.until_status(pull, StatusState::Failure).await;
+                rig.until("nothing of it is left", async || rig.engine_leftovers().await.is_empty().then_some(()))
+                    .await;
+                let released = |record: &Value| record["appPort"].is_null();
+                rig.until_record(&id, "ports released", |record| record.is_some_and(released)).await;
+            }
+        }
+        let repairs = rig.ledger()["repairs"].as_u64().unwrap();
+        assert!(repairs == 0 || self == Self::Loss, "{repairs} things were found where they should not be");
+    }
+}
+
+async fn one_preview(rig: &Rig, pull: &Pull, version: &str) {
+    let id = rig.id(pull);
+    let head = pull.head();
+    rig.until_record(&id, "the newest commit serves and nothing is under way", |record| {
+        record.is_some_and(|record| {
+            record["serving"]["commitSha"] == head.as_str() && record["attempt"]["step"] == "done"
+        })
+    })
+    .await;
+    rig.until_answers(&rig.url(pull), version).await;
+    rig.until("the comment tells of the newest commit", async || {
+        let comment = rig.until_comment(pull, "Preview is ready").await;
+        comment.body.contains(&head.as_str()[..7]).then_some(())
+    })
+    .await;
+    rig.until("one app runs", async || {
+        let containers = rig.containers(&id).await;
+        (containers.iter().filter(|name| name.contains("-app-")).count() == 1).then_some(())
+    })
+    .await;
+}
+
+fn sha(digit: char) -> CommitSha {
+    digit.to_string().repeat(40).parse().unwrap()
+}
+
+fn record() -> Deployment {
+    let repo = (RepoId(1), "org/app".parse().unwrap());
+    Deployment::new("org-app-1".parse().unwrap(), repo, BranchName::new("x"), sha('b'), Timestamp::UNIX_EPOCH)
+}
+
+fn attempt(commit: CommitSha) -> Attempt {
+    let (slot, app_port) = (Slot::A, HostPort::new(8000));
+    Attempt { commit, slot, app_port, started_at: Timestamp::UNIX_EPOCH, stage: Stage::Done, in_place: false }
+}
+
+/// The old commit serves in slot *a*.
+fn serve(record: &mut Deployment, seen: &mut Observed) {
+    let (slot, app_port) = (Slot::A, HostPort::new(8000).unwrap());
+    let since = Timestamp::UNIX_EPOCH;
+    record.serving = Some(Serving { commit_sha: sha('a'), slot, app_port, since, took_ms: 0, down: false });
+    record.attempt = Some(Attempt { app_port: None, ..attempt(sha('a')) });
+    (seen.slots, seen.route) = ([slot].into(), Some(app_port));
+}
