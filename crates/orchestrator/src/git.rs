@@ -41,7 +41,7 @@ use mirror::Mirror;
 pub use opener::CheckoutFiles;
 use trouble::Trouble;
 
-/// What one commit may cost.
+/// What one commit, and the mirror that it comes through, may cost.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckoutLimits {
     /// Files in it.
@@ -50,6 +50,8 @@ pub struct CheckoutLimits {
     pub bytes: u64,
     /// Bytes of one of them.
     pub file_bytes: u64,
+    /// Bytes of a repository's mirror; a larger one is thrown away and fetched anew.
+    pub mirror: u64,
     /// How long it may take to arrive.
     pub fetch: Duration,
     /// How long each step on our own disk may take.
@@ -62,6 +64,7 @@ impl Default for CheckoutLimits {
             files: 200_000,
             bytes: 2 << 30,
             file_bytes: 1 << 30,
+            mirror: 4 << 30,
             fetch: Duration::from_secs(300),
             local: Duration::from_secs(120),
         }
@@ -90,15 +93,16 @@ impl GitSource {
         self
     }
 
-    /// Removes the mirrors of all other repositories than these.
-    pub async fn retain(&self, repositories: &BTreeSet<RepoId>) -> io::Result<()> {
-        for id in mirror::all(&self.mirrors)? {
-            if !repositories.contains(&id) {
-                let _turn = self.turn(id).await;
-                mirror::remove(&self.mirrors, id)?;
-            }
+    /// Removes a repository's mirror, or packs it; gives the bytes that it takes now.
+    async fn tidy_one(&self, repo: RepoId, wanted: bool) -> Result<u64, Trouble> {
+        let _turn = self.turn(repo).await;
+        if wanted {
+            return Mirror::open(&self.mirrors, repo, &self.git, None).await?.keep_house(self.limits.mirror).await;
         }
-        Ok(())
+        let mirrors = self.mirrors.clone();
+        blocking(move || mirror::remove(&mirrors, repo)).await?;
+        tracing::info!(repository = %repo, "removed the git mirror of a repository that is no longer served");
+        Ok(0)
     }
 
     /// Waits until nobody else in this process uses the repository's mirror.
@@ -110,7 +114,7 @@ impl GitSource {
     /// Fills `staging` with the commit's files, from a mirror that is made anew, once, if it turns out to be broken.
     async fn fill(&self, want: &Want, staging: &Path, hold: &DeploymentLock) -> Result<(), Trouble> {
         let _turn = self.turn(want.repo).await;
-        let mirror = Mirror::open(&self.mirrors, want.repo, &self.git, hold).await?;
+        let mirror = Mirror::open(&self.mirrors, want.repo, &self.git, Some(hold)).await?;
         match self.fill_from(&mirror, want, staging).await {
             Err(Trouble::Broken(said)) => {
                 tracing::warn!(repository = %want.name, said, "a git mirror is broken and fetched anew");
@@ -125,7 +129,7 @@ impl GitSource {
         // Counting reads every object's header, so it also proves that a fetch was not cut off in the middle.
         match self.count(mirror, &want.commit).await {
             Err(Trouble::Broken(_)) => {
-                mirror.tidy().await?;
+                mirror.tidy(self.limits.mirror).await?;
                 mirror.fetch(want).await?;
                 self.count(mirror, &want.commit).await?;
             }
@@ -164,6 +168,21 @@ impl Source for GitSource {
             }
         };
         blocking(move || Ok(finish())).await.flatten().map_err(|trouble| trouble.into_fault(want))
+    }
+
+    async fn tidy(&self, repositories: &BTreeSet<RepoId>) -> Result<u64, Fault> {
+        let mirrors = mirror::all(&self.mirrors);
+        let mirrors =
+            mirrors.map_err(|error| Fault::passing(format!("the git mirrors could not be listed: {error}")))?;
+        let mut bytes = 0;
+        for repo in mirrors {
+            match self.tidy_one(repo, repositories.contains(&repo)).await {
+                Ok(size) => bytes += size,
+                // The others can be tidied all the same.
+                Err(trouble) => tracing::warn!(repository = %repo, ?trouble, "a git mirror could not be tidied"),
+            }
+        }
+        Ok(bytes)
     }
 }
 

@@ -12,6 +12,7 @@
 //! | [`service`] | all of it wired together |
 
 pub mod audit;
+mod disk_space;
 pub mod docker;
 pub mod file_lock;
 pub mod folders;

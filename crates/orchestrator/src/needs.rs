@@ -6,6 +6,7 @@
 //! Two rules hold for every method here. Dropping its future gives up: whatever it started is stopped. And it has an
 //! end of its own: an implementation that waits for something outside has a limit.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -14,7 +15,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
-use preview_core::capacity::Room;
+use preview_core::capacity::{DiskUse, Room};
 use preview_core::compose::Stack;
 use preview_core::deployment::{Blame, Failure, Step};
 use preview_core::desired::Pull;
@@ -211,6 +212,8 @@ pub struct Checkout {
 pub trait Source: Send + Sync + 'static {
     /// Puts the commit's files into `into`, replacing what was there. No `.git`, no hook, no filter, nothing executed.
     async fn checkout(&self, want: &Want, into: PathBuf, hold: &DeploymentLock) -> Result<Checkout, Fault>;
+    /// Removes what it keeps of other repositories than these, packs the rest, and gives the bytes that this takes.
+    async fn tidy(&self, repositories: &BTreeSet<RepoId>) -> Result<u64, Fault>;
 }
 
 /// An exclusive lock on a deployment's folder, held by us and by every program that works for the deployment, so that a
@@ -360,6 +363,11 @@ pub trait ContainerEngine: Send + Sync + 'static {
     async fn follow(&self, id: &DeploymentId, part: Part, lines: usize) -> BoxStream<'static, String>;
     /// Events of our containers, until the engine goes away.
     async fn events(&self) -> BoxStream<'static, EngineEvent>;
+    /// What our things and the build cache take on the disk. Takes the engine seconds: not to be asked often.
+    async fn disk_use(&self) -> Result<DiskUse, Fault>;
+    /// Removes images of ours that nothing names or runs, and, given a size, what of the build cache was not used for longest,
+    /// until this much of it is left.
+    async fn tidy(&self, build_cache: Option<u64>) -> Result<(), Fault>;
     /// What there is to give.
     async fn room(&self) -> Result<Room, Fault>;
     /// Whether it answers at all, and as what (version), for `/health`.

@@ -6,6 +6,7 @@
 //! | `start`, `start_failure` | parts of a stack are started, and what stood in the way |
 //! | `observe`, `watch` | what there is; output and events |
 //! | `remove` | taking it away again |
+//! | `disk` | what takes how much of the disk, and keeping the build cache small |
 //! | `api`, `tools`, `room` | one call with an end; the two plugins that we run; what the machine has to give |
 //!
 //! Everything is found by two labels, the installation's and the deployment's. What doesn't carry both is never touched.
@@ -18,7 +19,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::stream::BoxStream;
-use preview_core::capacity::Room;
+use preview_core::capacity::{DiskUse, Room};
 use preview_core::compose::Stack;
 use preview_core::ids::{CommitSha, DeploymentId, InstanceId};
 use preview_exec::ExecError;
@@ -28,6 +29,7 @@ use crate::needs::{BuildJob, Built, ContainerEngine, DeploymentLock, EngineEvent
 mod api;
 mod build;
 mod build_failure;
+mod disk;
 mod limits;
 mod observe;
 mod remove;
@@ -110,6 +112,7 @@ pub enum ConnectError {
 /// A Docker engine with Compose and Buildx.
 pub struct Engine {
     docker: Docker,
+    socket: PathBuf,
     options: EngineOptions,
     world: World,
     compose: Tool,
@@ -124,7 +127,9 @@ impl Engine {
         let host = options.docker_host.clone().unwrap_or_else(|| DEFAULT_HOST.to_owned());
         let Some(socket) = host.strip_prefix("unix://") else { return Err(ConnectError::Address(host)) };
         let unreachable = |source| ConnectError::Unreachable { host: host.clone(), source };
-        let docker = Docker::connect_with_unix(socket, ANSWER_LIMIT, API_DEFAULT_VERSION).map_err(unreachable)?;
+        let socket = PathBuf::from(socket);
+        let docker = Docker::connect_with_unix(&socket.to_string_lossy(), ANSWER_LIMIT, API_DEFAULT_VERSION)
+            .map_err(unreachable)?;
         let docker = docker.negotiate_version().await.map_err(unreachable)?;
         let info = docker.info().await.map_err(unreachable)?;
 
@@ -137,6 +142,7 @@ impl Engine {
         }
         Ok(Self {
             docker,
+            socket,
             world,
             compose,
             buildx,
@@ -222,6 +228,18 @@ impl ContainerEngine for Engine {
 
     async fn events(&self) -> BoxStream<'static, EngineEvent> {
         self.container_events()
+    }
+
+    async fn disk_use(&self) -> Result<DiskUse, Fault> {
+        self.measure().await
+    }
+
+    async fn tidy(&self, build_cache: Option<u64>) -> Result<(), Fault> {
+        self.remove_nameless_images().await?;
+        match build_cache {
+            Some(bytes) => self.shrink_build_cache(bytes).await,
+            None => Ok(()),
+        }
     }
 
     async fn room(&self) -> Result<Room, Fault> {

@@ -4,6 +4,7 @@ use std::path::Path;
 
 use preview_core::capacity::Room;
 
+use crate::disk_space::disk_space;
 use crate::needs::Fault;
 
 /// Source: <https://docs.kernel.org/filesystems/proc.html#meminfo>
@@ -15,12 +16,9 @@ pub(super) fn room(data: &Path) -> Result<Room, Fault> {
     let memory_available = meminfo.as_deref().and_then(available);
     let memory_available = memory_available.ok_or_else(|| Fault::passing("the available memory could not be read"))?;
     // The engine's folder is named by the engine, which may see other folders than we do (a virtual machine around it).
-    let disk = rustix::fs::statvfs(data).or_else(|_| rustix::fs::statvfs("/"));
+    let disk = disk_space(data).or_else(|_| disk_space(Path::new("/")));
     let disk = disk.map_err(|_| Fault::passing("the free disk space could not be read"))?;
-    // What is reserved for root is neither free nor part of the whole, as in the per cent of `df`.
-    let disk_free = disk.f_bavail * disk.f_frsize;
-    let disk_used = disk.f_blocks.saturating_sub(disk.f_bfree) * disk.f_frsize;
-    Ok(Room { memory_available, disk_free, disk_total: disk_used + disk_free })
+    Ok(Room { memory_available, disk_free: disk.free, disk_total: disk.total })
 }
 
 /// `MemAvailable:   24100000 kB`, in bytes.

@@ -8,6 +8,7 @@ use std::io;
 use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::time::Duration;
 
 use preview_core::ids::{CommitSha, RepoId};
 use preview_exec::{ExecError, Output, Program, Stream};
@@ -29,6 +30,9 @@ const REMEMBERED: u64 = 64;
 const MOST_PACKS: usize = 50;
 const MOST_LOOSE: usize = 27;
 
+/// Between two packings of a mirror that isn't ragged.
+const REPACK: Duration = Duration::from_secs(24 * 60 * 60);
+
 /// Beats every `.gitattributes`: files leave as they were committed, and no filter runs.
 const ATTRIBUTES: &str = "* -text -eol -crlf -filter -ident -working-tree-encoding -merge -diff\n";
 
@@ -38,7 +42,7 @@ const LOCKED: &[&str] = &["", "refs", "refs/preview", "objects/info"];
 pub(super) struct Mirror<'a> {
     dir: PathBuf,
     git: &'a Git,
-    held: [Arc<OwnedFd>; 2],
+    held: Vec<Arc<OwnedFd>>,
 }
 
 fn path(mirrors: &Path, repo: RepoId) -> PathBuf {
@@ -61,13 +65,24 @@ pub(super) fn remove(mirrors: &Path, repo: RepoId) -> io::Result<()> {
     remove_tree(&dir.with_extension("lock"))
 }
 
+/// Bytes of all files below a folder.
+fn size_of(folder: &Path) -> io::Result<u64> {
+    let mut bytes = 0;
+    for entry in fs::read_dir(folder)? {
+        let entry = entry?;
+        let found = entry.metadata()?;
+        bytes += if found.is_dir() { size_of(&entry.path())? } else { found.len() };
+    }
+    Ok(bytes)
+}
+
 impl<'a> Mirror<'a> {
     /// Takes the lock file, clears what a killed git left, and makes the mirror if there is none.
     pub(super) async fn open(
         mirrors: &Path,
         repo: RepoId,
         git: &'a Git,
-        hold: &DeploymentLock,
+        hold: Option<&DeploymentLock>,
     ) -> Result<Self, Trouble> {
         let dir = path(mirrors, repo);
         fs::create_dir_all(mirrors).map_err(|error| Trouble::ours(&error))?;
@@ -75,7 +90,7 @@ impl<'a> Mirror<'a> {
             io::ErrorKind::TimedOut => Trouble::Locked,
             _ => Trouble::ours(&error),
         })?;
-        let mirror = Self { dir, git, held: [lock, hold.clone()] };
+        let mirror = Self { dir, git, held: hold.into_iter().cloned().chain([lock]).collect() };
         // Written last when a mirror is made: without it, the making was cut off.
         if mirror.attributes().exists() {
             mirror.unlock();
@@ -157,14 +172,54 @@ impl<'a> Mirror<'a> {
         self.run(write.env("GIT_INDEX_FILE", &index).env("GIT_WORK_TREE", staging)).await.map(drop)
     }
 
-    /// Packs the mirror anew once it has grown ragged, dropping what no remembered commit needs.
-    pub(super) async fn tidy(&self) -> Result<(), Trouble> {
+    /// Keeps it small before a fetch: packs it if it has grown ragged, empties it if it has grown beyond `most` bytes.
+    pub(super) async fn tidy(&self, most: u64) -> Result<(), Trouble> {
+        self.shrink(most, self.is_ragged()).await
+    }
+
+    /// The same when nobody waits, and a good while after the last time too. Gives the bytes that it takes now.
+    pub(super) async fn keep_house(&self, most: u64) -> Result<u64, Trouble> {
+        self.shrink(most, self.is_ragged() || self.is_due()).await?;
+        self.size().await
+    }
+
+    async fn shrink(&self, most: u64, pack: bool) -> Result<(), Trouble> {
+        let size = self.size().await?;
+        if size > most {
+            tracing::info!(mirror = %self.dir.display(), size, most, "a git mirror has grown too large and starts afresh");
+            self.renew().await
+        } else if pack {
+            self.pack().await
+        } else {
+            Ok(())
+        }
+    }
+
+    fn is_ragged(&self) -> bool {
         let entries = |folder: &str| fs::read_dir(self.dir.join(folder)).map_or(0, Iterator::count);
         // A pack is two or three files.
-        if entries("objects/pack") <= 2 * MOST_PACKS && entries("objects/17") <= MOST_LOOSE {
-            return Ok(());
-        }
-        self.run(self.git.local(&["gc", "--quiet", "--force", "--prune=now"])).await.map(drop)
+        entries("objects/pack") > 2 * MOST_PACKS || entries("objects/17") > MOST_LOOSE
+    }
+
+    /// Whether something was fetched since it was packed, and that is a good while ago. What pushes by force have left behind
+    /// takes room until then. A fetch writes its ref as a file of its own; packing gathers them in one, whose time tells when.
+    fn is_due(&self) -> bool {
+        let fetched = fs::read_dir(self.dir.join("refs/preview")).is_ok_and(|mut refs| refs.next().is_some());
+        let packed = fs::metadata(self.dir.join("packed-refs")).or_else(|_| fs::metadata(self.attributes()));
+        let age = packed.and_then(|found| found.modified()).ok().and_then(|time| time.elapsed().ok());
+        fetched && age.is_some_and(|age| age >= REPACK)
+    }
+
+    /// Packs everything into one, dropping what no remembered commit needs, with little of the machine.
+    async fn pack(&self) -> Result<(), Trouble> {
+        let bounds = ["-c", "pack.threads=1", "-c", "pack.windowMemory=100m"];
+        let gc = [&bounds[..], &["gc", "--quiet", "--force", "--prune=now"]].concat();
+        self.run(self.git.local(&gc)).await.map(drop)
+    }
+
+    async fn size(&self) -> Result<u64, Trouble> {
+        let dir = self.dir.clone();
+        blocking(move || size_of(&dir)).await
     }
 
     fn program(&self, program: Program) -> Program {

@@ -1,6 +1,7 @@
 //! `GET /health`: whether we can do our work. Anybody may ask; only the token gets to know more than yes or no.
 
 use std::collections::HashMap;
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -8,6 +9,7 @@ use axum::Json;
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use http::{HeaderMap, StatusCode};
+use preview_core::capacity::{Disk, DiskUse, disk_floor};
 use preview_core::deployment::Status;
 use preview_core::ids::RepoName;
 use serde::Serialize;
@@ -15,9 +17,10 @@ use tokio::time::Instant;
 
 use super::Trouble;
 use super::auth::ApiToken;
+use crate::disk_space::disk_space;
 use crate::ledger::Ledger;
 use crate::needs::{ContainerEngine, Fault, Router};
-use crate::reconcile::{Overview, Reconciler};
+use crate::reconcile::{DiskShare, Overview, Reconciler};
 
 /// How long Docker and the router may take to answer.
 const PATIENCE: Duration = Duration::from_secs(2);
@@ -33,6 +36,7 @@ pub(super) struct Pulse {
     pub(super) router: Arc<dyn Router>,
     pub(super) github: Trouble,
     pub(super) builds: Trouble,
+    pub(super) disks: Vec<(&'static str, PathBuf)>,
     pub(super) last: tokio::sync::Mutex<Option<(Instant, Checks)>>,
 }
 
@@ -52,6 +56,7 @@ pub(super) struct Checks {
     router: Check,
     github: Check,
     builds: Check,
+    disk: Check,
 }
 
 #[derive(Serialize)]
@@ -70,7 +75,25 @@ struct Details {
     deployments: HashMap<Status, usize>,
     queues: Queues,
     repairs: u64,
+    disk: Option<Share>,
     unknown_repositories: Vec<RepoName>,
+}
+
+/// What our things take on the disk, as last added up. Bytes.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Share {
+    budget: u64,
+    previews: u64,
+    build_cache: u64,
+    mirrors: u64,
+}
+
+impl From<DiskShare> for Share {
+    fn from(DiskShare { used, budget }: DiskShare) -> Self {
+        let DiskUse { previews, build_cache, mirrors } = used;
+        Self { budget, previews, build_cache, mirrors }
+    }
 }
 
 #[derive(Serialize)]
@@ -107,19 +130,30 @@ impl Pulse {
         {
             return checks.clone();
         }
-        let (docker, router) = tokio::join!(
+        let (docker, router, disk) = tokio::join!(
             Check::asked(async { self.engine.ping().await.map(Some) }),
             Check::asked(async { self.router.ping().await.map(|()| None) }),
+            self.disk(),
         );
         let ledger = Check::trouble(self.ledger.trouble());
         let (github, builds) = (Check::trouble((self.github)()), Check::trouble((self.builds)()));
-        let checks = Checks { docker, ledger, router, github, builds };
+        let checks = Checks { docker, ledger, router, github, builds, disk };
         *last = Some((Instant::now(), checks.clone()));
         checks
     }
 
+    /// Whether a disk that must not fill does.
+    async fn disk(&self) -> Check {
+        let engine = tokio::time::timeout(PATIENCE, self.engine.room()).await.ok().and_then(Result::ok);
+        let engine = engine.map(|room| ("Docker's data", room.disk()));
+        let ours = self.disks.iter().filter_map(|(what, folder)| Some((*what, disk_space(folder).ok()?)));
+        let filling = engine.into_iter().chain(ours).filter(|(_, disk)| disk.is_filling());
+        let told: Vec<String> = filling.map(|(what, disk)| filling_up(what, disk)).collect();
+        Check::trouble((!told.is_empty()).then(|| told.join("; ")))
+    }
+
     fn details(&self, checks: Checks) -> Details {
-        let Overview { uptime, deployments, pending, waiting, reports, workers, repairs, unknown_repositories } =
+        let Overview { uptime, deployments, pending, waiting, reports, workers, repairs, disk, unknown_repositories } =
             self.reconciler.overview();
         Details {
             version: env!("CARGO_PKG_VERSION"),
@@ -128,9 +162,20 @@ impl Pulse {
             deployments,
             queues: Queues { pending, waiting, reports, workers },
             repairs,
+            disk: disk.map(Share::from),
             unknown_repositories,
         }
     }
+}
+
+fn filling_up(what: &str, disk: Disk) -> String {
+    let gb = |bytes: u64| bytes as f64 / 1e9;
+    let floor = gb(disk_floor(disk.total));
+    format!(
+        "the disk with {what} is {} % full, {:.1} GB are free (below {floor:.1} GB on Docker's, new builds wait): make room",
+        disk.percent_taken(),
+        gb(disk.free),
+    )
 }
 
 /// `GET /health`

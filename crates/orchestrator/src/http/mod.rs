@@ -21,6 +21,7 @@ mod problem;
 mod server;
 mod webhook;
 
+use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
@@ -62,6 +63,8 @@ pub struct Desk {
     pub clock: Arc<dyn Clock>,
     /// Where logs of builds are.
     pub folders: Folders,
+    /// Folders of ours, named, whose disks must not fill. The engine knows its own.
+    pub disks: Vec<(&'static str, PathBuf)>,
     /// How GitHub and we get on.
     pub github: Trouble,
     /// Why nothing holds builds within limits, if nothing does.
@@ -93,6 +96,7 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
         router: desk.router,
         github: desk.github,
         builds: desk.builds,
+        disks: desk.disks,
         last: Mutex::default(),
     }));
     let api = Api {

@@ -15,6 +15,7 @@ mod attempt;
 mod audit;
 mod cleanup;
 mod decide;
+mod housekeeping;
 mod intake;
 mod overview;
 mod perform;
@@ -47,8 +48,9 @@ use crate::ledger::Ledger;
 use crate::needs::{Clock, ContainerEngine, Forge, Prober, Router, Source};
 
 use allowed::Allowed;
+use housekeeping::Housekeeper;
 pub use intake::{Accepted, NotAccepted};
-pub use overview::Overview;
+pub use overview::{DiskShare, Overview};
 use places::Places;
 use ports::Ports;
 use report::Reporter;
@@ -76,6 +78,8 @@ pub struct Config {
     pub max_previews: usize,
     /// Most builds at a time.
     pub max_builds: usize,
+    /// Bytes of disk for previews, images and caches; `None` is half of the disk.
+    pub disk_budget: Option<u64>,
     /// Host ports of apps.
     pub app_ports: Pool,
     /// Host ports of databases.
@@ -157,6 +161,7 @@ struct Inner {
     routing: Routing,
     builds: Semaphore,
     looks: Semaphore,
+    housekeeper: Housekeeper,
     reporter: Reporter,
     workers: Workers,
     allowed: Mutex<Allowed>,
@@ -179,6 +184,7 @@ impl Reconciler {
             routing: Routing::default(),
             builds: Semaphore::new(config.max_builds),
             looks: Semaphore::new(LOOKS),
+            housekeeper: Housekeeper::default(),
             reporter: Reporter::new(config.pace.edit),
             workers: Workers::default(),
             allowed: Mutex::new(Allowed::of(&config.allowed)),
@@ -204,6 +210,7 @@ impl Reconciler {
         tasks.spawn(self.clone().keep_reporting());
         tasks.spawn(self.clone().keep_resyncing());
         tasks.spawn(self.clone().keep_cleaning());
+        tasks.spawn(self.clone().keep_house());
         tasks.spawn(self.clone().keep_watching());
         self.wake_all();
         self.inner.stop.cancelled().await;

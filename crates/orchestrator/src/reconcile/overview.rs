@@ -7,6 +7,7 @@ use preview_core::deployment::Status;
 use preview_core::ids::RepoName;
 
 use super::Reconciler;
+pub use super::housekeeping::DiskShare;
 
 /// The reconciler at one moment.
 #[derive(Debug, Clone)]
@@ -25,6 +26,8 @@ pub struct Overview {
     pub workers: usize,
     /// How often something was found left over, or missing, outside a deployment.
     pub repairs: u64,
+    /// What our things take on the disk and what they may; `None` before it was first added up.
+    pub disk: Option<DiskShare>,
     /// Allowed repositories whose number GitHub has not told yet.
     pub unknown_repositories: Vec<RepoName>,
 }
@@ -47,6 +50,7 @@ impl Reconciler {
             reports: self.inner.reporter.waiting(),
             workers: self.inner.workers.count(),
             repairs,
+            disk: self.inner.housekeeper.found(),
             unknown_repositories: unknown.cloned().collect(),
         }
     }

@@ -6,13 +6,14 @@ mod http;
 mod opener;
 mod world;
 
-use std::fs;
+use std::fs::{self, File};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::sync::Arc;
+use std::time::{Duration, SystemTime};
 
 use preview_core::ids::{CommitSha, RepoId};
-use preview_orchestrator::git::GitSource;
+use preview_orchestrator::git::{CheckoutLimits, GitSource};
 use preview_orchestrator::needs::Source;
 
 use world::{NOWHERE, TOKEN, World, names, text, want};
@@ -100,8 +101,59 @@ async fn mirrors_of_other_repositories_are_removed() {
     let world = World::new().await;
     let source = world.source();
     world.checkout_by(&source, &world.files(&[("a", "1")]).await).await.unwrap();
-    source.retain(&[RepoId(7)].into()).await.unwrap();
+    assert!(source.tidy(&[RepoId(7)].into()).await.unwrap() > 0);
     assert!(world.mirror().exists());
-    source.retain(&[RepoId(8)].into()).await.unwrap();
+    assert_eq!(source.tidy(&[RepoId(8)].into()).await.unwrap(), 0);
     assert_eq!(names(&world.mirrors()), [""; 0]);
+}
+
+#[tokio::test]
+async fn what_pushes_by_force_left_behind_goes_from_a_mirror_but_not_every_hour() {
+    let world = World::new().await;
+    let source = world.source();
+    let noise = |seed: u64| {
+        // Of the kind that doesn't pack.
+        let next = |n: &u64| Some(n.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407));
+        let numbers = std::iter::successors(Some(seed), next).map(|n| format!("{n:x}"));
+        numbers.take(20_000).collect::<String>()
+    };
+    let old = world.files(&[("a", &noise(1))]).await;
+    world.checkout_by(&source, &old).await.unwrap();
+    let new = world.files(&[("a", &noise(2))]).await;
+    world.checkout_by(&source, &new).await.unwrap();
+
+    let both = source.tidy(&[RepoId(7)].into()).await.unwrap();
+    assert_eq!(source.tidy(&[RepoId(7)].into()).await.unwrap(), both, "it was made this moment");
+    let yesterday = SystemTime::now() - Duration::from_secs(25 * 60 * 60);
+    let made = File::options().write(true).open(world.mirror().join("info/attributes")).unwrap();
+    made.set_modified(yesterday).unwrap();
+    let one = source.tidy(&[RepoId(7)].into()).await.unwrap();
+    assert!(one < both * 2 / 3, "{one} of {both} bytes are left");
+
+    // The newest is there still, and the other can be had again.
+    let kept = world.dir.path().join("server.kept");
+    fs::rename(world.repo(), &kept).unwrap();
+    world.checkout_by(&source, &new).await.unwrap();
+    assert_eq!(world.passing(&source, &old).await, "the git server shows us no repository org/app");
+    fs::rename(&kept, world.repo()).unwrap();
+    assert_eq!(text(&world.checkout_by(&source, &old).await.unwrap().dir, "a"), noise(1));
+}
+
+#[tokio::test]
+async fn a_mirror_that_has_grown_too_large_starts_afresh() {
+    let world = World::new().await;
+    let source = world.source().with_limits(CheckoutLimits { mirror: 100_000, ..CheckoutLimits::default() });
+    let commit = world.files(&[("a", "small\n")]).await;
+    world.checkout_by(&source, &commit).await.unwrap();
+    assert!(source.tidy(&[RepoId(7)].into()).await.unwrap() < 100_000);
+    let large = world.mirror().join("objects/pack/pack-of-somebody.keep");
+    fs::write(&large, vec![b'x'; 100_000]).unwrap();
+    assert!(source.tidy(&[RepoId(7)].into()).await.unwrap() < 100_000);
+    assert!(!large.exists());
+    assert_eq!(text(&world.checkout_by(&source, &commit).await.unwrap().dir, "a"), "small\n");
+    // A fetch looks too.
+    fs::write(&large, vec![b'x'; 100_000]).unwrap();
+    let next = world.files(&[("a", "next\n")]).await;
+    assert_eq!(text(&world.checkout_by(&source, &next).await.unwrap().dir, "a"), "next\n");
+    assert!(!large.exists());
 }

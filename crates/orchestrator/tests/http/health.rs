@@ -3,8 +3,9 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
+use preview_core::capacity::Room;
 use preview_orchestrator::ledger::State;
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::house::{Full, House, until};
 use crate::nobody::Mood;
@@ -58,6 +59,22 @@ async fn a_ledger_that_cannot_be_written_is_told() {
     assert!(house.ledger.change(|_| ()).await.is_err());
     let answer = house.ask("GET /health").send().await;
     assert_eq!((answer.status, answer.json()), (503, json!({"status": "unavailable"})));
+}
+
+#[tokio::test]
+async fn a_disk_that_fills_is_a_warning_for_the_token() {
+    let room = |disk_free| Some(Room { memory_available: 1 << 30, disk_free, disk_total: 100_000_000_000 });
+    for (free, ok) in [(21_000_000_000, true), (20_000_000_000, false)] {
+        let house = House::open().await;
+        *house.outside.room.lock().unwrap() = room(free);
+        let answer = house.ask("GET /health").token().send().await;
+        assert_eq!((answer.status, &answer.json()["checks"]["disk"]["ok"]), (200, &json!(ok)), "it works all the same");
+        let told = answer.json()["checks"]["disk"]["detail"].clone();
+        let words = "the disk with Docker's data is 80 % full, 20.0 GB are free (below 10.0 GB on Docker's, new builds wait): \
+                     make room";
+        assert_eq!(told, if ok { Value::Null } else { json!(words) });
+        assert_eq!(house.ask("GET /health").send().await.json(), json!({"status": "ok"}));
+    }
 }
 
 #[tokio::test]

@@ -1,5 +1,6 @@
 //! An outside in which nothing works, but for the few things that answering asks of it.
 
+use std::collections::BTreeSet;
 use std::path::PathBuf;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::sync::{Mutex, MutexGuard};
@@ -8,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
-use preview_core::capacity::Room;
+use preview_core::capacity::{DiskUse, Room};
 use preview_core::compose::Stack;
 use preview_core::desired::Pull;
 use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, PullKey, RepoId, RepoName};
@@ -32,6 +33,8 @@ pub(crate) enum Mood {
 pub(crate) struct Nobody {
     docker: Mutex<Mood>,
     pub(crate) pings: AtomicUsize,
+    /// What there is to give; with none, nobody knows.
+    pub(crate) room: Mutex<Option<Room>>,
     /// What parts said, and what those who follow one get to hear.
     pub(crate) said: Mutex<Vec<(Part, String)>>,
     pub(crate) to_come: Mutex<Option<mpsc::UnboundedReceiver<String>>>,
@@ -40,7 +43,7 @@ pub(crate) struct Nobody {
 impl Nobody {
     pub(crate) fn new() -> Self {
         let (docker, said, to_come) = (Mutex::new(Mood::Fine), Mutex::default(), Mutex::default());
-        Self { docker, pings: AtomicUsize::new(0), said, to_come }
+        Self { docker, pings: AtomicUsize::new(0), room: Mutex::default(), said, to_come }
     }
 
     pub(crate) fn docker(&self) -> MutexGuard<'_, Mood> {
@@ -106,8 +109,14 @@ impl ContainerEngine for Nobody {
     async fn events(&self) -> BoxStream<'static, EngineEvent> {
         stream::pending().boxed()
     }
-    async fn room(&self) -> Result<Room, Fault> {
+    async fn disk_use(&self) -> Result<DiskUse, Fault> {
         nobody()
+    }
+    async fn tidy(&self, _: Option<u64>) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn room(&self) -> Result<Room, Fault> {
+        self.room.lock().unwrap().map_or_else(nobody, Ok)
     }
     async fn ping(&self) -> Result<String, Fault> {
         self.pings.fetch_add(1, Ordering::SeqCst);
@@ -156,6 +165,9 @@ impl Forge for Nobody {
 #[async_trait]
 impl Source for Nobody {
     async fn checkout(&self, _: &Want, _: PathBuf, _: &DeploymentLock) -> Result<Checkout, Fault> {
+        nobody()
+    }
+    async fn tidy(&self, _: &BTreeSet<RepoId>) -> Result<u64, Fault> {
         nobody()
     }
 }

@@ -82,6 +82,7 @@ pub(crate) fn config() -> Config {
         limits: compose::Limits { cpu_millis: 500, memory_mb: 512 },
         max_previews: 10,
         max_builds: 1,
+        disk_budget: None,
         // Above what the system hands out by itself.
         app_ports: Pool::from(port(61_000)),
         db_ports: Pool::from(port(62_000)),

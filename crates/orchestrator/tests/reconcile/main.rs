@@ -7,6 +7,7 @@ mod aside;
 mod capacity;
 mod check;
 mod closing;
+mod disk;
 mod house;
 mod life;
 mod loops;

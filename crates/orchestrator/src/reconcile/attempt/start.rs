@@ -77,6 +77,9 @@ impl Reconciler {
                 Ok(()) => return Ok(true),
                 Err(reason) => reason,
             };
+            if reason == QueueReason::Disk {
+                self.inner.housekeeper.ring();
+            }
             match since {
                 None => {
                     since = Some(Instant::now());

@@ -7,7 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
-use preview_core::capacity::Room;
+use preview_core::capacity::{DiskUse, Room};
 use preview_core::compose::{LABEL_COMMIT, Stack};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
 use preview_orchestrator::needs::{
@@ -386,6 +386,20 @@ impl ContainerEngine for Fakes {
         self.survive().await;
         let events = BroadcastStream::new(self.world().events.subscribe());
         events.filter_map(async |event| event.ok()).boxed()
+    }
+
+    async fn disk_use(&self) -> Result<DiskUse, Fault> {
+        self.call(Call::DiskUse, LOOK, |world| Ok(world.disk_use)).await
+    }
+
+    async fn tidy(&self, build_cache: Option<u64>) -> Result<(), Fault> {
+        let tidy = move |world: &mut World| {
+            let gone = build_cache.map_or(0, |kept| world.disk_use.build_cache.saturating_sub(kept));
+            world.disk_use.build_cache -= gone;
+            world.room.disk_free += gone;
+            Ok(())
+        };
+        self.call(Call::Tidy, REMOVE, tidy).await
     }
 
     async fn room(&self) -> Result<Room, Fault> {

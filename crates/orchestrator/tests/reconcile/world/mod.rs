@@ -15,8 +15,8 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
-use preview_core::capacity::Room;
-use preview_core::ids::{CommitSha, DeploymentId, HostPort};
+use preview_core::capacity::{DiskUse, Room};
+use preview_core::ids::{CommitSha, DeploymentId, HostPort, RepoId};
 use preview_core::route::RouteTable;
 use preview_orchestrator::needs::{EngineEvent, Fault};
 use tokio::sync::broadcast;
@@ -77,6 +77,9 @@ pub(crate) struct World {
     pub(crate) engine: BTreeMap<DeploymentId, Stock>,
     pub(crate) routes: RouteTable,
     pub(crate) room: Room,
+    pub(crate) disk_use: DiskUse,
+    /// Of which repositories there is a mirror.
+    pub(crate) mirrors: BTreeSet<RepoId>,
     /// What the commits hold; those that are not named hold an app that works.
     pub(crate) apps: BTreeMap<CommitSha, App>,
     /// The ledger's text as it survives us.
@@ -124,6 +127,8 @@ impl World {
             engine: BTreeMap::new(),
             routes: RouteTable::new(),
             room: Room { memory_available: 8 * GB, disk_free: 80 * GB, disk_total: 100 * GB },
+            disk_use: DiskUse::default(),
+            mirrors: BTreeSet::new(),
             apps: BTreeMap::new(),
             stored: None,
             skew: SignedDuration::ZERO,

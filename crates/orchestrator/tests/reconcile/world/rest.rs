@@ -1,5 +1,6 @@
 //! The router, git, the apps' health, the clock and the disk.
 
+use std::collections::BTreeSet;
 use std::io;
 use std::path::PathBuf;
 use std::sync::Arc;
@@ -8,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use preview_core::framework::MemoryFiles;
-use preview_core::ids::HostPort;
+use preview_core::ids::{HostPort, RepoId};
 use preview_core::route::RouteTable;
 use preview_orchestrator::ledger::Storage;
 use preview_orchestrator::needs::{Checkout, Clock, DeploymentLock, Fault, Probe, Prober, Router, Source, Want};
@@ -62,13 +63,23 @@ impl Router for Fakes {
 #[async_trait]
 impl Source for Fakes {
     async fn checkout(&self, want: &Want, into: PathBuf, _: &DeploymentLock) -> Result<Checkout, Fault> {
-        let commit = want.commit.clone();
+        let (repo, commit) = (want.repo, want.commit.clone());
         let fetch = move |world: &mut World| {
+            world.mirrors.insert(repo);
             let files = files(&world.app(&commit));
             std::fs::create_dir_all(&into).map_err(|error| Fault::passing(error.to_string()))?;
             Ok(Checkout { dir: into, files: Arc::new(files) })
         };
         self.call(Call::Checkout, Duration::from_secs(1), fetch).await
+    }
+
+    async fn tidy(&self, repositories: &BTreeSet<RepoId>) -> Result<u64, Fault> {
+        let repositories = repositories.clone();
+        let tidy = move |world: &mut World| {
+            world.mirrors.retain(|repo| repositories.contains(repo));
+            Ok(world.disk_use.mirrors)
+        };
+        self.call(Call::TidyMirrors, Duration::from_secs(1), tidy).await
     }
 }
 

@@ -1,0 +1,82 @@
+//! A disk that fills: caches go, and nothing else does.
+
+use std::time::Duration;
+
+use preview_core::capacity::DiskUse;
+use preview_core::deployment::{QueueReason, Stage};
+
+use crate::house::{House, good, minutes};
+use crate::world::trouble::{Call, Rule, Trouble};
+
+const GB: u64 = 1 << 30;
+
+#[tokio::test(start_paused = true)]
+async fn what_is_over_the_budget_goes_from_the_build_cache() {
+    let mut house = House::with(|config| config.disk_budget = Some(30 * GB)).await;
+    house.world().disk_use = DiskUse { previews: 8 * GB, build_cache: 20 * GB, mirrors: 2 * GB };
+    house.pass(minutes(61)).await;
+    assert_eq!(house.world().disk_use.build_cache, 20 * GB, "just within it");
+    house.world().disk_use.previews = 13 * GB;
+    house.pass(minutes(61)).await;
+    assert_eq!(house.world().disk_use.build_cache, 15 * GB);
+    let told = house.reconciler().overview().disk.unwrap();
+    assert_eq!((told.budget, told.used.previews), (30 * GB, 13 * GB));
+    // More than everything can't go.
+    house.world().disk_use.previews = 90 * GB;
+    house.pass(minutes(61)).await;
+    assert_eq!(house.world().disk_use.build_cache, 0);
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_build_that_waits_for_the_disk_has_the_caches_cleared_and_goes_on() {
+    let mut house = House::new().await;
+    house.pass(minutes(2)).await;
+    house.world().room.disk_free = 9 * GB;
+    house.world().disk_use.build_cache = 20 * GB;
+    // An engine that fails once is asked again, soon.
+    house.world().rules.push(Rule::next(Call::DiskUse, 1, Trouble::FailsBefore));
+    let pull = house.open(good()).await;
+    let waits = |house: &House| match house.record(pull)?.attempt?.stage {
+        Stage::Queued(reason) => Some(reason),
+        _ => None,
+    };
+    house.until("it waits", |house| waits(house) == Some(QueueReason::Disk)).await;
+    house.pass(Duration::from_secs(30)).await;
+    assert!(house.world().comment(pull).contains("disk is almost full"));
+    house.pass(minutes(2)).await;
+    assert_eq!(waits(&house), None, "within two minutes, not at the next sweep");
+    let (room, used) = {
+        let world = house.world();
+        (world.room, world.disk_use)
+    };
+    assert_eq!(
+        (room.disk_free, used.build_cache),
+        (25 * GB / 2, 33 * GB / 2),
+        "as much as it takes, and a little more"
+    );
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn copies_of_repositories_go_when_they_are_no_longer_served_and_not_before_that_is_sure() {
+    let mut house = House::empty();
+    let other = house.world().add_repo(8, "org/other");
+    house.config.allowed.push("org/other".parse().unwrap());
+    house.start();
+    house.settle().await;
+    house.open(good()).await;
+    house.open_in(other, good()).await;
+    house.settle().await;
+    assert_eq!(house.world().mirrors, [house.repo, other].into());
+
+    house.config.allowed.pop();
+    house.world().rules.push(Rule::next(Call::Repository, 1000, Trouble::FailsBefore));
+    house.restart().await;
+    house.pass(minutes(61)).await;
+    assert_eq!(house.world().mirrors.len(), 2, "GitHub has not told which repository is the allowed one");
+    house.world().rules.clear();
+    house.pass(minutes(121)).await;
+    assert_eq!(house.world().mirrors, [house.repo].into());
+    house.kill().await;
+}
