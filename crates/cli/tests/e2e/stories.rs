@@ -123,8 +123,7 @@ impl Story {
             Self::Loss => {
                 serve(&mut record, &mut seen);
                 seen.slots.clear();
-                let actions = plan(&wish, Some(&record), &seen);
-                actions.into_iter().take_while(|action| !matches!(action, Action::Begin { .. })).collect()
+                plan(&wish, Some(&record), &seen).into_iter().take(1).collect()
             }
             Self::NoDatabase => {
                 serve(&mut record, &mut seen);
@@ -214,9 +213,10 @@ async fn one_preview(rig: &Rig, pull: &Pull, version: &str) {
         comment.body.contains(&head.as_str()[..7]).then_some(())
     })
     .await;
+    let app = format!("{id}-app-");
     rig.until("one app runs", async || {
         let containers = rig.containers(&id).await;
-        (containers.iter().filter(|name| name.contains("-app-")).count() == 1).then_some(())
+        (containers.iter().filter(|name| name.starts_with(&app)).count() == 1).then_some(())
     })
     .await;
 }
