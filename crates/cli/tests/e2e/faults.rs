@@ -218,7 +218,7 @@ impl Scene {
     async fn trouble(&self, case: &Case, trouble: Trouble, pull: Option<preview_simulator::Pull>) -> Instant {
         let (rig, gate) = (&self.rig, &self.gate);
         let door = door(&case.step);
-        let (put, lift) = self.obstacle(door, trouble).split();
+        let Obstacle { put, lift } = self.obstacle(door, trouble);
         gate.before(name(&case.step), case.times, put);
         let pull = case.story.begin(rig, pull).await;
         rig.until("the step is begun", async || (gate.phase() > Phase::Before).then_some(())).await;

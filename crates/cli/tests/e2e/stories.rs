@@ -3,6 +3,7 @@
 //! The steps come from the product's own plans, so that one which is added to a plan is met without being named here; one of a
 //! new kind does not compile until `doors!` says what of the outside it goes through.
 
+use std::fs::File;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -153,6 +154,8 @@ impl Story {
         }
         let pull = rig.open(self.app("version one")).await;
         one_preview(rig, &pull, "version one").await;
+        let lock = rig.dir.path().join("deployments").join(rig.id(&pull)).join("lock");
+        rig.until("nobody works for it", async || File::open(&lock).ok()?.try_lock().ok()).await;
         Some(pull)
     }
 
