@@ -93,7 +93,7 @@ async fn killed_before_each_step(story: Story) {
         if let Some(next) = steps.get(number + 1) {
             scene.kill_before(next, 1);
         }
-        scene.rig.start_service().await;
+        scene.rig.launch_service();
     }
     story.ends_well(&scene.rig, &pull).await;
     scene.rig.finish().await;
@@ -201,7 +201,7 @@ async fn play(case: &Case) -> Duration {
             let pull = case.story.begin(&scene.rig, pull).await;
             scene.killed_before(&case.step).await;
             let since = Instant::now();
-            scene.rig.start_service().await;
+            scene.rig.launch_service();
             case.story.ends_well(&scene.rig, &pull).await;
             since
         }
@@ -218,7 +218,7 @@ impl Scene {
     async fn trouble(&self, case: &Case, trouble: Trouble, pull: Option<preview_simulator::Pull>) -> Instant {
         let (rig, gate) = (&self.rig, &self.gate);
         let door = door(&case.step);
-        let (put, lift) = self.obstacle(door, trouble).split();
+        let Obstacle { put, lift } = self.obstacle(door, trouble);
         gate.before(name(&case.step), case.times, put);
         let pull = case.story.begin(rig, pull).await;
         rig.until("the step is begun", async || (gate.phase() > Phase::Before).then_some(())).await;

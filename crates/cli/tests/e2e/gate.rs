@@ -21,7 +21,7 @@ use serde_json::Value;
 const ONE_LINE: usize = 4096;
 
 /// What is done while the service is held.
-type Deed = Box<dyn FnOnce() + Send>;
+pub(crate) type Deed = Box<dyn FnOnce() + Send>;
 
 /// How far the service is with the step that somebody waits for.
 #[derive(Debug, Clone, Copy, Default, PartialEq, Eq, PartialOrd, Ord)]

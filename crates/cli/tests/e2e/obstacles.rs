@@ -17,6 +17,7 @@ use tokio::net::{UnixListener, UnixStream};
 use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
+use crate::gate::Deed;
 use crate::rig::Rig;
 
 /// How a step is disturbed.
@@ -33,18 +34,13 @@ const FOR_EVER: Duration = Duration::from_secs(3600);
 
 /// Something that is put in the way and taken away again.
 pub(crate) struct Obstacle {
-    put: Box<dyn FnOnce() + Send>,
-    lift: Box<dyn FnOnce() + Send>,
+    pub(crate) put: Deed,
+    pub(crate) lift: Deed,
 }
 
 impl Obstacle {
     fn new(put: impl FnOnce() + Send + 'static, lift: impl FnOnce() + Send + 'static) -> Self {
         Self { put: Box::new(put), lift: Box::new(lift) }
-    }
-
-    /// The two halves: what puts it there and what takes it away.
-    pub(crate) fn split(self) -> (Box<dyn FnOnce() + Send>, Box<dyn FnOnce() + Send>) {
-        (self.put, self.lift)
     }
 
     /// The engine refuses every request, or answers none.

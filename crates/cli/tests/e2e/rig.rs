@@ -248,6 +248,13 @@ pub(crate) struct Rig {
 impl Rig {
     /// Starts the service and waits until it answers.
     pub(crate) async fn start_service(&mut self) {
+        self.launch_service();
+        let health = format!("{}/health", self.api);
+        self.until("the service answers", async || self.http.get(&health).send().await.is_ok().then_some(())).await;
+    }
+
+    /// Starts the service, which may end before it answers.
+    pub(crate) fn launch_service(&mut self) {
         assert!(self.service.is_none(), "the service runs already");
         let log = self.log_file();
         let program = match &self.gate {
@@ -263,8 +270,6 @@ impl Rig {
             let ended = ended.map_or_else(|error| error.to_string(), |output| output.status.to_string());
             writeln!(log, "--- the service ended: {ended}").unwrap();
         }));
-        let health = format!("{}/health", self.api);
-        self.until("the service answers", async || self.http.get(&health).send().await.is_ok().then_some(())).await;
     }
 
     /// A command of ours, with the service's own settings.

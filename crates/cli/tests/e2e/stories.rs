@@ -3,6 +3,7 @@
 //! The steps come from the product's own plans, so that one which is added to a plan is met without being named here; one of a
 //! new kind does not compile until `doors!` says what of the outside it goes through.
 
+use std::fs::File;
 use std::time::Duration;
 
 use jiff::Timestamp;
@@ -123,8 +124,7 @@ impl Story {
             Self::Loss => {
                 serve(&mut record, &mut seen);
                 seen.slots.clear();
-                let actions = plan(&wish, Some(&record), &seen);
-                actions.into_iter().take_while(|action| !matches!(action, Action::Begin { .. })).collect()
+                plan(&wish, Some(&record), &seen).into_iter().take(1).collect()
             }
             Self::NoDatabase => {
                 serve(&mut record, &mut seen);
@@ -154,6 +154,8 @@ impl Story {
         }
         let pull = rig.open(self.app("version one")).await;
         one_preview(rig, &pull, "version one").await;
+        let lock = rig.dir.path().join("deployments").join(rig.id(&pull)).join("lock");
+        rig.until("nobody works for it", async || File::open(&lock).ok()?.try_lock().ok()).await;
         Some(pull)
     }
 
@@ -214,9 +216,10 @@ async fn one_preview(rig: &Rig, pull: &Pull, version: &str) {
         comment.body.contains(&head.as_str()[..7]).then_some(())
     })
     .await;
+    let app = format!("{id}-app-");
     rig.until("one app runs", async || {
         let containers = rig.containers(&id).await;
-        (containers.iter().filter(|name| name.contains("-app-")).count() == 1).then_some(())
+        (containers.iter().filter(|name| name.starts_with(&app)).count() == 1).then_some(())
     })
     .await;
 }
