@@ -13,8 +13,12 @@ use preview_core::ids::Slot::{A, B};
 use preview_orchestrator::docker::{BuildLimits, BuildOptions, Ceilings, Engine, EngineOptions};
 use preview_orchestrator::needs::{ContainerEngine, ContainerState, Part, Probe};
 
+#[path = "docker/disk.rs"]
+mod disk;
 #[path = "docker/ground.rs"]
 mod ground;
+#[path = "docker/own_engine.rs"]
+mod own_engine;
 use ground::{Deployment, Ground, SERVE, commit, eventually, mimic, on_engine};
 
 /// How many RUN steps of a build were not taken from the cache.

@@ -9,6 +9,7 @@ mod cli;
 mod config;
 mod crash;
 mod deliveries;
+mod disk;
 mod engine;
 mod faults;
 mod gate;
@@ -18,5 +19,7 @@ mod lifecycle;
 mod load;
 mod nginx;
 mod obstacles;
+#[path = "../../../orchestrator/tests/docker/own_engine.rs"]
+mod own_engine;
 mod rig;
 mod stories;

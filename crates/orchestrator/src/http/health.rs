@@ -145,11 +145,14 @@ impl Pulse {
     /// Whether a disk that must not fill does.
     async fn disk(&self) -> Check {
         let engine = tokio::time::timeout(PATIENCE, self.engine.room()).await.ok().and_then(Result::ok);
-        let engine = engine.map(|room| ("Docker's data", room.disk()));
+        let engine = engine.map(|room| room.disk()).filter(|disk| disk.is_filling()).map(|disk| {
+            let floor = gb(disk_floor(disk.total));
+            format!("{}; new builds wait below {floor:.1} GB", filling_up("Docker's data", disk))
+        });
         let ours = self.disks.iter().filter_map(|(what, folder)| Some((*what, disk_space(folder).ok()?)));
-        let filling = engine.into_iter().chain(ours).filter(|(_, disk)| disk.is_filling());
-        let told: Vec<String> = filling.map(|(what, disk)| filling_up(what, disk)).collect();
-        Check::trouble((!told.is_empty()).then(|| told.join("; ")))
+        let ours = ours.filter(|(_, disk)| disk.is_filling()).map(|(what, disk)| filling_up(what, disk));
+        let told: Vec<String> = engine.into_iter().chain(ours).collect();
+        Check::trouble((!told.is_empty()).then(|| told.join(". ")))
     }
 
     fn details(&self, checks: Checks) -> Details {
@@ -169,13 +172,11 @@ impl Pulse {
 }
 
 fn filling_up(what: &str, disk: Disk) -> String {
-    let gb = |bytes: u64| bytes as f64 / 1e9;
-    let floor = gb(disk_floor(disk.total));
-    format!(
-        "the disk with {what} is {} % full, {:.1} GB are free (below {floor:.1} GB on Docker's, new builds wait): make room",
-        disk.percent_taken(),
-        gb(disk.free),
-    )
+    format!("the disk with {what} is {} % full, {:.1} GB are free", disk.percent_taken(), gb(disk.free))
+}
+
+fn gb(bytes: u64) -> f64 {
+    bytes as f64 / 1e9
 }
 
 /// `GET /health`

@@ -9,12 +9,12 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use bollard::Docker;
 use bollard::models::{ContainerCreateBody, HostConfig};
 use bollard::query_parameters::{
     CreateContainerOptions, ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions,
     RemoveContainerOptions, StartContainerOptions,
 };
+use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::FutureExt;
 use preview_core::base_images::BaseImages;
 use preview_core::compose::{
@@ -100,7 +100,12 @@ pub(crate) struct Ground {
 
 /// Runs a test, removes whatever it left, and proves that nothing with its label is there any more.
 pub(crate) async fn on_engine(test: impl AsyncFnOnce(&Ground)) {
-    let ground = Ground::new().await;
+    on_engine_at(None, test).await;
+}
+
+/// The same on an engine that is not the machine's.
+pub(crate) async fn on_engine_at(docker_host: Option<String>, test: impl AsyncFnOnce(&Ground)) {
+    let ground = Ground::new(docker_host).await;
     let ended = AssertUnwindSafe(test(&ground)).catch_unwind().await;
     let seen = ground.engine.observe_all().await.unwrap();
     futures_util::future::join_all(seen.iter().map(|(id, _)| ground.engine.remove_containers(id))).await;
@@ -116,11 +121,11 @@ pub(crate) async fn on_engine(test: impl AsyncFnOnce(&Ground)) {
 }
 
 impl Ground {
-    async fn new() -> Self {
+    async fn new(docker_host: Option<String>) -> Self {
         let instance = InstanceId::from_bytes(rand::random());
         let home = tempfile::tempdir().unwrap();
         let options = EngineOptions {
-            docker_host: None,
+            docker_host: docker_host.clone(),
             instance: instance.clone(),
             home: home.path().join("docker"),
             build: BuildOptions {
@@ -131,7 +136,11 @@ impl Ground {
             },
         };
         let engine = Engine::connect(options).await.expect("these tests need a Docker engine");
-        let docker = Docker::connect_with_socket_defaults().unwrap().negotiate_version().await.unwrap();
+        let docker = match docker_host {
+            Some(host) => Docker::connect_with_unix(&host, 60, API_DEFAULT_VERSION),
+            None => Docker::connect_with_socket_defaults(),
+        };
+        let docker = docker.unwrap().negotiate_version().await.unwrap();
         let lock = Arc::new(File::create(home.path().join("lock")).unwrap().into());
         Self { engine, docker, instance, home, lock }
     }
