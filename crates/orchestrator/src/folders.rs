@@ -1,12 +1,14 @@
-//! A deployment's folder: its lock, its password, its logs, and for the time of a build its checkout.
+//! A deployment's folder: its lock, its password, and for the time of a build its checkout; and the folder of its logs.
 //!
 //! ```text
 //! {DEPLOYMENTS_DIR}/{deployment id}/
 //!   lock           held by us and by every program that works for the deployment
 //!   password       of its database, 0600
 //!   compose.yml    what runs, 0600
-//!   logs/          build.log and app.log of the newest attempt
 //!   src/           the commit being built
+//! {LOG_DIR}/{deployment id}/
+//!   build.log      of the newest attempt, 10 MB at most
+//!   app.log        the last words of the newest app that ended
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -28,6 +30,7 @@ pub const LOG_SIZE: u64 = 10 << 20;
 #[derive(Debug, Clone)]
 pub struct Folders {
     root: PathBuf,
+    logs: PathBuf,
 }
 
 /// Which of a deployment's logs.
@@ -40,9 +43,9 @@ pub enum Log {
 }
 
 impl Folders {
-    /// The folders under `root`.
-    pub fn new(root: PathBuf) -> Self {
-        Self { root }
+    /// The folders under `root`, and those of logs under `logs`.
+    pub fn new(root: PathBuf, logs: PathBuf) -> Self {
+        Self { root, logs }
     }
 
     /// A deployment's folder, there or not.
@@ -61,7 +64,11 @@ impl Folders {
             Log::Build => "build.log",
             Log::App => "app.log",
         };
-        self.of(id).join("logs").join(name)
+        self.logs_of(id).join(name)
+    }
+
+    fn logs_of(&self, id: &DeploymentId) -> PathBuf {
+        self.logs.join(id.to_string())
     }
 
     /// Whether a deployment's folder is there.
@@ -75,10 +82,10 @@ impl Folders {
         Ok(names.filter_map(|name| name.parse().ok()).collect())
     }
 
-    /// Makes a deployment's folder if need be, and takes its lock once no straggler holds it any more.
+    /// Makes a deployment's folders if need be, and takes its lock once no straggler holds it any more.
     pub async fn lock(&self, id: &DeploymentId) -> Result<DeploymentLock, Fault> {
         let fault = |error: io::Error| Fault::passing(format!("the preview's folder could not be used: {error}"));
-        private_dir(&self.of(id).join("logs")).map_err(fault)?;
+        private_dir(&self.of(id)).and_then(|()| private_dir(&self.logs_of(id))).map_err(fault)?;
         lock_file(&self.of(id).join("lock")).await.map_err(|error| match error.kind() {
             io::ErrorKind::TimedOut => Fault::passing("a program of an earlier attempt has not ended yet"),
             _ => fault(error),
@@ -140,8 +147,9 @@ impl Folders {
         remove_tree(&self.checkout(id))
     }
 
-    /// Removes everything of a deployment.
+    /// Removes everything of a deployment: its folder last, by which the rest is known to be there.
     pub fn remove(&self, id: &DeploymentId) -> io::Result<()> {
+        remove_tree(&self.logs_of(id))?;
         remove_tree(&self.of(id))
     }
 }
@@ -189,7 +197,7 @@ mod tests {
 
     fn folders() -> (tempfile::TempDir, Folders, DeploymentId) {
         let dir = tempfile::tempdir().unwrap();
-        let folders = Folders::new(dir.path().to_owned());
+        let folders = Folders::new(dir.path().join("deployments"), dir.path().join("logs"));
         (dir, folders, "org-app-1".parse().unwrap())
     }
 
@@ -228,8 +236,9 @@ mod tests {
         fs::write(deep.join("file"), "x").unwrap();
         fs::set_permissions(&deep, fs::Permissions::from_mode(0o500)).unwrap();
         drop(lock);
+        drop(folders.start_log(&id, Log::Build).unwrap());
         folders.remove(&id).unwrap();
-        assert!(!folders.exists(&id));
+        assert!(!folders.exists(&id) && !folders.logs_of(&id).exists());
         folders.remove(&id).unwrap();
     }
 }

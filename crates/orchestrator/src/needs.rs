@@ -365,8 +365,8 @@ pub trait ContainerEngine: Send + Sync + 'static {
     async fn events(&self) -> BoxStream<'static, EngineEvent>;
     /// What our things and the build cache take on the disk. Takes the engine seconds: not to be asked often.
     async fn disk_use(&self) -> Result<DiskUse, Fault>;
-    /// Removes images of ours that nothing names or runs, and, given a size, what of the build cache was not used for longest,
-    /// until this much of it is left.
+    /// Removes images of ours that nothing names or runs, and, given a size, what of the build cache was used least and longest
+    /// ago, until this much of it is left.
     async fn tidy(&self, build_cache: Option<u64>) -> Result<(), Fault>;
     /// What there is to give.
     async fn room(&self) -> Result<Room, Fault>;

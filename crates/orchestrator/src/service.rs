@@ -142,7 +142,7 @@ impl Service {
             settings.previews.base_url.as_str().parse()?,
             settings.previews.domain.as_ref().map(|domain| domain.parse()).transpose()?,
         );
-        let folders = Folders::new(settings.paths.deployments.clone());
+        let folders = Folders::new(settings.paths.deployments.clone(), settings.paths.logs.clone());
         let (router, builtin) = start_router(settings, router, &site)?;
         let engine = Arc::new(Engine::connect(engine_options(settings, &instance, state)).await?);
         let clock = Arc::new(SystemClock);

@@ -15,10 +15,10 @@ use preview_orchestrator::needs::{ContainerEngine, ContainerState, Part, Probe};
 
 #[path = "docker/disk.rs"]
 mod disk;
+#[path = "../../cli/tests/e2e/engine.rs"]
+mod engine;
 #[path = "docker/ground.rs"]
 mod ground;
-#[path = "docker/own_engine.rs"]
-mod own_engine;
 use ground::{Deployment, Ground, SERVE, commit, eventually, mimic, on_engine};
 
 /// How many RUN steps of a build were not taken from the cache.

@@ -124,8 +124,8 @@ async fn rebuild(subject: &Subject, installation: &Installation, pull: &Pull, re
 
 /// How many `RUN` steps the newest build's log tells of that did not come from the cache.
 fn build_steps(installation: &Installation) -> usize {
-    let folders = std::fs::read_dir(installation.dir.path().join("deployments")).unwrap();
-    let logs = folders.filter_map(|folder| std::fs::read_to_string(folder.ok()?.path().join("logs/build.log")).ok());
+    let folders = std::fs::read_dir(installation.dir.path().join("logs")).unwrap();
+    let logs = folders.filter_map(|folder| std::fs::read_to_string(folder.ok()?.path().join("build.log")).ok());
     let log: String = logs.collect();
     let steps = log.lines().filter_map(|line| line.split_once(' ').filter(|(_, rest)| rest.contains("] RUN ")));
     steps.filter(|(step, _)| log.lines().any(|line| line.starts_with(&format!("{step} DONE")))).count()

@@ -77,6 +77,19 @@ fn delivery(rig: &Rig, pull: &Pull, number: usize) -> reqwest::RequestBuilder {
     request.header("x-github-delivery", format!("calm-{number}")).body(body)
 }
 
+impl Engine {
+    /// What a service is told of it.
+    fn settings(&self) -> [(&'static str, String); 2] {
+        [("DOCKER_HOST", self.host()), ("BUILD_CGROUP", format!("{}/buildkit", self.group))]
+    }
+
+    /// A limit of its builds, as the kernel has it: `pids`, `pids.max`.
+    fn of_builds(&self, kind: &str, file: &str) -> String {
+        let path = format!("/sys/fs/cgroup/{kind}{}/buildkit/{file}", self.group);
+        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().to_owned()
+    }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn builds_that_want_too_much_fail_with_their_cause_and_nobody_else_notices() {
     let limits = [("BUILD_MEMORY_MB", "512"), ("BUILD_PROCESSES", "300"), ("BUILD_CPUS", "1.5")];

@@ -20,16 +20,35 @@ pub(crate) struct Engine {
     dir: TempDir,
     bridge: String,
     /// Beneath it are the control groups of all its containers and builds.
-    group: String,
+    pub(crate) group: String,
 }
 
 impl Engine {
     /// Starts one and waits until it answers.
     pub(crate) async fn start() -> Self {
+        Self::prepare().await.started().await
+    }
+
+    /// Starts one whose data lie on a disk of their own, of so many MB (in memory).
+    pub(crate) async fn start_on_disk(megabytes: u32) -> Self {
+        let engine = Self::prepare().await;
+        let disk = engine.disk().display().to_string();
+        let mount = ["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "none", &disk];
+        Program::new("mount").args(mount).run().await.unwrap();
+        engine.started().await
+    }
+
+    async fn prepare() -> Self {
         let dir = tempfile::Builder::new().prefix("preview-engine-").tempdir().unwrap();
         let number: u16 = rand::random_range(0..16_384);
         let engine = Self { dir, bridge: format!("pde{number}"), group: format!("/preview-e2e-{number}") };
+        std::fs::create_dir(engine.disk()).unwrap();
         engine.make_bridge(number).await;
+        engine
+    }
+
+    async fn started(self) -> Self {
+        let engine = self;
         engine.run_dockerd();
         let begun = Instant::now();
         while Program::new("docker").args(["--host", &engine.host(), "version"]).run().await.is_err() {
@@ -67,23 +86,18 @@ impl Engine {
         self.dir.path().join(name)
     }
 
-    fn host(&self) -> String {
+    /// Where its data lie.
+    pub(crate) fn disk(&self) -> PathBuf {
+        self.path("data")
+    }
+
+    /// Its address.
+    pub(crate) fn host(&self) -> String {
         format!("unix://{}", self.path("docker.sock").display())
     }
 
     fn log(&self) -> String {
         std::fs::read_to_string(self.path("log")).unwrap_or_default()
-    }
-
-    /// What a service is told of it.
-    pub(crate) fn settings(&self) -> [(&'static str, String); 2] {
-        [("DOCKER_HOST", self.host()), ("BUILD_CGROUP", format!("{}/buildkit", self.group))]
-    }
-
-    /// A limit of its builds, as the kernel has it: `pids`, `pids.max`.
-    pub(crate) fn of_builds(&self, kind: &str, file: &str) -> String {
-        let path = format!("/sys/fs/cgroup/{kind}{}/buildkit/{file}", self.group);
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().to_owned()
     }
 
     /// Its process id, while it runs: it takes the file away when it ends.
@@ -113,11 +127,13 @@ impl Drop for Engine {
     fn drop(&mut self) {
         self.stop();
         self.remove_groups();
-        let bridge = self.bridge.clone();
+        let link = Program::new("ip").args(["link", "delete", &self.bridge]);
+        // Where it never was a disk of its own, that is refused.
+        let disk = Program::new("umount").args(["--lazy", "--quiet"]).arg(self.disk());
         // Its own runtime: this may be the end of the test's.
         let remove = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            drop(runtime.block_on(Program::new("ip").args(["link", "delete", &bridge]).run()));
+            runtime.block_on(async { _ = tokio::join!(link.run(), disk.run()) });
         });
         drop(remove.join());
     }

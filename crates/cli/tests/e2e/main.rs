@@ -19,7 +19,5 @@ mod lifecycle;
 mod load;
 mod nginx;
 mod obstacles;
-#[path = "../../../orchestrator/tests/docker/own_engine.rs"]
-mod own_engine;
 mod rig;
 mod stories;

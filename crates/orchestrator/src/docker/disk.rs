@@ -1,8 +1,8 @@
 //! What takes how much of the engine's disk, and keeping the build cache small.
 //!
 //! The engine has one build cache, and what lies in it carries no labels: nothing can tell ours from that of others who build
-//! on the same engine. So it is only ever made smaller, never searched: what was not used for longest goes first, whoever's it
-//! is, until it fits. Images, containers and volumes do have labels, and others' are neither counted nor touched.
+//! on the same engine. So it is only ever made smaller, never searched: what was used least and longest ago goes first, whoever's
+//! it is, until it fits. Images, containers and volumes do have labels, and others' are neither counted nor touched.
 //!
 //! Two questions go to the engine's socket without bollard, which knows only the newest form of both: an engine of 2023 would
 //! not understand the size to keep, and throw everything away.
@@ -119,7 +119,7 @@ impl Engine {
         Ok(())
     }
 
-    /// Makes the build cache smaller, least recently used first. What a build or an image holds stays.
+    /// Makes the build cache smaller, what was used least and longest ago first. What a build or an image holds stays.
     pub(super) async fn shrink_build_cache(&self, bytes: u64) -> Result<(), Fault> {
         // Nothing to keep would mean no limit.
         let path = format!("/build/prune?keep-storage={}", bytes.clamp(1, i64::MAX as u64));

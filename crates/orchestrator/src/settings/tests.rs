@@ -45,6 +45,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(settings.limits.container_memory, 512 << 20);
     assert_eq!(settings.paths.mirrors().to_str(), Some("/opt/preview-deployer/mirrors"));
     assert!(settings.capacity.builds >= 1);
+    assert_eq!(settings.capacity.disk_budget, None);
     assert_eq!(settings.docker_host, "unix:///var/run/docker.sock");
     let reserved: Vec<_> = settings.reserved_ports().into_iter().map(HostPort::get).collect();
     assert_eq!(reserved, [3000, 8080]);
@@ -86,6 +87,15 @@ fn every_documented_variable_is_read() {
     }
     for (name, _) in NOT_YET {
         assert!(mistake(&[(name, "x")]).contains("not supported by this version yet"));
+    }
+}
+
+#[test]
+fn the_disk_s_budget_is_in_gb_and_may_be_a_fraction() {
+    let budget = |text: &str| read(&[("DISK_BUDGET_GB", text)]).unwrap().capacity.disk_budget;
+    assert_eq!((budget("40"), budget("0.5")), (Some(40_000_000_000), Some(500_000_000)));
+    for wrong in ["0", "-1", "40 GB", "much"] {
+        assert!(mistake(&[("DISK_BUDGET_GB", wrong)]).contains("expected a number above 0"));
     }
 }
 

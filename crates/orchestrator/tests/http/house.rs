@@ -77,7 +77,7 @@ impl House {
 
     async fn with(ledger: Ledger, secret: Option<&str>, dir: TempDir) -> Self {
         let outside = Arc::new(Nobody::new());
-        let folders = Folders::new(dir.path().join("deployments"));
+        let folders = Folders::new(dir.path().join("deployments"), dir.path().join("logs"));
         let reconciler = Reconciler::new(config(), all(&outside), ledger.clone(), folders.clone());
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let address = listener.local_addr().unwrap();
