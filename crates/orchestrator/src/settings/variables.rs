@@ -155,8 +155,11 @@ pub(super) const DEPLOYMENTS_DB: Variable = Variable::new(
     "/opt/preview-deployer/deployments.json",
     "The ledger of all deployments. Its folder also keeps git mirrors and what the service makes for itself.",
 );
-pub(super) const LOG_DIR: Variable =
-    Variable::new("LOG_DIR", "/opt/preview-deployer/logs", "The folder for the logs of builds.");
+pub(super) const LOG_DIR: Variable = Variable::new(
+    "LOG_DIR",
+    "/opt/preview-deployer/logs",
+    "The folder for the logs of builds and of apps that ended, 10 MB at most for each; they go with their preview.",
+);
 
 pub(super) const CLEANUP_TTL_DAYS: Variable =
     Variable::new("CLEANUP_TTL_DAYS", "7", "Days without a push after which a preview is removed. Fractions are fine.");
@@ -179,7 +182,8 @@ pub(super) const MAX_CONCURRENT_BUILDS: Variable = Variable::optional(
 pub(super) const DISK_BUDGET_GB: Variable = Variable::optional(
     "DISK_BUDGET_GB",
     "half of the disk",
-    "GB of disk that previews, images and build caches may take together. Fractions are fine.",
+    "GB of disk that previews, images, git mirrors and the build cache may take together; beyond it the oldest cache goes. \
+     Fractions are fine.",
 );
 
 pub(super) const CONTAINER_MEMORY_MB: Variable = Variable::new(
@@ -190,7 +194,8 @@ pub(super) const CONTAINER_MEMORY_MB: Variable = Variable::new(
 pub(super) const CONTAINER_CPUS: Variable = Variable::new(
     "CONTAINER_CPUS",
     "0.5",
-    "Processor cores for each container; a repository may ask for less, not for more.",
+    "Processor cores for each container; a repository may ask for less, not for more. A start may use four times as much, \
+     for 10 s at most.",
 );
 pub(super) const BUILD_MEMORY_MB: Variable =
     Variable::new("BUILD_MEMORY_MB", "2048", "MB of memory for the building of one image.");
