@@ -8,6 +8,7 @@ mod capacity;
 mod cli;
 mod config;
 mod crash;
+mod cycles;
 mod deliveries;
 mod engine;
 mod faults;
