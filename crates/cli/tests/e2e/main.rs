@@ -19,5 +19,6 @@ mod lifecycle;
 mod load;
 mod nginx;
 mod obstacles;
+mod outages;
 mod rig;
 mod stories;
