@@ -25,7 +25,7 @@ fn has_reached(record: Option<&Value>, commit: &str, step: Step) -> bool {
     attempt.and_then(|attempt| order(attempt["step"].as_str()?)) >= order(step.name())
 }
 
-async fn until_step(rig: &Rig, pull: &Pull, step: Step) {
+pub(crate) async fn until_step(rig: &Rig, pull: &Pull, step: Step) {
     let head = pull.head();
     let what = format!("the newest commit is at {}", step.name());
     rig.until_record(&rig.id(pull), &what, |record| has_reached(record, head.as_str(), step)).await;

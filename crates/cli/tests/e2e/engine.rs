@@ -48,14 +48,18 @@ impl Engine {
     }
 
     async fn started(self) -> Self {
-        let engine = self;
-        engine.run_dockerd();
+        self.start_again().await;
+        self
+    }
+
+    /// Starts it after a stop, and waits until it answers.
+    pub(crate) async fn start_again(&self) {
+        self.run_dockerd();
         let begun = Instant::now();
-        while Program::new("docker").args(["--host", &engine.host(), "version"]).run().await.is_err() {
-            assert!(begun.elapsed() < PATIENCE, "the engine does not answer: {}", engine.log());
+        while Program::new("docker").args(["--host", &self.host(), "version"]).run().await.is_err() {
+            assert!(begun.elapsed() < PATIENCE, "the engine does not answer: {}", self.log());
             tokio::time::sleep(Duration::from_millis(50)).await;
         }
-        engine
     }
 
     async fn make_bridge(&self, number: u16) {
@@ -105,7 +109,8 @@ impl Engine {
         Pid::from_raw(std::fs::read_to_string(self.path("pid")).ok()?.trim().parse().ok()?)
     }
 
-    fn stop(&self) {
+    /// Has it end, with its containers, as `systemctl stop docker` does.
+    pub(crate) fn stop(&self) {
         let Some(pid) = self.pid() else { return };
         let begun = Instant::now();
         let _ = kill_process(pid, Signal::TERM);

@@ -1,6 +1,6 @@
 //! A private nginx as an operator would configure it: a server block that includes the folder of previews.
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use preview_exec::{Limits, Program};
@@ -25,18 +25,25 @@ impl Nginx {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
         std::fs::write(dir.path().join("nginx.conf"), configuration(dir.path(), port)).unwrap();
-        let words = command(dir.path(), "");
-        let program = Program::new("nginx").args(words.split_whitespace().skip(1)).args(["-g", "daemon off;"]);
-        let running = tokio::spawn(async move {
-            let ended = program.limits(Limits::seconds(1200)).run().await;
-            panic!("nginx did not run: {ended:?}");
-        });
-        let begun = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(begun.elapsed() < Duration::from_secs(20) && !running.is_finished(), "nginx does not answer");
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
+        let running = run(dir.path(), port).await;
         Self { port, dir, running }
+    }
+
+    /// Ends it, with all its workers.
+    pub(crate) async fn stop(&mut self) {
+        self.running.abort();
+        // Dropping what ran it has killed it by then.
+        let _ = (&mut self.running).await;
+    }
+
+    /// Starts it again.
+    pub(crate) async fn start_again(&mut self) {
+        self.running = run(self.dir.path(), self.port).await;
+    }
+
+    /// A file that the configuration includes and that is nobody's business but its owner's.
+    pub(crate) fn foreign_file(&self) -> PathBuf {
+        self.dir.path().join("foreign.conf")
     }
 
     /// What the service is told of it.
@@ -64,6 +71,21 @@ impl Drop for Nginx {
     }
 }
 
+async fn run(dir: &Path, port: u16) -> JoinHandle<()> {
+    let words = command(dir, "");
+    let program = Program::new("nginx").args(words.split_whitespace().skip(1)).args(["-g", "daemon off;"]);
+    let running = tokio::spawn(async move {
+        let ended = program.limits(Limits::seconds(1200)).run().await;
+        panic!("nginx did not run: {ended:?}");
+    });
+    let begun = Instant::now();
+    while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20) && !running.is_finished(), "nginx does not answer");
+        tokio::time::sleep(Duration::from_millis(20)).await;
+    }
+    running
+}
+
 fn command(dir: &Path, last: &str) -> String {
     let dir = dir.display();
     format!("nginx -p {dir} -c {dir}/nginx.conf {last}")
@@ -77,7 +99,7 @@ fn configuration(dir: &Path, port: u16) -> String {
     format!(
         "pid {dir}/nginx.pid; error_log {dir}/error.log notice; worker_processes 2;\n\
          events {{ worker_connections 512; }}\n\
-         http {{ access_log off; {}\n\
+         http {{ access_log off; {}\n include {dir}/foreign*.conf;\n\
          server {{ listen 127.0.0.1:{port}; include {dir}/previews/*.conf; }} }}",
         temporary.join(" ")
     )

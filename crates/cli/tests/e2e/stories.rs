@@ -201,7 +201,7 @@ impl Story {
     }
 }
 
-async fn one_preview(rig: &Rig, pull: &Pull, version: &str) {
+pub(crate) async fn one_preview(rig: &Rig, pull: &Pull, version: &str) {
     let id = rig.id(pull);
     let head = pull.head();
     rig.until_record(&id, "the newest commit serves and nothing is under way", |record| {
