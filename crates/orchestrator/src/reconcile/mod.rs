@@ -25,6 +25,7 @@ mod report;
 mod resync;
 mod routing;
 mod watch;
+mod why;
 mod worker;
 
 use std::collections::BTreeSet;
@@ -55,6 +56,7 @@ use places::Places;
 use ports::Ports;
 use report::Reporter;
 use routing::Routing;
+pub use why::Puzzled;
 use worker::Workers;
 
 /// What this installation was told.
