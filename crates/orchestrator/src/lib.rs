@@ -10,7 +10,7 @@
 //! | [`folders`], [`health`] | a deployment's folder; asking an app whether it is up |
 //! | [`http`] | the webhook extractor, the API, `/health` |
 //! | [`settings`] | the environment, checked once |
-//! | [`service`] | all of it wired together |
+//! | [`service`], [`sockets`] | all of it wired together; sockets that were opened for us |
 
 pub mod audit;
 mod disk_space;
@@ -29,4 +29,5 @@ mod remove_tree;
 pub mod router;
 pub mod service;
 pub mod settings;
+pub mod sockets;
 pub mod why;

@@ -20,3 +20,4 @@ mod nginx;
 mod obstacles;
 mod rig;
 mod stories;
+mod upgrade;
