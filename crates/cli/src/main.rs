@@ -29,6 +29,7 @@ enum Command {
     Logs(commands::logs::Logs),
     Redeploy(commands::redeploy::Redeploy),
     Rm(commands::rm::Rm),
+    Why(commands::why::Why),
     Audit(commands::audit::Audit),
     Demo(commands::demo::Demo),
 }
@@ -47,6 +48,7 @@ fn main() -> ExitCode {
             Command::Logs(logs) => logs.run().await,
             Command::Redeploy(redeploy) => redeploy.run().await,
             Command::Rm(rm) => rm.run().await,
+            Command::Why(why) => why.run().await,
             Command::Audit(audit) => audit.run().await,
             Command::Demo(demo) => demo.run().await,
         }

@@ -4,6 +4,7 @@
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
 
+use jiff::Timestamp;
 use serde::Serialize;
 
 use crate::error::Failure;
@@ -102,6 +103,18 @@ fn headed(style: Style, head: &str, text: &str) {
 /// One line that came from elsewhere, with nothing in it that a terminal would obey.
 pub(crate) fn harmless(text: &str) -> String {
     preview_core::plain_text::clean(text)
+}
+
+/// How long ago that was, in words.
+pub(crate) fn age(since: Option<&str>) -> String {
+    let Some(since) = since.and_then(|text| text.parse::<Timestamp>().ok()) else { return "-".to_owned() };
+    let minutes = Timestamp::now().duration_since(since).as_mins();
+    match minutes {
+        ..1 => "just now".to_owned(),
+        1..60 => format!("{minutes} min ago"),
+        60..2880 => format!("{} h ago", minutes / 60),
+        _ => format!("{} days ago", minutes / 1440),
+    }
 }
 
 /// Prints a table: each column as wide as its widest cell.

@@ -28,7 +28,7 @@ fn fine(program: Program, dir: &Path) -> Program {
 
 #[tokio::test]
 async fn every_command_has_its_help() {
-    for command in ["", "serve", "list", "logs", "redeploy", "rm", "audit", "demo"] {
+    for command in ["", "serve", "list", "logs", "redeploy", "rm", "why", "audit", "demo"] {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let (code, output) = ended(preview(&args)).await;
         assert_eq!(code, 0, "{command}");

@@ -159,6 +159,33 @@ async fn an_audit_tells_by_its_exit_code() {
 }
 
 #[tokio::test]
+async fn an_explanation_fits_on_a_screen() {
+    let at = (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(5)).to_string();
+    let delivery = serde_json::json!({
+        "at": at, "guid": "72d3162e-cc78-11e3-81ab-4c9367dc0958", "event": "pull_request", "action": "synchronize",
+        "decision": "accepted", "reason": "written down; the pull request is looked at",
+    });
+    let mut answer = serde_json::json!({
+        "repository": "my-org/app", "prNumber": 12, "deploymentId": "my-org-app-12",
+        "github": "open, newest commit 0123456", "decided": "a preview of 0123456: it is open, and no rule speaks against it",
+        "preview": "0123456 failed at `build`: \u{1b}[2Joops", "waitingFor": ["a new commit", "its comment"],
+        "deliveries": [delivery],
+    });
+    let service = Service::json("200 OK", &answer.to_string()).await;
+    let (code, output) = service.ask(&["why", "my-org/app#12"]).await;
+    assert_eq!((code, output.stderr.as_str()), (0, ""));
+    let asked = service.asked.await.unwrap();
+    assert!(asked.starts_with("GET /api/why?pull=my-org/app%2312 HTTP/1.1\r\n"), "{asked}");
+    (answer["waitingFor"], answer["deliveries"]) = (serde_json::json!([]), serde_json::json!([]));
+    let (_, quiet) = Service::json("200 OK", &answer.to_string()).await.ask(&["why", "12"]).await;
+    insta::assert_snapshot!(format!("{}---\n{}", output.text(), quiet.text()));
+    let (_, json) = Service::json("200 OK", &answer.to_string()).await.ask(&["why", "12", "--json"]).await;
+    assert_eq!(serde_json::from_str::<serde_json::Value>(&json.text()).unwrap(), answer);
+    let (code, _) = Service::json("200 OK", "{}").await.ask(&["why", "nonsense"]).await;
+    assert_eq!(code, 2);
+}
+
+#[tokio::test]
 async fn a_token_goes_nowhere_in_the_clear() {
     let program = Program::new(env!("CARGO_BIN_EXE_preview")).env("API_TOKEN", TOKEN).dir(std::env::temp_dir());
     let output = program.args(["list", "--api", "http://previews.example.com"]).status().await.unwrap();

@@ -6,10 +6,11 @@
 //! | [`reconcile`] | the use-cases: intake, one worker per deployment, capacity, cleanup, resync |
 //! | [`docker`], [`git`], [`github`], [`router`], [`ledger`] | one technology each; none imports another |
 //! | [`audit`] | whether GitHub, ledger, engine, router and disk agree |
+//! | [`why`] | why a pull request has the preview that it has |
 //! | [`folders`], [`health`] | a deployment's folder; asking an app whether it is up |
 //! | [`http`] | the webhook extractor, the API, `/health` |
 //! | [`settings`] | the environment, checked once |
-//! | [`service`] | all of it wired together |
+//! | [`service`], [`sockets`] | all of it wired together; sockets that were opened for us |
 
 pub mod audit;
 mod disk_space;
@@ -28,3 +29,5 @@ mod remove_tree;
 pub mod router;
 pub mod service;
 pub mod settings;
+pub mod sockets;
+pub mod why;

@@ -14,10 +14,10 @@ use jiff::Timestamp;
 use preview_core::base_images::{BaseImages, InvalidImagePrefix};
 use preview_core::compose;
 use preview_core::ids::InstanceId;
-use preview_core::route::{InvalidSite, Site};
+use preview_core::route::{InvalidSite, RouteTable, Site};
 use preview_core::subnets::Subnet;
 use secrecy::SecretString;
-use tokio::task::JoinHandle;
+use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::docker::{self, BuildLimits, Engine};
@@ -29,7 +29,7 @@ use crate::host_routes;
 use crate::http::{self, Desk};
 use crate::ledger::{Found, Ledger, OpenError};
 use crate::needs::{Clock, Router};
-use crate::reconcile::{Config, Outside, Pace, Reconciler};
+use crate::reconcile::{Config, Outside, Pace, Reconciler, routes};
 use crate::router::builtin::Builtin;
 use crate::router::nginx::{self, Nginx};
 use crate::settings::{self, Settings};
@@ -70,6 +70,11 @@ pub enum StartError {
         /// Its interface.
         interface: String,
     },
+    /// A socket for visitors was passed on, and we have none.
+    #[error(
+        "a socket for the router was passed on, but ROUTER is nginx: take its socket unit away, or set ROUTER=builtin"
+    )]
+    NoVisitors,
     /// The ledger can't be used.
     #[error(transparent)]
     Ledger(#[from] OpenError),
@@ -108,7 +113,8 @@ pub struct Service {
     reconciler: Reconciler,
     builtin: Option<Arc<Builtin>>,
     stop: CancellationToken,
-    tasks: Vec<JoinHandle<()>>,
+    working: JoinHandle<()>,
+    answering: JoinHandle<()>,
 }
 
 /// Wall-clock time.
@@ -128,9 +134,10 @@ impl Service {
             return Err(StartError::Subnet { network, interface });
         }
         let Given { api, router, pace, write_interval } = given;
-        let listener = listen(api, settings.http.listen, "the API", "ORCHESTRATOR_PORT")?;
         let state = settings.paths.state();
+        // Before any port: who starts us twice should learn that, and not be told to choose another port.
         let (ledger, found) = Ledger::open(&settings.paths.ledger, Timestamp::now())?;
+        let listener = listen(api, settings.http.listen, "the API", "ORCHESTRATOR_PORT")?;
         tell_found(&found);
         let instance = kept(&state.join("instance"), || InstanceId::from_bytes(rand::random()).to_string())?;
         let instance: InstanceId = instance.parse().unwrap_or_else(|_| InstanceId::from_bytes(rand::random()));
@@ -143,12 +150,13 @@ impl Service {
             settings.previews.domain.as_ref().map(|domain| domain.parse()).transpose()?,
         );
         let folders = Folders::new(settings.paths.deployments.clone(), settings.paths.logs.clone());
-        let (router, builtin) = start_router(settings, router, &site)?;
         let engine = Arc::new(Engine::connect(engine_options(settings, &instance, state)).await?);
         let clock = Arc::new(SystemClock);
         let forge = Arc::new(GitHub::new(github_settings(settings, write_interval))?);
         let github = &settings.github;
         let source = Arc::new(GitSource::new(settings.paths.mirrors(), github.server.as_str(), &github.token));
+        // The last that can fail: who comes from now on is served.
+        let (router, builtin) = start_router(settings, router, &site, &ledger.read(routes))?;
         let outside = Outside {
             engine: engine.clone(),
             source,
@@ -177,12 +185,10 @@ impl Service {
         };
         let api = listener.local_addr().unwrap_or(settings.http.listen);
         let running = reconciler.clone();
-        let tasks = vec![
-            tokio::spawn(http::serve(listener, desk, stop.clone())),
-            tokio::spawn(async move { running.run().await }),
-        ];
+        let answering = tokio::spawn(http::serve(listener, desk, stop.clone()));
+        let working = tokio::spawn(async move { running.run().await });
         tracing::info!(api = %api, instance = %instance, "the service runs");
-        Ok(Self { api, token, instance, reconciler, builtin, stop, tasks })
+        Ok(Self { api, token, instance, reconciler, builtin, stop, working, answering })
     }
 
     /// Where the API listens.
@@ -205,19 +211,26 @@ impl Service {
         &self.instance
     }
 
-    /// Stops: no new work is taken, running builds are cut off and left to the next start, running previews stay up.
+    /// Stops: no new work is begun, what takes longer than ten seconds is cut off and left to the next start, running previews
+    /// stay up. Visitors and deliveries are answered until the work has ended; then requests that are under way may finish.
     pub async fn stop(self) {
-        self.stop.cancel();
         self.reconciler.stop();
-        for task in self.tasks {
-            if let Err(error) = task.await {
-                tracing::error!(%error, "a part of the service ended badly");
+        tell_bad_end(self.working.await);
+        self.stop.cancel();
+        let visitors = async {
+            if let Some(builtin) = &self.builtin {
+                builtin.shutdown(GOODBYE).await;
             }
-        }
-        if let Some(builtin) = self.builtin {
-            builtin.shutdown(GOODBYE).await;
-        }
+        };
+        let ((), answered) = tokio::join!(visitors, self.answering);
+        tell_bad_end(answered);
         tracing::info!("the service has stopped");
+    }
+}
+
+fn tell_bad_end(ended: Result<(), JoinError>) {
+    if let Err(error) = ended {
+        tracing::error!(%error, "a part of the service ended badly");
     }
 }
 
@@ -227,10 +240,26 @@ fn listen(
     what: &'static str,
     variable: &'static str,
 ) -> Result<tokio::net::TcpListener, StartError> {
+    let listener = given_or_bound(given, address, what, variable)?;
     let error = |source| StartError::Listen { address, what, variable, source };
-    let listener = given.map_or_else(|| TcpListener::bind(address), Ok).map_err(error)?;
     listener.set_nonblocking(true).map_err(error)?;
     tokio::net::TcpListener::from_std(listener).map_err(error)
+}
+
+/// The socket that was opened for us, or one of our own.
+fn given_or_bound(
+    given: Option<TcpListener>,
+    address: SocketAddr,
+    what: &'static str,
+    variable: &'static str,
+) -> Result<TcpListener, StartError> {
+    let Some(given) = given else {
+        return TcpListener::bind(address).map_err(|source| StartError::Listen { address, what, variable, source });
+    };
+    if let Some(other) = given.local_addr().ok().filter(|other| other.port() != address.port() && address.port() != 0) {
+        tracing::warn!(socket = %other, "the socket that was passed on for {what} has another port than {variable} says");
+    }
+    Ok(given)
 }
 
 fn tell_found(found: &Found) {
@@ -270,15 +299,22 @@ fn random_token() -> String {
 
 type RouterOf = (Arc<dyn Router>, Option<Arc<Builtin>>);
 
-fn start_router(settings: &Settings, given: Option<TcpListener>, site: &Site) -> Result<RouterOf, StartError> {
+fn start_router(
+    settings: &Settings,
+    given: Option<TcpListener>,
+    site: &Site,
+    routes: &RouteTable,
+) -> Result<RouterOf, StartError> {
     match &settings.router {
         settings::Router::Builtin { port } => {
             let address = SocketAddr::from(([0, 0, 0, 0], *port));
-            let error = |source| StartError::Listen { address, what: "visitors", variable: "ROUTER_PORT", source };
-            let listener = given.map_or_else(|| TcpListener::bind(address), Ok).map_err(error)?;
-            let builtin = Arc::new(Builtin::start(listener, site.clone()).map_err(error)?);
+            let (what, variable) = ("visitors", "ROUTER_PORT");
+            let error = |source| StartError::Listen { address, what, variable, source };
+            let listener = given_or_bound(given, address, what, variable)?;
+            let builtin = Arc::new(Builtin::start(listener, site.clone(), routes).map_err(error)?);
             Ok((builtin.clone(), Some(builtin)))
         }
+        settings::Router::Nginx(_) if given.is_some() => Err(StartError::NoVisitors),
         settings::Router::Nginx(nginx) => {
             let nginx = nginx::Settings {
                 config_dir: nginx.config_dir.clone(),

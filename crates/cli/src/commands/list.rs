@@ -1,7 +1,6 @@
 //! `preview list`
 
 use clap::Args;
-use jiff::Timestamp;
 use serde_json::Value;
 
 use crate::client::Service;
@@ -37,16 +36,5 @@ impl List {
 fn row(record: &Value) -> Vec<String> {
     let text = |field: &str| ui::harmless(record[field].as_str().unwrap_or("-"));
     let commit: String = text("commitSha").chars().take(7).collect();
-    vec![text("deploymentId"), text("status"), commit, age(record["updatedAt"].as_str()), text("url")]
-}
-
-fn age(since: Option<&str>) -> String {
-    let Some(since) = since.and_then(|text| text.parse::<Timestamp>().ok()) else { return "-".to_owned() };
-    let minutes = Timestamp::now().duration_since(since).as_mins();
-    match minutes {
-        ..1 => "just now".to_owned(),
-        1..60 => format!("{minutes} min ago"),
-        60..2880 => format!("{} h ago", minutes / 60),
-        _ => format!("{} days ago", minutes / 1440),
-    }
+    vec![text("deploymentId"), text("status"), commit, ui::age(record["updatedAt"].as_str()), text("url")]
 }

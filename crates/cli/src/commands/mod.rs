@@ -7,3 +7,4 @@ pub(crate) mod logs;
 pub(crate) mod redeploy;
 pub(crate) mod rm;
 pub(crate) mod serve;
+pub(crate) mod why;

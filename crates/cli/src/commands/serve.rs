@@ -3,6 +3,7 @@
 use clap::Args;
 use preview_orchestrator::service::{Given, Service, StartError};
 use preview_orchestrator::settings::{Settings, Variables, check_paths, look_alikes};
+use preview_orchestrator::sockets::Passed;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Failure, Kind};
@@ -48,8 +49,13 @@ fn checked(variables: &Variables) -> Result<Settings, Failure> {
 /// Serves until SIGTERM or SIGINT; a second one cuts off even the stopping.
 async fn serve(settings: &Settings) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
+    let sockets = Passed::take().map_err(|error| {
+        let failure = Failure::new("the sockets that were passed on cannot be used").because(&error);
+        failure.kind(Kind::Settings).hint("docs/OPERATIONS.md shows the socket units")
+    })?;
+    let given = Given { api: sockets.api, router: sockets.router, ..Given::default() };
     let service = tokio::select! {
-        started = Service::start(settings, Given::default()) => started.map_err(not_started)?,
+        started = Service::start(settings, given) => started.map_err(not_started)?,
         () = stop.asked() => return Ok(()),
     };
     stop.asked().await;
@@ -65,9 +71,11 @@ async fn serve(settings: &Settings) -> Result<(), Failure> {
 fn not_started(error: StartError) -> Failure {
     let failure = Failure::new("the service could not be started").because(&error);
     match error {
-        StartError::Site(_) | StartError::Images(_) | StartError::GitHub(_) | StartError::Subnet { .. } => {
-            failure.kind(Kind::Settings)
-        }
+        StartError::NoVisitors
+        | StartError::Site(_)
+        | StartError::Images(_)
+        | StartError::GitHub(_)
+        | StartError::Subnet { .. } => failure.kind(Kind::Settings),
         StartError::Engine(_) => {
             failure.hint("it needs Docker Engine with Compose v2; in a checkout, `make ground` sees to that")
         }

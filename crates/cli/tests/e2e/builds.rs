@@ -79,7 +79,7 @@ fn delivery(rig: &Rig, pull: &Pull, number: usize) -> reqwest::RequestBuilder {
 
 impl Engine {
     /// What a service is told of it.
-    fn settings(&self) -> [(&'static str, String); 2] {
+    pub(crate) fn settings(&self) -> [(&'static str, String); 2] {
         [("DOCKER_HOST", self.host()), ("BUILD_CGROUP", format!("{}/buildkit", self.group))]
     }
 

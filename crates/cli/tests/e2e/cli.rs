@@ -39,6 +39,15 @@ async fn a_preview_is_listed_read_and_built_again_and_removed() {
     let records: serde_json::Value = serde_json::from_str(&done(&rig, &["list", "--json"]).await).unwrap();
     assert_eq!(records[0]["deploymentId"], id.as_str());
 
+    let why = rig.until("nothing is waited for", async || {
+        let text = done(&rig, &["why", &format!("{}#{}", rig.repos[0], pull.number())]).await;
+        text.contains("nothing: all is as it should be").then_some(text)
+    });
+    let why = why.await;
+    for said in ["open, newest commit", "no rule speaks against it", &url, "pull_request.opened  accepted"] {
+        assert!(why.contains(said), "{said} in {why}");
+    }
+
     assert_eq!(done(&rig, &["logs", &id, "--lines", "3"]).await.lines().count(), 3);
     let build = done(&rig, &["logs", &id, "--build", "--follow"]).await;
     assert!(build.contains("COPY mimic /mimic"), "the whole build, and its end: {build}");

@@ -23,3 +23,4 @@ mod obstacles;
 mod outages;
 mod rig;
 mod stories;
+mod upgrade;

@@ -3,8 +3,9 @@
 use std::fs::File;
 use std::future::Future;
 use std::net::TcpListener;
-use std::os::fd::AsRawFd;
+use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::time::{Duration, Instant};
 
@@ -117,6 +118,7 @@ impl Setup {
             settings,
             nginx,
             gate: None,
+            sockets: Vec::new(),
             service: None,
             _berth: berth,
         }
@@ -241,6 +243,7 @@ pub(crate) struct Rig {
     settings: Vec<(String, String)>,
     pub(crate) nginx: Option<Nginx>,
     gate: Option<Gate>,
+    sockets: Vec<(&'static str, Arc<OwnedFd>)>,
     service: Option<JoinHandle<()>>,
     _berth: Berth,
 }
@@ -258,8 +261,9 @@ impl Rig {
         assert!(self.service.is_none(), "the service runs already");
         let log = self.log_file();
         let program = match &self.gate {
-            None => self.preview(&["serve"]),
             Some(gate) => self.preview_at(gate),
+            None if self.sockets.is_empty() => self.preview(&["serve"]),
+            None => self.preview_on(&self.sockets),
         };
         let program = program.limits(Limits::seconds(1200));
         self.service = Some(tokio::spawn(async move {
@@ -288,6 +292,28 @@ impl Rig {
         let end = pipe.as_raw_fd();
         let script = format!("exec \"$0\" serve >&{end} 2>&1 {end}>&-");
         self.with_settings(Program::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_preview")])).holding(pipe)
+    }
+
+    /// The service, with these sockets passed on to it as systemd does: bash moves them to where they belong and says for whom
+    /// they are, which is itself until the service takes its place.
+    fn preview_on(&self, sockets: &[(&'static str, Arc<OwnedFd>)]) -> Program {
+        let ends = || sockets.iter().map(|(_, socket)| socket.as_raw_fd());
+        let moved: String = (3..).zip(ends()).map(|(to, from)| format!(" {to}<&{from} {from}<&-")).collect();
+        let script = format!("export LISTEN_PID=$$; exec \"$0\" serve{moved}");
+        let names: Vec<&str> = sockets.iter().map(|(name, _)| *name).collect();
+        let bash = Program::new("bash").args(["-c", &script, env!("CARGO_BIN_EXE_preview")]);
+        let bash = bash.env("LISTEN_FDS", names.len().to_string()).env("LISTEN_FDNAMES", names.join(":"));
+        sockets.iter().fold(self.with_settings(bash), |bash, (_, socket)| bash.holding(socket.clone()))
+    }
+
+    /// Opens the service's sockets for it, and keeps them open while it is replaced.
+    pub(crate) fn hold_sockets(&mut self) {
+        for (name, variable) in [("router", "ROUTER_PORT"), ("api", "ORCHESTRATOR_PORT")] {
+            let port: u16 = self.setting(variable).parse().unwrap();
+            let socket = TcpListener::bind(("127.0.0.1", port)).unwrap();
+            assert!(socket.as_raw_fd() > 4, "the first two are where they are passed on");
+            self.sockets.push((name, Arc::new(socket.into())));
+        }
     }
 
     /// Has the service's log pass through a gate from its next start on.

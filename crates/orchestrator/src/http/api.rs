@@ -3,13 +3,14 @@
 use std::sync::Arc;
 
 use axum::Json;
-use axum::extract::{FromRequestParts, Path, State};
+use axum::extract::rejection::QueryRejection;
+use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
 use preview_core::deployment::Deployment;
 use preview_core::ids::DeploymentId;
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 use tokio::sync::Semaphore;
 use tokio_util::sync::CancellationToken;
 
@@ -20,7 +21,11 @@ use crate::audit::Report;
 use crate::folders::Folders;
 use crate::ledger::{Ledger, Reason};
 use crate::needs::ContainerEngine;
-use crate::reconcile::{Accepted, Reconciler};
+use crate::reconcile::{Accepted, Puzzled, Reconciler};
+use crate::why::{Subject, Why};
+
+/// Deliveries that an explanation shows.
+const SHOWN: usize = 10;
 
 /// What the API needs.
 pub(super) struct Api {
@@ -106,6 +111,40 @@ pub(super) async fn redeploy(State(api): State<Arc<Api>>, Named(id): Named) -> R
 /// `GET /api/deliveries`
 pub(super) async fn deliveries(State(api): State<Arc<Api>>) -> Json<Delivered> {
     Json(Delivered { deliveries: api.deliveries.newest_first() })
+}
+
+/// Which pull request an explanation is wanted of.
+#[derive(Deserialize)]
+pub(super) struct Of {
+    pull: String,
+}
+
+#[derive(Serialize)]
+pub(super) struct Explained {
+    #[serde(flatten)]
+    why: Why,
+    /// What arrived of it since the service started, the newest first.
+    deliveries: Vec<Entry>,
+}
+
+/// `GET /api/why?pull=owner/name%2312`
+pub(super) async fn why(
+    State(api): State<Arc<Api>>,
+    of: Result<Query<Of>, QueryRejection>,
+) -> Result<Json<Explained>, Problem> {
+    let Query(of) = of.map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why.body_text()))?;
+    let subject: Subject = of
+        .pull
+        .parse()
+        .map_err(|error: crate::why::UnknownForm| Problem::new(StatusCode::BAD_REQUEST, error.to_string()))?;
+    let (key, why) = api.reconciler.why(&subject).await.map_err(|puzzled| {
+        let status = match puzzled {
+            Puzzled::Unknown => StatusCode::NOT_FOUND,
+            Puzzled::Several(_) => StatusCode::CONFLICT,
+        };
+        Problem::new(status, puzzled.to_string())
+    })?;
+    Ok(Json(Explained { why, deliveries: api.deliveries.about(key, SHOWN) }))
 }
 
 /// `GET /api/audit`

@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 use std::sync::{Mutex, PoisonError};
 
 use jiff::Timestamp;
-use preview_core::ids::{PrNumber, RepoId};
+use preview_core::ids::{PrNumber, PullKey, RepoId};
 use serde::Serialize;
 
 /// How many are kept of those that GitHub signed, and of those that anybody may have sent: nobody without the secret can
@@ -70,6 +70,13 @@ impl Deliveries {
             ring.pop_front();
         }
         ring.push_back(entry);
+    }
+
+    /// The last so many about a pull request that GitHub signed, the newest first.
+    pub(super) fn about(&self, key: PullKey, most: usize) -> Vec<Entry> {
+        let rings = self.rings.lock().unwrap_or_else(PoisonError::into_inner);
+        let about = |entry: &&Entry| (entry.repository_id, entry.pr_number) == (Some(key.repo), Some(key.number));
+        rings.signed.iter().rev().filter(about).take(most).cloned().collect()
     }
 
     /// All that are kept, the newest first.

@@ -121,6 +121,7 @@ fn api_routes(api: Api, token: Arc<ApiToken>) -> Router {
         .route("/previews/{id}/logs", get(logs::logs))
         .route("/deliveries", get(api::deliveries))
         .route("/audit", get(api::audit))
+        .route("/why", get(api::why))
         .with_state(Arc::new(api))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)

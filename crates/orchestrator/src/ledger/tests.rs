@@ -59,6 +59,29 @@ fn the_json_form() {
     insta::assert_snapshot!(String::from_utf8(text(&sample())).unwrap());
 }
 
+/// As the first version wrote it: whoever changes the form goes on reading this one.
+#[test]
+fn the_first_versions_ledger_is_read() {
+    let text = r#"{"version": 1, "deployments": {"my-org-my-app-12": {"prNumber": 12, "repoName": "my-app",
+        "repoOwner": "my-org", "repositoryId": 1296269, "projectSlug": "my-org-my-app", "deploymentId": "my-org-my-app-12",
+        "branch": "feature-branch", "commitSha": "abc123abc123abc123abc123abc123abc123abc1", "framework": "nestjs",
+        "dbType": "postgres", "appPort": 8000, "dbPort": 9000, "status": "running",
+        "createdAt": "2026-01-29T10:00:00Z", "updatedAt": "2026-01-29T10:00:00Z",
+        "head": "abc123abc123abc123abc123abc123abc123abc1", "activeAt": "2026-01-29T10:00:00Z", "subnet": 0,
+        "url": "http://SERVER_IP/my-org-my-app/pr-12/", "commentId": 456789,
+        "serving": {"commitSha": "abc123abc123abc123abc123abc123abc123abc1", "slot": "a", "appPort": 8000,
+          "since": "2026-01-29T10:00:00Z", "tookMs": 4200},
+        "attempt": {"commitSha": "abc123abc123abc123abc123abc123abc123abc1", "slot": "a", "step": "done", "appPort": null, "inPlace": false,
+          "startedAt": "2026-01-29T10:00:00Z"}}},
+      "portAllocations": {"my-org-my-app-12": {"appPort": 8000, "dbPort": 9000}},
+      "projects": {"1296269": {"slug": "my-org-my-app", "name": "my-org/my-app", "since": "2026-01-29T10:00:00Z"}},
+      "setAside": {}}"#;
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deployments.json");
+    fs::write(&path, text).unwrap();
+    assert_eq!(reopen(&path), (sample(), Found::Whole));
+}
+
 #[test]
 fn what_is_written_is_read_back() {
     let mut state = sample();

@@ -79,7 +79,7 @@ impl Reconciler {
     }
 
     /// Overdue for longer than the sweeps need to notice and to believe it.
-    fn long_overdue(&self, state: &State, id: &DeploymentId) -> bool {
+    pub(super) fn long_overdue(&self, state: &State, id: &DeploymentId) -> bool {
         let config = &self.inner.config;
         let sweeps = SignedDuration::try_from(config.cleanup_interval * 3).unwrap_or(SignedDuration::MAX);
         let (ttl, now) = (config.policy.ttl.saturating_add(sweeps), self.inner.out.clock.now());

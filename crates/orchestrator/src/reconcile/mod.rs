@@ -25,6 +25,7 @@ mod report;
 mod resync;
 mod routing;
 mod watch;
+mod why;
 mod worker;
 
 use std::collections::BTreeSet;
@@ -55,6 +56,8 @@ use places::Places;
 use ports::Ports;
 use report::Reporter;
 use routing::Routing;
+pub use routing::routes;
+pub use why::Puzzled;
 use worker::Workers;
 
 /// What this installation was told.
@@ -141,6 +144,9 @@ pub struct Outside {
     pub clock: Arc<dyn Clock>,
 }
 
+/// How long a stop waits for what is being done.
+const PARTING: Duration = Duration::from_secs(10);
+
 /// How many deployments are looked at in the engine at once. A start wakes all workers, and each look is several questions:
 /// without a bound, a thousand of them would cost file descriptors and memory that are never needed again.
 const LOOKS: usize = 8;
@@ -201,8 +207,9 @@ impl Reconciler {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Works until [`Reconciler::stop`] is called; then cuts off what runs and returns when it has ended. What was cut off is
-    /// taken up again by the next start. Dropping it cuts off everything at once.
+    /// Works until [`Reconciler::stop`] is called; then begins nothing new, lets what takes no longer than [`PARTING`] finish,
+    /// cuts off the rest and returns when it has ended. What was cut off is taken up again by the next start. Dropping it cuts
+    /// off everything at once.
     pub async fn run(&self) {
         let _stopped = self.inner.stop.clone().drop_guard();
         let _workers = self.inner.workers.cut_off_on_drop();
@@ -214,6 +221,7 @@ impl Reconciler {
         tasks.spawn(self.clone().keep_watching());
         self.wake_all();
         self.inner.stop.cancelled().await;
+        self.let_finish(PARTING).await;
         tasks.shutdown().await;
         self.inner.workers.shutdown().await;
     }

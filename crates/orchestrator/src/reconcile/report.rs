@@ -70,6 +70,13 @@ enum Next {
     At(Option<Instant>),
 }
 
+/// What people are to be told.
+struct Words {
+    body: String,
+    status: Option<CommitStatus>,
+    told: Told,
+}
+
 impl Reconciler {
     /// Notes that a record changed in a way that its comment should tell.
     pub(super) fn report(&self, id: &DeploymentId) {
@@ -146,13 +153,10 @@ impl Reconciler {
         let record = self.inner.ledger.read(|state| state.deployments.get(id).cloned());
         // What is going gets its last words from the one who removes it.
         let Some(record) = record.filter(|record| record.removing.is_none()) else { return Ok(()) };
-        let Some(view) = View::of(&record, &self.beside(&record)) else { return Ok(()) };
-        let (body, status) = (self.rendered(&view, id), self.status_of(&record, &view));
-        let told = Told { comment: fingerprint(&body), status: status.as_ref().map(of_status).unwrap_or_default() };
         let known = record.told.as_ref();
-        if known == Some(&told) {
+        let Some(Words { body, status, told }) = self.words(&record).filter(|words| known != Some(&words.told)) else {
             return Ok(());
-        }
+        };
         self.inner.reporter.queue().written.insert(id.clone(), Instant::now());
         if known.is_some() {
             // Should we be killed or unheard while writing, nobody knows what people were told.
@@ -182,6 +186,19 @@ impl Reconciler {
         };
         self.inner.ledger.change(note).await?;
         Ok(())
+    }
+
+    /// What people should read of a record, if anything.
+    fn words(&self, record: &Deployment) -> Option<Words> {
+        let view = View::of(record, &self.beside(record))?;
+        let (body, status) = (self.rendered(&view, &record.id), self.status_of(record, &view));
+        let told = Told { comment: fingerprint(&body), status: status.as_ref().map(of_status).unwrap_or_default() };
+        Some(Words { body, status, told })
+    }
+
+    /// Whether people have yet to be told of what is.
+    pub(super) fn is_untold(&self, record: &Deployment) -> bool {
+        record.removing.is_none() && self.words(record).is_some_and(|words| record.told.as_ref() != Some(&words.told))
     }
 
     /// Writes the comment of a preview that is going. Nothing is written after it.

@@ -71,6 +71,11 @@ impl Reconciler {
     }
 }
 
+/// Where visitors go while nothing is being switched: what a router begins with.
+pub fn routes(state: &State) -> RouteTable {
+    table(state, &BTreeMap::new())
+}
+
 /// A preview that is going has no route.
 fn table(state: &State, switching: &BTreeMap<DeploymentId, HostPort>) -> RouteTable {
     let staying = state.deployments.values().filter(|record| record.removing.is_none());

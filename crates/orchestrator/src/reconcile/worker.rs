@@ -5,6 +5,7 @@ use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
+use preview_core::deployment::Status;
 use preview_core::ids::PullKey;
 use preview_core::plan::{Action, Target, plan};
 use tokio::sync::Notify;
@@ -33,12 +34,22 @@ pub(super) struct Bell {
     rung: Notify,
     /// Whether a failure that was not the pull request's own is to be tried again.
     retry: AtomicBool,
+    /// Whether the worker only waits, so that nothing is lost by cutting it off.
+    resting: AtomicBool,
 }
 
 impl Bell {
     fn ring(&self) {
         self.rings.fetch_add(1, Ordering::SeqCst);
         self.rung.notify_one();
+    }
+
+    /// Waits for something that may take long and leaves nothing undone.
+    async fn rest<T>(&self, wait: impl Future<Output = T>) -> T {
+        self.resting.store(true, Ordering::SeqCst);
+        let waited = wait.await;
+        self.resting.store(false, Ordering::SeqCst);
+        waited
     }
 
     fn count(&self) -> u64 {
@@ -74,6 +85,12 @@ impl Workers {
             live.remove(&key);
         }
         quiet
+    }
+
+    /// For whom one is in the middle of something.
+    fn busy(&self) -> Vec<PullKey> {
+        let live = self.live();
+        live.iter().filter(|(_, bell)| !bell.resting.load(Ordering::SeqCst)).map(|(key, _)| *key).collect()
     }
 
     /// Cuts all of them off and waits until they have ended.
@@ -140,7 +157,7 @@ impl Reconciler {
     async fn work(self, key: PullKey, bell: Arc<Bell>) {
         let mut failures = 0;
         loop {
-            self.until_decidable(key, &bell.rung).await;
+            bell.rest(self.until_decidable(key, &bell.rung)).await;
             let seen = bell.count();
             match self.look_after(key, &bell).await {
                 Outcome::Settled => failures = 0,
@@ -148,7 +165,7 @@ impl Reconciler {
                     let wait = self.backoff(failures).max(at_least);
                     failures += 1;
                     tracing::info!(seconds = wait.as_secs_f32(), failures, "trying again later");
-                    let _woken = tokio::time::timeout(wait, bell.rung.notified()).await;
+                    let _woken = bell.rest(tokio::time::timeout(wait, bell.rung.notified())).await;
                     continue;
                 }
                 // What is left undone stays written down; resync wakes us again.
@@ -158,6 +175,26 @@ impl Reconciler {
                 return;
             }
         }
+    }
+
+    /// Lets workers come to the end of what they are doing, at most so long. Who only waits is not waited for.
+    pub(super) async fn let_finish(&self, at_most: Duration) {
+        let finished = async {
+            while self.is_at_something() {
+                tokio::time::sleep(Duration::from_millis(20)).await;
+            }
+        };
+        if tokio::time::timeout(at_most, finished).await.is_err() {
+            tracing::info!(seconds = at_most.as_secs(), "what takes longer is left to the next start");
+        }
+    }
+
+    fn is_at_something(&self) -> bool {
+        let busy = self.inner.workers.busy();
+        self.inner.ledger.read(|state| {
+            let record = |key: &PullKey| state.id_of(*key).and_then(|id| state.deployments.get(&id));
+            busy.iter().any(|key| record(key).is_none_or(|record| record.status() != Status::Queued))
+        })
     }
 
     /// Decides, plans and performs until nothing is left to do.

@@ -251,3 +251,28 @@ async fn the_last_deliveries_are_told() {
     unsigned(&house, "ping", b"{}").send().await;
     insta::assert_json_snapshot!(told(&house).await);
 }
+
+#[tokio::test]
+async fn what_is_explained_is_told_with_what_arrived() {
+    let house = House::open().await;
+    house.learn_allowed().await;
+    let id = house.add_preview(2).await;
+    assert_eq!(deliver(&house, "pull_request", &opened(2)).await.status, 202);
+    assert_eq!(deliver(&house, "pull_request", &opened(3)).await.status, 202);
+    for name in ["2", "my-org%2Fmy-app%232", &id.to_string()] {
+        let answer = house.ask(&format!("GET /api/why?pull={name}")).token().send().await;
+        let why = answer.json();
+        assert_eq!((answer.status, &why["deploymentId"]), (200, &json!("my-org-my-app-2")), "{name}");
+        assert_eq!(why["github"], "not asked: nobody is there: /var/run/secret-path");
+        assert!(why["preview"].as_str().unwrap().contains("abc123a answers at"), "{why}");
+        assert_eq!(why["deliveries"].as_array().unwrap().len(), 1, "{why}");
+        assert_eq!(why["deliveries"][0]["prNumber"], 2);
+    }
+    for (name, status) in [("nonsense", 400), ("other%2Frepo%232", 404), ("nobody-knows-2", 404)] {
+        let answer = house.ask(&format!("GET /api/why?pull={name}")).token().send().await;
+        assert_eq!(answer.status, status, "{name}");
+        answer.problem();
+    }
+    house.ask("GET /api/why").token().send().await.problem();
+    assert_eq!(house.ask("GET /api/why?pull=2").send().await.status, 401);
+}

@@ -71,6 +71,23 @@ async fn too_old_it_goes_although_github_is_away_and_the_comment_follows() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn too_old_it_goes_although_github_has_not_answered_since_the_start() {
+    let mut house = House::with(short_lived).await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    let id = house.id(pull);
+    house.world().hub.down = Some("401");
+    house.restart().await;
+    house.pass(hours(2)).await;
+    assert!(house.world().engine.contains_key(&id), "nothing else goes without GitHub's word");
+    house.pass(hours(2)).await;
+    assert!(!house.world().engine.contains_key(&id));
+    house.world().hub.down = None;
+    house.expect(pull, EXPIRED);
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn a_clock_that_jumps_there_and_back_expires_nothing() {
     let mut house = House::with(short_lived).await;
     let pull = house.open(good()).await;

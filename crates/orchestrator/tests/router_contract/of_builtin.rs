@@ -5,7 +5,7 @@ use std::time::{Duration, Instant};
 
 use http::StatusCode;
 use preview_core::ids::HostPort;
-use preview_core::route::Site;
+use preview_core::route::{RouteTable, Site};
 use preview_orchestrator::needs::Router;
 use preview_orchestrator::router::builtin::Builtin;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
@@ -17,7 +17,8 @@ use crate::rig::{Rig, table};
 
 fn router() -> Builtin {
     let listener = StdListener::bind("127.0.0.1:0").unwrap();
-    Builtin::start(listener, Site::new("https://previews.example".parse().unwrap(), None)).unwrap()
+    Builtin::start(listener, Site::new("https://previews.example".parse().unwrap(), None), &RouteTable::default())
+        .unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

@@ -31,7 +31,7 @@ impl Rig {
     pub(crate) async fn builtin() -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let site = Site::new("http://previews.example".parse().unwrap(), Some(DOMAIN.parse().unwrap()));
-        let router = Builtin::start(listener, site).unwrap();
+        let router = Builtin::start(listener, site, &RouteTable::default()).unwrap();
         Self { address: router.address(), router: Arc::new(router), nginx: None }
     }
 

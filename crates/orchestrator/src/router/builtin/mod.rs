@@ -53,16 +53,17 @@ pub struct Builtin {
 }
 
 impl Builtin {
-    /// Answers on this listener from now on, with an empty table. Must be called within a tokio runtime.
+    /// Answers on this listener from now on, with this table from its first visitor on. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the listener can't be made non-blocking or has no address.
-    pub fn start(listener: std::net::TcpListener, site: Site) -> io::Result<Self> {
+    pub fn start(listener: std::net::TcpListener, site: Site, table: &RouteTable) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
         let proxy = Arc::new(Proxy::new(site, stopped.clone()));
+        proxy.traffic.switch(table);
         let accepting = tokio::spawn(accept(listener, proxy.clone(), stopped));
         Ok(Self { address, proxy, accepting: accepting.into(), stop })
     }
