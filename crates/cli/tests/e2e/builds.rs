@@ -108,7 +108,6 @@ async fn builds_that_want_too_much_fail_with_their_cause_and_nobody_else_notices
     });
     let during_bomb = during_bomb.await;
 
-    eprintln!("usually {usual:?}, during 8 GB {during_hunger:?}, during a fork bomb {during_bomb:?}");
     for during in [during_hunger, during_bomb] {
         assert!(during.visit <= usual.visit * 2 + NOISE, "a visit: {during:?}, usually {usual:?}");
         assert!(during.delivery <= usual.delivery * 2 + NOISE, "a delivery: {during:?}, usually {usual:?}");
