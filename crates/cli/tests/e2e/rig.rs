@@ -600,11 +600,11 @@ impl Rig {
 
     async fn assert_nothing_left(&self) {
         assert_eq!(self.engine_leftovers().await, Vec::<String>::new());
-        let folders = std::fs::read_dir(self.dir.path().join("deployments")).unwrap();
-        assert_eq!(
-            folders.map(|entry| entry.unwrap().file_name()).collect::<Vec<_>>(),
-            Vec::<std::ffi::OsString>::new()
-        );
+        for of_previews in ["deployments", "logs"] {
+            let folders = std::fs::read_dir(self.dir.path().join(of_previews)).unwrap();
+            let left: Vec<_> = folders.map(|entry| entry.unwrap().file_name()).collect();
+            assert_eq!(left, Vec::<std::ffi::OsString>::new(), "{of_previews}");
+        }
         if let Some(nginx) = &self.nginx {
             assert_eq!(nginx.preview_files(), Vec::<String>::new());
         }
