@@ -9,7 +9,7 @@ use axum::response::{IntoResponse, Response};
 use bytes::Bytes;
 use futures_util::stream;
 use http::header::{CONTENT_LENGTH, ETAG, LINK, RETRY_AFTER};
-use http::{HeaderValue, Method, StatusCode};
+use http::{HeaderName, HeaderValue, Method, StatusCode};
 use http_body_util::BodyExt;
 use jiff::Timestamp;
 use serde_json::{Value, json};
@@ -17,6 +17,9 @@ use serde_json::{Value, json};
 use crate::rest::{self, ApiError};
 use crate::server::Shared;
 use crate::state::{Request, Surface};
+
+/// Source: <https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#resource-not-accessible>
+const ACCEPTED_PERMISSIONS: HeaderName = HeaderName::from_static("x-accepted-github-permissions");
 
 /// How an answer goes wrong.
 #[derive(Debug, Clone, PartialEq)]
@@ -37,6 +40,8 @@ pub enum Fault {
         /// What the header says, in whole seconds.
         retry_after: Duration,
     },
+    /// The token may not do this: it would need this permission (403, `x-accepted-github-permissions`).
+    NotPermitted(&'static str),
     /// 200 and `[]`, without a `Link`.
     EmptyList,
     /// A list's first so many items, without a `Link` to more.
@@ -174,6 +179,12 @@ impl Fault {
             Self::Secondary { retry_after } => {
                 let mut response = ApiError::secondary_limit().into_response();
                 response.headers_mut().insert(RETRY_AFTER, HeaderValue::from(retry_after.as_secs()));
+                response
+            }
+            Self::NotPermitted(needed) => {
+                let mut response =
+                    ApiError::forbidden("Resource not accessible by personal access token").into_response();
+                response.headers_mut().insert(ACCEPTED_PERMISSIONS, HeaderValue::from_static(needed));
                 response
             }
             Self::EmptyList => cut_list(right.await, 0).await,

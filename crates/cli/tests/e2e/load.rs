@@ -1,8 +1,6 @@
 //! Visitors who come all the while a preview changes, and forgive nothing.
 
 use std::collections::BTreeSet;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicUsize, Ordering};
 use std::time::Duration;
 
 use tokio::sync::oneshot;
@@ -21,7 +19,6 @@ const AT_ONCE: Duration = Duration::from_millis(100);
 /// Visitors of one preview, fifty a second until they are called off. Every other one comes over a connection of its own.
 pub(crate) struct Load {
     stop: oneshot::Sender<()>,
-    sent: Arc<AtomicUsize>,
     running: JoinHandle<Seen>,
 }
 
@@ -40,13 +37,7 @@ impl Load {
     /// Sends the first visitors now.
     pub(crate) fn start(url: &str) -> Self {
         let (stop, stopped) = oneshot::channel();
-        let sent = Arc::new(AtomicUsize::new(0));
-        Self { stop, sent: sent.clone(), running: tokio::spawn(visit_until(url.to_owned(), stopped, sent)) }
-    }
-
-    /// How many have been sent.
-    pub(crate) fn sent(&self) -> usize {
-        self.sent.load(Ordering::Relaxed)
+        Self { stop, running: tokio::spawn(visit_until(url.to_owned(), stopped)) }
     }
 
     /// Sends no more, waits for those under way, and gives what all of them saw.
@@ -56,7 +47,7 @@ impl Load {
     }
 }
 
-async fn visit_until(url: String, mut stopped: oneshot::Receiver<()>, sent: Arc<AtomicUsize>) -> Seen {
+async fn visit_until(url: String, mut stopped: oneshot::Receiver<()>) -> Seen {
     let builder = || reqwest::Client::builder().timeout(Duration::from_secs(20));
     let staying = builder().build().unwrap();
     let new = builder().pool_max_idle_per_host(0).build().unwrap();
@@ -72,7 +63,6 @@ async fn visit_until(url: String, mut stopped: oneshot::Receiver<()>, sent: Arc<
         // Of both kinds of connection.
         let slow = number.is_multiple_of(SLOW_EVERY) || number.is_multiple_of(SLOW_EVERY + 1);
         let url = if slow { format!("{url}slow?ms={SLOW_MS}") } else { url.clone() };
-        sent.fetch_add(1, Ordering::Relaxed);
         visits.spawn(async move { (begun.elapsed(), visit(&client, &url, reuses).await) });
     }
     while let Some(visit) = visits.join_next().await {

@@ -23,4 +23,5 @@ mod obstacles;
 mod outages;
 mod rig;
 mod stories;
+mod token;
 mod upgrade;

@@ -15,9 +15,8 @@ async fn is_replaced_unnoticed(mut rig: Rig) {
     for version in ["version two", "version three"] {
         let (http, slow) = (rig.http.clone(), format!("{url}slow?ms=5000"));
         let long = tokio::spawn(async move { http.get(slow).send().await.unwrap().status() });
-        // Three slow ones of the load are under way by then, too.
-        let sent = load.sent();
-        rig.until("visitors are being served", async || (load.sent() > sent + 60).then_some(())).await;
+        // It is under way by then, and slow ones of the load are.
+        rig.until_listed(2).await;
         rig.stop_service().await;
         pull.push(Mimic::new(version).files()).await.unwrap();
         rig.start_service().await;

@@ -164,7 +164,7 @@ impl Reconciler {
                 Outcome::Later(at_least) if failures < self.retries() => {
                     let wait = self.backoff(failures).max(at_least);
                     failures += 1;
-                    tracing::info!(seconds = wait.as_secs_f32(), failures, "trying again later");
+                    tracing::debug!(seconds = wait.as_secs_f32(), failures, "trying again later");
                     let _woken = bell.rest(tokio::time::timeout(wait, bell.rung.notified())).await;
                     continue;
                 }
