@@ -77,6 +77,7 @@ struct Details {
 struct Queues {
     pending: usize,
     waiting: usize,
+    builds: usize,
     reports: usize,
     workers: usize,
 }
@@ -119,14 +120,14 @@ impl Pulse {
     }
 
     fn details(&self, checks: Checks) -> Details {
-        let Overview { uptime, deployments, pending, waiting, reports, workers, repairs, unknown_repositories } =
+        let Overview { uptime, deployments, pending, waiting, builds, reports, workers, repairs, unknown_repositories } =
             self.reconciler.overview();
         Details {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs(),
             checks,
             deployments,
-            queues: Queues { pending, waiting, reports, workers },
+            queues: Queues { pending, waiting, builds, reports, workers },
             repairs,
             unknown_repositories,
         }
