@@ -20,6 +20,8 @@ pub struct Overview {
     pub pending: usize,
     /// Deployments that wait for a place, for memory or for disk.
     pub waiting: usize,
+    /// Deployments that wait for other builds to end.
+    pub builds: usize,
     /// Comments that wait to be written.
     pub reports: usize,
     /// Workers that live.
@@ -47,6 +49,7 @@ impl Reconciler {
             deployments,
             pending,
             waiting: self.inner.places.waiting(),
+            builds: self.inner.builds.queue().waiting(),
             reports: self.inner.reporter.waiting(),
             workers: self.inner.workers.count(),
             repairs,
