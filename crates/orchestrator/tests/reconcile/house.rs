@@ -138,7 +138,7 @@ impl House {
     }
 
     pub(crate) fn folders(&self) -> Folders {
-        Folders::new(self.dir.path().join("deployments"), self.dir.path().join("logs"))
+        Folders::new(self.dir.path().to_owned(), self.dir.path().join("logs"))
     }
 
     pub(crate) fn read<T>(&self, look: impl FnOnce(&State) -> T) -> T {
