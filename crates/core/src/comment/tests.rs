@@ -107,7 +107,7 @@ fn every_step_and_every_reason_to_wait_has_its_words() {
         [QueueReason::Places, QueueReason::Builds, QueueReason::Memory, QueueReason::Disk, QueueReason::Ports]
             .map(words::waits_for)
             .join("\n");
-    let ahead = [0, 1, 2].map(words::ahead).join("\n");
+    let ahead = [0, 1, 2, 10, 11, 500].map(words::ahead).join("\n");
     let times = [0, 840, 1_000, 12_480, 59_999, 60_000, 185_000].map(words::duration).join("\n");
     assert_snapshot!(format!("{steps}\n\n{reasons}\n\n{ahead}\n\n{times}"));
 }

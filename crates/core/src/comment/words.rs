@@ -121,6 +121,8 @@ pub(super) fn ahead(others: usize) -> String {
     match others {
         0 => "It is the next one.".to_owned(),
         1 => "One other is ahead of it.".to_owned(),
+        // Told exactly, every comment would change whenever anything moves.
+        11.. => "More than 10 others are ahead of it.".to_owned(),
         _ => format!("{others} others are ahead of it."),
     }
 }

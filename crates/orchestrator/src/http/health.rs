@@ -100,6 +100,7 @@ impl From<DiskShare> for Share {
 struct Queues {
     pending: usize,
     waiting: usize,
+    builds: usize,
     reports: usize,
     workers: usize,
 }
@@ -156,14 +157,24 @@ impl Pulse {
     }
 
     fn details(&self, checks: Checks) -> Details {
-        let Overview { uptime, deployments, pending, waiting, reports, workers, repairs, disk, unknown_repositories } =
-            self.reconciler.overview();
+        let Overview {
+            uptime,
+            deployments,
+            pending,
+            waiting,
+            builds,
+            reports,
+            workers,
+            repairs,
+            disk,
+            unknown_repositories,
+        } = self.reconciler.overview();
         Details {
             version: env!("CARGO_PKG_VERSION"),
             uptime_seconds: uptime.as_secs(),
             checks,
             deployments,
-            queues: Queues { pending, waiting, reports, workers },
+            queues: Queues { pending, waiting, builds, reports, workers },
             repairs,
             disk: disk.map(Share::from),
             unknown_repositories,

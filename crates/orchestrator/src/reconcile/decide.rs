@@ -67,7 +67,11 @@ impl Reconciler {
                 return Err(Fault::passing("GitHub has not told yet whether the repository is an allowed one"));
             }
         }
-        let pull = match self.inner.out.forge.pull(key).await {
+        let asked = {
+            let _ask = self.inner.asks.acquire().await;
+            self.inner.out.forge.pull(key).await
+        };
+        let pull = match asked {
             Ok(PullAnswer::Known(pull)) => pull,
             Ok(PullAnswer::NotFound) => return self.not_found(key).map(without_pull),
             Err(_) if self.too_old(key) => return Ok(without_pull(Desired::Expired)),

@@ -13,14 +13,15 @@
 mod allowed;
 mod attempt;
 mod audit;
+mod builds;
 mod cleanup;
 mod decide;
 mod housekeeping;
 mod intake;
 mod overview;
 mod perform;
-mod places;
 mod ports;
+mod queue;
 mod report;
 mod resync;
 mod routing;
@@ -49,11 +50,12 @@ use crate::ledger::Ledger;
 use crate::needs::{Clock, ContainerEngine, Forge, Prober, Router, Source};
 
 use allowed::Allowed;
+use builds::Builds;
 use housekeeping::Housekeeper;
 pub use intake::{Accepted, NotAccepted};
 pub use overview::{DiskShare, Overview};
-use places::Places;
 use ports::Ports;
+use queue::Queue;
 use report::Reporter;
 use routing::Routing;
 pub use routing::routes;
@@ -150,6 +152,8 @@ const PARTING: Duration = Duration::from_secs(10);
 /// How many deployments are looked at in the engine at once. A start wakes all workers, and each look is several questions:
 /// without a bound, a thousand of them would cost file descriptors and memory that are never needed again.
 const LOOKS: usize = 8;
+/// And about how many GitHub is asked at once, for the same reason.
+const ASKS: usize = 16;
 
 /// The reconciler. Clones share it.
 #[derive(Clone)]
@@ -163,10 +167,11 @@ struct Inner {
     ledger: Ledger,
     folders: Folders,
     ports: Ports,
-    places: Arc<Places>,
+    places: Arc<Queue>,
     routing: Routing,
-    builds: Semaphore,
+    builds: Arc<Builds>,
     looks: Semaphore,
+    asks: Semaphore,
     housekeeper: Housekeeper,
     reporter: Reporter,
     workers: Workers,
@@ -188,8 +193,9 @@ impl Reconciler {
             ports,
             places: Arc::default(),
             routing: Routing::default(),
-            builds: Semaphore::new(config.max_builds),
+            builds: Arc::new(Builds::new(config.max_builds)),
             looks: Semaphore::new(LOOKS),
+            asks: Semaphore::new(ASKS),
             housekeeper: Housekeeper::default(),
             reporter: Reporter::new(config.pace.edit),
             workers: Workers::default(),

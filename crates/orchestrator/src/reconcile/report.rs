@@ -245,7 +245,7 @@ impl Reconciler {
             if down { self.inner.folders.tail(&record.id, Log::App, TAIL).unwrap_or_default() } else { Vec::new() };
         Beside {
             server: self.inner.config.github.clone(),
-            ahead: self.inner.places.ahead_of(&record.id),
+            ahead: self.ahead_of(record.repository_id, &record.id),
             expires: Some(ttl::expires_at(record.active_at, self.inner.config.policy.ttl)),
             app_log,
         }

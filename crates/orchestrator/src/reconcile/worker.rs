@@ -200,17 +200,19 @@ impl Reconciler {
     /// Decides, plans and performs until nothing is left to do.
     async fn look_after(&self, key: PullKey, bell: &Bell) -> Outcome {
         let mut work = Work::new(key);
-        for _ in 0..MOST_PASSES {
+        let mut passes = 0;
+        while passes < MOST_PASSES {
             let retry = bell.retry.swap(false, Ordering::SeqCst);
             let decision = match self.decide(key, retry).await {
                 Ok(decision) => decision,
                 Err(fault) => return self.later("could not learn what the pull request should be", &fault),
             };
             match self.pass(&mut work, &decision, bell).await {
-                Ok(true) => {}
+                Ok(true) => passes += 1,
                 Ok(false) => match self.conclude(key, &decision).await {
                     Ok(true) => return Outcome::Settled,
-                    Ok(false) => {}
+                    // There is news, which is no lack of an end.
+                    Ok(false) => passes = 0,
                     Err(fault) => return self.later("could not write down what was decided", &fault),
                 },
                 Err(fault) => return self.later("could not bring the preview to what it should be", &fault),

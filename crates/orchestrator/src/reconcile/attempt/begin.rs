@@ -56,25 +56,41 @@ impl Reconciler {
     async fn wait_for_place(&self, wish: &Wish<'_>) -> Result<(), Fault> {
         let since = self.inner.ledger.read(|state| state.deployments.get(wish.id).and_then(Deployment::queued_since));
         // A newer push and a restart keep the place in the queue.
-        let ticket = self.inner.places.queue(wish.id, since.unwrap_or_else(|| self.inner.out.clock.now()));
+        let since = since.unwrap_or_else(|| self.inner.out.clock.now());
+        let ticket = self.inner.places.join(wish.decision.key.repo, wish.id, since);
+        let mut refused = None;
         loop {
             let moved = ticket.next_move();
             let before = ticket.before();
-            match self.inner.ledger.change(|state| self.admit(state, wish, before)).await? {
-                Ok(()) => return Ok(()),
-                Err(reason) => tracing::info!(deployment = %wish.id, ?reason, before, "waiting for a place"),
+            // Whoever waits already writes nothing while there is no place: of hundreds, each move concerns a few.
+            if refused.is_none() || self.inner.ledger.read(|state| self.has_place(state, wish.id, before)) {
+                match self.inner.ledger.change(|state| self.admit(state, wish, before)).await? {
+                    Ok(()) => break,
+                    Err(reason) if refused == Some(reason) => {}
+                    Err(reason) => {
+                        tracing::info!(deployment = %wish.id, ?reason, before, "waiting for a place");
+                        refused = Some(reason);
+                    }
+                }
             }
             self.report(wish.id);
             moved.await;
         }
+        ticket.served();
+        Ok(())
+    }
+
+    /// Whether a preview has a place, or gets one although so many are served before it.
+    fn has_place(&self, state: &State, id: &DeploymentId, before: usize) -> bool {
+        let taken = state.deployments.iter().filter(|(other, d)| *other != id && d.holds_place()).count();
+        let holds = state.deployments.get(id).is_some_and(Deployment::holds_place);
+        holds || taken + before < self.inner.config.max_previews
     }
 
     /// Inside one change of the ledger: takes a place, a port and a network, or stands in the queue.
     fn admit(&self, state: &mut State, wish: &Wish<'_>, before: usize) -> Result<(), QueueReason> {
         let now = self.inner.out.clock.now();
-        let taken = state.deployments.iter().filter(|(other, d)| *other != wish.id && d.holds_place()).count();
-        let holds = state.deployments.get(wish.id).is_some_and(Deployment::holds_place);
-        let free = self.inner.config.max_previews.saturating_sub(taken);
+        let has_place = self.has_place(state, wish.id, before);
         let port = self.inner.ports.app(state);
         let network = self.inner.ports.network(state);
         let record = record_of(state, wish, now);
@@ -89,7 +105,7 @@ impl Reconciler {
         };
         freed.into_iter().for_each(|port| self.inner.ports.rest(port));
         let port = kept.or(port);
-        let refusal = if !holds && before >= free {
+        let refusal = if !has_place {
             Some(QueueReason::Places)
         } else if port.is_none() || record.subnet.or(network).is_none() {
             Some(QueueReason::Ports)

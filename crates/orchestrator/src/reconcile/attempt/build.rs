@@ -9,6 +9,7 @@ use preview_core::ids::DeploymentId;
 use preview_core::repo_config::RepoConfig;
 
 use super::super::Reconciler;
+use super::super::builds::Permit;
 use super::super::decide::Decision;
 use super::{Found, Trying, Work, set_step};
 use crate::folders::Log;
@@ -110,20 +111,27 @@ impl Reconciler {
         self.inner.ledger.read(|state| state.deployments.get(id).is_some_and(|record| record.serving.is_some()))
     }
 
-    async fn build_image(&self, job: &BuildJob, hold: &DeploymentLock) -> Result<Built, Fault> {
-        let id = &job.deployment;
-        // Asked before the queue too, so that nobody is told of builds that run where it is the disk that is full.
-        self.wait_for_room(id, Step::Build, 0).await?;
-        let _permit = match self.inner.builds.try_acquire() {
-            Ok(permit) => permit,
-            Err(_) => {
+    async fn permit_to_build(&self, job: &BuildJob) -> Result<Permit, Fault> {
+        let (id, builds) = (&job.deployment, &self.inner.builds);
+        let ticket = builds.join(job.repo, id, self.inner.out.clock.now());
+        let permit = match builds.try_take(&ticket) {
+            Some(permit) => permit,
+            None => {
                 self.queue_for(id, QueueReason::Builds).await?;
-                let permit =
-                    self.inner.builds.acquire().await.map_err(|_| Fault::passing("the service is stopping"))?;
+                let permit = builds.take(&ticket).await;
                 self.step(id, Step::Build).await?;
                 permit
             }
         };
+        ticket.served();
+        Ok(permit)
+    }
+
+    async fn build_image(&self, job: &BuildJob, hold: &DeploymentLock) -> Result<Built, Fault> {
+        let id = &job.deployment;
+        // Asked before the queue too, so that nobody is told of builds that run where it is the disk that is full.
+        self.wait_for_room(id, Step::Build, 0).await?;
+        let _permit = self.permit_to_build(job).await?;
         self.wait_for_room(id, Step::Build, 0).await?;
         let log = self.inner.folders.start_log(id, Log::Build);
         let mut log = log.map_err(|error| Fault::passing(format!("the build's log could not be written: {error}")))?;
