@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use preview_simulator::{Change, Mimic, Pull, sha256_signature};
+use preview_simulator::{Change, Mimic, Pull};
 use serde_json::json;
 use tokio::time::{Instant, interval};
 
@@ -53,7 +53,7 @@ async fn measure(rig: &Rig, calm: &Pull, until: impl Future<Output = ()>) -> Med
             let begun = Instant::now();
             assert_eq!(rig.http.get(&url).send().await.unwrap().status(), 200);
             visits.push(begun.elapsed());
-            let delivery = delivery(rig, calm, visits.len());
+            let delivery = rig.delivery(calm, "labeled");
             let begun = Instant::now();
             assert_eq!(delivery.send().await.unwrap().status(), 202);
             deliveries.push(begun.elapsed());
@@ -66,15 +66,6 @@ async fn measure(rig: &Rig, calm: &Pull, until: impl Future<Output = ()>) -> Med
 fn median(mut times: Vec<Duration>) -> Duration {
     times.sort();
     times[times.len() / 2]
-}
-
-fn delivery(rig: &Rig, pull: &Pull, number: usize) -> reqwest::RequestBuilder {
-    let repository = json!({"id": pull.repo().id(), "full_name": pull.repo().name().to_string()});
-    let body = json!({"action": "labeled", "number": pull.number(), "repository": repository}).to_string();
-    let signature = sha256_signature(rig.github.webhook_secret().as_bytes(), body.as_bytes());
-    let request = rig.http.post(format!("{}/webhook/github", rig.api)).header("content-type", "application/json");
-    let request = request.header("x-github-event", "pull_request").header("x-hub-signature-256", signature);
-    request.header("x-github-delivery", format!("calm-{number}")).body(body)
 }
 
 impl Engine {

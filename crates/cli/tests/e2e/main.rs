@@ -4,6 +4,7 @@
 //! Every test starts an installation of its own (see [`rig`]) and ends by proving that nothing of it is left.
 
 mod builds;
+mod burst;
 mod capacity;
 mod cli;
 mod config;

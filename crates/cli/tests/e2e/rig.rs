@@ -6,15 +6,17 @@ use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
-use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
 use std::time::{Duration, Instant};
 
 use preview_core::ids::ProjectSlug;
 use preview_exec::{Limits, Program};
 use preview_simulator::state::{Comment, Status, StatusState};
-use preview_simulator::{Change, Fault, FaultGuard, GitHub, Matching, Mimic, NewPull, Options, Pull, Repo, Source};
+use preview_simulator::{
+    Change, Fault, FaultGuard, GitHub, Matching, Mimic, NewPull, Options, Pull, Repo, Source, sha256_signature,
+};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::Value;
+use serde_json::{Value, json};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
@@ -519,6 +521,21 @@ impl Rig {
     pub(crate) async fn ask_api(&self, path: &str) -> Value {
         let answer = self.http.get(format!("{}{path}", self.api)).bearer_auth(TOKEN).send().await.unwrap();
         answer.json().await.unwrap()
+    }
+
+    /// A delivery of ours, signed: it says that this happened to the pull request.
+    pub(crate) fn delivery(&self, pull: &Pull, action: &str) -> reqwest::RequestBuilder {
+        static GUID: AtomicU64 = AtomicU64::new(0);
+        let repository = json!({"id": pull.repo().id(), "full_name": pull.repo().name().to_string()});
+        let pull_request = json!({"body": "All that GitHub tells of it. ".repeat(40)});
+        let body =
+            json!({"action": action, "number": pull.number(), "repository": repository, "pull_request": pull_request});
+        let body = body.to_string();
+        let signature = sha256_signature(self.github.webhook_secret().as_bytes(), body.as_bytes());
+        let request = self.http.post(format!("{}/webhook/github", self.api)).header("content-type", "application/json");
+        let request = request.header("x-github-event", "pull_request").header("x-hub-signature-256", signature);
+        let guid = GUID.fetch_add(1, Ordering::Relaxed);
+        request.header("x-github-delivery", format!("e2e-{guid}")).body(body)
     }
 
     /// Runs `docker` on this installation's engine and gives what it prints.

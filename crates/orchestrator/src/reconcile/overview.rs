@@ -4,7 +4,7 @@ use std::collections::HashMap;
 use std::time::Duration;
 
 use preview_core::deployment::Status;
-use preview_core::ids::RepoName;
+use preview_core::ids::{DeploymentId, RepoId, RepoName};
 
 use super::Reconciler;
 pub use super::housekeeping::DiskShare;
@@ -35,6 +35,12 @@ pub struct Overview {
 }
 
 impl Reconciler {
+    /// How many get what it waits for before this preview, a place or a build, if it waits for one.
+    pub(super) fn ahead_of(&self, repo: RepoId, id: &DeploymentId) -> Option<usize> {
+        let queues = [&*self.inner.places, self.inner.builds.queue()];
+        queues.into_iter().find_map(|queue| queue.ahead_of(repo, id))
+    }
+
     /// How it is now.
     pub fn overview(&self) -> Overview {
         let (deployments, pending, repairs) = self.inner.ledger.read(|state| {

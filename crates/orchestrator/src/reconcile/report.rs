@@ -18,7 +18,6 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Reconciler;
-use super::queue;
 use crate::folders::Log;
 use crate::ledger::State;
 use crate::needs::{CommitStatus, Fault, StatusState, Written};
@@ -240,18 +239,13 @@ impl Reconciler {
         Some(CommitStatus { commit: commit.clone(), state, description, url })
     }
 
-    fn ahead_of(&self, record: &Deployment) -> Option<usize> {
-        let in_queue = |queue: &queue::Queue| queue.ahead_of(record.repository_id, &record.id);
-        in_queue(&self.inner.places).or_else(|| in_queue(self.inner.builds.queue()))
-    }
-
     fn beside(&self, record: &Deployment) -> Beside {
         let down = record.serving.as_ref().is_some_and(|serving| serving.down);
         let app_log =
             if down { self.inner.folders.tail(&record.id, Log::App, TAIL).unwrap_or_default() } else { Vec::new() };
         Beside {
             server: self.inner.config.github.clone(),
-            ahead: self.ahead_of(record),
+            ahead: self.ahead_of(record.repository_id, &record.id),
             expires: Some(ttl::expires_at(record.active_at, self.inner.config.policy.ttl)),
             app_log,
         }

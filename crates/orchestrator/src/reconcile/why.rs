@@ -52,7 +52,7 @@ impl Reconciler {
             desired: desired.as_ref(),
             record,
             pending: state.pending.get(&key),
-            ahead: id.as_ref().and_then(|id| self.inner.places.ahead_of(key.repo, id)),
+            ahead: id.as_ref().and_then(|id| self.ahead_of(key.repo, id)),
             reporting: record.is_some_and(|record| self.is_untold(record)),
             working: self.inner.workers.works_for(key),
             policy: &self.inner.config.policy,
