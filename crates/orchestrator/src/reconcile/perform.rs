@@ -44,6 +44,7 @@ impl Reconciler {
     /// Carries one action out; during an attempt, what fails for a passing reason is tried again before it counts.
     pub(super) async fn perform(&self, work: &mut Work, decision: &Decision, action: &Action) -> Result<(), Fault> {
         for tries in 0.. {
+            tracing::debug!(?action, "performing");
             let begun = Instant::now();
             let fault = match self.perform_once(work, decision, action).await {
                 Ok(()) => {
