@@ -261,9 +261,10 @@ async fn steps_meet_trouble() {
     let enough = if wanted.is_some() { 1 } else { SOME.len() };
     assert!(cases.len() >= enough, "{wanted:?} and {SOME:?} are steps");
     let (count, begun) = (cases.len(), Instant::now());
-    // Most of them wait for a limit of the product's most of the time. Each is a task, so that one that fails ends no other.
+    // Hangs wait for a limit of the product's most of the time. Each is a task, so that one that fails ends no other.
+    let side_by_side = if wanted.is_some() { 8 } else { 4 };
     let play = |case: Case| async move { (tokio::spawn(play(case.clone())).await, case) };
-    let mut playing = stream::iter(cases).map(play).buffer_unordered(4);
+    let mut playing = stream::iter(cases).map(play).buffer_unordered(side_by_side);
     let (mut seen, mut failed) = (Vec::new(), Vec::new());
     while let Some((ended, case)) = playing.next().await {
         let number = seen.len() + failed.len() + 1;
