@@ -16,7 +16,7 @@ use rustix::process::{Signal, kill_process};
 
 use crate::gate::{Gate, Phase};
 use crate::obstacles::{EngineDoor, Obstacle, Trouble, moody_reload};
-use crate::rig::{Rig, RouterKind, Setup, pid_in};
+use crate::rig::{Rig, RouterKind, Setup, pid_in, tell};
 use crate::stories::{ACTIONS, Door, STORIES, Story, door, name};
 
 /// The product's own limits end a hang: the longest is that of Compose.
@@ -283,11 +283,6 @@ async fn steps_meet_trouble() {
         std::fs::write(file, table(&seen, begun.elapsed())).unwrap();
     }
     assert_eq!(failed, Vec::<String>::new());
-}
-
-#[expect(clippy::print_stderr, reason = "whoever waits for an hour wants to see that something happens")]
-fn tell(line: &str) {
-    eprintln!("{line}");
 }
 
 /// What was seen, as Markdown.
