@@ -45,7 +45,8 @@ pub struct Observed {
 }
 
 impl Observed {
-    fn containers(&self) -> bool {
+    /// Whether any container of it exists.
+    pub fn containers(&self) -> bool {
         self.database || self.others || !self.slots.is_empty()
     }
 

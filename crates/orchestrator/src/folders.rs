@@ -98,10 +98,15 @@ impl Folders {
             return Ok(password);
         }
         let password = DatabasePassword::from_bytes(rand::random());
+        self.keep_password(id, &password)?;
+        Ok(password)
+    }
+
+    /// Writes a deployment's database password down.
+    pub fn keep_password(&self, id: &DeploymentId, password: &DatabasePassword) -> io::Result<()> {
         let mut file = private_file().truncate(true).open(self.of(id).join("password"))?;
         writeln!(file, "{}", password.expose())?;
-        file.sync_all()?;
-        Ok(password)
+        file.sync_all()
     }
 
     /// The database password of a deployment, if it has one.

@@ -16,7 +16,7 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use preview_core::capacity::{DiskUse, Room};
-use preview_core::compose::Stack;
+use preview_core::compose::{DatabasePassword, Stack};
 use preview_core::deployment::{Blame, Failure, Step};
 use preview_core::desired::Pull;
 use preview_core::framework::Files;
@@ -357,6 +357,8 @@ pub trait ContainerEngine: Send + Sync + 'static {
     async fn remove_networks(&self, id: &DeploymentId) -> Result<(), Fault>;
     /// Removes the images built for it, but for the commits to keep.
     async fn remove_images(&self, id: &DeploymentId, keep: &[CommitSha]) -> Result<(), Fault>;
+    /// The password that the database's container was made with; none where there is no such container.
+    async fn database_password(&self, id: &DeploymentId) -> Result<Option<DatabasePassword>, Fault>;
     /// The last lines of a part's output; empty when there is no such container.
     async fn logs(&self, id: &DeploymentId, part: Part, lines: usize) -> Result<Vec<String>, Fault>;
     /// A part's output from its last `lines` lines on, as it comes.

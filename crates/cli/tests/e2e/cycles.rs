@@ -9,7 +9,7 @@ use std::time::Instant;
 use futures_util::future::join_all;
 use preview_simulator::Mimic;
 
-use crate::rig::{Rig, RouterKind, Setup};
+use crate::rig::{Rig, RouterKind, Setup, tell};
 
 /// Cycles side by side: while one waits for its app, another builds.
 const LANES: usize = 5;
@@ -85,6 +85,7 @@ async fn cycles(rig: &Rig, numbers: std::ops::Range<usize>) {
         async move {
             for number in mine {
                 cycle(rig, number).await;
+                tell(&format!("cycle {number} is over"));
             }
         }
     };

@@ -16,7 +16,7 @@ use rustix::process::{Signal, kill_process};
 
 use crate::gate::{Gate, Phase};
 use crate::obstacles::{EngineDoor, Obstacle, Trouble, moody_reload};
-use crate::rig::{Rig, RouterKind, Setup, pid_in};
+use crate::rig::{Rig, RouterKind, Setup, pid_in, tell};
 use crate::stories::{ACTIONS, Door, STORIES, Story, door, name};
 
 /// The product's own limits end a hang: the longest is that of Compose.
@@ -261,9 +261,10 @@ async fn steps_meet_trouble() {
     let enough = if wanted.is_some() { 1 } else { SOME.len() };
     assert!(cases.len() >= enough, "{wanted:?} and {SOME:?} are steps");
     let (count, begun) = (cases.len(), Instant::now());
-    // Most of them wait for a limit of the product's most of the time. Each is a task, so that one that fails ends no other.
+    // Hangs wait for a limit of the product's most of the time. Each is a task, so that one that fails ends no other.
+    let side_by_side = if wanted.is_some() { 8 } else { 4 };
     let play = |case: Case| async move { (tokio::spawn(play(case.clone())).await, case) };
-    let mut playing = stream::iter(cases).map(play).buffer_unordered(4);
+    let mut playing = stream::iter(cases).map(play).buffer_unordered(side_by_side);
     let (mut seen, mut failed) = (Vec::new(), Vec::new());
     while let Some((ended, case)) = playing.next().await {
         let number = seen.len() + failed.len() + 1;
@@ -282,11 +283,6 @@ async fn steps_meet_trouble() {
         std::fs::write(file, table(&seen, begun.elapsed())).unwrap();
     }
     assert_eq!(failed, Vec::<String>::new());
-}
-
-#[expect(clippy::print_stderr, reason = "whoever waits for an hour wants to see that something happens")]
-fn tell(line: &str) {
-    eprintln!("{line}");
 }
 
 /// What was seen, as Markdown.

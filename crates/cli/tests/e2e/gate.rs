@@ -1,9 +1,9 @@
 //! Holding the real service right before a chosen step, without a switch in the product.
 //!
-//! The service says in its log what it planned and which action it has performed. That log goes through a pipe that holds
-//! one line: while we look at the line *performed* of the action before without taking it out, the service can't write
-//! another one and stands still, since writing down what it does next is the first thing that it does. What happens to it
-//! then (`kill -9`, an engine that no longer answers) happens exactly there.
+//! The service says in its log what it has planned, which action it is performing and which it has performed. That log goes
+//! through a pipe that holds one line: while we look at the line *performed* of the action before without taking it out, the
+//! service can't say that it is *performing* the next, and stands still. What happens to it then (`kill -9`, an engine that
+//! no longer answers) happens exactly there.
 //!
 //! Source: <https://man7.org/linux/man-pages/man7/pipe.7.html> (packet mode), <https://man7.org/linux/man-pages/man2/tee.2.html>
 

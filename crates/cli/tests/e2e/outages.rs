@@ -96,7 +96,7 @@ async fn somebody_elses_broken_file_keeps_nginx_from_reloading() {
     serving.push(Mimic::new("version two").files()).await.unwrap();
     let comment = rig.until_comment(&serving, "Preview update failed").await;
     assert!(comment.body.contains("in a place that isn't ours"), "{}", comment.body);
-    assert!(comment.body.contains("no_such_directive"), "{}", comment.body);
+    assert!(comment.body.contains("no\\_such\\_directive"), "{}", comment.body);
     rig.until_answers(&rig.url(&serving), "version one").await;
     leaving.close().unwrap();
     rig.until_listed(2).await;

@@ -226,6 +226,12 @@ pub(crate) fn pid_in(lock: &Path) -> Pid {
     Pid::from_raw(text.trim().parse().unwrap()).unwrap()
 }
 
+/// Says how far a long test is: whoever waits for an hour wants to see that something happens.
+#[expect(clippy::print_stderr, reason = "a test's output is for the person who runs it")]
+pub(crate) fn tell(line: &str) {
+    eprintln!("{line}");
+}
+
 /// A port that nobody listens on now.
 pub(crate) fn free_port() -> u16 {
     TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()

@@ -91,6 +91,12 @@ pub struct DatabasePassword(String);
 pub struct InvalidPassword;
 
 impl DatabasePassword {
+    /// The password that stands in the environment (`NAME=value`) of a database's container.
+    pub fn from_environment(lines: &[String]) -> Option<Self> {
+        let password = |line: &String| line.strip_prefix(postgres::PASSWORD)?.strip_prefix('=')?.parse().ok();
+        lines.iter().find_map(password)
+    }
+
     /// A password from random bytes.
     pub fn from_bytes(bytes: [u8; 24]) -> Self {
         Self(hex::encode(bytes))

@@ -11,6 +11,8 @@ use super::{Backing, DatabaseSpec, ServiceName, StackSpec, database_name};
 
 const PORT: ContainerPort = ContainerPort::new(5432).unwrap();
 const USER: &str = "preview";
+/// Where the database's container has its password.
+pub(super) const PASSWORD: &str = "POSTGRES_PASSWORD";
 const VOLUME: &str = "db-data";
 
 /// Caches for a small container. A commit may be lost when the host dies (a preview's data is disposable), but nothing is ever
@@ -38,7 +40,7 @@ pub(super) fn backing(spec: &StackSpec, database: &DatabaseSpec) -> Backing {
     service.mount(VOLUME, "/var/lib/postgresql/data");
     service.health(HealthCheck::by_probe(&probe(&name)));
     service.env("POSTGRES_USER", USER);
-    service.env("POSTGRES_PASSWORD", password);
+    service.env(PASSWORD, password);
     service.env("POSTGRES_DB", &name);
     let host = ServiceName::Database.to_string();
     let env = vec![

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::stream::BoxStream;
 use preview_core::capacity::{DiskUse, Room};
-use preview_core::compose::Stack;
+use preview_core::compose::{DatabasePassword, Stack};
 use preview_core::ids::{CommitSha, DeploymentId, InstanceId};
 use preview_exec::ExecError;
 
@@ -192,6 +192,10 @@ impl ContainerEngine for Engine {
 
     async fn observe_all(&self) -> Result<Vec<(DeploymentId, EngineView)>, Fault> {
         Ok(self.views(None).await?.into_iter().collect())
+    }
+
+    async fn database_password(&self, id: &DeploymentId) -> Result<Option<DatabasePassword>, Fault> {
+        self.password_of_database(id).await
     }
 
     async fn limit_cpu(&self, id: &DeploymentId, part: Part, millis: u32) -> Result<(), Fault> {

@@ -11,7 +11,7 @@ use bollard::models::{
 use bollard::query_parameters::{ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use preview_core::compose::{
-    LABEL_COMMIT, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, ServiceName, app_image_repository,
+    DatabasePassword, LABEL_COMMIT, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, ServiceName, app_image_repository,
 };
 use preview_core::ids::{CommitSha, DeploymentId};
 
@@ -86,6 +86,14 @@ impl Engine {
             Err(refused) if refused.gone() => Ok(None),
             Err(refused) => Err(refused.into()),
         }
+    }
+
+    /// The password in the environment of the database's container.
+    pub(super) async fn password_of_database(&self, id: &DeploymentId) -> Result<Option<DatabasePassword>, Fault> {
+        let Some(database) = self.containers_of(id, Part::Database).await?.pop() else { return Ok(None) };
+        let found = ask("inspect a container", self.docker.inspect_container(&database.id, None)).await?;
+        let environment = found.config.and_then(|config| config.env).unwrap_or_default();
+        Ok(DatabasePassword::from_environment(&environment))
     }
 
     /// Names of named volumes, by deployment.

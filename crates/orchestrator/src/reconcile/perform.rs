@@ -2,9 +2,9 @@
 
 use std::time::Duration;
 
-use preview_core::deployment::{Blame, RemovalReason, Stage};
-use preview_core::desired::SetAside;
-use preview_core::ids::{DeploymentId, HostPort};
+use preview_core::deployment::{Blame, Deployment, RemovalReason, Stage};
+use preview_core::desired::{Pull, SetAside};
+use preview_core::ids::{DeploymentId, HostPort, PullKey};
 use preview_core::plan::{Action, Observed};
 use tokio::time::Instant;
 
@@ -44,6 +44,7 @@ impl Reconciler {
     /// Carries one action out; during an attempt, what fails for a passing reason is tried again before it counts.
     pub(super) async fn perform(&self, work: &mut Work, decision: &Decision, action: &Action) -> Result<(), Fault> {
         for tries in 0.. {
+            tracing::debug!(?action, "performing");
             let begun = Instant::now();
             let fault = match self.perform_once(work, decision, action).await {
                 Ok(()) => {
@@ -158,6 +159,24 @@ impl Reconciler {
     }
 
     // ---------------------------------------------------------------------------------------------------------- removing
+
+    /// A preview that the ledger has lost gets a record again, so that it goes the usual way: its comment still tells of it.
+    pub(super) async fn take_up(
+        &self,
+        id: &DeploymentId,
+        key: PullKey,
+        pull: &Pull,
+        reason: RemovalReason,
+    ) -> Result<(), Fault> {
+        let repo = (key.repo, pull.base_name.clone());
+        let now = self.inner.out.clock.now();
+        let mut record = Deployment::new(id.clone(), repo, pull.branch.clone(), pull.head.clone(), now);
+        record.removing = Some(reason);
+        let change = |state: &mut State| {
+            state.deployments.entry(id.clone()).or_insert(record);
+        };
+        Ok(self.inner.ledger.change(change).await?)
+    }
 
     async fn mark_removing(&self, work: &mut Work, id: &DeploymentId, reason: RemovalReason) -> Result<(), Fault> {
         work.cut();

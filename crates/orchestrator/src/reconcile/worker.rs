@@ -238,8 +238,14 @@ impl Reconciler {
             return Ok(false);
         }
         tracing::debug!(?actions, "planned");
-        if record.is_none() && matches!(target, Target::Nothing(_)) {
+        if let (None, Target::Nothing(reason)) = (&record, &target) {
             self.count_repair(id, "something was left over of a pull request that has no preview").await?;
+            if let Some(pull) =
+                decision.pull.as_ref().filter(|_| seen.containers() && decision.desired.removal().is_some())
+            {
+                self.take_up(id, decision.key, pull, *reason).await?;
+                return Ok(true);
+            }
         }
         self.perform_all(work, decision, &target, &actions, bell).await?;
         Ok(true)

@@ -10,7 +10,7 @@ use async_trait::async_trait;
 use futures_util::stream::{self, BoxStream, StreamExt};
 use jiff::Timestamp;
 use preview_core::capacity::{DiskUse, Room};
-use preview_core::compose::Stack;
+use preview_core::compose::{DatabasePassword, Stack};
 use preview_core::desired::Pull;
 use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, PullKey, RepoId, RepoName};
 use preview_core::route::RouteTable;
@@ -76,6 +76,9 @@ impl ContainerEngine for Nobody {
         nobody()
     }
     async fn observe_all(&self) -> Result<Vec<(DeploymentId, EngineView)>, Fault> {
+        nobody()
+    }
+    async fn database_password(&self, _: &DeploymentId) -> Result<Option<DatabasePassword>, Fault> {
         nobody()
     }
     async fn remove_part(&self, _: &DeploymentId, _: Part) -> Result<(), Fault> {

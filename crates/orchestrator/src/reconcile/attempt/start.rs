@@ -125,10 +125,23 @@ impl Reconciler {
         }))
     }
 
+    /// Somebody deleted the folder with the database's password in it. The database keeps its data, and still knows.
+    pub(super) async fn recover_password(&self, id: &DeploymentId) -> Result<(), Fault> {
+        let expected = |state: &State| state.deployments.get(id).is_some_and(|record| record.db_port.is_some());
+        if !self.inner.ledger.read(expected) || self.inner.folders.known_password(id).map_err(password_lost)?.is_some()
+        {
+            return Ok(());
+        }
+        let Some(password) = self.inner.out.engine.database_password(id).await? else { return Ok(()) };
+        self.inner.folders.keep_password(id, &password).map_err(password_lost)
+    }
+
     fn database(&self, id: &DeploymentId, database: Database, host_port: HostPort) -> Result<DatabaseSpec, Fault> {
-        let password = self.inner.folders.password(id);
-        let password =
-            password.map_err(|error| Fault::passing(format!("the database's password was lost: {error}")))?;
+        let password = self.inner.folders.password(id).map_err(password_lost)?;
         Ok(DatabaseSpec { database, password, host_port })
     }
+}
+
+fn password_lost(error: std::io::Error) -> Fault {
+    Fault::passing(format!("the database's password was lost: {error}"))
 }

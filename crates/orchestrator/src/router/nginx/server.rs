@@ -135,7 +135,10 @@ impl Server {
 /// Reads what `nginx -t` says: `nginx: [emerg] unknown directive "x" in /etc/nginx/sites-enabled/y:3`.
 fn read_refusal(stderr: &str) -> Option<Refusal> {
     let line = stderr.lines().rev().find(|line| line.contains("[emerg]") || line.contains("[crit]"))?;
-    let said = line.split_once("] ").map_or(line, |(_, said)| said).trim().to_owned();
+    let said = line.split_once("] ").map_or(line, |(_, said)| said);
+    // Once its error log is open it puts process and thread in front: `32185#32185: unknown directive`.
+    let numbers = said.split_once(": ").filter(|(front, _)| front.bytes().all(|b| b.is_ascii_digit() || b == b'#'));
+    let said = numbers.map_or(said, |(_, said)| said).trim().to_owned();
     let file = said.rsplit_once(" in ").and_then(|(_, place)| place.rsplit_once(':'));
     let file = file.map(|(file, _)| PathBuf::from(file)).filter(|file| file.is_absolute());
     Some(Refusal::Configuration { said, file })
@@ -167,6 +170,9 @@ mod tests {
         let Some(Refusal::Configuration { said, file }) = read_refusal(text) else { panic!("not read") };
         assert_eq!(said, "unknown directive \"foo\" in /etc/nginx/sites/y z:3");
         assert_eq!(file.as_deref(), Some(Path::new("/etc/nginx/sites/y z")));
+        let text = "2026/11/23 23:05:01 [emerg] 32185#32185: unknown directive \"foo\" in /y:1\n";
+        let Some(Refusal::Configuration { said, .. }) = read_refusal(text) else { panic!("not read") };
+        assert_eq!(said, "unknown directive \"foo\" in /y:1");
         let text = "nginx: [emerg] bind() to 0.0.0.0:80 failed (98: Address already in use)\n";
         assert!(matches!(read_refusal(text), Some(Refusal::Configuration { file: None, .. })));
         assert!(read_refusal("sudo: a password is required\n").is_none());

@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use preview_core::capacity::{DiskUse, Room};
-use preview_core::compose::{LABEL_COMMIT, Stack};
+use preview_core::compose::{DatabasePassword, LABEL_COMMIT, Stack};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
 use preview_orchestrator::needs::{
     BuildJob, Built, Container, ContainerEngine, ContainerState, DeploymentLock, EngineEvent, EngineView, Fault,
@@ -366,6 +366,11 @@ impl ContainerEngine for Fakes {
             Ok(())
         };
         self.call(Call::RemoveImages, REMOVE, remove).await
+    }
+
+    /// The world's databases have no passwords.
+    async fn database_password(&self, _: &DeploymentId) -> Result<Option<DatabasePassword>, Fault> {
+        Ok(None)
     }
 
     async fn logs(&self, id: &DeploymentId, part: Part, _: usize) -> Result<Vec<String>, Fault> {
