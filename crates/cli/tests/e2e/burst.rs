@@ -1,5 +1,7 @@
 //! As many deliveries at once as a busy day brings, about many pull requests: all are taken, none is forgotten.
 
+#![expect(clippy::print_stderr, reason = "a test's own output: how long it took")]
+
 use std::time::Duration;
 
 use preview_simulator::state::Deliveries;
