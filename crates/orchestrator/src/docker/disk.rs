@@ -8,7 +8,7 @@
 //! not understand the size to keep, and throw everything away.
 
 use std::collections::HashMap;
-use std::future::Future;
+use std::path::Path;
 use std::time::Duration;
 
 use bollard::query_parameters::PruneImagesOptions;
@@ -23,6 +23,7 @@ use preview_core::compose::{LABEL_DEPLOYMENT, LABEL_INSTANCE};
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
 use tokio::net::UnixStream;
+use tokio::time::timeout;
 
 use crate::needs::Fault;
 
@@ -40,6 +41,9 @@ const ANSWER: usize = 256 << 20;
 const NEWEST: usize = 44;
 /// A build gives its image a name a moment after making it.
 const GRACE: &str = "1h";
+
+/// Anything that an answer can fail with; all of it goes to the log alone.
+type Unexpected = Box<dyn std::error::Error + Send + Sync>;
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -111,7 +115,12 @@ impl Engine {
             [("dangling", vec!["true".to_owned()]), ("label", ours.into()), ("until", vec![GRACE.to_owned()])];
         let filters = filters.into_iter().map(|(name, values)| (name.to_owned(), values)).collect();
         let options = PruneImagesOptions { filters: Some(filters) };
-        let pruned = ask("remove images without a name", self.docker.prune_images(Some(options))).await?;
+        let pruned = match ask("remove images without a name", self.docker.prune_images(Some(options))).await {
+            Ok(pruned) => pruned,
+            // Somebody else prunes at this moment, and the engine does that for one at a time: the next sweep finds them.
+            Err(refused) if refused.busy() => return Ok(()),
+            Err(refused) => return Err(refused.into()),
+        };
         let images = pruned.images_deleted.unwrap_or_default().len();
         if images > 0 {
             tracing::info!(images, bytes = pruned.space_reclaimed, "removed images that had lost their names");
@@ -132,16 +141,12 @@ impl Engine {
     async fn plainly<T: DeserializeOwned>(&self, method: Method, path: &str, what: &str) -> Result<T, Fault> {
         let version = self.docker.client_version();
         let path = format!("/v{}.{}{path}", version.major_version, version.minor_version.min(NEWEST));
-        let request = Request::builder().method(method).uri(path).header(HOST, "docker").body(Empty::<Bytes>::new());
-        let failed = |error: &dyn std::fmt::Display| {
+        let answer = timeout(LIMIT, answer(&self.socket, method, &path)).await;
+        let answer = answer.unwrap_or_else(|_| Err("it took too long".into()));
+        answer.and_then(|body| Ok(serde_json::from_slice(&body)?)).map_err(|error: Unexpected| {
             tracing::debug!(%error, "Docker could not be asked to {what}");
             Fault::passing(format!("Docker could not {what}"))
-        };
-        let request = request.map_err(|error| failed(&error))?;
-        let stream = UnixStream::connect(&self.socket).await.map_err(|error| failed(&error))?;
-        let answer = within(answer_on(stream, request)).await.ok_or_else(|| failed(&"it took too long"))?;
-        let answer = answer.map_err(|error| failed(&error))?;
-        serde_json::from_slice(&answer).map_err(|error| failed(&error))
+        })
     }
 }
 
@@ -160,24 +165,15 @@ impl Df {
     }
 }
 
-async fn within<T>(answer: impl Future<Output = T>) -> Option<T> {
-    tokio::time::timeout(LIMIT, answer).await.ok()
-}
-
 /// The body of a good answer.
-async fn answer_on(
-    stream: UnixStream,
-    request: Request<Empty<Bytes>>,
-) -> Result<Bytes, Box<dyn std::error::Error + Send + Sync>> {
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+async fn answer(socket: &Path, method: Method, path: &str) -> Result<Bytes, Unexpected> {
+    let request = Request::builder().method(method).uri(path).header(HOST, "docker").body(Empty::<Bytes>::new())?;
+    let (mut sender, connection) = http1::handshake(TokioIo::new(UnixStream::connect(socket).await?)).await?;
     let answer = async {
         let answer = sender.send_request(request).await?;
         let status = answer.status();
         let body = Limited::new(answer.into_body(), ANSWER).collect().await?.to_bytes();
-        match status.is_success() {
-            true => Ok(body),
-            false => Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into()),
-        }
+        if status.is_success() { Ok(body) } else { Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into()) }
     };
     tokio::pin!(answer);
     tokio::select! {
@@ -186,5 +182,38 @@ async fn answer_on(
             ended?;
             answer.await
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn sum(df: &str) -> DiskUse {
+        let mine = HashMap::from([("mine".to_owned(), "1".to_owned())]);
+        serde_json::from_str::<Df>(df).unwrap().sum(|labels| labels.as_ref() == Some(&mine))
+    }
+
+    #[test]
+    fn what_is_ours_is_added_up_and_the_whole_cache() {
+        let df = r#"{"LayersSize": 900, "BuilderSize": 0,
+            "Images": [{"Labels": {"mine": "1"}, "Size": 100, "SharedSize": 30, "RepoTags": null},
+                       {"Labels": {"mine": "1"}, "Size": 5, "SharedSize": -1},
+                       {"Labels": null, "Size": 1000, "SharedSize": 0}],
+            "Containers": [{"Labels": {"mine": "1"}, "SizeRw": 7, "SizeRootFs": 107}, {"Labels": {"mine": "1"}},
+                           {"Labels": {"mine": "2"}, "SizeRw": 1000}],
+            "Volumes": [{"Labels": {"mine": "1"}, "UsageData": {"RefCount": 1, "Size": 11}},
+                        {"Labels": {"mine": "1"}, "UsageData": null}, {"Labels": null, "UsageData": {"RefCount": 0, "Size": 1000}}],
+            "BuildCache": [{"ID": "x", "Size": 13, "Shared": false}, {"Size": 17, "Shared": true}, {"Size": 19, "Shared": false}]}"#;
+        assert_eq!(sum(df), DiskUse { previews: 70 + 5 + 7 + 11, build_cache: 32, mirrors: 0 });
+    }
+
+    #[test]
+    fn an_engine_that_has_nothing_says_so_in_its_own_way() {
+        assert_eq!(
+            sum(r#"{"Images": [], "Containers": null, "Volumes": null, "BuildCache": null}"#),
+            DiskUse::default()
+        );
+        assert_eq!(sum(r#"{"LayersSize": 0}"#), DiskUse::default());
     }
 }
