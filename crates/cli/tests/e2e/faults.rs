@@ -304,6 +304,6 @@ fn table(seen: &[(Case, Duration)], took: Duration) -> String {
     for [step, kill, error, hang] in rows.values() {
         writeln!(text, "| {step} | {kill} | {error} | {hang} |").unwrap();
     }
-    writeln!(text, "\n{} cases in {:.0} s; what ended well stands here.", seen.len(), took.as_secs_f32()).unwrap();
+    writeln!(text, "\n{} cases in {:.0} s; each ended well.", seen.len(), took.as_secs_f32()).unwrap();
     text
 }
