@@ -40,6 +40,10 @@ pub struct Observed {
     pub images: BTreeSet<CommitSha>,
     /// Whether its folder exists.
     pub folder: bool,
+    /// Whether a commit's files are in it: they are there for a build only.
+    pub checkout: bool,
+    /// Whether the database's password, which lies in the folder, is known.
+    pub password: bool,
     /// Where the router sends its visitors.
     pub route: Option<HostPort>,
 }
@@ -48,6 +52,12 @@ impl Observed {
     /// Whether any container of it exists.
     pub fn containers(&self) -> bool {
         self.database || self.others || !self.slots.is_empty()
+    }
+
+    /// Whether there is a database's volume that nobody can open any more: its password went with the folder, and no
+    /// container knows it.
+    fn locked_out(&self) -> bool {
+        self.volumes && !self.password && !self.database
     }
 
     /// Whether there is nothing at all.
@@ -67,7 +77,7 @@ pub enum Action {
     RemoveContainers,
     /// Remove the volumes.
     RemoveVolumes,
-    /// Remove the database that the version which serves doesn't want: its container and its volume, and then its port.
+    /// Remove a database that the version which serves doesn't want: its container and its volume, and then its port.
     RemoveDatabase,
     /// Remove the network.
     RemoveNetworks,
@@ -183,7 +193,7 @@ fn keep(commit: &CommitSha, again: bool, record: &Deployment, seen: &Observed) -
     let database_lost = record.db_type.is_some() && !seen.database;
     if serving.is_some_and(|serving| database_lost || !seen.slots.contains(&serving.slot)) {
         let mut actions = vec![Action::Lost];
-        actions.extend(sweep(&Observed { folder: false, volumes: false, ..seen.clone() }));
+        actions.extend(sweep(&Observed { folder: false, volumes: seen.locked_out(), ..seen.clone() }));
         actions.extend(bring_up(commit, Slot::A, None));
         return actions;
     }
@@ -196,6 +206,9 @@ fn keep(commit: &CommitSha, again: bool, record: &Deployment, seen: &Observed) -
         return take_down_attempt(record, seen);
     }
     let mut actions = reroute(serving, seen);
+    if seen.locked_out() {
+        actions.push(Action::RemoveDatabase);
+    }
     let old = serving.map(|serving| (serving.slot, serving.app_port));
     actions.extend(bring_up(commit, record.idle_slot(), old));
     actions
@@ -229,7 +242,7 @@ fn settle(record: &Deployment, seen: &Observed) -> Vec<Action> {
         .attempt
         .as_ref()
         .is_some_and(|attempt| attempt.commit == serving.commit_sha && attempt.stage == Stage::Done);
-    if !settled {
+    if !settled || seen.checkout {
         actions.push(Action::Settle);
     }
     actions
@@ -246,7 +259,7 @@ fn take_down_attempt(record: &Deployment, seen: &Observed) -> Vec<Action> {
     }
     let holds_ports = record.attempt.as_ref().is_some_and(|attempt| attempt.app_port.is_some())
         || record.serving.is_none() && (record.db_port.is_some() || record.subnet.is_some());
-    if holds_ports {
+    if holds_ports || seen.checkout {
         actions.push(Action::Release);
     }
     actions

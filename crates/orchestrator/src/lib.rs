@@ -20,7 +20,7 @@ pub mod folders;
 pub mod git;
 pub mod github;
 pub mod health;
-mod host_routes;
+mod host;
 pub mod http;
 pub mod ledger;
 pub mod needs;

@@ -22,6 +22,7 @@ use preview_core::desired::Pull;
 use preview_core::framework::Files;
 use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, PrNumber, PullKey, RepoId, RepoName, Slot};
 use preview_core::route::RouteTable;
+use preview_core::subnets::Subnet;
 
 /// Why something outside did not do what was asked: whose side it is from, and whether to try again.
 #[derive(Debug, Clone)]
@@ -104,6 +105,16 @@ impl std::error::Error for Fault {}
 pub trait Clock: Send + Sync + 'static {
     /// Now.
     fn now(&self) -> Timestamp;
+}
+
+// ----------------------------------------------------------------------------------------------------------------- Host
+
+/// The machine on which previews get ports and networks.
+pub trait Host: Send + Sync + 'static {
+    /// Whether nobody listens on this port of 127.0.0.1.
+    fn is_free(&self, port: HostPort) -> bool;
+    /// Every private network that the machine reaches now, bridges of containers among them.
+    fn networks(&self) -> Vec<Subnet>;
 }
 
 // ---------------------------------------------------------------------------------------------------------------- Forge

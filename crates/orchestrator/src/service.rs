@@ -25,7 +25,7 @@ use crate::folders::Folders;
 use crate::git::GitSource;
 use crate::github::{BadSettings, ForgeHealth, GitHub, GitHubSettings, install_tls};
 use crate::health::HttpProber;
-use crate::host_routes;
+use crate::host::{self, ThisHost};
 use crate::http::{self, Desk};
 use crate::ledger::{Found, Ledger, OpenError};
 use crate::needs::{Clock, Router};
@@ -130,7 +130,7 @@ impl Service {
     /// Starts the service. It answers when this returns.
     pub async fn start(settings: &Settings, given: Given) -> Result<Self, StartError> {
         install_tls();
-        if let Some((network, interface)) = host_routes::in_the_way_of(settings.network.subnet) {
+        if let Some((network, interface)) = host::in_the_way_of(settings.network.subnet) {
             return Err(StartError::Subnet { network, interface });
         }
         let Given { api, router, pace, write_interval } = given;
@@ -164,6 +164,7 @@ impl Service {
             forge: forge.clone(),
             prober: Arc::new(HttpProber),
             clock: clock.clone(),
+            host: Arc::new(ThisHost),
         };
         let build_limits = engine.build_limits();
         tell_build_limits(&build_limits, settings);

@@ -57,14 +57,16 @@ impl World {
                 self.seen.slots.clear();
                 (self.seen.database, self.seen.others) = (false, false);
             }
-            Action::RemoveVolumes => self.seen.volumes = false,
+            Action::RemoveVolumes => (self.seen.volumes, self.seen.password) = (false, false),
             Action::RemoveDatabase => {
-                (self.seen.database, self.seen.volumes) = (false, false);
+                (self.seen.database, self.seen.volumes, self.seen.password) = (false, false, false);
                 self.record.as_mut().unwrap().db_port = None;
             }
             Action::RemoveNetworks => self.seen.networks = false,
             Action::RemoveImages { keep } => self.seen.images.retain(|image| Some(image) == keep.as_ref()),
-            Action::RemoveFolder => self.seen.folder = false,
+            Action::RemoveFolder => {
+                (self.seen.folder, self.seen.checkout, self.seen.password) = (false, false, false);
+            }
             Action::LastWords(_) | Action::Drain(..) => {}
             Action::Forget => self.record = None,
             Action::Lost => self.record.as_mut().unwrap().serving = None,
@@ -82,10 +84,13 @@ impl World {
             Action::ClearSlot(slot) => {
                 self.seen.slots.remove(slot);
             }
-            Action::Checkout => self.seen.folder = true,
+            Action::Checkout => (self.seen.folder, self.seen.checkout) = (true, true),
             Action::Prepare => self.record.as_mut().unwrap().db_type = Some("postgres".into()),
             Action::Build => {
+                // A database opens with the password that its volume was made with, or not at all.
+                self.outage |= self.seen.volumes && !self.seen.password && !self.seen.database;
                 (self.seen.database, self.seen.volumes, self.seen.networks) = (true, true, true);
+                self.seen.password = true;
                 let commit = self.attempt().commit.clone();
                 self.seen.images.insert(commit);
             }
@@ -118,6 +123,7 @@ impl World {
                 });
             }
             Action::Settle => {
+                self.seen.checkout = false;
                 let record = self.record.as_mut().unwrap();
                 let serving = record.serving.clone().unwrap();
                 record.attempt = Some(Attempt {
@@ -130,6 +136,7 @@ impl World {
                 });
             }
             Action::Release => {
+                self.seen.checkout = false;
                 let record = self.record.as_mut().unwrap();
                 record.attempt.as_mut().unwrap().app_port = None;
                 if record.serving.is_none() {
@@ -235,6 +242,8 @@ fn what_was_removed_by_hand_comes_back() {
         |seen: &mut Observed| seen.database = false,
         |seen: &mut Observed| seen.route = None,
         |seen: &mut Observed| seen.slots.extend([Slot::B]),
+        |seen: &mut Observed| (seen.folder, seen.password, seen.database) = (false, false, false),
+        |seen: &mut Observed| seen.checkout = true,
     ] {
         let mut world = world.clone();
         damage(&mut world.seen);
@@ -297,14 +306,15 @@ proptest! {
     #[test]
     fn any_observation_converges(
         slots in proptest::collection::btree_set(prop_oneof![Just(Slot::A), Just(Slot::B)], 0..3),
-        flags in proptest::array::uniform5(any::<bool>()),
+        flags in proptest::array::uniform7(any::<bool>()),
         images in proptest::collection::btree_set(prop_oneof![Just(sha('a')), Just(sha('b')), Just(sha('d'))], 0..3),
         route in proptest::option::of(prop_oneof![Just(port(Slot::A)), Just(port(Slot::B))]),
         start_serving: bool,
         wish in prop_oneof![Just(commit('a')), Just(commit('b')), Just(CLOSED)],
     ) {
-        let [database, others, volumes, networks, folder] = flags;
-        let seen = Observed { slots, database, others, volumes, networks, images, folder, route };
+        let [database, others, volumes, networks, folder, checkout, password] = flags;
+        let (checkout, password) = (checkout && folder, password && folder);
+        let seen = Observed { slots, database, others, volumes, networks, images, folder, checkout, password, route };
         let record = if start_serving { serving().record } else { None };
         let mut world = World { record, seen, ..World::default() };
         for action in world.plan(&wish) {

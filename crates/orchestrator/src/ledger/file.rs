@@ -67,10 +67,10 @@ pub enum Found {
     Lost(PathBuf),
 }
 
-/// Puts the ledger's text where it survives a power cut.
+/// Puts the ledger where it survives a power cut.
 pub trait Storage: Send + 'static {
-    /// Replaces the text. When it gives `Ok`, the text is on the disk.
-    fn store(&mut self, text: &[u8]) -> io::Result<()>;
+    /// Replaces what is there. When it gives `Ok`, the state is on the disk.
+    fn store(&mut self, state: &State) -> io::Result<()>;
 }
 
 /// The ledger's file, locked.
@@ -194,10 +194,11 @@ fn locked_within(file: &File, patience: Duration) -> bool {
 }
 
 impl Storage for LedgerFile {
-    fn store(&mut self, text: &[u8]) -> io::Result<()> {
+    fn store(&mut self, state: &State) -> io::Result<()> {
+        let text = serde_json::to_vec_pretty(state)?;
         let (fresh, copy) = (beside(&self.path, "new"), beside(&self.path, "bak"));
         let mut file = private().truncate(true).open(&fresh)?;
-        file.write_all(text)?;
+        file.write_all(&text)?;
         file.sync_all()?;
         // A link first and a rename after: at no moment is there neither the file nor its copy.
         let link = beside(&self.path, "bak-new");

@@ -7,7 +7,6 @@ mod file;
 mod older;
 mod state;
 
-use std::io;
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
 use std::time::Duration;
@@ -168,14 +167,14 @@ impl Writer {
 
     /// Puts the state of this moment on the disk, unless it is there already.
     fn write(&mut self) {
-        let (text, generation) = {
+        let (state, generation) = {
             let live = self.shared.lock();
-            (serde_json::to_vec_pretty(&live.state), live.generation)
+            if self.tell.borrow().generation == live.generation {
+                return;
+            }
+            (live.state.clone(), live.generation)
         };
-        if self.tell.borrow().generation == generation {
-            return;
-        }
-        let stored = text.map_err(io::Error::other).and_then(|text| self.storage.store(&text));
+        let stored = self.storage.store(&state);
         self.tell.send_modify(|written| match stored {
             Ok(()) => *written = Written { generation, failed: None },
             Err(error) => {

@@ -1,6 +1,7 @@
 //! What survives which accident.
 
 use std::fs;
+use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use preview_core::deployment::{Attempt, Deployment, Serving, Stage};
@@ -120,8 +121,8 @@ fn a_damaged_ledger_is_kept_and_its_copy_serves() {
         let dir = tempfile::tempdir().unwrap();
         let path = dir.path().join("deployments.json");
         let (mut file, ..) = LedgerFile::open(&path, now()).unwrap();
-        file.store(&text(&sample())).unwrap();
-        file.store(&text(&State { repairs: 1, ..sample() })).unwrap();
+        file.store(&sample()).unwrap();
+        file.store(&State { repairs: 1, ..sample() }).unwrap();
         drop(file);
         fs::write(&path, damage).unwrap();
         let (state, found) = reopen(&path);
@@ -147,8 +148,8 @@ fn a_removed_ledger_comes_back_from_its_copy() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("deployments.json");
     let (mut file, ..) = LedgerFile::open(&path, now()).unwrap();
-    file.store(&text(&sample())).unwrap();
-    file.store(&text(&sample())).unwrap();
+    file.store(&sample()).unwrap();
+    file.store(&sample()).unwrap();
     drop(file);
     fs::remove_file(&path).unwrap();
     assert_eq!(reopen(&path).0, sample());
@@ -185,17 +186,17 @@ fn the_older_systems_ledger_is_taken_over() {
 struct Disk {
     full: Arc<AtomicBool>,
     writes: Arc<AtomicUsize>,
-    text: Arc<Mutex<Vec<u8>>>,
+    state: Arc<Mutex<State>>,
 }
 
 impl Storage for Disk {
-    fn store(&mut self, text: &[u8]) -> io::Result<()> {
+    fn store(&mut self, state: &State) -> io::Result<()> {
         std::thread::sleep(std::time::Duration::from_millis(5));
         if self.full.load(Ordering::SeqCst) {
             return Err(io::Error::from(io::ErrorKind::StorageFull));
         }
         self.writes.fetch_add(1, Ordering::SeqCst);
-        *self.text.lock().unwrap() = text.to_vec();
+        *self.state.lock().unwrap() = state.clone();
         Ok(())
     }
 }
@@ -212,7 +213,7 @@ async fn changes_that_come_together_share_a_write() {
     for result in changes.join_all().await {
         result.unwrap();
     }
-    let on_disk: State = serde_json::from_slice(&disk.text.lock().unwrap()).unwrap();
+    let on_disk = disk.state.lock().unwrap().clone();
     assert_eq!(on_disk.repairs, 200);
     assert!(disk.writes.load(Ordering::SeqCst) <= 20, "{:?}", disk.writes);
 }
@@ -227,7 +228,7 @@ async fn a_full_disk_is_told_and_recovers_without_losing_anything() {
         assert!(ledger.trouble().is_some());
         disk.full.store(false, Ordering::SeqCst);
         ledger.change(|state| state.imported.clear()).await.unwrap();
-        let on_disk: State = serde_json::from_slice(&disk.text.lock().unwrap()).unwrap();
+        let on_disk = disk.state.lock().unwrap().clone();
         assert_eq!((on_disk.repairs, ledger.trouble()), (1, None));
     }
 }

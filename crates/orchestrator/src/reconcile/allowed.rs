@@ -75,6 +75,7 @@ impl Reconciler {
                 return;
             }
             tokio::select! {
+                biased;
                 () = told => {}
                 () = rung.notified() => {}
             }

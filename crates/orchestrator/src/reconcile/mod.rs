@@ -9,6 +9,9 @@
 //!
 //! Whatever wakes a worker carries no payload: the worker reads the pull request from GitHub, looks at what there is, and
 //! performs the plan that [`preview_core::plan`] makes of the two. So the common path and the repair are one.
+//!
+//! Chance has one place here, the pause before a retry ([`Pace::spread`]): without it the same outside makes the same happen
+//! again, which is why every `select!` is biased.
 
 mod allowed;
 mod attempt;
@@ -47,7 +50,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::folders::Folders;
 use crate::ledger::Ledger;
-use crate::needs::{Clock, ContainerEngine, Forge, Prober, Router, Source};
+use crate::needs::{Clock, ContainerEngine, Forge, Host, Prober, Router, Source};
 
 use allowed::Allowed;
 use builds::Builds;
@@ -110,21 +113,27 @@ pub struct Config {
 pub struct Pace {
     /// The pause before the first of three retries; it grows fourfold.
     pub retry: Duration,
+    /// How much of such a pause chance may add to it, so that many don't come back at once.
+    pub spread: f64,
     /// Between two edits of one comment.
     pub edit: Duration,
     /// For an old slot to finish what it began.
     pub drain: Duration,
     /// For memory to come free, before an update replaces its old version in place.
     pub memory: Duration,
+    /// For a port that was given back, before it is handed out again.
+    pub rest: Duration,
 }
 
 impl Default for Pace {
     fn default() -> Self {
         Self {
             retry: Duration::from_secs(1),
+            spread: 0.5,
             edit: Duration::from_secs(5),
             drain: Duration::from_secs(30),
             memory: Duration::from_secs(600),
+            rest: Duration::from_secs(60),
         }
     }
 }
@@ -144,6 +153,8 @@ pub struct Outside {
     pub prober: Arc<dyn Prober>,
     /// The time.
     pub clock: Arc<dyn Clock>,
+    /// This machine.
+    pub host: Arc<dyn Host>,
 }
 
 /// How long a stop waits for what is being done.
@@ -188,7 +199,7 @@ struct Inner {
 impl Reconciler {
     /// A reconciler at rest; [`Reconciler::run`] sets it going.
     pub fn new(config: Config, out: Outside, ledger: Ledger, folders: Folders) -> Self {
-        let ports = Ports::new(config.app_ports, config.db_ports, config.reserved_ports.clone(), config.subnets);
+        let ports = Ports::new(&config, out.host.clone());
         let inner = Inner {
             ports,
             places: Arc::default(),

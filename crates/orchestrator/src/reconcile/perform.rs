@@ -8,9 +8,9 @@ use preview_core::ids::{DeploymentId, HostPort, PullKey};
 use preview_core::plan::{Action, Observed};
 use tokio::time::Instant;
 
-use super::Reconciler;
 use super::attempt::Work;
 use super::decide::{Decision, aside};
+use super::{Pace, Reconciler};
 use crate::ledger::State;
 use crate::needs::{Fault, Part, Written};
 
@@ -37,6 +37,8 @@ impl Reconciler {
             networks: !engine.networks.is_empty(),
             images: engine.images.into_iter().collect(),
             folder: self.inner.folders.exists(id),
+            checkout: self.inner.folders.checkout(id).exists(),
+            password: self.inner.folders.known_password(id).is_ok_and(|password| password.is_some()),
             route: routes.get(id),
         })
     }
@@ -118,12 +120,21 @@ impl Reconciler {
             let (serving, attempt) = (record.serving.as_ref()?, record.attempt.as_mut()?);
             (attempt.commit, attempt.slot) = (serving.commit_sha.clone(), serving.slot);
             attempt.stage = Stage::Done;
-            attempt.app_port.take().filter(|port| *port != serving.app_port)
+            attempt.app_port.take().filter(|port| *port != serving.app_port).map(|port| vec![port])
         };
-        let freed = self.inner.ledger.change(change).await?;
-        freed.into_iter().for_each(|port| self.inner.ports.rest(port));
+        self.give_back(change).await?;
         self.report(id);
         Ok(())
+    }
+
+    /// Changes the ledger and lets the ports rest that this takes out of it, at once: written to the disk or not, they are
+    /// free from then on.
+    async fn give_back(&self, take: impl FnOnce(&mut State) -> Option<Vec<HostPort>>) -> Result<(), Fault> {
+        let change = |state: &mut State| {
+            let freed = take(state).unwrap_or_default();
+            freed.into_iter().for_each(|port| self.inner.ports.rest(port));
+        };
+        Ok(self.inner.ledger.change(change).await?)
     }
 
     /// A failed attempt gives back what it held.
@@ -139,10 +150,9 @@ impl Reconciler {
             }
             Some(freed)
         };
-        let freed = self.inner.ledger.change(change).await?.unwrap_or_default();
-        freed.into_iter().for_each(|port| self.inner.ports.rest(port));
+        let written = self.give_back(change).await;
         self.inner.places.moved();
-        Ok(())
+        written
     }
 
     fn remove_checkout(&self, id: &DeploymentId) {
@@ -153,9 +163,8 @@ impl Reconciler {
 
     /// What served is gone, removed by somebody else.
     async fn lost(&self, id: &DeploymentId) -> Result<(), Fault> {
-        let lost = self.inner.ledger.change(|state| state.deployments.get_mut(id)?.serving.take()).await?;
-        lost.into_iter().for_each(|serving| self.inner.ports.rest(serving.app_port));
-        self.count_repair(id, "its container was removed by somebody else; bringing it up again").await
+        self.give_back(|state| Some(vec![state.deployments.get_mut(id)?.serving.take()?.app_port])).await?;
+        self.count_repair(id, "a container or the folder was removed by somebody else; bringing it up again").await
     }
 
     // ---------------------------------------------------------------------------------------------------------- removing
@@ -198,9 +207,7 @@ impl Reconciler {
     async fn remove_database(&self, id: &DeploymentId) -> Result<(), Fault> {
         self.inner.out.engine.remove_part(id, Part::Database).await?;
         self.remove_volumes(id).await?;
-        let freed = self.inner.ledger.change(|state| state.deployments.get_mut(id)?.db_port.take()).await?;
-        freed.into_iter().for_each(|port| self.inner.ports.rest(port));
-        Ok(())
+        self.give_back(|state| Some(vec![state.deployments.get_mut(id)?.db_port.take()?])).await
     }
 
     async fn remove_volumes(&self, id: &DeploymentId) -> Result<(), Fault> {
@@ -237,6 +244,7 @@ impl Reconciler {
         let now = self.inner.out.clock.now();
         let change = |state: &mut State| {
             let record = state.deployments.remove(id)?;
+            let freed = record.ports().collect();
             if let Some(reason) = decision.desired.set_aside() {
                 let head = decision.pull.as_ref().map_or(&record.head, |pull| &pull.head);
                 // Since when and at which head it was stopped stays.
@@ -244,13 +252,9 @@ impl Reconciler {
                 let line = known.unwrap_or_else(|| aside(decision.key, reason, head, record.active_at, now));
                 state.set_aside.insert(id.clone(), SetAside { comment_id: record.comment_id, ..line });
             }
-            Some(())
+            Some(freed)
         };
-        let ports: Vec<HostPort> = self.inner.ledger.read(|state| {
-            state.deployments.get(id).into_iter().flat_map(|record| record.ports().collect::<Vec<_>>()).collect()
-        });
-        ports.into_iter().for_each(|port| self.inner.ports.rest(port));
-        let written = self.inner.ledger.change(change).await;
+        let written = self.give_back(change).await;
         // Locking made the folder anew if it was lost; with the record gone nothing of it stays, its lock included: should
         // the pull request be wanted again by now, the next attempt makes both afresh.
         self.remove_folder(id)?;
@@ -268,9 +272,9 @@ impl Reconciler {
         RETRIES
     }
 
-    /// The pause before the next try: fourfold each time, with up to half of it more, so that many don't come back at once.
+    /// The pause before the next try: fourfold each time.
     pub(super) fn backoff(&self, tries: u32) -> Duration {
-        let base = self.inner.config.pace.retry * 4u32.saturating_pow(tries.min(6));
-        base.mul_f64(1.0 + rand::random_range(0.0..0.5))
+        let Pace { retry, spread, .. } = self.inner.config.pace;
+        (retry * 4u32.saturating_pow(tries.min(6))).mul_f64(1.0 + rand::random_range(0.0..=spread))
     }
 }

@@ -121,6 +121,7 @@ impl Ticket {
                 return moved.await;
             }
             tokio::select! {
+                biased;
                 () = moved => {}
                 () = tokio::time::sleep(LOOK_AGAIN) => {}
             }

@@ -109,6 +109,7 @@ impl Reconciler {
                         }
                     };
                     tokio::select! {
+                        biased;
                         () = told => {}
                         () = until => {}
                     }

@@ -76,6 +76,7 @@ impl Reconciler {
             loop {
                 let pause = if troubles.is_empty() { SLOW } else { FAST };
                 tokio::select! {
+                    biased;
                     event = events.next() => match event {
                         Some(event) => self.look_at(&event.deployment, &mut troubles).await,
                         None => break,

@@ -262,6 +262,7 @@ impl Reconciler {
         for action in actions {
             let performed = if action.may_be_cut() {
                 tokio::select! {
+                    biased;
                     performed = self.perform(work, decision, action) => performed,
                     () = self.until_wished_otherwise(decision, target, bell) => {
                         tracing::info!(?action, "cut off: something newer is wanted");

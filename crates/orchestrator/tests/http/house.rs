@@ -55,7 +55,7 @@ impl Drop for House {
 pub(crate) struct Full;
 
 impl Storage for Full {
-    fn store(&mut self, _: &[u8]) -> io::Result<()> {
+    fn store(&mut self, _: &State) -> io::Result<()> {
         Err(io::Error::other("no space left on /var/lib/secret-path"))
     }
 }
@@ -184,6 +184,7 @@ fn preview(id: DeploymentId, repo: RepoName) -> Deployment {
 
 fn all(outside: &Arc<Nobody>) -> Outside {
     Outside {
+        host: outside.clone(),
         engine: outside.clone(),
         source: outside.clone(),
         router: outside.clone(),

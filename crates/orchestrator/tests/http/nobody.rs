@@ -14,9 +14,10 @@ use preview_core::compose::{DatabasePassword, Stack};
 use preview_core::desired::Pull;
 use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, PullKey, RepoId, RepoName};
 use preview_core::route::RouteTable;
+use preview_core::subnets::Subnet;
 use preview_orchestrator::needs::{
     BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault,
-    Forge, LineSink, Part, Probe, Prober, PullAnswer, Repository, Router, Source, Want, Written,
+    Forge, Host, LineSink, Part, Probe, Prober, PullAnswer, Repository, Router, Source, Want, Written,
 };
 use tokio::sync::mpsc;
 
@@ -185,5 +186,15 @@ impl Prober for Nobody {
 impl Clock for Nobody {
     fn now(&self) -> Timestamp {
         "2026-01-29T10:00:00Z".parse().unwrap()
+    }
+}
+
+impl Host for Nobody {
+    fn is_free(&self, _: HostPort) -> bool {
+        false
+    }
+
+    fn networks(&self) -> Vec<Subnet> {
+        Vec::new()
     }
 }

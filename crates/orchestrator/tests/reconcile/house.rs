@@ -67,6 +67,11 @@ pub(crate) fn hours(hours: u64) -> Duration {
     minutes(60 * hours)
 }
 
+/// A folder in memory, where there is such a thing: nothing in it has to outlive a power cut.
+fn scratch() -> TempDir {
+    tempfile::tempdir_in("/dev/shm").or_else(|_| tempfile::tempdir()).unwrap()
+}
+
 fn port(number: u16) -> HostPort {
     HostPort::new(number).unwrap()
 }
@@ -105,7 +110,7 @@ impl House {
     pub(crate) async fn with(change: impl FnOnce(&mut Config)) -> Self {
         let mut house = Self::empty();
         change(&mut house.config);
-        locked(&house.world).most_builds = house.config.max_builds;
+        house.tell_limits();
         house.start();
         house.settle().await;
         house
@@ -120,9 +125,15 @@ impl House {
             repo,
             expected: BTreeMap::new(),
             world: Arc::new(world.into()),
-            dir: tempfile::tempdir().unwrap(),
+            dir: scratch(),
             life: None,
         }
+    }
+
+    /// What may be at a time is checked by the world, too.
+    pub(crate) fn tell_limits(&self) {
+        let mut world = self.world();
+        (world.most_builds, world.most_previews) = (self.config.max_builds, self.config.max_previews);
     }
 
     pub(crate) fn world(&self) -> MutexGuard<'_, World> {
@@ -159,7 +170,8 @@ impl House {
     pub(crate) fn start(&mut self) {
         assert!(self.life.is_none(), "it runs already");
         let fakes = Arc::new(Fakes::new(&self.world));
-        let stored = self.world().stored.clone();
+        // Through its text: what is not written down is forgotten.
+        let stored = self.world().stored.as_ref().map(|state| serde_json::to_vec(state).unwrap());
         let state = stored.map_or_else(State::default, |text| serde_json::from_slice(&text).unwrap());
         let ledger = Ledger::inline(state, fakes.disk());
         let outside = Outside {
@@ -169,6 +181,7 @@ impl House {
             forge: fakes.clone(),
             prober: fakes.clone(),
             clock: fakes.clone(),
+            host: fakes.clone(),
         };
         let reconciler = Reconciler::new(self.config.clone(), outside, ledger.clone(), self.folders());
         let running = reconciler.clone();
@@ -180,7 +193,10 @@ impl House {
     pub(crate) async fn kill(&mut self) {
         let Some(Life { fakes, reconciler, ledger, task }) = self.life.take() else { return };
         fakes.die();
+        self.world().power_cut();
         drop((reconciler, ledger));
+        // Whoever runs must have begun to, or nobody will end its workers.
+        yield_now().await;
         task.abort();
         _ = task.await;
         for _ in 0..1000 {
@@ -210,6 +226,9 @@ impl House {
 
     /// A delivery. One that is not acknowledged is lost.
     pub(crate) async fn tell(&self, key: PullKey, reason: Reason) -> bool {
+        if self.world().drops_delivery() {
+            return true;
+        }
         self.reconciler().accept(key.repo, key.number, reason).await.is_ok()
     }
 
@@ -296,23 +315,27 @@ impl House {
 
     /// A second goes by; whoever was killed is started again.
     pub(crate) async fn live_on(&mut self) {
-        if self.life().fakes.is_dead() {
-            self.restart().await;
-        }
-        if self.life().ledger.trouble().is_some() {
-            // As the ledger's thread does each second after a write that failed.
-            _ = self.life().ledger.change(|_| ()).await;
-        }
-        sleep(Duration::from_secs(1)).await;
+        self.pass(Duration::from_secs(1)).await;
     }
 
+    /// Time goes by; whoever was killed is started again.
     pub(crate) async fn pass(&mut self, time: Duration) {
         let end = Instant::now() + time;
-        while Instant::now() < end {
+        loop {
             if self.life().fakes.is_dead() {
                 self.restart().await;
             }
-            sleep(Duration::from_secs(10).min(end - Instant::now())).await;
+            let mut pause = Duration::from_secs(10);
+            if self.life().ledger.trouble().is_some() {
+                // As the ledger's thread does each second after a write that failed.
+                _ = self.life().ledger.change(|_| ()).await;
+                pause = Duration::from_secs(1);
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            if left.is_zero() {
+                return;
+            }
+            sleep(pause.min(left)).await;
         }
     }
 

@@ -61,8 +61,10 @@ impl Story {
             }
             Self::Loss => {
                 let id = house.id(pull);
-                house.world().must_serve.clear();
-                house.world().engine.remove(&id);
+                let mut world = house.world();
+                world.must_serve.clear();
+                world.tampered = true;
+                world.engine.remove(&id);
             }
         }
         end(house).await

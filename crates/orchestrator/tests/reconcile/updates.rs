@@ -192,7 +192,8 @@ async fn what_somebody_else_removed_comes_back_and_is_counted() {
     let pull = house.open(with_database()).await;
     house.settle().await;
     let id = house.id(pull);
-    house.world().remove_app(&id, Slot::A);
+    house.world().tampered = true;
+    house.world().steal_app(&id, Slot::A);
     house.settle().await;
     assert_eq!(house.read(|state| state.repairs), 1);
     house.world().engine.remove(&id);

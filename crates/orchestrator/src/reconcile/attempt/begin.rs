@@ -50,7 +50,7 @@ impl Reconciler {
         if work.hold.is_none() {
             work.hold = Some(self.inner.folders.lock(id).await?);
         }
-        self.recover_password(id).await
+        Ok(())
     }
 
     async fn wait_for_place(&self, wish: &Wish<'_>) -> Result<(), Fault> {

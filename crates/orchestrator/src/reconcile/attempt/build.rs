@@ -97,8 +97,11 @@ impl Reconciler {
 
     /// Starts what the app needs; of an app that needs nothing the network, which takes a while too.
     async fn start_backing(&self, trying: &Trying, found: &Found, hold: &DeploymentLock) -> Result<(), Fault> {
-        let stack = self.stack(trying, found, AppUser::Unprivileged)?;
         let needs_database = found.detected.database.database.is_some();
+        if needs_database {
+            self.make_password(&trying.id).await?;
+        }
+        let stack = self.stack(trying, found, AppUser::Unprivileged)?;
         let parts: &[Part] = if needs_database { &[Part::Database] } else { &[] };
         self.inner.out.engine.start(&stack, self.inner.folders.of(&trying.id), parts, hold).await?;
         if needs_database && !self.serves(&trying.id) {

@@ -125,19 +125,25 @@ impl Reconciler {
         }))
     }
 
-    /// Somebody deleted the folder with the database's password in it. The database keeps its data, and still knows.
-    pub(super) async fn recover_password(&self, id: &DeploymentId) -> Result<(), Fault> {
-        let expected = |state: &State| state.deployments.get(id).is_some_and(|record| record.db_port.is_some());
-        if !self.inner.ledger.read(expected) || self.inner.folders.known_password(id).map_err(password_lost)?.is_some()
-        {
+    /// A database opens with the password that its volume was made with. Should somebody have deleted the folder with it, its
+    /// container still knows; without that the next plan starts afresh.
+    pub(super) async fn make_password(&self, id: &DeploymentId) -> Result<(), Fault> {
+        let (folders, engine) = (&self.inner.folders, &self.inner.out.engine);
+        if folders.known_password(id).map_err(password_lost)?.is_some() {
             return Ok(());
         }
-        let Some(password) = self.inner.out.engine.database_password(id).await? else { return Ok(()) };
-        self.inner.folders.keep_password(id, &password).map_err(password_lost)
+        if let Some(password) = engine.database_password(id).await? {
+            return folders.keep_password(id, &password).map_err(password_lost);
+        }
+        if !engine.observe(id).await?.volumes.is_empty() {
+            return Err(Fault::passing("the database's password was lost with the preview's folder"));
+        }
+        folders.password(id).map(drop).map_err(password_lost)
     }
 
     fn database(&self, id: &DeploymentId, database: Database, host_port: HostPort) -> Result<DatabaseSpec, Fault> {
-        let password = self.inner.folders.password(id).map_err(password_lost)?;
+        let password = self.inner.folders.known_password(id).map_err(password_lost)?;
+        let password = password.ok_or_else(|| Fault::passing("the database's password was lost"))?;
         Ok(DatabaseSpec { database, password, host_port })
     }
 }

@@ -15,9 +15,11 @@ use preview_orchestrator::needs::{
     LineSink, Part,
 };
 use serde_json::Value;
+use tokio::sync::broadcast;
 use tokio::time::Instant;
 use tokio_stream::wrappers::BroadcastStream;
 
+use super::planted::Planted;
 use super::trouble::Call;
 use super::{Build, Ended, Fakes, HANG, Run, World};
 
@@ -30,8 +32,12 @@ pub(crate) struct Stock {
     pub(crate) apps: BTreeMap<Slot, Running>,
     pub(crate) database: Option<HostPort>,
     pub(crate) volumes: BTreeSet<String>,
+    /// The password that the volumes were made with.
+    key: Option<String>,
     pub(crate) network: Option<String>,
     pub(crate) images: BTreeSet<CommitSha>,
+    /// Whether a removal of volumes was forgotten already, where that is planted.
+    spared: bool,
 }
 
 /// A container of an app.
@@ -66,7 +72,7 @@ impl Running {
 
 impl Stock {
     fn is_empty(&self) -> bool {
-        let Self { apps, database, volumes, network, images } = self;
+        let Self { apps, database, volumes, network, images, key: _, spared: _ } = self;
         apps.is_empty() && database.is_none() && volumes.is_empty() && network.is_none() && images.is_empty()
     }
 
@@ -101,7 +107,11 @@ impl World {
     }
 
     fn view(&self, id: &DeploymentId) -> EngineView {
-        self.engine.get(id).map(|stock| stock.view(self)).unwrap_or_default()
+        let mut view = self.engine.get(id).map(|stock| stock.view(self)).unwrap_or_default();
+        if self.planted == Some(Planted::LeftoverSubnet) {
+            view.networks.clear();
+        }
+        view
     }
 
     fn ports_in_use(&self) -> BTreeSet<HostPort> {
@@ -110,21 +120,28 @@ impl World {
     }
 
     /// What `docker compose up` needs before it can start a container.
-    fn lay_ground(&mut self, id: &DeploymentId, subnet: String) {
+    fn lay_ground(&mut self, id: &DeploymentId, subnet: &str) {
         let elsewhere =
-            self.engine.iter().find(|(other, stock)| *other != id && stock.network.as_ref() == Some(&subnet));
-        if let Some((other, _)) = elsewhere {
+            self.engine.iter().find(|(other, stock)| *other != id && stock.network.as_deref() == Some(subnet));
+        if let Some((other, _)) = elsewhere.filter(|_| !self.tampered) {
             let other = other.clone();
             self.violation(format!("{id} and {other} have the same network {subnet}"));
         }
-        self.stock(id).network = Some(subnet);
+        self.stock(id).network = Some(subnet.to_owned());
     }
 
     fn claim(&mut self, id: &DeploymentId, port: HostPort) -> Result<(), Fault> {
         if self.ports_in_use().contains(&port) {
+            if !self.tampered {
+                self.violation(format!("{id} got port {port}, which is in use"));
+            }
             return Err(Fault::passing(format!("port {port} is already allocated")));
         }
-        let rests = self.freed.get(&port).filter(|(by, at)| by != id && at.elapsed() < Duration::from_secs(60));
+        // Nobody who lost the ledger knows which ports were just given back.
+        let rests = self
+            .freed
+            .get(&port)
+            .filter(|(by, at)| !self.tampered && by != id && at.elapsed() < Duration::from_secs(60));
         if let Some((by, _)) = rests {
             let by = by.clone();
             self.violation(format!("{id} got port {port} too soon after {by}"));
@@ -144,7 +161,10 @@ impl World {
         }
         self.stock(id).apps.remove(&slot);
         self.claim(id, port)?;
-        let app = Running { commit, port, started: Instant::now(), broken: false, cpu: LASTING_CPU };
+        // A database opens with the password that its volume was made with.
+        let password = service["environment"]["DB_PASSWORD"].as_str();
+        let broken = password.is_some() && password != self.stock(id).key.as_deref();
+        let app = Running { commit, port, started: Instant::now(), broken, cpu: LASTING_CPU };
         self.stock(id).apps.insert(slot, app);
         self.tell(id, "start");
         Ok(())
@@ -153,7 +173,9 @@ impl World {
     fn start_database(&mut self, id: &DeploymentId, stack: &Value) -> Result<(), Fault> {
         let port = host_port(&stack["services"]["db"]);
         let volumes = stack["volumes"].as_object().into_iter().flatten().map(|(name, _)| name.clone());
+        let password = text(&stack["services"]["db"]["environment"]["POSTGRES_PASSWORD"]);
         self.stock(id).volumes.extend(volumes);
+        self.stock(id).key.get_or_insert(password);
         if self.stock(id).database != Some(port) {
             self.claim(id, port)?;
             self.stock(id).database = Some(port);
@@ -167,8 +189,16 @@ impl World {
         apps.filter(|app| app.port == port).any(|app| app.cpu != LASTING_CPU)
     }
 
-    /// Takes a slot's container away, by us or by somebody else.
-    pub(crate) fn remove_app(&mut self, id: &DeploymentId, slot: Slot) {
+    /// Somebody else takes a slot's container away.
+    pub(crate) fn steal_app(&mut self, id: &DeploymentId, slot: Slot) {
+        if let Some(app) = self.stock(id).apps.remove(&slot) {
+            self.undrained.remove(&app.port);
+            self.tell(id, "destroy");
+        }
+        self.tidy();
+    }
+
+    fn remove_app(&mut self, id: &DeploymentId, slot: Slot) {
         let Some(app) = self.stock(id).apps.remove(&slot) else { return self.tidy() };
         let visited = |since: Instant| since.elapsed() < Duration::from_secs(30);
         if self.undrained.remove(&app.port).is_some_and(visited) && self.routes.get(id).is_some() {
@@ -182,7 +212,15 @@ impl World {
         self.tidy();
     }
 
-    fn remove_database(&mut self, id: &DeploymentId) {
+    /// The engine goes away and comes back, with everything that it had.
+    pub(crate) fn restart_engine(&mut self) {
+        let now = Instant::now();
+        self.engine.values_mut().flat_map(|stock| stock.apps.values_mut()).for_each(|app| app.started = now);
+        // Whoever listened hears the end.
+        self.events = broadcast::channel(1000).0;
+    }
+
+    pub(crate) fn remove_database(&mut self, id: &DeploymentId) {
         if let Some(port) = self.stock(id).database.take() {
             self.freed.insert(port, (id.clone(), Instant::now()));
         }
@@ -204,6 +242,7 @@ fn host_port(service: &Value) -> HostPort {
 struct Building<'a> {
     fakes: &'a Fakes,
     place: usize,
+    deployment: DeploymentId,
 }
 
 impl<'a> Building<'a> {
@@ -215,7 +254,10 @@ impl<'a> Building<'a> {
         if under_way > world.most_builds {
             world.violation(format!("{under_way} builds at once"));
         }
-        Self { fakes, place }
+        if !world.building.insert(job.deployment.clone()) {
+            world.violation(format!("two builds of {} at once", job.deployment));
+        }
+        Self { fakes, place, deployment: job.deployment.clone() }
     }
 
     fn end(self, ended: Ended) {
@@ -225,7 +267,9 @@ impl<'a> Building<'a> {
 
 impl Drop for Building<'_> {
     fn drop(&mut self) {
-        let ended = &mut self.fakes.world().builds[self.place].1;
+        let mut world = self.fakes.world();
+        world.building.remove(&self.deployment);
+        let ended = &mut world.builds[self.place].1;
         if *ended == Ended::NotYet {
             *ended = Ended::CutOff;
         }
@@ -245,7 +289,7 @@ impl ContainerEngine for Fakes {
         let job = job.clone();
         let built = self.call(Call::Build, time, move |world| match app.build {
             Build::Works => {
-                world.stock(&job.deployment).images.insert(job.commit);
+                world.stock(&job.deployment).images.insert(job.commit.clone());
                 Ok(Built { user: "node".into() })
             }
             Build::Fails => Err(Fault::author("the build failed").tail(["error: no such file".to_owned()])),
@@ -264,14 +308,14 @@ impl ContainerEngine for Fakes {
             .map_err(|error| Fault::passing(error.to_string()))?;
         // Networks come first and containers later: whoever is cut off in between leaves a half.
         self.call(Call::Start, LOOK, |world| {
-            world.lay_ground(&id, subnet);
+            world.lay_ground(&id, &subnet);
             Ok(())
         })
         .await?;
         let parts = parts.to_owned();
         let up = move |world: &mut World| {
-            for part in parts {
-                match part {
+            for part in &parts {
+                match *part {
                     Part::App(slot) => world.start_app(&id, slot, &stack["services"][format!("app-{slot}")])?,
                     Part::Database => world.start_database(&id, &stack)?,
                     Part::Other => unreachable!("nobody starts what has no role"),
@@ -301,8 +345,10 @@ impl ContainerEngine for Fakes {
     }
 
     async fn observe_all(&self) -> Result<Vec<(DeploymentId, EngineView)>, Fault> {
-        let all =
-            |world: &mut World| Ok(world.engine.iter().map(|(id, stock)| (id.clone(), stock.view(world))).collect());
+        let all = |world: &mut World| {
+            let views = world.engine.keys().map(|id| (id.clone(), world.view(id)));
+            Ok(views.filter(|(_, view)| !view.is_empty()).collect())
+        };
         self.call(Call::ObserveAll, LOOK, all).await
     }
 
@@ -335,7 +381,12 @@ impl ContainerEngine for Fakes {
             if world.stock(&id).database.is_some() {
                 return Err(Fault::passing("the volume is in use"));
             }
-            world.stock(&id).volumes.clear();
+            let stock = world.stock(&id);
+            let spared = std::mem::replace(&mut stock.spared, true);
+            if spared || world.planted != Some(Planted::MissedCleanup) {
+                let stock = world.stock(&id);
+                (stock.volumes, stock.key) = Default::default();
+            }
             world.tidy();
             Ok(())
         };
@@ -345,6 +396,9 @@ impl ContainerEngine for Fakes {
     async fn remove_networks(&self, id: &DeploymentId) -> Result<(), Fault> {
         let id = id.clone();
         let remove = move |world: &mut World| {
+            if world.planted == Some(Planted::LeftoverSubnet) {
+                return Ok(());
+            }
             let stock = world.stock(&id);
             if stock.database.is_some() || !stock.apps.is_empty() {
                 return Err(Fault::passing("the network has active endpoints"));
@@ -368,9 +422,13 @@ impl ContainerEngine for Fakes {
         self.call(Call::RemoveImages, REMOVE, remove).await
     }
 
-    /// The world's databases have no passwords.
-    async fn database_password(&self, _: &DeploymentId) -> Result<Option<DatabasePassword>, Fault> {
-        Ok(None)
+    async fn database_password(&self, id: &DeploymentId) -> Result<Option<DatabasePassword>, Fault> {
+        let id = id.clone();
+        let read = move |world: &mut World| {
+            let stock = world.engine.get(&id).filter(|stock| stock.database.is_some());
+            Ok(stock.and_then(|stock| stock.key.as_ref()?.parse().ok()))
+        };
+        self.call(Call::Observe, LOOK, read).await
     }
 
     async fn logs(&self, id: &DeploymentId, part: Part, _: usize) -> Result<Vec<String>, Fault> {

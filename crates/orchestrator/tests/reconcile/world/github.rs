@@ -9,6 +9,7 @@ use preview_core::desired::Pull;
 use preview_core::ids::{BranchName, CommentId, CommitSha, PrNumber, PullKey, RepoId, RepoName};
 use preview_orchestrator::needs::{CommitStatus, Fault, Forge, PullAnswer, Repository, Written};
 
+use super::planted::Planted;
 use super::trouble::Call;
 use super::{App, Fakes, World};
 
@@ -18,6 +19,8 @@ pub(crate) struct Hub {
     pub(crate) repos: BTreeMap<RepoId, Repo>,
     /// While set, every answer is this trouble.
     pub(crate) down: Option<&'static str>,
+    /// Questions for a pull request that are still answered with 404.
+    pub(crate) blinks: usize,
     comments: u64,
     commits: u64,
 }
@@ -31,6 +34,8 @@ pub(crate) struct Repo {
     pub(crate) statuses: Vec<CommitStatus>,
     /// What a listing answers instead of the truth.
     pub(crate) listing: Option<fn(Vec<Pull>) -> Vec<Pull>>,
+    /// What the last listing answered, where absence from it is taken for closure.
+    listed: Option<Vec<PrNumber>>,
 }
 
 /// A pull request with its conversation.
@@ -43,6 +48,8 @@ pub(crate) struct Thread {
     pub(crate) locked: bool,
     /// Whether GitHub answers 404 for it.
     pub(crate) hidden: bool,
+    /// The text that was meant for our comment last, where it is always the one before that is written.
+    meant: Option<String>,
 }
 
 impl World {
@@ -53,6 +60,7 @@ impl World {
             pulls: BTreeMap::new(),
             statuses: Vec::new(),
             listing: None,
+            listed: None,
         };
         self.hub.repos.insert(RepoId(id), repo);
         RepoId(id)
@@ -90,7 +98,8 @@ impl World {
             labels: Vec::new(),
             created_at,
         };
-        let thread = Thread { pull, comments: BTreeMap::new(), told: Vec::new(), locked: false, hidden: false };
+        let thread =
+            Thread { pull, comments: BTreeMap::new(), told: Vec::new(), locked: false, hidden: false, meant: None };
         model.pulls.insert(number, thread);
         PullKey { repo, number }
     }
@@ -134,7 +143,13 @@ impl Hub {
         self.repos.get_mut(&id).ok_or_else(|| Fault::passing("GitHub answered 404 for the repository"))
     }
 
-    fn write(&mut self, key: PullKey, known: Option<CommentId>, body: &str) -> Result<Written, Fault> {
+    fn write(
+        &mut self,
+        key: PullKey,
+        known: Option<CommentId>,
+        body: &str,
+        planted: Option<Planted>,
+    ) -> Result<Written, Fault> {
         self.comments += 1;
         let fresh = CommentId(self.comments);
         let thread = self.repo(key.repo)?.pulls.get_mut(&key.number);
@@ -143,9 +158,11 @@ impl Hub {
             return Ok(Written::Refused("403".into()));
         }
         let known = known.filter(|id| thread.comments.contains_key(id));
-        let marked = || thread.comments.iter().find(|(_, text)| carries_marker(text, key)).map(|(id, _)| *id);
-        let id = known.or_else(marked).unwrap_or(fresh);
-        thread.comments.insert(id, body.to_owned());
+        let marked = thread.comments.iter().find(|(_, text)| carries_marker(text, key)).map(|(id, _)| *id);
+        let marked = marked.filter(|_| planted != Some(Planted::SecondComment));
+        let id = known.or(marked).unwrap_or(fresh);
+        let before = thread.meant.replace(body.to_owned()).filter(|_| planted == Some(Planted::StaleReport));
+        thread.comments.insert(id, before.unwrap_or_else(|| body.to_owned()));
         thread.told.push(body.to_owned());
         Ok(Written::Comment(id))
     }
@@ -170,12 +187,19 @@ impl Forge for Fakes {
 
     async fn pull(&self, key: PullKey) -> Result<PullAnswer, Fault> {
         let read = move |world: &mut World| {
+            let (looking, planted) = (world.looking, world.planted);
+            if world.hub.blinks > 0 && !looking {
+                world.hub.blinks -= 1;
+                return Ok(PullAnswer::NotFound);
+            }
             let repo = world.hub.repo(key.repo)?;
-            let name = repo.name.clone();
-            let thread = repo.pulls.get(&key.number).filter(|thread| !thread.hidden);
-            Ok(thread.map_or(PullAnswer::NotFound, |thread| {
-                PullAnswer::Known(Pull { base_name: name, ..thread.pull.clone() })
-            }))
+            let absent = repo.listed.as_ref().is_some_and(|listed| !listed.contains(&key.number));
+            let misread = absent && planted == Some(Planted::AbsenceAsClosure) && !looking;
+            let Some(thread) = repo.pulls.get(&key.number).filter(|thread| !thread.hidden) else {
+                return Ok(PullAnswer::NotFound);
+            };
+            let open = thread.pull.open && !misread;
+            Ok(PullAnswer::Known(Pull { base_name: repo.name.clone(), open, ..thread.pull.clone() }))
         };
         self.call(Call::Pull, READ, read).await
     }
@@ -185,21 +209,36 @@ impl Forge for Fakes {
             let looking = world.looking;
             let repo = world.hub.repo(repo)?;
             let open = repo.pulls.values().filter(|thread| thread.pull.open && !thread.hidden);
-            let open = open.map(|thread| Pull { base_name: repo.name.clone(), ..thread.pull.clone() }).collect();
-            Ok(repo.listing.filter(|_| !looking).map_or_else(|| Clone::clone(&open), |cut| cut(Clone::clone(&open))))
+            let mut open: Vec<Pull> =
+                open.map(|thread| Pull { base_name: repo.name.clone(), ..thread.pull.clone() }).collect();
+            if let Some(cut) = repo.listing.filter(|_| !looking) {
+                open = cut(open);
+            }
+            if !looking {
+                repo.listed = Some(open.iter().map(|pull| pull.number).collect());
+            }
+            Ok(open)
         };
         self.call(Call::OpenPulls, READ, list).await
     }
 
     async fn comment(&self, key: PullKey, known: Option<CommentId>, body: &str) -> Result<Written, Fault> {
         let body = body.to_owned();
-        self.call(Call::Comment, WRITE, move |world| world.hub.write(key, known, &body)).await
+        let write = move |world: &mut World| {
+            let written = world.hub.write(key, known, &body, world.planted)?;
+            let comments = world.hub.repos[&key.repo].pulls.get(&key.number).map_or(0, |thread| thread.comments.len());
+            if comments > 1 {
+                world.violation(format!("{key} has {comments} comments"));
+            }
+            Ok(written)
+        };
+        self.call(Call::Comment, WRITE, write).await
     }
 
     async fn status(&self, repo: RepoId, status: &CommitStatus) -> Result<(), Fault> {
         let status = status.clone();
         let write = move |world: &mut World| {
-            world.hub.repo(repo)?.statuses.push(status);
+            world.hub.repo(repo)?.statuses.push(status.clone());
             Ok(())
         };
         self.call(Call::Status, WRITE, write).await

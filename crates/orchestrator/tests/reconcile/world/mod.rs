@@ -6,6 +6,7 @@
 
 pub(crate) mod engine;
 pub(crate) mod github;
+pub(crate) mod planted;
 mod rest;
 pub(crate) mod trouble;
 
@@ -18,12 +19,14 @@ use jiff::{SignedDuration, Timestamp};
 use preview_core::capacity::{DiskUse, Room};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, RepoId};
 use preview_core::route::RouteTable;
+use preview_orchestrator::ledger::State;
 use preview_orchestrator::needs::{EngineEvent, Fault};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep};
 
 use engine::Stock;
 use github::Hub;
+use planted::Planted;
 use trouble::{Call, Rule, Trouble};
 
 /// How long a call that hangs takes until its own limit ends it.
@@ -82,8 +85,12 @@ pub(crate) struct World {
     pub(crate) mirrors: BTreeSet<RepoId>,
     /// What the commits hold; those that are not named hold an app that works.
     pub(crate) apps: BTreeMap<CommitSha, App>,
-    /// The ledger's text as it survives us.
-    pub(crate) stored: Option<Vec<u8>>,
+    /// The ledger as it survives us.
+    pub(crate) stored: Option<State>,
+    /// What survives instead, where writes are acknowledged too early.
+    flushed: Option<State>,
+    /// The mistake that is made on purpose.
+    pub(crate) planted: Option<Planted>,
     /// How far the wall clock has jumped.
     pub(crate) skew: SignedDuration,
     pub(crate) rules: Vec<Rule>,
@@ -95,16 +102,25 @@ pub(crate) struct World {
     pub(crate) violations: Vec<String>,
     /// Previews that must answer at every moment.
     pub(crate) must_serve: BTreeSet<DeploymentId>,
+    /// Whether every preview that once answered must answer from then on, but for those that may go.
+    pub(crate) watch_all: bool,
+    pub(crate) may_go: BTreeSet<DeploymentId>,
+    /// Whether somebody else had a hand in what is ours: then there is something to repair, and claims may collide.
+    pub(crate) tampered: bool,
     /// What visitors of each preview saw, in order, without repetitions.
     pub(crate) shown: BTreeMap<DeploymentId, Vec<CommitSha>>,
     /// Builds that were begun, by commit, and how they ended.
     pub(crate) builds: Vec<(CommitSha, Ended)>,
     pub(crate) most_builds: usize,
+    /// Of which deployments images are being built, and how many previews there may be at a time.
+    building: BTreeSet<DeploymentId>,
+    pub(crate) most_previews: usize,
     /// Ports whose visitors may still be served although the route has moved on, and since when.
     undrained: BTreeMap<HostPort, Instant>,
     /// Ports that were given back, when and by whom.
     freed: BTreeMap<HostPort, (DeploymentId, Instant)>,
     events: broadcast::Sender<EngineEvent>,
+    deliveries: usize,
     dice: Option<u64>,
     begun: Instant,
 }
@@ -131,18 +147,26 @@ impl World {
             mirrors: BTreeSet::new(),
             apps: BTreeMap::new(),
             stored: None,
+            flushed: None,
+            planted: None,
             skew: SignedDuration::ZERO,
             rules: Vec::new(),
             calls: Vec::new(),
             looking: false,
             violations: Vec::new(),
             must_serve: BTreeSet::new(),
+            watch_all: false,
+            may_go: BTreeSet::new(),
+            tampered: false,
             shown: BTreeMap::new(),
             builds: Vec::new(),
             most_builds: 1,
+            building: BTreeSet::new(),
+            most_previews: usize::MAX,
             undrained: BTreeMap::new(),
             freed: BTreeMap::new(),
             events: broadcast::channel(1000).0,
+            deliveries: 0,
             dice: None,
             begun: Instant::now(),
         }
@@ -199,9 +223,13 @@ impl World {
         }
         let nth = self.calls.len();
         self.calls.push(call);
-        let rule = self.rules.iter_mut().find(|rule| rule.fits(call, nth))?;
-        rule.left -= 1;
-        Some(rule.trouble)
+        let rule = self.rules.iter_mut().find(|rule| rule.fits(call, nth));
+        let trouble = rule.map(|rule| {
+            rule.left -= 1;
+            rule.trouble
+        });
+        tracing::trace!(now = %self.now(), ?call, ?trouble);
+        trouble
     }
 
     fn time_of(&mut self, usual: Duration) -> Duration {
@@ -213,15 +241,22 @@ impl World {
         usual.mul_f64(0.1 + (*dice % 290) as f64 / 100.0)
     }
 
-    /// After every effect: what visitors see now.
+    /// After every effect: what visitors see now, and what must hold at every moment.
     fn look(&mut self) {
-        let ids: Vec<DeploymentId> = self.routes.iter().map(|route| route.deployment).collect();
-        for id in ids {
-            if let Some(commit) = self.visit(&id) {
-                let shown = self.shown.entry(id).or_default();
-                if shown.last() != Some(&commit) {
-                    shown.push(commit);
-                }
+        let routes: Vec<(DeploymentId, HostPort)> =
+            self.routes.iter().map(|route| (route.deployment, route.port)).collect();
+        for (id, port) in routes {
+            let leads_somewhere = self.engine.get(&id).is_some_and(|stock| stock.apps.values().any(|a| a.port == port));
+            if !leads_somewhere && !self.tampered {
+                self.violation(format!("visitors of {id} are sent to port {port}, where nothing is"));
+            }
+            let Some(commit) = self.visit(&id) else { continue };
+            if self.watch_all && !self.may_go.contains(&id) && self.is_written_down(&id, port) {
+                self.must_serve.insert(id.clone());
+            }
+            let shown = self.shown.entry(id).or_default();
+            if shown.last() != Some(&commit) {
+                shown.push(commit);
             }
         }
         let away: Vec<_> = self.must_serve.iter().filter(|id| self.visit(id).is_none()).cloned().collect();
@@ -229,11 +264,41 @@ impl World {
             self.must_serve.remove(&id);
             self.violation(format!("{id} does not answer"));
         }
+        let up = self.engine.iter().filter(|(_, stock)| !stock.apps.is_empty()).map(|(id, _)| id);
+        let up = up.chain(&self.building).collect::<BTreeSet<_>>().len();
+        if up > self.most_previews && !self.tampered {
+            self.violation(format!("{up} previews at once"));
+        }
+    }
+
+    /// Whether the ledger says that the preview's visitors go to this port: a switch that was cut off before is taken back.
+    fn is_written_down(&self, id: &DeploymentId, port: HostPort) -> bool {
+        let record = self.stored.as_ref().and_then(|state| state.deployments.get(id));
+        record.and_then(|record| record.serving.as_ref()).is_some_and(|serving| serving.app_port == port)
+    }
+
+    /// Whether the delivery that comes now is answered and forgotten.
+    pub(crate) fn drops_delivery(&mut self) -> bool {
+        self.deliveries += 1;
+        self.planted == Some(Planted::DroppedEvent) && self.deliveries.is_multiple_of(3)
+    }
+
+    /// It may go from now on.
+    pub(crate) fn let_go(&mut self, id: &DeploymentId) {
+        self.must_serve.remove(id);
+        self.may_go.insert(id.clone());
     }
 
     fn tell(&mut self, deployment: &DeploymentId, action: &str) {
         // Nobody may be listening.
         _ = self.events.send(EngineEvent { deployment: deployment.clone(), action: action.to_owned() });
+    }
+
+    /// The power went: what was not on the disk yet is lost.
+    pub(crate) fn power_cut(&mut self) {
+        if self.planted == Some(Planted::EarlyAcknowledgement) {
+            self.stored = self.flushed.take();
+        }
     }
 
     /// A new process: what only memory knew is forgotten.
@@ -299,14 +364,14 @@ impl Fakes {
         &self,
         call: Call,
         usual: Duration,
-        effect: impl FnOnce(&mut World) -> Result<T, Fault> + Send,
+        mut effect: impl FnMut(&mut World) -> Result<T, Fault> + Send,
     ) -> Result<T, Fault> {
         self.survive().await;
         let (trouble, time) = {
             let mut world = self.world();
             (world.note(call), world.time_of(usual))
         };
-        let happen = || {
+        let mut happen = || {
             let mut world = self.world();
             let done = effect(&mut world);
             world.look();
@@ -315,6 +380,12 @@ impl Fakes {
         let failed = |how: &str| Err(Fault::passing(format!("{call:?} {how}")));
         match trouble {
             None => {
+                self.take(time).await;
+                happen()
+            }
+            Some(Trouble::Twice) => {
+                self.take(time).await;
+                _ = happen();
                 self.take(time).await;
                 happen()
             }

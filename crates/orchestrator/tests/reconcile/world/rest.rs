@@ -11,11 +11,13 @@ use jiff::Timestamp;
 use preview_core::framework::MemoryFiles;
 use preview_core::ids::{HostPort, RepoId};
 use preview_core::route::RouteTable;
-use preview_orchestrator::ledger::Storage;
-use preview_orchestrator::needs::{Checkout, Clock, DeploymentLock, Fault, Probe, Prober, Router, Source, Want};
+use preview_core::subnets::Subnet;
+use preview_orchestrator::ledger::{State, Storage};
+use preview_orchestrator::needs::{Checkout, Clock, DeploymentLock, Fault, Host, Probe, Prober, Router, Source, Want};
 
 use tokio::time::Instant;
 
+use super::planted::Planted;
 use super::trouble::{Call, Trouble};
 use super::{App, Fakes, Run, World};
 
@@ -27,7 +29,11 @@ impl Router for Fakes {
             if let Some(route) = table.iter().find(|route| world.hurries(&route.deployment, route.port)) {
                 world.violation(format!("{} gets visitors while it hurries", route.deployment));
             }
-            let before = std::mem::replace(&mut world.routes, table);
+            let before = std::mem::replace(&mut world.routes, table.clone());
+            if world.planted == Some(Planted::LastingRoute) {
+                let gone = before.iter().filter(|route| table.get(&route.deployment).is_none());
+                world.routes = table.iter().chain(gone).collect();
+            }
             for route in &before {
                 if world.routes.get(&route.deployment) != Some(route.port) {
                     world.undrained.insert(route.port, Instant::now());
@@ -43,6 +49,9 @@ impl Router for Fakes {
     }
 
     async fn drain(&self, port: HostPort, at_most: Duration) {
+        if self.world().planted == Some(Planted::NoDrain) {
+            return;
+        }
         let drained = move |world: &mut World| {
             world.undrained.remove(&port);
             Ok(())
@@ -68,7 +77,7 @@ impl Source for Fakes {
             world.mirrors.insert(repo);
             let files = files(&world.app(&commit));
             std::fs::create_dir_all(&into).map_err(|error| Fault::passing(error.to_string()))?;
-            Ok(Checkout { dir: into, files: Arc::new(files) })
+            Ok(Checkout { dir: into.clone(), files: Arc::new(files) })
         };
         self.call(Call::Checkout, Duration::from_secs(1), fetch).await
     }
@@ -126,7 +135,7 @@ impl Fakes {
 }
 
 impl Storage for Disk {
-    fn store(&mut self, text: &[u8]) -> io::Result<()> {
+    fn store(&mut self, state: &State) -> io::Result<()> {
         let Self(fakes) = self;
         let full = || Err(io::Error::from(io::ErrorKind::StorageFull));
         if fakes.is_dead() {
@@ -134,25 +143,41 @@ impl Storage for Disk {
         }
         let mut world = fakes.world();
         // A write that hangs is one that fails late; here nothing takes time.
-        match world.note(Call::Store) {
-            None | Some(Trouble::Late(_)) => {
-                world.stored = Some(text.to_vec());
-                Ok(())
-            }
-            Some(Trouble::FailsBefore | Trouble::HangsBefore) => full(),
-            Some(Trouble::FailsAfter | Trouble::HangsAfter) => {
-                world.stored = Some(text.to_vec());
-                full()
-            }
+        let (stores, done) = match world.note(Call::Store) {
+            None | Some(Trouble::Late(_) | Trouble::Twice) => (true, Ok(())),
+            Some(Trouble::FailsBefore | Trouble::HangsBefore) => (false, full()),
+            Some(Trouble::FailsAfter | Trouble::HangsAfter) => (true, full()),
             Some(Trouble::CrashBefore) => {
                 fakes.die();
-                full()
+                (false, full())
             }
             Some(Trouble::CrashAfter) => {
-                world.stored = Some(text.to_vec());
                 fakes.die();
-                full()
+                (true, full())
             }
+        };
+        if stores {
+            world.store(state);
         }
+        done
+    }
+}
+
+impl World {
+    fn store(&mut self, state: &State) {
+        let before = self.stored.replace(state.clone());
+        if self.planted == Some(Planted::EarlyAcknowledgement) {
+            self.flushed = before;
+        }
+    }
+}
+
+impl Host for Fakes {
+    fn is_free(&self, _: HostPort) -> bool {
+        true
+    }
+
+    fn networks(&self) -> Vec<Subnet> {
+        Vec::new()
     }
 }

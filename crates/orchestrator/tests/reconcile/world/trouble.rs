@@ -50,6 +50,8 @@ pub(crate) enum Trouble {
     CrashAfter,
     /// It happens, so much later.
     Late(Duration),
+    /// It happens, and happens again: somebody in between asked twice.
+    Twice,
 }
 
 /// Which calls.

@@ -1,8 +1,12 @@
-//! Which networks this machine already reaches, so that previews' networks don't hide one of them.
+//! What of this machine is taken already: ports that somebody listens on, and networks that it reaches, so that previews'
+//! networks don't hide one of them.
 
-use std::net::Ipv4Addr;
+use std::net::{Ipv4Addr, TcpListener};
 
+use preview_core::ids::HostPort;
 use preview_core::subnets::Subnet;
+
+use crate::needs::Host;
 
 /// Source: <https://docs.kernel.org/networking/proc_net_tcp.html>; the file's columns are those of `route -n`, addresses in
 /// hexadecimal and network byte order.
@@ -14,9 +18,17 @@ pub(crate) fn in_the_way_of(range: Subnet) -> Option<(Subnet, String)> {
     overlapping(&read(), range)
 }
 
-/// Every private network that this machine reaches now, bridges of containers among them.
-pub(crate) fn reached() -> Vec<Subnet> {
-    read().lines().skip(1).filter_map(route).map(|(network, _)| network).collect()
+/// The machine that we run on.
+pub(crate) struct ThisHost;
+
+impl Host for ThisHost {
+    fn is_free(&self, port: HostPort) -> bool {
+        TcpListener::bind((Ipv4Addr::LOCALHOST, port.get())).is_ok()
+    }
+
+    fn networks(&self) -> Vec<Subnet> {
+        read().lines().skip(1).filter_map(route).map(|(network, _)| network).collect()
+    }
 }
 
 fn read() -> String {

@@ -1,0 +1,566 @@
+//! Telling a script: each step done to the world and to the service, and what should come of it kept in mind.
+//!
+//! What should be follows from what people did and from GitHub's model alone, not from the reconciler's own rules: the
+//! checker compares it with the whole world at every rest.
+
+use std::time::Duration;
+
+use jiff::SignedDuration;
+use preview_core::capacity::Room;
+use preview_core::desired::{Pull, SetAsideReason, WaitReason};
+use preview_core::ids::{DeploymentId, PullKey, RepoId, Slot};
+use preview_orchestrator::ledger::{Reason, State};
+
+use super::script::{Beat, Kind, Opened, Script, Setting, Step, Told};
+use crate::check::Expect;
+use crate::house::{House, hours, minutes};
+use crate::world::planted::Planted;
+use crate::world::{App, Build, Run};
+
+/// The label that some settings ask for.
+const LABEL: &str = "preview";
+/// Most pull requests of a story.
+const MOST_PULLS: usize = 5;
+/// How long, at most, until everything is as it should be once all trouble has ended: a call that hangs, the sweep after it
+/// (hourly), the listing and the tries after that.
+const PATIENCE: Duration = Duration::from_secs(150 * 60);
+/// By how much a night moves the clock: more than the time to live and any hour by which it was off.
+const NIGHT: SignedDuration = SignedDuration::from_hours(60);
+
+/// What people did to a pull request, as far as it matters to what should be of it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Wish {
+    /// It was open before us, and nobody has touched it since.
+    Untouched,
+    Deployed,
+    Stopped,
+    Expired,
+    /// The ledger lost what we knew of it: anything may be, if only all sides agree.
+    Unknown,
+}
+
+#[derive(Debug, Clone)]
+struct Topic {
+    key: PullKey,
+    wish: Wish,
+    /// Counts what was done to it that only the ledger knows.
+    commands: usize,
+}
+
+/// A delivery that is under way.
+struct Late {
+    due: usize,
+    key: PullKey,
+    reason: Reason,
+}
+
+/// What the ledger was at some step.
+struct Copy {
+    stored: Option<State>,
+    topics: Vec<Topic>,
+}
+
+/// What went wrong: what was not as it should be.
+pub(super) type Problems = Vec<String>;
+
+pub(super) struct Teller {
+    house: House,
+    setting: Setting,
+    repos: Vec<RepoId>,
+    topics: Vec<Topic>,
+    late: Vec<Late>,
+    copies: Vec<Copy>,
+    room: Room,
+    clock: SignedDuration,
+    renames: usize,
+    /// Whether the ledger was lost and nothing listed since: what nobody tells of now was there before, for all we know.
+    forgotten: bool,
+}
+
+/// Tells a story to its end. Gives what the world was like by then, for comparing two tellings.
+pub(super) async fn tell(script: &Script, planted: Option<Planted>) -> Result<String, Problems> {
+    let mut teller = Teller::begin(script, planted).await?;
+    for (place, beat) in script.beats.iter().enumerate() {
+        teller.beat(place, beat).await?;
+    }
+    teller.rest().await?;
+    // And it stays so.
+    teller.house.pass(minutes(6)).await;
+    teller.rest().await?;
+    let end = {
+        let world = teller.house.world();
+        format!("{} after {} calls", world.now(), world.calls())
+    };
+    teller.house.kill().await;
+    Ok(end)
+}
+
+impl Teller {
+    async fn begin(script: &Script, planted: Option<Planted>) -> Result<Self, Problems> {
+        let setting = script.setting.clone();
+        let mut house = House::empty();
+        let mut repos = vec![house.repo];
+        if setting.collision {
+            repos.push(house.world().add_repo(8, "org/app_"));
+            house.config.allowed.push("org/app_".parse().unwrap());
+        }
+        (house.config.max_previews, house.config.max_builds) = (setting.places, setting.builds);
+        house.tell_limits();
+        house.config.policy.drafts = setting.drafts;
+        house.config.policy.require_label = setting.label.then(|| LABEL.to_owned());
+        house.config.pace.spread = 0.0;
+        match planted {
+            Some(Planted::EarlyPort) => house.config.pace.rest = Duration::ZERO,
+            Some(Planted::ExtraBuild) => house.config.max_builds += 1,
+            _ => {}
+        }
+        let room = {
+            let mut world = house.world();
+            world.planted = planted;
+            world.watch_all = true;
+            world.shake(script.seed);
+            world.room
+        };
+        let topics = (0..setting.before).map(|_| Topic {
+            key: house.world().open(house.repo, app(Kind::Plain)),
+            wish: Wish::Untouched,
+            commands: 0,
+        });
+        let topics = topics.collect();
+        let (late, copies) = (Vec::new(), Vec::new());
+        let clock = SignedDuration::ZERO;
+        tokio::time::sleep(minutes(1)).await;
+        house.start();
+        let mut teller =
+            Self { house, setting, repos, topics, late, copies, room, clock, renames: 0, forgotten: false };
+        teller.rest().await?;
+        Ok(teller)
+    }
+
+    async fn beat(&mut self, place: usize, beat: &Beat) -> Result<(), Problems> {
+        self.copies.push(Copy { stored: self.house.world().stored.clone(), topics: self.topics.clone() });
+        self.arrive(|late| late.due <= place).await;
+        tracing::info!(now = %self.house.world().now(), step = ?beat.step, "told");
+        self.step(place, &beat.step).await?;
+        self.house.pass(beat.pause).await;
+        self.violations()
+    }
+
+    fn violations(&self) -> Result<(), Problems> {
+        let violations = self.house.world().violations.clone();
+        if violations.is_empty() { Ok(()) } else { Err(violations) }
+    }
+
+    // ------------------------------------------------------------------------------------------------------------- steps
+
+    async fn step(&mut self, place: usize, step: &Step) -> Result<(), Problems> {
+        match *step {
+            Step::Open { repo, opened, kind, told } => self.open(place, repo, opened, kind, told).await,
+            Step::Push(pull, kind, told) => self.push(place, pull, kind, told).await,
+            Step::Close(pull, told) => self.close(place, pull, told).await,
+            Step::Reopen(pull) => self.reopen(pull).await,
+            Step::Draft(pull, draft, told) => self.change(place, pull, told, |pull| pull.draft = draft).await,
+            Step::Label(pull, on, told) => {
+                let labels = if on { vec![LABEL.to_owned()] } else { Vec::new() };
+                self.change(place, pull, told, |pull| pull.labels = labels).await;
+            }
+            Step::Retarget(pull, told) => self.change(place, pull, told, |_| {}).await,
+            Step::Rename { repo } => self.rename(repo),
+            Step::Redeploy(pull) => self.command(pull, Reason::Redeploy, Wish::Deployed).await,
+            Step::Stop(pull) => self.command(pull, Reason::Stop, Wish::Stopped).await,
+            Step::Redelivered(pull) => self.redeliver(pull).await,
+            Step::Trouble(call, times, trouble) => self.house.trouble(call, times, trouble),
+            Step::Kill => self.house.restart().await,
+            Step::StopAndStart => self.stop_and_start().await,
+            Step::GitHubAway => self.house.world().hub.down = Some("502"),
+            Step::GitHubBack => self.house.world().hub.down = None,
+            Step::Blink => self.house.world().hub.blinks = 1,
+            Step::ShortLists { empty } => self.shorten_lists(empty),
+            Step::Clock(hours) => self.house.world().skew = self.clock + SignedDuration::from_hours(hours),
+            Step::MemoryShort => self.run_short(|room| room.memory_available = 0),
+            Step::DiskShort => self.run_short(|room| room.disk_free = 0),
+            Step::Rest => return self.rest().await,
+            Step::Night => return self.night().await,
+            Step::AppRemoved(_)
+            | Step::DatabaseRemoved(_)
+            | Step::ImagesPruned
+            | Step::FolderRemoved(_)
+            | Step::RoutesLost
+            | Step::EngineRestarted
+            | Step::LedgerLost
+            | Step::LedgerOlder { .. } => self.tamper(step).await,
+        }
+        Ok(())
+    }
+
+    fn topic(&mut self, pull: usize) -> Option<&mut Topic> {
+        let count = self.topics.len();
+        if count == 0 { None } else { self.topics.get_mut(pull % count) }
+    }
+
+    fn open_topic(&mut self, pull: usize) -> Option<Topic> {
+        let topic = self.topic(pull)?.clone();
+        self.pull(topic.key).open.then_some(topic)
+    }
+
+    fn pull(&self, key: PullKey) -> Pull {
+        self.house.world().pull(key).clone()
+    }
+
+    fn wish(&mut self, key: PullKey, wish: Wish) {
+        if let Some(topic) = self.topics.iter_mut().find(|topic| topic.key == key) {
+            topic.wish = wish;
+            topic.commands += 1;
+        }
+    }
+
+    async fn open(&mut self, place: usize, repo: usize, opened: Opened, kind: Kind, told: Told) {
+        if self.topics.len() >= MOST_PULLS {
+            return;
+        }
+        let repo = self.repos[repo % self.repos.len()];
+        let key = self.house.world().open(repo, app(kind));
+        {
+            let mut world = self.house.world();
+            let pull = world.pull(key);
+            match opened {
+                Opened::Ready => {}
+                Opened::Draft => pull.draft = true,
+                Opened::Labelled => pull.labels = vec![LABEL.to_owned()],
+                Opened::ByBot => pull.by_bot = true,
+                Opened::FromFork => pull.head_repo = Some(RepoId(99)),
+            }
+        }
+        self.topics.push(Topic { key, wish: Wish::Deployed, commands: 0 });
+        if self.forgotten {
+            self.deliver_surely(key, Reason::Pushed).await;
+        } else {
+            self.deliver(place, key, Reason::Pushed, told).await;
+        }
+    }
+
+    /// Of one that was stopped its delivery arrives: nobody could know whether an unseen push came before or after.
+    async fn push(&mut self, place: usize, pull: usize, kind: Kind, told: Told) {
+        let Some(topic) = self.open_topic(pull) else { return };
+        let unsure = matches!(topic.wish, Wish::Stopped | Wish::Unknown);
+        self.house.world().push(topic.key, app(kind));
+        self.wish(topic.key, Wish::Deployed);
+        if unsure {
+            self.deliver_surely(topic.key, Reason::Pushed).await;
+        } else {
+            self.deliver(place, topic.key, Reason::Pushed, told).await;
+        }
+    }
+
+    async fn close(&mut self, place: usize, pull: usize, told: Told) {
+        let Some(topic) = self.open_topic(pull) else { return };
+        self.house.world().pull(topic.key).open = false;
+        self.let_go(topic.key);
+        self.deliver(place, topic.key, Reason::Changed, told).await;
+    }
+
+    /// Its delivery arrives, sooner or later: closed and reopened unseen, nobody could know.
+    async fn reopen(&mut self, pull: usize) {
+        let Some(topic) = self.topic(pull).cloned() else { return };
+        if self.pull(topic.key).open {
+            return;
+        }
+        self.house.world().pull(topic.key).open = true;
+        self.wish(topic.key, Wish::Deployed);
+        self.deliver_surely(topic.key, Reason::Reopened).await;
+    }
+
+    /// Only of those that are to be deployed: what a draft of an expired one was depends on who saw it when.
+    async fn change(&mut self, place: usize, pull: usize, told: Told, change: impl FnOnce(&mut Pull)) {
+        let Some(topic) = self.open_topic(pull) else { return };
+        if topic.wish != Wish::Deployed {
+            return;
+        }
+        change(self.house.world().pull(topic.key));
+        if self.waits(&self.pull(topic.key)).is_some() {
+            self.let_go(topic.key);
+        }
+        self.deliver(place, topic.key, Reason::Changed, told).await;
+    }
+
+    fn rename(&mut self, repo: usize) {
+        self.renames += 1;
+        let name = format!("org/renamed-{}", self.renames);
+        self.house.world().rename(self.repos[repo % self.repos.len()], &name);
+    }
+
+    async fn command(&mut self, pull: usize, reason: Reason, wish: Wish) {
+        let Some(topic) = self.open_topic(pull) else { return };
+        let id = self.id(topic.key);
+        let known =
+            |state: &State, id: &DeploymentId| state.deployments.contains_key(id) || state.set_aside.contains_key(id);
+        let Some(id) = id.filter(|id| self.house.read(|state| known(state, id))) else { return };
+        if reason == Reason::Stop {
+            // What was told before it goes with it.
+            self.late.retain(|late| late.key != topic.key);
+            self.house.world().let_go(&id);
+        }
+        self.wish(topic.key, wish);
+        self.house.command(topic.key, reason).await;
+    }
+
+    /// GitHub's *Redeliver* button. An old push looks like a new one to those that were stopped or left alone.
+    async fn redeliver(&mut self, pull: usize) {
+        let Some(topic) = self.topic(pull).cloned() else { return };
+        let reason = if topic.wish == Wish::Deployed { Reason::Pushed } else { Reason::Changed };
+        self.house.tell(topic.key, reason).await;
+    }
+
+    async fn stop_and_start(&mut self) {
+        self.house.pass(Duration::ZERO).await;
+        self.house.stop().await;
+        self.house.start();
+    }
+
+    fn shorten_lists(&mut self, empty: bool) {
+        let shorten: fn(Vec<Pull>) -> Vec<Pull> =
+            if empty { |_| Vec::new() } else { |pulls| pulls.into_iter().skip(1).collect() };
+        self.house.world().hub.repos.values_mut().for_each(|repo| repo.listing = Some(shorten));
+    }
+
+    /// For want of memory an old version may have to give way to the new one.
+    fn run_short(&mut self, change: impl FnOnce(&mut Room)) {
+        let mut world = self.house.world();
+        change(&mut world.room);
+        world.watch_all = false;
+        world.must_serve.clear();
+    }
+
+    // ---------------------------------------------------------------------------------------------------------- deliveries
+
+    async fn deliver(&mut self, place: usize, key: PullKey, reason: Reason, told: Told) {
+        match told {
+            Told::Never => {}
+            Told::Once => _ = self.house.tell(key, reason).await,
+            Told::Twice => {
+                self.house.tell(key, reason).await;
+                self.house.tell(key, reason).await;
+            }
+            Told::Later(steps) => self.late.push(Late { due: place + steps, key, reason }),
+        }
+    }
+
+    async fn deliver_surely(&mut self, key: PullKey, reason: Reason) {
+        while !self.house.tell(key, reason).await {
+            self.house.live_on().await;
+        }
+    }
+
+    async fn arrive(&mut self, now: impl Fn(&Late) -> bool) {
+        let (due, later) = std::mem::take(&mut self.late).into_iter().partition(now);
+        self.late = later;
+        for Late { key, reason, .. } in due {
+            self.house.tell(key, reason).await;
+        }
+    }
+
+    // ----------------------------------------------------------------------------------------------------------- tampering
+
+    async fn tamper(&mut self, step: &Step) {
+        self.house.world().tampered = true;
+        match *step {
+            Step::AppRemoved(pull) => self.remove(pull, |house, id| {
+                [Slot::A, Slot::B].into_iter().for_each(|slot| house.world().steal_app(id, slot));
+            }),
+            Step::DatabaseRemoved(pull) => self.remove(pull, |house, id| house.world().remove_database(id)),
+            Step::FolderRemoved(pull) => self.remove(pull, |house, id| house.folders().remove(id).unwrap()),
+            Step::ImagesPruned => self.house.world().engine.values_mut().for_each(|stock| stock.images.clear()),
+            Step::RoutesLost => {
+                self.let_all_go();
+                self.house.world().routes = Default::default();
+            }
+            Step::EngineRestarted => {
+                self.let_all_go();
+                self.house.world().restart_engine();
+            }
+            Step::LedgerLost => self.lose_ledger().await,
+            Step::LedgerOlder { steps } => self.restore_ledger(steps).await,
+            _ => unreachable!("nobody tampers by {step:?}"),
+        }
+    }
+
+    fn remove(&mut self, pull: usize, remove: impl FnOnce(&House, &DeploymentId)) {
+        let id = self.topic(pull).cloned().and_then(|topic| self.id(topic.key));
+        if let Some(id) = id {
+            self.house.world().let_go(&id);
+            remove(&self.house, &id);
+        }
+    }
+
+    async fn lose_ledger(&mut self) {
+        self.house.kill().await;
+        self.let_all_go();
+        self.house.world().stored = None;
+        self.topics.iter_mut().for_each(|topic| topic.wish = Wish::Unknown);
+        self.late.clear();
+        self.forgotten = true;
+        self.house.start();
+    }
+
+    async fn restore_ledger(&mut self, steps: usize) {
+        let Some(copy) = self.copies.len().checked_sub(1 + steps).map(|place| &self.copies[place]) else { return };
+        let (stored, former) = (copy.stored.clone(), copy.topics.clone());
+        self.house.kill().await;
+        self.let_all_go();
+        for topic in &mut self.topics {
+            let same = former.iter().any(|old| old.key == topic.key && old.commands == topic.commands);
+            let known = stored.as_ref().is_some_and(|state| state.pulls().any(|key| key == topic.key));
+            if !same || !known && topic.wish != Wish::Untouched {
+                topic.wish = Wish::Unknown;
+            }
+        }
+        self.house.world().stored = stored;
+        self.house.start();
+    }
+
+    fn let_all_go(&mut self) {
+        let mut world = self.house.world();
+        world.watch_all = false;
+        world.must_serve.clear();
+    }
+
+    // ------------------------------------------------------------------------------------------------------------- resting
+
+    /// All trouble ends, and everything becomes as it should be.
+    async fn rest(&mut self) -> Result<(), Problems> {
+        self.heal().await;
+        let end = tokio::time::Instant::now() + PATIENCE;
+        let mut problems = vec!["it never came to rest".to_owned()];
+        while tokio::time::Instant::now() < end {
+            self.house.pass(Duration::from_secs(20)).await;
+            self.make_place().await;
+            self.violations()?;
+            if self.house.is_quiet() {
+                problems = self.check().await;
+                if problems.is_empty() {
+                    self.forgotten = false;
+                    let mut world = self.house.world();
+                    world.watch_all = true;
+                    world.may_go.clear();
+                    return Ok(());
+                }
+            }
+        }
+        Err(problems)
+    }
+
+    async fn heal(&mut self) {
+        {
+            let mut world = self.house.world();
+            world.rules.clear();
+            (world.hub.down, world.hub.blinks) = (None, 0);
+            world.hub.repos.values_mut().for_each(|repo| repo.listing = None);
+            (world.room, world.skew) = (self.room, self.clock);
+        }
+        self.arrive(|_| true).await;
+    }
+
+    async fn check(&mut self) -> Problems {
+        let expected = self.topics.iter().map(|topic| (topic.key, self.expect(topic))).collect();
+        self.house.expected = expected;
+        let mut problems = self.house.check().await;
+        let repairs = self.house.read(|state| state.repairs);
+        if repairs > 0 && !self.house.world().tampered {
+            problems.push(format!("{repairs} repairs, although nobody else had a hand in it"));
+        }
+        problems
+    }
+
+    fn expect(&self, topic: &Topic) -> Expect {
+        let pull = self.pull(topic.key);
+        match topic.wish {
+            Wish::Unknown => Expect::Unknown,
+            _ if !pull.open => Expect::Gone,
+            Wish::Untouched => Expect::Untouched,
+            Wish::Stopped => Expect::Aside(SetAsideReason::Stopped),
+            Wish::Expired | Wish::Deployed => match self.waits(&pull) {
+                Some(reason) => Expect::Aside(SetAsideReason::Waiting(reason)),
+                None if topic.wish == Wish::Expired => Expect::Aside(SetAsideReason::Expired),
+                None => self.expect_head(&pull, topic.key),
+            },
+        }
+    }
+
+    /// A head that works serves, and one that doesn't leaves what served before it.
+    fn expect_head(&self, pull: &Pull, key: PullKey) -> Expect {
+        let head = pull.head.clone();
+        let serving = self.house.record(key).and_then(|record| record.serving);
+        match serving {
+            _ if self.house.world().app(&head).works() => Expect::Serves(head),
+            Some(old) => Expect::StillServes { old: old.commit_sha, failed: head },
+            None => Expect::Failed(head),
+        }
+    }
+
+    fn waits(&self, pull: &Pull) -> Option<WaitReason> {
+        if pull.head_repo != Some(pull.base_repo) {
+            Some(WaitReason::Fork)
+        } else if pull.draft && !self.setting.drafts {
+            Some(WaitReason::Draft)
+        } else if pull.by_bot {
+            Some(WaitReason::Bot)
+        } else if self.setting.label && pull.labels.is_empty() {
+            Some(WaitReason::Label)
+        } else {
+            None
+        }
+    }
+
+    /// Where more are open than there are places, one that waits would wait for ever: the first that serves is closed.
+    async fn make_place(&mut self) {
+        let (held, waits) = self.house.read(|state| {
+            let held = state.deployments.values().filter(|record| record.holds_place()).count();
+            (held, state.deployments.values().any(|record| record.queued_since().is_some()))
+        });
+        if !waits || held < self.setting.places {
+            return;
+        }
+        let serves = |key: PullKey| self.house.record(key).is_some_and(|record| record.serving.is_some());
+        let holding = self.topics.iter().position(|topic| self.pull(topic.key).open && serves(topic.key));
+        if let Some(pull) = holding {
+            self.close(0, pull, Told::Once).await;
+        }
+    }
+
+    async fn night(&mut self) -> Result<(), Problems> {
+        self.rest().await?;
+        for topic in self.topics.clone() {
+            let pull = self.pull(topic.key);
+            if topic.wish == Wish::Deployed && pull.open && self.waits(&pull).is_none() {
+                self.wish(topic.key, Wish::Expired);
+            }
+            self.let_go(topic.key);
+        }
+        self.clock += NIGHT;
+        self.house.world().skew = self.clock;
+        self.house.pass(hours(2)).await;
+        self.rest().await
+    }
+
+    fn id(&self, key: PullKey) -> Option<DeploymentId> {
+        self.house.read(|state| state.id_of(key))
+    }
+
+    fn let_go(&self, key: PullKey) {
+        if let Some(id) = self.id(key) {
+            self.house.world().let_go(&id);
+        }
+    }
+}
+
+fn app(kind: Kind) -> App {
+    let plain = App::default();
+    match kind {
+        Kind::Plain => plain,
+        Kind::Database => App { database: true, ..plain },
+        Kind::BrokenBuild => App { build: Build::Fails, ..plain },
+        Kind::Exits => App { run: Run::Exits(1), ..plain },
+        Kind::Silent => App { run: Run::Silent, database: true, ..plain },
+        Kind::Slow => App { run: Run::Healthy(30), database: true, ..plain },
+    }
+}

@@ -1,0 +1,47 @@
+//! Mistakes that are made on purpose, so that it is seen that the stories find such mistakes.
+//!
+//! Each is made on our side of the border, in one of the fakes that stand for a room of ours (GitHub's client, the engine,
+//! the router, the ledger's file) or in the patience that the reconciler is given, so that no product code knows of it.
+
+/// A mistake.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Planted {
+    /// Every third delivery is answered and forgotten.
+    DroppedEvent,
+    /// A deployment's volumes are said to be removed and stay, the first time.
+    MissedCleanup,
+    /// A port is handed out again without having rested.
+    EarlyPort,
+    /// A comment gets the text that was meant for it the time before.
+    StaleReport,
+    /// Nobody looks for a comment of ours before writing a new one.
+    SecondComment,
+    /// What is missing from a list is taken for closed.
+    AbsenceAsClosure,
+    /// Networks are neither removed nor looked for.
+    LeftoverSubnet,
+    /// A write is acknowledged before it is on the disk.
+    EarlyAcknowledgement,
+    /// An old slot is said to have drained at once.
+    NoDrain,
+    /// Routes are added and never taken away.
+    LastingRoute,
+    /// One build more than allowed.
+    ExtraBuild,
+}
+
+impl Planted {
+    pub(crate) const ALL: [Self; 11] = [
+        Self::DroppedEvent,
+        Self::MissedCleanup,
+        Self::EarlyPort,
+        Self::StaleReport,
+        Self::SecondComment,
+        Self::AbsenceAsClosure,
+        Self::LeftoverSubnet,
+        Self::EarlyAcknowledgement,
+        Self::NoDrain,
+        Self::LastingRoute,
+        Self::ExtraBuild,
+    ];
+}
