@@ -224,7 +224,7 @@ impl Reconciler {
         Self { inner: Arc::new(inner) }
     }
 
-    /// Works until [`Reconciler::stop`] is called; then begins nothing new, lets what takes no longer than [`PARTING`] finish,
+    /// Works until [`Reconciler::stop`] is called; then begins nothing new, lets what takes no longer than ten seconds finish,
     /// cuts off the rest and returns when it has ended. What was cut off is taken up again by the next start. Dropping it cuts
     /// off everything at once.
     pub async fn run(&self) {
