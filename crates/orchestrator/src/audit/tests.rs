@@ -88,7 +88,6 @@ fn each_side_that_disagrees_is_named() {
         found(|s| view(s, |v| *v = EngineView::default())),
         found(|s| s.routes = RouteTable::new()),
         found(|s| s.routes.insert(Route { deployment: id(), port: port(8001) })),
-        found(|s| s.folders.clear()),
         found(|s| record(s, |r| r.attempt = Some(attempt(Stage::Running(Step::Build))))),
         found(|s| record(s, |r| r.removing = Some(RemovalReason::Closed))),
         found(|s| record(s, |r| r.attempt.as_mut().unwrap().app_port = Some(port(8005)))),

@@ -200,7 +200,8 @@ impl World {
 
     fn remove_app(&mut self, id: &DeploymentId, slot: Slot) {
         let Some(app) = self.stock(id).apps.remove(&slot) else { return self.tidy() };
-        let visited = |since: Instant| since.elapsed() < Duration::from_secs(30);
+        // Nobody who lost the ledger knows that visitors went there.
+        let visited = |since: Instant| since.elapsed() < Duration::from_secs(30) && !self.tampered;
         if self.undrained.remove(&app.port).is_some_and(visited) && self.routes.get(id).is_some() {
             self.violation(format!("{id}: slot {slot} was removed before its visitors were served"));
         }
