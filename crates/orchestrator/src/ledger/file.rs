@@ -98,7 +98,7 @@ impl LedgerFile {
             Parsed::State(state) => return Ok((*state, Found::Whole)),
             Parsed::Older(state) => return Ok((*state, Found::Imported)),
             Parsed::Missing => match parse(&copy)? {
-                Parsed::State(state) => return Ok((*state, Found::Restored(copy))),
+                Parsed::State(state) => return Ok((state.restored(), Found::Restored(copy))),
                 Parsed::Missing => return Ok((State::default(), Found::New)),
                 Parsed::Older(_) | Parsed::Unreadable => {}
             },
@@ -113,7 +113,7 @@ impl LedgerFile {
             })?;
         }
         match parse(&copy)? {
-            Parsed::State(state) => Ok((*state, Found::Restored(kept))),
+            Parsed::State(state) => Ok((state.restored(), Found::Restored(kept))),
             _ => Ok((State::default(), Found::Lost(kept))),
         }
     }

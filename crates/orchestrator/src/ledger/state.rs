@@ -152,6 +152,12 @@ impl From<Wire> for State {
 }
 
 impl State {
+    /// The state of an older copy: what people were told since then nobody knows, so they are told again.
+    pub fn restored(mut self) -> Self {
+        self.deployments.values_mut().for_each(|record| record.told = None);
+        self
+    }
+
     /// The project of a repository, made when it is seen for the first time.
     pub fn project(&mut self, repo: RepoId, name: &RepoName, now: Timestamp) -> &mut Project {
         if !self.projects.contains_key(&repo) {

@@ -73,7 +73,8 @@ pub(super) struct Teller {
     room: Room,
     clock: SignedDuration,
     renames: usize,
-    /// Whether the ledger was lost and nothing listed since: what nobody tells of now was there before, for all we know.
+    /// Whether the ledger was lost, or an older one took its place, and nothing has come to rest since: what nobody tells
+    /// of now was there before, for all we know.
     forgotten: bool,
 }
 
@@ -256,6 +257,10 @@ impl Teller {
         let Some(topic) = self.open_topic(pull) else { return };
         self.house.world().pull(topic.key).open = false;
         self.let_go(topic.key);
+        if self.forgotten {
+            // Whether it was known again by then decides whether its comment is.
+            self.wish(topic.key, Wish::Unknown);
+        }
         self.deliver(place, topic.key, Reason::Changed, told).await;
     }
 
@@ -414,7 +419,8 @@ impl Teller {
                 topic.wish = Wish::Unknown;
             }
         }
-        self.house.world().stored = stored;
+        self.house.world().stored = stored.map(State::restored);
+        self.forgotten = true;
         self.house.start();
     }
 

@@ -213,10 +213,18 @@ impl World {
         self.tidy();
     }
 
-    /// The engine goes away and comes back, with everything that it had.
+    /// The engine goes away and comes back, and what answered gets up anew.
     pub(crate) fn restart_engine(&mut self) {
         let now = Instant::now();
-        self.engine.values_mut().flat_map(|stock| stock.apps.values_mut()).for_each(|app| app.started = now);
+        let answering: Vec<HostPort> = self
+            .engine
+            .values()
+            .flat_map(|stock| stock.apps.values())
+            .filter(|app| app.answers(self))
+            .map(|app| app.port)
+            .collect();
+        let apps = self.engine.values_mut().flat_map(|stock| stock.apps.values_mut());
+        apps.filter(|app| answering.contains(&app.port)).for_each(|app| app.started = now);
         // Whoever listened hears the end.
         self.events = broadcast::channel(1000).0;
     }
