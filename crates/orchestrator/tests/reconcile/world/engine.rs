@@ -213,18 +213,13 @@ impl World {
         self.tidy();
     }
 
-    /// The engine goes away and comes back, and what answered gets up anew.
+    /// The engine goes away and comes back, and what has visitors gets up anew. (An app that is just getting up would miss
+    /// its time by it, rightly.)
     pub(crate) fn restart_engine(&mut self) {
         let now = Instant::now();
-        let answering: Vec<HostPort> = self
-            .engine
-            .values()
-            .flat_map(|stock| stock.apps.values())
-            .filter(|app| app.answers(self))
-            .map(|app| app.port)
-            .collect();
+        let visited: Vec<HostPort> = self.routes.iter().map(|route| route.port).collect();
         let apps = self.engine.values_mut().flat_map(|stock| stock.apps.values_mut());
-        apps.filter(|app| answering.contains(&app.port)).for_each(|app| app.started = now);
+        apps.filter(|app| visited.contains(&app.port)).for_each(|app| app.started = now);
         // Whoever listened hears the end.
         self.events = broadcast::channel(1000).0;
     }
