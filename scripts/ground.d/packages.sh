@@ -9,6 +9,7 @@ PACKAGES_OF_COMMANDS=(
     git:git
     curl:curl
     make:make
+    ip:iproute2
     cc:gcc
 )
 
