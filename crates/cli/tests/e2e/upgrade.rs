@@ -43,7 +43,8 @@ async fn with_nginx_nobody_notices() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_takes_less_than_ten_seconds_is_finished() {
-    let mut rig = Setup::new().start().await;
+    // More than the stop takes, lest the health check give up first.
+    let mut rig = Setup::new().set("HEALTH_TIMEOUT_SECONDS", 60).start().await;
     let pull = rig.open(Mimic::new("in time").healthy_after(Duration::from_secs(3))).await;
     let id = rig.id(&pull);
     rig.until_record(&id, "at its health", |record| record.is_some_and(|record| record["attempt"]["step"] == "health"))
@@ -57,7 +58,6 @@ async fn what_takes_less_than_ten_seconds_is_finished() {
     // What takes longer is cut off, and done by the next.
     let pull = rig.open(Mimic::new("late").healthy_after(Duration::from_secs(16))).await;
     let id = rig.id(&pull);
-    rig.set("HEALTH_TIMEOUT_SECONDS", 60);
     rig.until_record(&id, "at its health", |record| record.is_some_and(|record| record["attempt"]["step"] == "health"))
         .await;
     let begun = Instant::now();
