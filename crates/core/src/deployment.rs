@@ -8,6 +8,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, PrNumber, PullKey, RepoId, RepoName, Slot};
+use crate::trust::Trust;
 
 mod wire;
 
@@ -198,6 +199,8 @@ pub struct Deployment {
     pub repo: RepoName,
     /// The head branch's name, hostile text.
     pub branch: BranchName,
+    /// How far its code is trusted.
+    pub trust: Trust,
     /// The framework found, as people know it.
     pub framework: Option<String>,
     /// The database that runs beside it (`postgres`), if any.
@@ -260,6 +263,7 @@ impl Deployment {
             repository_id: repo.0,
             repo: repo.1,
             branch,
+            trust: Trust::Stranger,
             framework: None,
             db_type: None,
             db_port: None,

@@ -9,6 +9,7 @@ use serde::{Deserialize, Serialize};
 
 use crate::deployment::RemovalReason;
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, PrNumber, PullKey, RepoId, RepoName};
+use crate::trust::Trust;
 use crate::ttl;
 
 /// A pull request as GitHub tells it, reduced to what decisions hang on.
@@ -44,6 +45,11 @@ impl Pull {
     /// Whether the commit comes from another repository than the one it would be deployed for.
     pub fn from_fork(&self) -> bool {
         self.head_repo != Some(self.base_repo)
+    }
+
+    /// How far its code is trusted.
+    pub fn trust(&self) -> Trust {
+        if self.from_fork() { Trust::Stranger } else { Trust::Member }
     }
 }
 

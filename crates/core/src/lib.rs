@@ -9,6 +9,7 @@
 //! | [`ids`] | what is a valid name, number or commit? |
 //! | [`deployment`] | what do we know of one pull request's preview? |
 //! | [`desired`] | what should it be, and for which reason? |
+//! | [`trust`] | how far is its code trusted? |
 //! | [`plan`] | which actions bring the world there? |
 //! | [`ports`], [`subnets`], [`ttl`], [`capacity`] | which resource, until when, and is there room? |
 //! | [`repo_config`], [`framework`], [`compose`] | what is in the checkout, how is it built and run? |
@@ -29,4 +30,5 @@ pub mod ports;
 pub mod repo_config;
 pub mod route;
 pub mod subnets;
+pub mod trust;
 pub mod ttl;

@@ -23,6 +23,7 @@ use preview_core::framework::Files;
 use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, PrNumber, PullKey, RepoId, RepoName, Slot};
 use preview_core::route::RouteTable;
 use preview_core::subnets::Subnet;
+use preview_core::trust::Trust;
 
 /// Why something outside did not do what was asked: whose side it is from, and whether to try again.
 #[derive(Debug, Clone)]
@@ -246,8 +247,8 @@ pub struct BuildJob {
     pub context: PathBuf,
     /// The Dockerfile's text, ours or the repository's, checked.
     pub dockerfile: String,
-    /// Whether the author may be trusted with the repository's cache and registry logins.
-    pub trusted: bool,
+    /// How far its code is trusted: with the repository's cache, and with registry logins.
+    pub trust: Trust,
 }
 
 /// Takes a build's output line by line.

@@ -3,8 +3,10 @@
 use std::path::Path;
 use std::time::Instant;
 
+use preview_core::base_images::BaseImages;
 use preview_core::framework::{BuildRules, Database, Files, MemoryFiles, detect};
 use preview_core::repo_config::RepoConfig;
+use preview_core::trust::Trust;
 use preview_exec::{Limits, Program};
 
 use crate::installation::{Installation, until_answers};
@@ -31,7 +33,8 @@ impl Recipe {
     pub(crate) fn of(files: &MemoryFiles) -> Self {
         let files: &dyn Files = files;
         let config = RepoConfig::load(files).unwrap();
-        let found = detect(files, &config, &BuildRules { trusted: true, ..BuildRules::default() }).unwrap();
+        let rules = BuildRules { base_images: BaseImages::public(), trust: Trust::Member };
+        let found = detect(files, &config, &rules).unwrap();
         let port = found.app_port;
         let app = format!(
             "services:

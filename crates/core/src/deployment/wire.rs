@@ -8,6 +8,7 @@ use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Status, Step, Told};
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, ProjectSlug, RepoId, RepoName, Slot};
+use crate::trust::Trust;
 
 #[derive(Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -21,6 +22,8 @@ pub(super) struct Record {
     project_slug: Option<ProjectSlug>,
     deployment_id: DeploymentId,
     branch: BranchName,
+    #[serde(default = "of_older")]
+    trust: Trust,
     #[serde(skip_deserializing)]
     commit_sha: Option<CommitSha>,
     framework: Option<String>,
@@ -43,6 +46,11 @@ pub(super) struct Record {
     attempt: Option<WireAttempt>,
     #[serde(default, skip_serializing_if = "Option::is_none")]
     removing: Option<RemovalReason>,
+}
+
+/// Before trust was written down, nothing but members' code was deployed.
+fn of_older() -> Trust {
+    Trust::Member
 }
 
 /// `step` says how far it is in one word; what belongs to `queued` and `failed` stands beside it.
@@ -97,6 +105,7 @@ impl From<Deployment> for Record {
             project_slug: Some(d.id.slug().clone()),
             deployment_id: d.id,
             branch: d.branch,
+            trust: d.trust,
             commit_sha,
             framework: d.framework,
             db_type: d.db_type,
@@ -128,6 +137,7 @@ impl TryFrom<Record> for Deployment {
             repository_id: r.repository_id,
             repo,
             branch: r.branch,
+            trust: r.trust,
             framework: r.framework,
             db_type: r.db_type,
             db_port: r.db_port,

@@ -13,6 +13,7 @@ use minijinja::{Environment, UndefinedBehavior};
 
 use crate::base_images::{BaseImage, BaseImages};
 use crate::repo_config::{ContainerPort, RelativePath, RepoConfig};
+use crate::trust::Trust;
 
 mod database;
 mod files;
@@ -55,13 +56,13 @@ impl fmt::Display for Framework {
 }
 
 /// What the server lays down for every build.
-#[derive(Debug, Clone, Default)]
+#[derive(Debug, Clone)]
 pub struct BuildRules {
     /// Where base images come from.
     pub base_images: BaseImages,
-    /// Whether the commit's author may write to the repository. A Dockerfile of someone else's may not fetch from addresses:
-    /// the engine would do so from the host's own network.
-    pub trusted: bool,
+    /// How far the commit is trusted. A stranger's Dockerfile may not fetch from addresses: the engine would do so from the
+    /// host's own network.
+    pub trust: Trust,
 }
 
 /// How this checkout is built and run.

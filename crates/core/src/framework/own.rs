@@ -4,6 +4,7 @@
 //! `PORT`.
 
 use crate::repo_config::ContainerPort;
+use crate::trust::Trust;
 
 use super::own_dockerfile::OwnDockerfile;
 use super::{DetectError, Framework, Project, Recipe};
@@ -20,7 +21,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
     };
     let refused = |problem| DetectError::Dockerfile { path: path.to_owned(), problem };
     let dockerfile = OwnDockerfile::parse(&text).map_err(refused)?;
-    if !project.rules.trusted {
+    if project.rules.trust == Trust::Stranger {
         dockerfile.fetches_nothing().map_err(refused)?;
     }
     let reason = match named {

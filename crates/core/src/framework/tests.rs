@@ -12,14 +12,14 @@ const NEST: &str =
 const NEST_PG: &str = r#"{"dependencies": {"@nestjs/core": "^11", "@nestjs/typeorm": "^11", "pg": "^8"}, "scripts": {"build": "nest build"}}"#;
 const MAIN: &str = "package main\n\nfunc main() {}\n";
 
-fn look(tree: Tree, config: &str, trusted: bool) -> Result<Detected, DetectError> {
+fn look(tree: Tree, config: &str, trust: Trust) -> Result<Detected, DetectError> {
     let config = RepoConfig::parse(config).unwrap();
-    detect(&MemoryFiles::new(tree.iter().copied()), &config, &BuildRules { base_images: BaseImages::public(), trusted })
+    detect(&MemoryFiles::new(tree.iter().copied()), &config, &BuildRules { base_images: BaseImages::public(), trust })
 }
 
 /// Framework, port, user, database and reason in a line; or the error.
 fn told(tree: Tree, config: &str) -> String {
-    match look(tree, config, false) {
+    match look(tree, config, Trust::Stranger) {
         Ok(found) => {
             let user = found.user.as_deref().unwrap_or("-");
             let database = found.database.database.map_or("none", Database::as_str);
@@ -227,12 +227,12 @@ fn trees_with_a_dockerfile_of_their_own() {
         assert_eq!(told(tree, config), *expected);
     }
     let fetching = [("Dockerfile", "FROM x\nADD https://example.com/x /x\n")];
-    assert!(look(&fetching, "", true).is_ok());
+    assert!(look(&fetching, "", Trust::Member).is_ok());
 }
 
 #[test]
 fn an_unknown_tree_gets_an_error_that_helps() {
-    let Err(error) = look(&[("README.md", "# hello")], "", true) else { panic!("nothing should be found") };
+    let Err(error) = look(&[("README.md", "# hello")], "", Trust::Member) else { panic!("nothing should be found") };
     let advice = error.advice().unwrap();
     insta::assert_snapshot!("nothing_found", format!("{error}\n{advice}"));
     let suggested: Vec<&str> = advice.split('`').filter(|quoted| quoted.contains(": ")).collect();
@@ -243,7 +243,8 @@ fn an_unknown_tree_gets_an_error_that_helps() {
 fn links_are_refused_by_path_alone() {
     for path in ["Dockerfile", "package.json", "go.mod"] {
         let files = MemoryFiles::new([("README.md", "")]).with_link(path);
-        let error = detect(&files, &RepoConfig::default(), &BuildRules::default()).unwrap_err();
+        let rules = BuildRules { base_images: BaseImages::public(), trust: Trust::Member };
+        let error = detect(&files, &RepoConfig::default(), &rules).unwrap_err();
         assert_eq!(
             error.to_string(),
             format!("`{path}` is a symbolic link or lies behind one; links are not followed")
@@ -280,12 +281,12 @@ fn databases_are_told_by_drivers() {
         ),
     ];
     for (tree, config, reason) in cases {
-        assert_eq!(look(tree, config, false).unwrap().database.reason, reason);
+        assert_eq!(look(tree, config, Trust::Stranger).unwrap().database.reason, reason);
     }
 }
 
 fn dockerfile(tree: Tree, config: &str) -> String {
-    look(tree, config, false).unwrap().dockerfile
+    look(tree, config, Trust::Stranger).unwrap().dockerfile
 }
 
 #[test]
@@ -392,7 +393,8 @@ fn dockerfiles_use_nothing_that_an_old_engine_lacks() {
 #[test]
 fn a_prefix_moves_the_base_images() {
     let files = MemoryFiles::new([("package.json", NEST)]);
-    let rules = BuildRules { base_images: BaseImages::with_prefix("mirror.example/hub").unwrap(), trusted: false };
+    let rules =
+        BuildRules { base_images: BaseImages::with_prefix("mirror.example/hub").unwrap(), trust: Trust::Stranger };
     let text = detect(&files, &RepoConfig::default(), &rules).unwrap().dockerfile;
     assert_eq!(text.matches("FROM mirror.example/hub/node:22-bookworm-slim").count(), 2, "{text}");
     assert!(!text.contains("FROM node"), "{text}");

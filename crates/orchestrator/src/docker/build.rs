@@ -14,6 +14,7 @@ use preview_core::ids::RepoId;
 use preview_exec::{ExecError, Limits, Program};
 
 use crate::needs::{BuildJob, Built, DeploymentLock, Fault, LineSink};
+use preview_core::trust::Trust;
 
 use super::Engine;
 use super::api::ask;
@@ -82,7 +83,7 @@ impl Engine {
 
     fn buildx(&self, job: &BuildJob, folder: &Path) -> Program {
         let label = |key: &str, value: &str| format!("{key}={value}");
-        let cache = format!("BUILDKIT_CACHE_MOUNT_NS={}", cache_namespace(job.repo, job.trusted));
+        let cache = format!("BUILDKIT_CACHE_MOUNT_NS={}", cache_namespace(job.repo, job.trust));
         let limits = Limits { total: self.options.build.timeout, silence: self.options.build.silence, kept: 4 << 10 };
         self.world
             .run(&self.buildx)
@@ -127,9 +128,13 @@ async fn overcrowded(held: &mut Option<Held<'_>>) {
     }
 }
 
-/// Whose cache mounts a build sees: a repository's, and never those of its own trusted builds when it isn't trusted.
-fn cache_namespace(repo: RepoId, trusted: bool) -> String {
-    format!("{repo}-{}", if trusted { "trusted" } else { "fork" })
+/// Whose cache mounts a build sees: those of the repository's members, or those of its strangers.
+fn cache_namespace(repo: RepoId, trust: Trust) -> String {
+    let whose = match trust {
+        Trust::Member => "trusted",
+        Trust::Stranger => "fork",
+    };
+    format!("{repo}-{whose}")
 }
 
 fn write_private(path: &Path, bytes: &[u8]) -> io::Result<()> {

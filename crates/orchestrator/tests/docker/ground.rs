@@ -24,6 +24,7 @@ use preview_core::framework::Database;
 use preview_core::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceId, PrNumber, RepoId, Slot};
 use preview_core::repo_config::{ContainerPort, EnvVars};
 use preview_core::subnets::Subnet;
+use preview_core::trust::Trust;
 use preview_exec::Program;
 use preview_orchestrator::docker::{BuildOptions, Ceilings, Engine, EngineOptions};
 use preview_orchestrator::health::HttpProber;
@@ -168,7 +169,7 @@ impl Ground {
             commit,
             context: app.checkout.path().to_owned(),
             dockerfile: dockerfile.to_owned(),
-            trusted: true,
+            trust: Trust::Member,
         }
     }
 

@@ -39,6 +39,7 @@ impl Reconciler {
             told: decision.serial(),
             commit: commit.clone(),
             slot,
+            trust: pull.trust(),
             begun,
             port: None,
             checkout: None,
@@ -94,6 +95,7 @@ impl Reconciler {
         let port = self.inner.ports.app(state);
         let network = self.inner.ports.network(state);
         let record = record_of(state, wish, now);
+        record.trust = wish.pull.trust();
         let queued_since = record.queued_since();
         let former = record.attempt.take();
         let same = former.as_ref().filter(|former| former.commit == *wish.commit && is_open(&former.stage));

@@ -43,7 +43,7 @@ impl Reconciler {
         self.step(&id, Step::Read).await?;
         let config = RepoConfig::load(&*files).map_err(|error| Fault::author(error.to_string()))?;
         self.step(&id, Step::Detect).await?;
-        let rules = BuildRules { base_images: self.inner.config.base_images.clone(), trusted: true };
+        let rules = BuildRules { base_images: self.inner.config.base_images.clone(), trust: trying.trust };
         let detected = detect(&*files, &config, &rules).map_err(|error| {
             let fault = Fault::author(error.to_string());
             error.advice().into_iter().fold(fault, Fault::advise)
@@ -84,7 +84,7 @@ impl Reconciler {
             commit: trying.commit.clone(),
             context: checkout.dir.clone(),
             dockerfile: found.detected.dockerfile.clone(),
-            trusted: true,
+            trust: trying.trust,
         };
         let (built, ()) = tokio::try_join!(self.build_image(&job, &hold), self.start_backing(trying, &found, &hold))?;
         trying.image_user = Some(built.user);

@@ -14,6 +14,7 @@ use preview_core::framework::Detected;
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, PullKey, Slot};
 use preview_core::plan::Action;
 use preview_core::repo_config::RepoConfig;
+use preview_core::trust::Trust;
 use tokio::time::Instant;
 
 use super::Reconciler;
@@ -36,6 +37,8 @@ struct Trying {
     told: Option<u64>,
     commit: CommitSha,
     slot: Slot,
+    /// Whose code it is, which decides what it may use.
+    trust: Trust,
     begun: Instant,
     /// The slot's port, known from the switch on, when the record holds that of the old slot.
     port: Option<HostPort>,
