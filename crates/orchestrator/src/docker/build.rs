@@ -57,7 +57,7 @@ impl Engine {
             }
             Some(Err(error)) => {
                 let ceilings = self.options.build.ceilings;
-                let within = held.map(|held| Within { ceilings, hit: held.hit() });
+                let within = held.map(|mut held| Within { ceilings, hit: held.hit() });
                 Err(self.build_fault(error, recent, within))
             }
             None => {

@@ -88,7 +88,7 @@ impl Holder {
 
 impl Held<'_> {
     /// Which limits the build has run into so far.
-    pub(super) fn hit(&self) -> Hit {
+    pub(super) fn hit(&mut self) -> Hit {
         Hit { memory: self.group.ran_out_of_memory(), processes: self.crowded }
     }
 

@@ -1,0 +1,157 @@
+//! The files that limit a control group, as the two versions of cgroups name them.
+//!
+//! Source: <https://docs.kernel.org/admin-guide/cgroup-v1/index.html>, <https://docs.kernel.org/admin-guide/cgroup-v2.html>
+
+use std::fs::{self, File, OpenOptions};
+use std::io;
+use std::os::fd::{AsRawFd, OwnedFd};
+use std::path::{Path, PathBuf};
+
+use rustix::event::{EventfdFlags, eventfd};
+
+use super::super::Ceilings;
+
+/// The kernel's default period in microseconds, of which a quota is a share.
+const CPU_PERIOD_US: f64 = 100_000.0;
+
+/// Where a group's limits are written.
+#[derive(Debug)]
+pub(super) enum Files {
+    /// One folder of each kind.
+    First { memory: PathBuf, cpu: PathBuf, pids: PathBuf },
+    /// One folder for all kinds.
+    Second(PathBuf),
+}
+
+/// What tells that the kernel found no more memory.
+#[derive(Debug)]
+pub(super) enum OutOfMemory {
+    /// Counts since it was last read.
+    Event(OwnedFd),
+    /// A file whose count only grows, and the count when it was last read.
+    Count(PathBuf, u64),
+    /// The kernel doesn't tell.
+    Untold,
+}
+
+impl Files {
+    /// Of the group of this name below `root`, in the version that `root` is of.
+    pub(super) fn below(root: &Path, name: &Path) -> Self {
+        if root.join("cgroup.controllers").exists() {
+            return Self::Second(root.join(name));
+        }
+        let of = |kind: &str| root.join(kind).join(name);
+        Self::First { memory: of("memory"), cpu: of("cpu"), pids: of("pids") }
+    }
+
+    /// The folder of the limit of memory.
+    pub(super) fn memory(&self) -> &Path {
+        match self {
+            Self::First { memory, .. } => memory,
+            Self::Second(group) => group,
+        }
+    }
+
+    /// The engine makes the group with its first build; here it may come earlier.
+    pub(super) fn make(&self) -> io::Result<()> {
+        match self {
+            Self::First { memory, cpu, pids } => [memory, cpu, pids].into_iter().try_for_each(fs::create_dir_all),
+            Self::Second(group) => fs::create_dir_all(group),
+        }
+    }
+
+    /// Whether limits can be written.
+    pub(super) fn probe(&self) -> io::Result<()> {
+        let limit = match self {
+            Self::First { memory, .. } => memory.join("memory.limit_in_bytes"),
+            Self::Second(group) => group.join("memory.max"),
+        };
+        OpenOptions::new().write(true).open(limit).map(drop)
+    }
+
+    /// Holds the group within these limits; lifts them when there are none. Its weight then is a quarter of a container's:
+    /// processors go to previews first, and idle ones to builds.
+    pub(super) fn limit(&self, ceilings: Option<&Ceilings>) -> io::Result<()> {
+        let processes = ceilings.map_or_else(|| "max".to_owned(), |within| within.processes.to_string());
+        let memory = ceilings.map(|within| within.memory_bytes.to_string());
+        let quota = ceilings.map(|within| format!("{:.0}", within.cpus * CPU_PERIOD_US));
+        match self {
+            Self::First { memory: dir, cpu, pids } => {
+                limit_memory_and_swap(dir, memory.as_deref().unwrap_or("-1"))?;
+                fs::write(cpu.join("cpu.cfs_quota_us"), quota.as_deref().unwrap_or("-1"))?;
+                fs::write(cpu.join("cpu.shares"), if ceilings.is_some() { "256" } else { "1024" })?;
+                fs::write(pids.join("pids.max"), processes)
+            }
+            Self::Second(group) => {
+                fs::write(group.join("memory.max"), memory.as_deref().unwrap_or("max"))?;
+                let swap = group.join("memory.swap.max");
+                if swap.exists() {
+                    fs::write(swap, if ceilings.is_some() { "0" } else { "max" })?;
+                }
+                let quota = quota.as_deref().unwrap_or("max");
+                fs::write(group.join("cpu.max"), format!("{quota} {CPU_PERIOD_US:.0}"))?;
+                fs::write(group.join("cpu.weight"), if ceilings.is_some() { "25" } else { "100" })?;
+                fs::write(group.join("pids.max"), processes)
+            }
+        }
+    }
+
+    /// How many processes and threads the group has.
+    pub(super) fn processes(&self) -> Option<u64> {
+        let dir = match self {
+            Self::First { pids, .. } => pids,
+            Self::Second(group) => group,
+        };
+        fs::read_to_string(dir.join("pids.current")).ok()?.trim().parse().ok()
+    }
+
+    /// Counts, from now on, how often the group found no more memory. In the steps' own groups, which are counted in too, nobody
+    /// can read it once the step has ended.
+    pub(super) fn count_out_of_memory(&self) -> OutOfMemory {
+        match self {
+            Self::First { memory, .. } => events(memory).map_or(OutOfMemory::Untold, OutOfMemory::Event),
+            Self::Second(group) => {
+                let file = group.join("memory.events");
+                let now = kills(&file).unwrap_or(0);
+                OutOfMemory::Count(file, now)
+            }
+        }
+    }
+}
+
+impl OutOfMemory {
+    /// Whether it happened since this was asked last.
+    pub(super) fn happened(&mut self) -> bool {
+        match self {
+            // With none counted, reading would have to wait, and is an error.
+            Self::Event(counter) => rustix::io::read(counter, &mut [0; 8]).is_ok(),
+            Self::Count(file, before) => {
+                let now = kills(file).unwrap_or(*before);
+                std::mem::replace(before, now) < now
+            }
+            Self::Untold => false,
+        }
+    }
+}
+
+/// On the first version the limit of both together, absent where the kernel doesn't account for swap, may never be less than
+/// that of memory alone: it moves out of the way first.
+fn limit_memory_and_swap(dir: &Path, bytes: &str) -> io::Result<()> {
+    let both = Some(dir.join("memory.memsw.limit_in_bytes")).filter(|file| file.exists());
+    both.iter().try_for_each(|file| fs::write(file, "-1"))?;
+    fs::write(dir.join("memory.limit_in_bytes"), bytes)?;
+    both.iter().try_for_each(|file| fs::write(file, bytes))
+}
+
+fn events(memory: &Path) -> Option<OwnedFd> {
+    let events = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok()?;
+    let control = File::open(memory.join("memory.oom_control")).ok()?;
+    let wish = format!("{} {}", events.as_raw_fd(), control.as_raw_fd());
+    fs::write(memory.join("cgroup.event_control"), wish).ok()?;
+    Some(events)
+}
+
+fn kills(file: &Path) -> Option<u64> {
+    let text = fs::read_to_string(file).ok()?;
+    text.lines().find_map(|line| line.strip_prefix("oom_kill "))?.trim().parse().ok()
+}
