@@ -19,6 +19,11 @@ use crate::needs::Fault;
 /// Adding up what is on the disk costs the engine seconds, so it is not done at once after a start, nor more often than this.
 const PAUSE: Duration = Duration::from_secs(60);
 
+/// The build cache shrinks by this many bytes at a time: while the engine deletes parts of it, builds stand still.
+const STEP: u64 = 2 << 30;
+/// How long builds may go on between two such steps.
+const BREATH: Duration = Duration::from_secs(5);
+
 /// How housekeeping is called for, and what it found last.
 #[derive(Debug, Default)]
 pub(super) struct Housekeeper {
@@ -81,7 +86,16 @@ impl Reconciler {
             let bytes = too_much - used.build_cache;
             tracing::warn!(bytes, "the disk is too full, and no cache is left that could make room: see GET /health");
         }
-        engine.tidy((too_much > 0).then(|| used.build_cache.saturating_sub(too_much))).await
+        if too_much == 0 {
+            return engine.tidy(None).await;
+        }
+        for (step, keep) in steps(used.build_cache, used.build_cache.saturating_sub(too_much)).enumerate() {
+            if step > 0 {
+                sleep(BREATH).await;
+            }
+            engine.tidy(Some(keep)).await?;
+        }
+        Ok(())
     }
 
     /// Gives the bytes that they take.
@@ -100,5 +114,29 @@ impl Reconciler {
         let allowed = self.allowed();
         let all = self.inner.config.allowed.iter().all(|name| allowed.known.contains_key(name));
         all.then(|| allowed.known.values().copied().collect())
+    }
+}
+
+/// The sizes that the build cache is brought down to, one after the other; there is at least one.
+fn steps(from: u64, to: u64) -> impl Iterator<Item = u64> {
+    let mut now = Some(from);
+    std::iter::from_fn(move || {
+        let next = now?.saturating_sub(STEP).max(to);
+        now = (next > to).then_some(next);
+        Some(next)
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_cache_shrinks_step_by_step_to_the_very_size() {
+        let down = |from, to| steps(from, to).collect::<Vec<u64>>();
+        assert_eq!(down(5 * STEP / 2, 7), [3 * STEP / 2, STEP / 2, 7]);
+        assert_eq!(down(STEP, 0), [0]);
+        assert_eq!(down(100, 60), [60]);
+        assert_eq!(down(0, 0), [0]);
     }
 }
