@@ -108,7 +108,9 @@ impl Setup {
             github.repo(name).unwrap().add_hook(&format!("http://127.0.0.1:{api}/webhook/github"));
         }
         preview_orchestrator::github::install_tls();
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        // An answer that never comes fails a test, instead of holding it for ever.
+        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE);
+        let http = http.build().unwrap();
         let api = format!("http://127.0.0.1:{api}");
         Rig {
             github,
