@@ -74,7 +74,7 @@ async fn cycle(rig: &Rig, number: usize) {
     rig.until_answers(&url, &format!("two {number}.")).await;
     pull.close().unwrap();
     rig.until_record(&rig.id(&pull), "gone", |record| record.is_none()).await;
-    assert_eq!(rig.http.get(&url).send().await.unwrap().status(), 404);
+    rig.until_gone(&url).await;
     assert_eq!(pull.bot_comments().len(), 1);
     rig.until_comment(&pull, "removed").await;
 }

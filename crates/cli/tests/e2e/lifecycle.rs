@@ -334,6 +334,18 @@ async fn a_nest_app_keeps_its_postgres_data_over_a_push() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn an_express_app_needs_no_build() {
+    let rig = Setup::new().example("express-notes").set("HEALTH_TIMEOUT_SECONDS", 60).start().await;
+    let greeting = Change::write("greeting.js", "export const GREETING = 'Hello pull';\n");
+    let pull = rig.open_with(vec![greeting]).await;
+    let url = rig.url(&pull);
+    rig.until_answers(&url, "Hello pull").await;
+    assert_eq!(leave_note(&rig, &url, "first").await, ["first"]);
+    rig.until_comment(&pull, "Node.js").await;
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_go_app_needs_no_configuration() {
     let rig = Setup::new().example("go-hello").set("HEALTH_TIMEOUT_SECONDS", 60).start().await;
     let pull =

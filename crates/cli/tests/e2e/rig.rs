@@ -108,9 +108,10 @@ impl Setup {
             github.repo(name).unwrap().add_hook(&format!("http://127.0.0.1:{api}/webhook/github"));
         }
         preview_orchestrator::github::install_tls();
-        // An answer that never comes fails a test, instead of holding it for ever.
-        let http = reqwest::Client::builder().redirect(reqwest::redirect::Policy::none()).timeout(PATIENCE);
-        let http = http.build().unwrap();
+        // A connection for each request: nginx closes idle ones when it reloads, and a request may be on its way by then. An
+        // answer that never comes fails a test, instead of holding it for ever.
+        let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(PATIENCE);
+        let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
         let api = format!("http://127.0.0.1:{api}");
         Rig {
             github,

@@ -90,6 +90,7 @@ pub(super) fn expires(at: Timestamp) -> String {
 pub(super) fn product(name: &str) -> Option<&'static str> {
     Some(match name {
         "nestjs" => "NestJS",
+        "node" => "Node.js",
         "go" => "Go",
         "laravel" => "Laravel",
         "rust" => "Rust",

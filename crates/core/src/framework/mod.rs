@@ -20,6 +20,7 @@ mod files;
 mod go;
 mod nestjs;
 mod node;
+mod node_server;
 mod own;
 pub mod own_dockerfile;
 
@@ -32,6 +33,8 @@ use own_dockerfile::DockerfileError;
 pub enum Framework {
     /// NestJS on Node.js.
     NestJs,
+    /// Any other server on Node.js.
+    Node,
     /// A Go program.
     Go,
     /// The repository's own Dockerfile.
@@ -43,6 +46,7 @@ impl Framework {
     pub fn as_str(self) -> &'static str {
         match self {
             Self::NestJs => "nestjs",
+            Self::Node => "node",
             Self::Go => "go",
             Self::Docker => "docker",
         }
@@ -109,10 +113,15 @@ struct Detector {
 }
 
 /// In the order of asking: what a repository of one kind also has for another comes later.
-const DETECTORS: [Detector; 3] = [
+const DETECTORS: [Detector; 4] = [
     Detector { framework: Framework::Docker, evidence: "`Dockerfile`", find: own::find },
     Detector { framework: Framework::NestJs, evidence: "`@nestjs/core` in `package.json`", find: nestjs::find },
     Detector { framework: Framework::Go, evidence: "`go.mod`", find: go::find },
+    Detector {
+        framework: Framework::Node,
+        evidence: "`package.json` with a `start` script, a `main` or a `server.js`",
+        find: node_server::find,
+    },
 ];
 
 /// Why a checkout can't be built. Every message is the author's to read: what was found, and what to write.

@@ -1,8 +1,73 @@
-//! What every Node project has: a `package.json`, and a package manager that its lock file tells.
+//! What every Node project has: a `package.json`, a package manager that its lock file tells, and one Dockerfile for all.
 
+use minijinja::context;
 use serde_json::Value;
 
-use super::{DetectError, Files};
+use crate::repo_config::{ContainerPort, RelativePath};
+
+use super::{DetectError, Files, Framework, Project, Recipe, render};
+
+const TEMPLATE: &str = include_str!("../../../../templates/node.Dockerfile");
+/// Where the generators and the examples of most libraries let an app listen when `PORT` says nothing.
+const PORT: ContainerPort = ContainerPort::new(3000).unwrap();
+
+/// What runs the app.
+pub(super) enum Start {
+    /// A JavaScript file.
+    File(String),
+    /// A script of `package.json`.
+    Script(&'static str),
+}
+
+impl Start {
+    /// The container's command: without npm in between where a script is a plain `node …`, which is one process less, and
+    /// signals reach the app.
+    fn command(&self, package: &Package) -> Vec<String> {
+        let name = match self {
+            Self::File(file) => return vec!["node".to_owned(), file.clone()],
+            Self::Script(name) => *name,
+        };
+        let script = package.script(name).unwrap_or_default();
+        let words: Vec<String> = script.split_whitespace().map(str::to_owned).collect();
+        let plain = |word: &String| word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/=:@".contains(&b));
+        if words.len() > 1 && words[0] == "node" && words.iter().all(plain) {
+            words
+        } else {
+            ["npm", "run", name].map(str::to_owned).to_vec()
+        }
+    }
+}
+
+/// The recipe of an app that is installed by its package manager, built where it has a `build` script, and started so.
+pub(super) fn recipe(
+    project: Project<'_>,
+    package: &Package,
+    framework: Framework,
+    evidence: &str,
+    start: &Start,
+) -> Result<Recipe, DetectError> {
+    let installation = Installation::find(project.files, package)?;
+    let app_port = project.config.app_port.unwrap_or(PORT);
+    let values = context! {
+        tool => installation.tool,
+        env => installation.env.join(" "),
+        cache => installation.cache,
+        install => installation.install,
+        prune => installation.prune,
+        manifests => installation.manifests.iter().map(|(from, to)| format!("{from} {to}")).collect::<Vec<_>>(),
+        build => package.script("build").is_some(),
+        generates_dependencies => package.generates_dependencies(),
+        port => app_port.get(),
+        command => serde_json::json!(start.command(package)).to_string(),
+    };
+    Ok(Recipe {
+        framework,
+        reason: format!("{evidence}; {}", installation.reason),
+        dockerfile: render(TEMPLATE, &project.rules.base_images, values),
+        app_port,
+        user: Some("node".to_owned()),
+    })
+}
 
 /// The parts of `package.json` that matter here.
 pub(super) struct Package(Value);
@@ -31,6 +96,11 @@ impl Package {
         self.0["scripts"].get(name)?.as_str().filter(|script| !script.trim().is_empty())
     }
 
+    /// The file that it calls its `main`, if that is a path within the tree.
+    pub(super) fn main(&self) -> Option<RelativePath> {
+        self.0["main"].as_str()?.trim_start_matches("./").parse().ok()
+    }
+
     /// Version of the package manager that the `packageManager` field pins, where it pins this one.
     ///
     /// Source: <https://nodejs.org/api/packages.html#packagemanager>
@@ -51,27 +121,27 @@ impl Package {
     }
 
     /// Whether building writes code into `node_modules` that the app runs.
-    pub(super) fn generates_dependencies(&self) -> bool {
+    fn generates_dependencies(&self) -> bool {
         self.depends_on("@prisma/client")
     }
 }
 
 /// How dependencies are installed.
-pub(super) struct Installation {
+struct Installation {
     /// What shows which package manager it is.
-    pub(super) reason: &'static str,
+    reason: &'static str,
     /// The npm package that brings the package manager, where it isn't npm itself.
-    pub(super) tool: Option<String>,
+    tool: Option<String>,
     /// Variables of the package manager, as `NAME=value`.
-    pub(super) env: &'static [&'static str],
+    env: &'static [&'static str],
     /// The cache mount that `install` and `prune` share.
-    pub(super) cache: &'static str,
+    cache: &'static str,
     /// Installs everything, exactly as locked.
-    pub(super) install: &'static str,
+    install: &'static str,
     /// Leaves what the app needs at run time.
-    pub(super) prune: &'static str,
+    prune: &'static str,
     /// Files and folders that are copied before installing: (from, to).
-    pub(super) manifests: Vec<(String, String)>,
+    manifests: Vec<(String, String)>,
 }
 
 /// Files beside `package.json` and the lock file that package managers read, and folders.
@@ -80,7 +150,7 @@ const MANAGER_FOLDERS: [&str; 2] = [".yarn", "patches"];
 
 impl Installation {
     /// The package manager whose lock file is there, npm where none is.
-    pub(super) fn find(files: &dyn Files, package: &Package) -> Result<Self, DetectError> {
+    fn find(files: &dyn Files, package: &Package) -> Result<Self, DetectError> {
         let root = files.list("")?;
         let has = |name: &str| root.iter().any(|found| found == name);
         let (mut installation, lock) = if has("pnpm-lock.yaml") {

@@ -100,6 +100,76 @@ fn trees_of_node_projects() {
 }
 
 #[test]
+fn trees_of_other_node_servers() {
+    let express = r#"{"main": "./lib/server.js", "dependencies": {"express": "^5", "pg": "^8"}}"#;
+    let cases: &[Case] = &[
+        (
+            &[("package.json", express), ("lib/server.js", ""), ("package-lock.json", "{}")],
+            "",
+            "node 3000 node postgres: `package.json` is there and depends on `express`, and its `main`, `lib/server.js`, \
+             starts it; npm by its lock file",
+        ),
+        (
+            &[("package.json", r#"{"scripts": {"start": "node server.js"}}"#), ("package-lock.json", "{}")],
+            "app_port: 8080",
+            "node 8080 node none: `package.json` is there, and its `start` script starts it; npm by its lock file",
+        ),
+        (
+            &[("package.json", "{}"), ("src/index.js", ""), ("package-lock.json", "{}")],
+            "",
+            "node 3000 node none: `package.json` is there, and `src/index.js` starts it; npm by its lock file",
+        ),
+        // A manifest for tools alone, a `main` that leads elsewhere, and one that isn't there.
+        (
+            &[
+                ("package.json", r#"{"devDependencies": {"prettier": "3"}}"#),
+                ("go.mod", "module x\n"),
+                ("main.go", MAIN),
+            ],
+            "",
+            "go 8080 10001:10001 none: `go.mod` with the program in `.`",
+        ),
+        (
+            &[("package.json", r#"{"main": "../../etc/passwd"}"#)],
+            "framework: node",
+            "error: `preview-config.yml` says `framework: node`, but there is no `package.json` with a `start` script, \
+             a `main` or a `server.js`",
+        ),
+        (
+            &[("package.json", r#"{"main": "index.js"}"#)],
+            "framework: node",
+            "error: `preview-config.yml` says `framework: node`, but there is no `package.json` with a `start` script, \
+             a `main` or a `server.js`",
+        ),
+    ];
+    for (tree, config, want) in cases {
+        assert_eq!(told(tree, config), *want);
+    }
+}
+
+#[test]
+fn a_node_server_is_run_without_npm_where_that_can_be() {
+    for (scripts, command) in [
+        (
+            r#"{"start": "node --enable-source-maps src/server.js"}"#,
+            r#"["node","--enable-source-maps","src/server.js"]"#,
+        ),
+        (r#"{"start": "NODE_ENV=production node server.js"}"#, r#"["npm","run","start"]"#),
+        (r#"{"start": "nodemon .", "start:prod": "node dist/index.js"}"#, r#"["node","dist/index.js"]"#),
+    ] {
+        let package = format!(r#"{{"scripts": {scripts}}}"#);
+        let text = dockerfile(&[("package.json", &package)], "");
+        assert!(text.ends_with(&format!("CMD {command}\n")), "{text}");
+    }
+}
+
+#[test]
+fn dockerfile_of_express_without_a_build() {
+    let package = r#"{"dependencies": {"express": "^5"}, "scripts": {"start": "node server.js"}}"#;
+    insta::assert_snapshot!(dockerfile(&[("package.json", package), ("package-lock.json", "{}")], ""));
+}
+
+#[test]
 fn trees_of_go_modules() {
     let module = ("go.mod", "module example.com/x\n\ngo 1.24\n");
     let pq = ("go.mod", "module example.com/x\n\nrequire github.com/lib/pq v1.10.9\n");

@@ -42,8 +42,9 @@ const KEYS: [(&str, Option<Key>); 19] = [
 ];
 
 /// Every framework of the format.
-const FRAMEWORKS: [(&str, Option<Framework>); 6] = [
+const FRAMEWORKS: [(&str, Option<Framework>); 7] = [
     ("nestjs", Some(Framework::NestJs)),
+    ("node", Some(Framework::Node)),
     ("go", Some(Framework::Go)),
     ("docker", Some(Framework::Docker)),
     ("laravel", None),

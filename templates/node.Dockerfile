@@ -10,8 +10,8 @@ FROM base AS dependencies
 {% for manifest in manifests %}
 COPY {{ manifest }}
 {% endfor %}
-RUN --mount=type=cache,{{ cache }} {{ install }}
-{% if generates_dependencies %}
+RUN --mount=type=cache,{{ cache }} {{ install }} && mkdir -p node_modules
+{% if build and generates_dependencies %}
 
 # The build writes into node_modules what the app runs, so that they are pruned after it.
 FROM dependencies AS build
@@ -22,6 +22,8 @@ RUN --mount=type=cache,{{ cache }} {{ prune }}
 
 FROM dependencies AS production
 RUN --mount=type=cache,{{ cache }} {{ prune }}
+{% endif %}
+{% if build and not generates_dependencies %}
 
 # The build sees all dependencies and leaves none of them in the layer.
 FROM base AS build
@@ -33,9 +35,13 @@ FROM {{ node }}
 ENV NODE_ENV=production PORT={{ port }}
 USER node
 WORKDIR /app
-{% if not generates_dependencies %}
+{% if not (build and generates_dependencies) %}
 COPY --from=production --chown=node:node /app/node_modules ./node_modules
 {% endif %}
+{% if build %}
 COPY --from=build --chown=node:node /app ./
+{% else %}
+COPY --chown=node:node . .
+{% endif %}
 EXPOSE {{ port }}
 CMD {{ command }}
