@@ -10,6 +10,7 @@ FROM base AS dependencies
 {% for manifest in manifests %}
 COPY {{ manifest }}
 {% endfor %}
+{# An app may depend on nothing. #}
 RUN --mount=type=cache,{{ cache }} {{ install }} && mkdir -p node_modules
 {% if build and generates_dependencies %}
 
