@@ -10,6 +10,7 @@
 //! | [`deployment`] | what do we know of one pull request's preview? |
 //! | [`desired`] | what should it be, and for which reason? |
 //! | [`trust`] | how far is its code trusted? |
+//! | [`walls`] | what may previews and builds reach? |
 //! | [`plan`] | which actions bring the world there? |
 //! | [`ports`], [`subnets`], [`ttl`], [`capacity`] | which resource, until when, and is there room? |
 //! | [`repo_config`], [`framework`], [`compose`] | what is in the checkout, how is it built and run? |
@@ -32,3 +33,4 @@ pub mod route;
 pub mod subnets;
 pub mod trust;
 pub mod ttl;
+pub mod walls;

@@ -21,6 +21,11 @@ pub struct Subnet {
 pub struct InvalidSubnet;
 
 impl Subnet {
+    /// Its first address.
+    pub fn base(self) -> Ipv4Addr {
+        self.base
+    }
+
     /// How many previews' networks fit in.
     pub fn previews(self) -> u32 {
         1 << (PREVIEW_PREFIX - self.prefix)

@@ -14,3 +14,22 @@ pub enum Trust {
     /// A fork's, also once somebody approved it: no operator's secret, tighter limits, a build cache of its own.
     Stranger,
 }
+
+/// What is different for code that is not trusted.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub struct ByTrust<T> {
+    /// For members' code.
+    pub member: T,
+    /// For strangers'.
+    pub stranger: T,
+}
+
+impl<T> ByTrust<T> {
+    /// The one for this trust.
+    pub fn of(&self, trust: Trust) -> &T {
+        match trust {
+            Trust::Member => &self.member,
+            Trust::Stranger => &self.stranger,
+        }
+    }
+}

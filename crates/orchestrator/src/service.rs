@@ -16,6 +16,7 @@ use preview_core::compose;
 use preview_core::ids::InstanceId;
 use preview_core::route::{InvalidSite, RouteTable, Site};
 use preview_core::subnets::Subnet;
+use preview_core::trust::{ByTrust, Trust};
 use secrecy::SecretString;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
@@ -383,6 +384,14 @@ fn github_trouble(forge: &GitHub) -> Option<String> {
     }
 }
 
+fn container_limits(limits: &settings::Limits) -> ByTrust<compose::Limits> {
+    let of = |trust| compose::Limits {
+        cpu_millis: (limits.container_cpus.of(trust) * 1000.0).round() as u32,
+        memory_mb: u32::try_from(limits.container_memory.of(trust) >> 20).unwrap_or(u32::MAX),
+    };
+    ByTrust { member: of(Trust::Member), stranger: of(Trust::Stranger) }
+}
+
 fn config(
     settings: &Settings,
     instance: &InstanceId,
@@ -399,10 +408,8 @@ fn config(
         site,
         github: settings.github.server.as_str().to_owned(),
         base_images,
-        limits: compose::Limits {
-            cpu_millis: (settings.limits.container_cpus * 1000.0).round() as u32,
-            memory_mb: u32::try_from(settings.limits.container_memory >> 20).unwrap_or(u32::MAX),
-        },
+        limits: container_limits(&settings.limits),
+        runtimes: ByTrust { member: None, stranger: settings.limits.untrusted_runtime.clone() },
         max_previews: settings.capacity.previews,
         // Where they share one limit, each has it to itself.
         max_builds: match build_limits {

@@ -21,10 +21,13 @@ use std::path::PathBuf;
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use preview_core::compose::Runtime;
 use preview_core::desired::Policy;
 use preview_core::ids::{HostPort, RepoName};
 use preview_core::ports::Pool;
 use preview_core::subnets::Subnet;
+use preview_core::trust::ByTrust;
+use preview_core::walls::{Allowed, Egress};
 use secrecy::SecretString;
 
 use crate::router::nginx::CommandLine;
@@ -69,6 +72,8 @@ pub struct Settings {
     pub build_group: PathBuf,
     /// Ports and networks.
     pub network: Network,
+    /// What previews may reach.
+    pub reach: Reach,
     /// Our log.
     pub log: Log,
 }
@@ -153,9 +158,13 @@ pub struct Capacity {
 #[derive(Debug, Clone, PartialEq)]
 pub struct Limits {
     /// Bytes of memory of a container.
-    pub container_memory: u64,
+    pub container_memory: ByTrust<u64>,
     /// Processor cores of a container.
-    pub container_cpus: f64,
+    pub container_cpus: ByTrust<f64>,
+    /// Bytes of disk that a container may fill.
+    pub container_disk: u64,
+    /// What runs strangers' containers, if not the engine's default.
+    pub untrusted_runtime: Option<Runtime>,
     /// Bytes of memory of a build.
     pub build_memory: u64,
     /// Processor cores of a build.
@@ -188,6 +197,28 @@ pub struct Network {
     pub db_ports: Pool,
     /// The range that previews' networks are cut from.
     pub subnet: Subnet,
+}
+
+/// What previews may reach.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Reach {
+    /// What our walls are around.
+    pub firewall: Firewall,
+    /// Whether running previews may reach the internet.
+    pub egress: ByTrust<Egress>,
+    /// What may be reached in any case.
+    pub allow: Vec<Allowed>,
+}
+
+/// What our walls are around.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Firewall {
+    /// Previews, and the engine's default bridge, where builds run.
+    All,
+    /// Previews alone.
+    Previews,
+    /// We set none.
+    Off,
 }
 
 /// Our log.
@@ -236,6 +267,7 @@ impl Settings {
         let docker_host = reader.value(&DOCKER_HOST, values::docker_host);
         let build_group = reader.value(&BUILD_CGROUP, values::absolute_path);
         let network = network(reader);
+        let reach = reach(reader);
         let log = log(reader);
         Some(Self {
             github: github?,
@@ -252,6 +284,7 @@ impl Settings {
             docker_host: docker_host?,
             build_group: build_group?,
             network: network?,
+            reach: reach?,
             log: log?,
         })
     }
@@ -396,15 +429,22 @@ fn cores() -> usize {
 fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
     let container_memory = reader.value(&CONTAINER_MEMORY_MB, values::megabytes);
     let container_cpus = reader.value(&CONTAINER_CPUS, values::fraction(1024.0));
+    let container_disk = reader.value(&CONTAINER_DISK_MB, values::megabytes);
+    let untrusted_memory = reader.option(&UNTRUSTED_MEMORY_MB, values::megabytes);
+    let untrusted_cpus = reader.option(&UNTRUSTED_CPUS, values::fraction(1024.0));
+    let untrusted_runtime = reader.option(&UNTRUSTED_RUNTIME, values::runtime);
     let build_memory = reader.value(&BUILD_MEMORY_MB, values::megabytes);
     let build_cpus = reader.option(&BUILD_CPUS, values::fraction(1024.0));
     let build_processes = reader.value(&BUILD_PROCESSES, values::count(16, 1 << 22));
     let build_timeout = reader.value(&BUILD_TIMEOUT_SECONDS, values::duration(1.0));
     let build_silence = reader.value(&BUILD_SILENCE_SECONDS, values::duration(1.0));
     let image_prefix = reader.option(&IMAGE_REGISTRY_PREFIX, values::image_prefix);
+    let (memory, cpus) = (container_memory?, container_cpus?);
     Some(Limits {
-        container_memory: container_memory?,
-        container_cpus: container_cpus?,
+        container_memory: ByTrust { member: memory, stranger: untrusted_memory?.unwrap_or(memory / 2) },
+        container_cpus: ByTrust { member: cpus, stranger: untrusted_cpus?.unwrap_or(cpus / 2.0) },
+        container_disk: container_disk?,
+        untrusted_runtime: untrusted_runtime?,
         build_memory: build_memory?,
         build_cpus: build_cpus?.unwrap_or_else(|| cores() as f64 * 0.75),
         build_processes: build_processes? as u64,
@@ -432,6 +472,23 @@ fn network(reader: &mut Reader<'_>) -> Option<Network> {
         );
     }
     Some(Network { app_ports, db_ports, subnet: subnet? })
+}
+
+fn reach(reader: &mut Reader<'_>) -> Option<Reach> {
+    let allow_or_deny = || values::one_of(&[("allow", Egress::Allow), ("deny", Egress::Deny)]);
+    let whom = values::one_of(&[("all", Firewall::All), ("previews", Firewall::Previews), ("off", Firewall::Off)]);
+    let firewall = reader.value(&FIREWALL, whom);
+    let egress = reader.value(&EGRESS, allow_or_deny());
+    let untrusted_egress = reader.option(&UNTRUSTED_EGRESS, allow_or_deny());
+    let allow = reader.option(&EGRESS_ALLOW, values::allowed);
+    let (firewall, member, stranger) = (firewall?, egress?, untrusted_egress?.unwrap_or(egress?));
+    for (variable, egress) in [(&EGRESS, member), (&UNTRUSTED_EGRESS, stranger)] {
+        if firewall == Firewall::Off && egress == Egress::Deny {
+            reader.mistake(variable, "is `deny`, and FIREWALL is `off`: nothing would keep previews from the internet");
+            return None;
+        }
+    }
+    Some(Reach { firewall, egress: ByTrust { member, stranger }, allow: allow?.unwrap_or_default() })
 }
 
 fn log(reader: &mut Reader<'_>) -> Option<Log> {

@@ -114,6 +114,7 @@ impl Ground {
             .env("APP_PORT_START", "28000")
             .env("DB_PORT_START", "29000")
             .env("PREVIEW_SUBNET", "10.221.0.0/20")
+            .env("FIREWALL", "off")
             .limits(Limits::seconds(1800))
     }
 }

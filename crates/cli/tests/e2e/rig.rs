@@ -163,6 +163,7 @@ fn own_settings(
         ("APP_PORT_START", (10_000 + 200 * number).to_string()),
         ("DB_PORT_START", (23_000 + 100 * number).to_string()),
         ("PREVIEW_SUBNET", format!("10.{}.0.0/20", 130 + number)),
+        ("FIREWALL", "off".to_owned()),
     ];
     settings.map(|(name, value)| (name.to_owned(), value)).to_vec()
 }

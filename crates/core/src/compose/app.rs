@@ -3,7 +3,7 @@
 use crate::ids::Slot;
 
 use super::model::Service;
-use super::{AppUser, LABEL_COMMIT, LABEL_SLOT, ServiceName, SlotSpec, StackSpec, app_image};
+use super::{AppUser, LABEL_COMMIT, LABEL_SLOT, RootFiles, ServiceName, SlotSpec, StackSpec, app_image};
 
 /// Who runs an app whose image says root or nothing. Any number that no image's user is likely to have.
 const UNPRIVILEGED: &str = "10001:10001";
@@ -18,6 +18,9 @@ pub(super) fn service(spec: &StackSpec, slot: Slot, app: &SlotSpec, backing: &[(
     if app.user == AppUser::Unprivileged {
         service.user(UNPRIVILEGED);
         service.env("HOME", "/tmp");
+    }
+    if app.files == RootFiles::ReadOnly {
+        service.read_only();
     }
     for (name, value) in app.env.iter() {
         service.env(name, value);

@@ -15,11 +15,12 @@ use std::fmt;
 use std::str::FromStr;
 
 use crate::base_images::BaseImages;
-use crate::framework::Database;
 use crate::framework::own_dockerfile::runs_as_root;
+use crate::framework::{Database, Framework};
 use crate::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceId, PrNumber, Slot};
 use crate::repo_config::{ContainerPort, EnvName, EnvVars};
 use crate::subnets::Subnet;
+use crate::trust::Trust;
 
 mod app;
 mod model;
@@ -137,6 +138,50 @@ impl Default for Limits {
     }
 }
 
+/// The name of a container runtime that the engine knows, such as `runsc`.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Runtime(String);
+
+/// A text that is no [`Runtime`].
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("a runtime's name is made of letters, digits, `.`, `_` and `-`")]
+pub struct InvalidRuntime;
+
+impl FromStr for Runtime {
+    type Err = InvalidRuntime;
+    fn from_str(text: &str) -> Result<Self, InvalidRuntime> {
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b"._-".contains(&b);
+        let valid = (1..=64).contains(&text.len()) && text.bytes().all(plain) && !text.starts_with('-');
+        if valid { Ok(Self(text.to_owned())) } else { Err(InvalidRuntime) }
+    }
+}
+
+impl fmt::Display for Runtime {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+/// What an app may do with the files of its image.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum RootFiles {
+    /// Nothing but read them; it may write to a bounded /tmp.
+    ReadOnly,
+    /// What their owner and mode allow.
+    OfImage,
+}
+
+impl RootFiles {
+    /// A framework's own conventions put nothing beside the code that the app would write to. What other servers and images
+    /// expect can't be known.
+    pub fn of(framework: Framework) -> Self {
+        match framework {
+            Framework::NestJs | Framework::Go => Self::ReadOnly,
+            Framework::Node | Framework::Docker => Self::OfImage,
+        }
+    }
+}
+
 /// Who an app's process is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum AppUser {
@@ -162,8 +207,12 @@ pub struct StackSpec {
     pub instance: InstanceId,
     /// The network's addresses.
     pub subnet: Subnet,
+    /// Whose code it is, which the network's name on the host tells the firewall.
+    pub trust: Trust,
     /// What each container may use.
     pub limits: Limits,
+    /// What runs its containers, if not the engine's default.
+    pub runtime: Option<Runtime>,
     /// Where backing services' images come from.
     pub base_images: BaseImages,
     /// The slots that are up or come up; during an update both.
@@ -185,6 +234,8 @@ pub struct SlotSpec {
     pub port_env: Option<EnvName>,
     /// Who its process is.
     pub user: AppUser,
+    /// What it may do with its image's files.
+    pub files: RootFiles,
     /// The repository's own variables; ours win over them.
     pub env: EnvVars,
     /// The pull request's branch.

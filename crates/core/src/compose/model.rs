@@ -13,6 +13,7 @@ use serde_json::Value;
 use crate::ids::HostPort;
 use crate::repo_config::ContainerPort;
 use crate::subnets::Subnet;
+use crate::walls::bridge_name;
 
 use super::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, ServiceName, StackSpec};
 
@@ -41,6 +42,8 @@ pub struct Network {
     pub name: String,
     /// Its addresses.
     pub subnet: Subnet,
+    /// The name of its interface on the host, by which the firewall knows whose it is.
+    pub bridge: String,
     /// What it is found by.
     pub labels: Labels,
 }
@@ -83,6 +86,13 @@ pub(super) struct Service {
     labels: Labels,
     restart: &'static str,
     init: bool,
+    ipc: &'static str,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    runtime: Option<String>,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    read_only: bool,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    tmpfs: Vec<&'static str>,
     stop_grace_period: &'static str,
     cpus: f64,
     mem_limit: String,
@@ -172,6 +182,11 @@ impl Service {
             labels,
             restart: "unless-stopped",
             init: true,
+            // An engine can be told to share by default.
+            ipc: "private",
+            runtime: spec.runtime.as_ref().map(ToString::to_string),
+            read_only: false,
+            tmpfs: Vec::new(),
             stop_grace_period: "10s",
             cpus: f64::from(spec.limits.cpu_millis) / 1000.0,
             mem_limit: memory.clone(),
@@ -213,6 +228,12 @@ impl Service {
         self.volumes.push(Mount { r#type: "volume", source: volume, target });
     }
 
+    /// Nothing can be written but the volumes and a bounded /tmp, which counts as memory.
+    pub(super) fn read_only(&mut self) {
+        self.read_only = true;
+        self.tmpfs.push("/tmp:size=64m,mode=1777");
+    }
+
     /// Another name for it on the deployment's network, beside the service's own.
     pub(super) fn alias(&mut self, alias: &'static str) {
         self.networks.entry(NETWORK).or_default().aliases.push(alias);
@@ -232,12 +253,13 @@ impl Stack {
     /// A project without services: its name and its network.
     pub(super) fn new(spec: &StackSpec) -> Self {
         let name = spec.deployment.to_string();
+        let bridge = bridge_name(&spec.instance, spec.trust, spec.subnet);
         let external = External { name: name.clone(), external: true };
         Self {
             services: BTreeMap::new(),
             networks: BTreeMap::from([(NETWORK, external)]),
             volumes: BTreeMap::new(),
-            network: Network { name: name.clone(), subnet: spec.subnet, labels: labels(spec) },
+            network: Network { name: name.clone(), subnet: spec.subnet, bridge, labels: labels(spec) },
             name,
         }
     }

@@ -14,6 +14,7 @@ fn slot(commit: char, host_port: u16) -> SlotSpec {
         app_port: ContainerPort::new(3000).unwrap(),
         port_env: None,
         user: AppUser::OfImage,
+        files: RootFiles::OfImage,
         env: EnvVars::default(),
         branch: BranchName::new("feature/login"),
         url: "https://preview.example.com/my-org-my-app/pr-12/".to_owned(),
@@ -26,7 +27,9 @@ fn spec() -> StackSpec {
         deployment: "my-org-my-app-12".parse().unwrap(),
         instance: "0123456789ab".parse().unwrap(),
         subnet: "10.222.0.16/28".parse().unwrap(),
+        trust: Trust::Member,
         limits: Limits::default(),
+        runtime: None,
         base_images: BaseImages::public(),
         slots: BTreeMap::from([(Slot::A, slot('a', 8000))]),
         database: Some(DatabaseSpec {
@@ -63,7 +66,8 @@ fn part(yaml: &str, service: &str) -> Vec<String> {
 
 #[test]
 fn an_app_alone() {
-    let yaml = generate(&StackSpec { database: None, ..spec() }).to_yaml();
+    let slots = BTreeMap::from([(Slot::A, SlotSpec { files: RootFiles::ReadOnly, ..slot('a', 8000) })]);
+    let yaml = generate(&StackSpec { database: None, slots, ..spec() }).to_yaml();
     insta::assert_snapshot!(yaml);
 }
 
@@ -102,6 +106,7 @@ fn an_update_leaves_the_other_parts_as_they_are() {
 fn everything_is_labelled_and_limited() {
     let mut spec = spec();
     spec.slots.insert(Slot::B, slot('b', 8001));
+    spec.runtime = Some("runsc".parse().unwrap());
     spec.limits = Limits { cpu_millis: 250, memory_mb: 128 };
     let stack = generate(&spec);
     let file = seen(&stack);
@@ -110,6 +115,8 @@ fn everything_is_labelled_and_limited() {
     for (name, service) in services {
         assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]), "{name}");
         assert_eq!(service["security_opt"], serde_json::json!(["no-new-privileges:true"]), "{name}");
+        assert_eq!(service["ipc"], "private", "{name}");
+        assert_eq!(service["runtime"], "runsc", "{name}");
         assert_eq!(service["cpus"], 0.25, "{name}");
         assert_eq!((&service["mem_limit"], &service["memswap_limit"]), (&"128m".into(), &"128m".into()), "{name}");
         assert_eq!(service["labels"][LABEL_SERVICE], **name);
@@ -174,6 +181,30 @@ fn names_are_valid_once_parsed() {
         assert!(bad.parse::<DatabasePassword>().is_err(), "{bad}");
     }
     assert_eq!(DatabasePassword::from_bytes([7; 24]).expose().parse::<DatabasePassword>().unwrap().expose().len(), 48);
+}
+
+#[test]
+fn only_images_of_our_own_dockerfiles_are_read_only() {
+    for (framework, files) in [
+        (Framework::NestJs, RootFiles::ReadOnly),
+        (Framework::Go, RootFiles::ReadOnly),
+        (Framework::Docker, RootFiles::OfImage),
+    ] {
+        assert_eq!(RootFiles::of(framework), files);
+        let mut spec = spec();
+        spec.slots.insert(Slot::A, SlotSpec { files, ..slot('a', 8000) });
+        let app = &seen(&generate(&spec))["services"]["app-a"];
+        assert_eq!(app["read_only"] == true, files == RootFiles::ReadOnly, "{framework}");
+        assert_eq!(app["tmpfs"].is_array(), files == RootFiles::ReadOnly, "{framework}");
+    }
+}
+
+#[test]
+fn a_runtime_is_a_plain_name() {
+    assert_eq!("runsc".parse::<Runtime>().unwrap().to_string(), "runsc");
+    for bad in ["", "--runtime", "/usr/bin/runsc", "run sc", "runsc\n", &"r".repeat(65)] {
+        assert!(bad.parse::<Runtime>().is_err(), "{bad:?}");
+    }
 }
 
 #[test]

@@ -71,6 +71,8 @@ impl Engine {
         let request = NetworkCreateRequest {
             name: network.name.clone(),
             driver: Some("bridge".to_owned()),
+            enable_ipv6: Some(false),
+            options: Some([("com.docker.network.bridge.name".to_owned(), network.bridge.clone())].into()),
             ipam: Some(Ipam { config: Some(vec![addresses]), ..Default::default() }),
             labels: Some(labels.collect()),
             ..Default::default()

@@ -43,6 +43,7 @@ use preview_core::ids::{HostPort, InstanceId, PullKey, RepoName};
 use preview_core::ports::Pool;
 use preview_core::route::Site;
 use preview_core::subnets::Subnet;
+use preview_core::trust::ByTrust;
 use preview_core::ttl::Sweeps;
 use tokio::sync::{Notify, Semaphore};
 use tokio::task::JoinSet;
@@ -81,7 +82,9 @@ pub struct Config {
     /// Where base images come from.
     pub base_images: BaseImages,
     /// What each container may use.
-    pub limits: compose::Limits,
+    pub limits: ByTrust<compose::Limits>,
+    /// What runs them, if not the engine's default.
+    pub runtimes: ByTrust<Option<compose::Runtime>>,
     /// Most previews at a time.
     pub max_previews: usize,
     /// Most builds at a time.

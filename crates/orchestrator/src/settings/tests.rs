@@ -42,7 +42,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(settings.policy.ttl, SignedDuration::from_hours(7 * 24));
     assert!(settings.policy.drafts && !settings.policy.bots);
     assert_eq!(settings.cleanup_interval, Duration::from_secs(3600));
-    assert_eq!(settings.limits.container_memory, 512 << 20);
+    assert_eq!(settings.limits.container_memory, ByTrust { member: 512 << 20, stranger: 256 << 20 });
     assert_eq!(settings.paths.mirrors().to_str(), Some("/opt/preview-deployer/mirrors"));
     assert!(settings.capacity.builds >= 1);
     assert_eq!(settings.capacity.disk_budget, None);
@@ -59,13 +59,12 @@ fn every_mistake_is_named_at_once() {
         ("CLEANUP_TTL_DAYS", "soon"),
         ("ORCHESTRATOR_PORT", "70000"),
         ("DEPLOYMENTS_DIR", "here"),
-        ("EGRESS", "deny"),
+        ("EGRESS", "forbid"),
         ("FORK_POLICY", "approve"),
         ("APP_PORT_START", "8500"),
     ]);
     insta::assert_snapshot!(Settings::read(&variables).unwrap_err(), @r"
     9 settings are wrong:
-      - EGRESS is not supported by this version yet (limits on what previews may reach): remove it
       - GITHUB_TOKEN is not set: The token for GitHub: may read contents, and write pull requests (comments) and commit statuses.
       - ALLOWED_REPOS is `not a repository`: `not a repository` is not a valid repository: write it as owner/name
       - GITHUB_WEBHOOK_SECRET is not usable: it is too short: expected at least 16 random characters, for example from `openssl rand -hex 32`
@@ -74,6 +73,7 @@ fn every_mistake_is_named_at_once() {
       - ORCHESTRATOR_PORT is `70000`: expected a port from 0 to 65535
       - DEPLOYMENTS_DIR is `here`: expected an absolute path without `..`
       - DB_PORT_START is `9000`, and APP_PORT_START is `8500`: expected them at least 1000 apart
+      - EGRESS is `forbid`: expected `allow` or `deny`
     ");
 }
 
@@ -97,6 +97,31 @@ fn the_disk_s_budget_is_in_gb_and_may_be_a_fraction() {
     for wrong in ["0", "-1", "40 GB", "much"] {
         assert!(mistake(&[("DISK_BUDGET_GB", wrong)]).contains("expected a number above 0"));
     }
+}
+
+#[test]
+fn strangers_get_half_unless_told_otherwise() {
+    let limits = read(&[("CONTAINER_MEMORY_MB", "300"), ("CONTAINER_CPUS", "2")]).unwrap().limits;
+    assert_eq!(limits.container_memory, ByTrust { member: 300 << 20, stranger: 150 << 20 });
+    assert_eq!(limits.container_cpus, ByTrust { member: 2.0, stranger: 1.0 });
+    let told = [("UNTRUSTED_MEMORY_MB", "128"), ("UNTRUSTED_CPUS", "0.1"), ("UNTRUSTED_RUNTIME", "runsc")];
+    let limits = read(&told).unwrap().limits;
+    assert_eq!((limits.container_memory.stranger, limits.container_cpus.stranger), (128 << 20, 0.1));
+    assert_eq!(limits.untrusted_runtime.unwrap().to_string(), "runsc");
+}
+
+#[test]
+fn strangers_reach_what_members_reach_unless_told_otherwise() {
+    let reach = |pairs: &[(&str, &str)]| read(pairs).unwrap().reach;
+    let plain = reach(&[]);
+    assert_eq!((plain.firewall, plain.egress.stranger), (Firewall::All, Egress::Allow));
+    assert_eq!(reach(&[("EGRESS", "deny")]).egress, ByTrust { member: Egress::Deny, stranger: Egress::Deny });
+    let told = reach(&[("UNTRUSTED_EGRESS", "deny"), ("EGRESS_ALLOW", "10.0.0.5:5432, 192.0.2.0/24")]);
+    assert_eq!(told.egress, ByTrust { member: Egress::Allow, stranger: Egress::Deny });
+    assert_eq!(told.allow.len(), 2);
+    let unkept = mistake(&[("FIREWALL", "off"), ("UNTRUSTED_EGRESS", "deny")]);
+    assert!(unkept.contains("nothing would keep previews from the internet"), "{unkept}");
+    assert!(mistake(&[("EGRESS_ALLOW", "10.0.0.5/8")]).contains("10.0.0.0/8"));
 }
 
 #[test]

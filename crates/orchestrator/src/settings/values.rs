@@ -7,9 +7,11 @@ use std::path::{Component, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
 
+use preview_core::compose::{InvalidRuntime, Runtime};
 use preview_core::ids::{HostPort, RepoName};
 use preview_core::ports::Pool;
 use preview_core::subnets::Subnet;
+use preview_core::walls::{Allowed, InvalidAllowed};
 use secrecy::SecretString;
 
 use crate::router::nginx::CommandLine;
@@ -350,6 +352,17 @@ pub(super) fn image_prefix(text: &str) -> Result<String, Wrong> {
     } else {
         Err(Wrong::expected("a registry like registry.example.com/mirror, without scheme or tag"))
     }
+}
+
+/// Reads what previews may reach in any case.
+pub(super) fn allowed(text: &str) -> Result<Vec<Allowed>, Wrong> {
+    let entries = text.split(',').map(str::trim).filter(|entry| !entry.is_empty());
+    entries.map(|entry| entry.parse().map_err(|error: InvalidAllowed| Wrong(error.to_string()))).collect()
+}
+
+/// Reads the name of a container runtime.
+pub(super) fn runtime(text: &str) -> Result<Runtime, Wrong> {
+    text.parse().map_err(|error: InvalidRuntime| Wrong(error.to_string()))
 }
 
 /// Reads a label's name.

@@ -22,6 +22,10 @@ pub const GROUPS: &[Group] = &[
         &[
             CONTAINER_MEMORY_MB,
             CONTAINER_CPUS,
+            CONTAINER_DISK_MB,
+            UNTRUSTED_MEMORY_MB,
+            UNTRUSTED_CPUS,
+            UNTRUSTED_RUNTIME,
             BUILD_MEMORY_MB,
             BUILD_CPUS,
             BUILD_PROCESSES,
@@ -33,6 +37,7 @@ pub const GROUPS: &[Group] = &[
     ("Health", &[HEALTH_TIMEOUT_SECONDS, HEALTH_INTERVAL_SECONDS]),
     ("Docker", &[DOCKER_HOST, BUILD_CGROUP]),
     ("Ports and networks", &[APP_PORT_START, DB_PORT_START, PREVIEW_SUBNET]),
+    ("What previews may reach", &[FIREWALL, EGRESS, UNTRUSTED_EGRESS, EGRESS_ALLOW]),
     ("Log", &[LOG_LEVEL, LOG_FORMAT]),
 ];
 
@@ -40,9 +45,6 @@ pub const GROUPS: &[Group] = &[
 pub const NOT_YET: &[(&str, &str)] = &[
     ("GITHUB_APP_ID", "signing in as a GitHub App; use GITHUB_TOKEN"),
     ("GITHUB_APP_PRIVATE_KEY_FILE", "signing in as a GitHub App; use GITHUB_TOKEN"),
-    ("UNTRUSTED_RUNTIME", "a container runtime of its own for code that is not trusted"),
-    ("EGRESS", "limits on what previews may reach"),
-    ("EGRESS_ALLOW", "limits on what previews may reach"),
     ("PREVIEW_AUTH", "a login in front of previews"),
     ("REGISTRY_CONFIG", "logins of private image registries"),
 ];
@@ -197,6 +199,27 @@ pub(super) const CONTAINER_CPUS: Variable = Variable::new(
     "Processor cores for each container; a repository may ask for less, not for more. A start may use four times as much, \
      for 10 s at most.",
 );
+pub(super) const CONTAINER_DISK_MB: Variable = Variable::new(
+    "CONTAINER_DISK_MB",
+    "2048",
+    "MB of disk that a container may fill: what it writes beside its image, and its volumes. One that takes more is stopped.",
+);
+pub(super) const UNTRUSTED_MEMORY_MB: Variable = Variable::optional(
+    "UNTRUSTED_MEMORY_MB",
+    "half of `CONTAINER_MEMORY_MB`",
+    "MB of memory for each container of a fork's pull request.",
+);
+pub(super) const UNTRUSTED_CPUS: Variable = Variable::optional(
+    "UNTRUSTED_CPUS",
+    "half of `CONTAINER_CPUS`",
+    "Processor cores for each container of a fork's pull request.",
+);
+pub(super) const UNTRUSTED_RUNTIME: Variable = Variable::optional(
+    "UNTRUSTED_RUNTIME",
+    "the engine's own",
+    "The container runtime for a fork's pull request, such as gVisor's `runsc`; the engine has to know it. Builds are run by \
+     the engine's own in any case.",
+);
 pub(super) const BUILD_MEMORY_MB: Variable =
     Variable::new("BUILD_MEMORY_MB", "2048", "MB of memory for the building of one image.");
 pub(super) const BUILD_CPUS: Variable = Variable::optional(
@@ -253,6 +276,28 @@ pub(super) const PREVIEW_SUBNET: Variable = Variable::new(
     "PREVIEW_SUBNET",
     "10.222.0.0/16",
     "Private IPv4 range that previews' networks are cut from; nothing else on the machine may use it.",
+);
+
+pub(super) const FIREWALL: Variable = Variable::new(
+    "FIREWALL",
+    "all",
+    "What is kept from this machine's own services, cloud metadata and private networks, as far as the service may set \
+     `iptables`: `all` is previews and Docker's default bridge, where builds run (and containers of others that were given \
+     no network); `previews` leaves that bridge alone; `off` sets nothing.",
+);
+pub(super) const EGRESS: Variable = Variable::new(
+    "EGRESS",
+    "allow",
+    "Whether running previews may reach the internet: `allow` or `deny`. With `deny` the service only starts where it can \
+     keep that.",
+);
+pub(super) const UNTRUSTED_EGRESS: Variable =
+    Variable::optional("UNTRUSTED_EGRESS", "`EGRESS`", "The same for previews of forks' pull requests.");
+pub(super) const EGRESS_ALLOW: Variable = Variable::optional(
+    "EGRESS_ALLOW",
+    "nothing",
+    "What previews and builds may reach in any case: IPv4 addresses or ranges, each with a TCP or UDP port if wanted, \
+     `10.0.0.5/32:5432,192.0.2.0/24`.",
 );
 
 pub(super) const LOG_LEVEL: Variable =

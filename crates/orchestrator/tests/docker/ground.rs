@@ -18,7 +18,8 @@ use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::FutureExt;
 use preview_core::base_images::BaseImages;
 use preview_core::compose::{
-    AppUser, DatabasePassword, DatabaseSpec, LABEL_INSTANCE, Limits, SlotSpec, Stack, StackSpec, app_image, generate,
+    AppUser, DatabasePassword, DatabaseSpec, LABEL_INSTANCE, Limits, RootFiles, SlotSpec, Stack, StackSpec, app_image,
+    generate,
 };
 use preview_core::framework::Database;
 use preview_core::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceId, PrNumber, RepoId, Slot};
@@ -337,6 +338,7 @@ impl Deployment {
             app_port: "3000".parse::<ContainerPort>().unwrap(),
             port_env: None,
             user,
+            files: RootFiles::OfImage,
             env: self.env.clone(),
             branch: BranchName::new(&self.branch),
             url: "http://localhost/".to_owned(),
@@ -357,6 +359,8 @@ impl Deployment {
             instance: self.instance.clone(),
             subnet: self.subnet,
             limits: Limits { cpu_millis: 250, memory_mb: 64 },
+            runtime: None,
+            trust: Trust::Member,
             base_images: BaseImages::public(),
             slots: self.slots.clone(),
             database,

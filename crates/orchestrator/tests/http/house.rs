@@ -8,12 +8,12 @@ use std::time::{Duration, Instant};
 
 use jiff::{SignedDuration, Timestamp};
 use preview_core::base_images::BaseImages;
-use preview_core::compose;
 use preview_core::deployment::{Attempt, Deployment, Serving, Stage};
 use preview_core::desired::Policy;
 use preview_core::ids::{BranchName, CommitSha, DeploymentId, HostPort, PrNumber, RepoId, RepoName, Slot};
 use preview_core::ports::Pool;
 use preview_core::route::Site;
+use preview_core::trust::ByTrust;
 use preview_orchestrator::folders::Folders;
 use preview_orchestrator::http::{Desk, serve};
 use preview_orchestrator::ledger::{Ledger, State, Storage};
@@ -202,7 +202,8 @@ fn config() -> Config {
         site: Site::new("http://localhost:8080".parse().unwrap(), None),
         github: "https://github.com".to_owned(),
         base_images: BaseImages::public(),
-        limits: compose::Limits::default(),
+        limits: ByTrust::default(),
+        runtimes: ByTrust::default(),
         max_previews: 10,
         max_builds: 1,
         disk_budget: None,

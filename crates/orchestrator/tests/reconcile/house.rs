@@ -12,6 +12,7 @@ use preview_core::desired::Policy;
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, InstanceId, PullKey, RepoId};
 use preview_core::ports::Pool;
 use preview_core::route::Site;
+use preview_core::trust::ByTrust;
 use preview_orchestrator::folders::Folders;
 use preview_orchestrator::ledger::{Ledger, Reason, State};
 use preview_orchestrator::reconcile::{Config, Outside, Pace, Reconciler};
@@ -84,7 +85,11 @@ pub(crate) fn config() -> Config {
         site: Site::new("http://previews.test".parse().unwrap(), None),
         github: "https://github.com".into(),
         base_images: BaseImages::public(),
-        limits: compose::Limits { cpu_millis: 500, memory_mb: 512 },
+        limits: ByTrust {
+            member: compose::Limits { cpu_millis: 500, memory_mb: 512 },
+            stranger: compose::Limits { cpu_millis: 250, memory_mb: 256 },
+        },
+        runtimes: ByTrust::default(),
         max_previews: 10,
         max_builds: 1,
         disk_budget: None,

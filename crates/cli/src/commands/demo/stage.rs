@@ -223,6 +223,8 @@ fn variables(github: &GitHub, repos: &[Repo], folder: &Path, api: SocketAddr, ro
         ("APP_PORT_START", first_port.to_string()),
         ("DB_PORT_START", (first_port + 1000).to_string()),
         ("PREVIEW_SUBNET", network),
+        // What is demonstrated is one's own code, and the machine is not to be changed.
+        ("FIREWALL", "off".to_owned()),
     ];
     let host = docker_host().map(|host| ("DOCKER_HOST", host));
     settings.into_iter().chain(host).map(|(name, value)| (name.to_owned(), value)).collect()

@@ -105,7 +105,7 @@ impl Reconciler {
         let parts: &[Part] = if needs_database { &[Part::Database] } else { &[] };
         self.inner.out.engine.start(&stack, self.inner.folders.of(&trying.id), parts, hold).await?;
         if needs_database && !self.serves(&trying.id) {
-            self.hurry(&trying.id, Part::Database).await;
+            self.hurry(trying, Part::Database).await;
         }
         Ok(())
     }

@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use preview_core::deployment::Step;
 use preview_core::ids::{DeploymentId, HostPort, Slot};
+use preview_core::trust::Trust;
 use tokio::time::Instant;
 
 use super::super::Reconciler;
@@ -29,28 +30,28 @@ impl Reconciler {
         let trying = work.trying()?;
         let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
         let id = trying.id.clone();
-        let (slot, part) = (trying.slot, Part::App(trying.slot));
+        let (slot, trust, part) = (trying.slot, trying.trust, Part::App(trying.slot));
         self.step(&id, Step::Health).await?;
         let limit = found.config.health_check_timeout.unwrap_or(self.inner.config.health_timeout);
         let path = found.config.health_check_path.as_ref().map_or("/", |path| path.as_str());
-        let outcome = match tokio::time::timeout(limit, self.ask_in_a_hurry(&id, slot, path)).await {
+        let outcome = match tokio::time::timeout(limit, self.ask_in_a_hurry(&id, trust, slot, path)).await {
             Ok(outcome) => outcome,
             Err(_) => self.ask_once_more(&id, slot, path, limit, &found).await,
         };
-        let Err(fault) = outcome else { return self.end_hurry(&id, part).await };
+        let Err(fault) = outcome else { return self.end_hurry(&id, trust, part).await };
         let lines = self.inner.out.engine.logs(&id, part, KEPT).await.unwrap_or_default();
         self.keep_app_log(&id, &lines);
         Err(fault.tail(lines.into_iter().rev().take(TAIL).rev()))
     }
 
     /// Asks an app that may hurry for a while.
-    async fn ask_in_a_hurry(&self, id: &DeploymentId, slot: Slot, path: &str) -> Result<(), Fault> {
+    async fn ask_in_a_hurry(&self, id: &DeploymentId, trust: Trust, slot: Slot, path: &str) -> Result<(), Fault> {
         let asking = self.ask_until_healthy(id, slot, path);
         tokio::pin!(asking);
         if let Ok(outcome) = tokio::time::timeout(hurry::LONGEST, &mut asking).await {
             return outcome;
         }
-        self.end_hurry(id, Part::App(slot)).await?;
+        self.end_hurry(id, trust, Part::App(slot)).await?;
         asking.await
     }
 

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use preview_core::capacity::may_start;
-use preview_core::compose::{self, AppUser, DatabaseSpec, SlotSpec, Stack, StackSpec};
+use preview_core::compose::{self, AppUser, DatabaseSpec, RootFiles, SlotSpec, Stack, StackSpec};
 use preview_core::deployment::{QueueReason, Serving, Step};
 use preview_core::framework::Database;
 use preview_core::ids::{DeploymentId, HostPort};
@@ -27,13 +27,14 @@ impl Reconciler {
         let (dir, app) = (self.inner.folders.of(&trying.id), Part::App(trying.slot));
         self.inner.out.engine.start(&stack, dir, &[app], &hold).await?;
         // The database is up by now.
-        let ((), ended) = tokio::join!(self.hurry(&trying.id, app), self.end_hurry(&trying.id, Part::Database));
+        let ((), ended) =
+            tokio::join!(self.hurry(trying, app), self.end_hurry(&trying.id, trying.trust, Part::Database));
         ended
     }
 
     /// Waits for the memory that one more container may use. An update that waits too long for it replaces in place.
     async fn make_room(&self, trying: &Trying) -> Result<(), Fault> {
-        let limit = u64::from(self.inner.config.limits.memory_mb) << 20;
+        let limit = u64::from(self.inner.config.limits.of(trying.trust).memory_mb) << 20;
         let record = self.inner.ledger.read(|state| state.deployments.get(&trying.id).cloned());
         let Some(serving) = record.and_then(|record| record.serving) else {
             return self.wait_for_room(&trying.id, Step::Start, limit).await;
@@ -105,6 +106,7 @@ impl Reconciler {
             app_port: found.detected.app_port,
             port_env: found.config.app_port_env.clone(),
             user,
+            files: RootFiles::of(found.detected.framework),
             env: found.config.env.clone(),
             branch: record.branch.clone(),
             url: config.site.url(&trying.id),
@@ -118,7 +120,9 @@ impl Reconciler {
             deployment: trying.id.clone(),
             instance: config.instance.clone(),
             subnet,
-            limits: config.limits,
+            trust: trying.trust,
+            limits: *config.limits.of(trying.trust),
+            runtime: config.runtimes.of(trying.trust).clone(),
             base_images: config.base_images.clone(),
             slots: [(trying.slot, slot)].into(),
             database,

@@ -1,0 +1,246 @@
+//! What previews and builds may reach, as the text of a firewall's rules.
+//!
+//! A bridge network keeps containers of different networks apart and nothing else from them: the host's own services, on every address
+//! that the host has, the metadata service of a cloud (169.254.169.254), and whatever else the host can reach. So what a
+//! preview sends is looked at twice: where it would leave its network (Docker's own chain `DOCKER-USER`, or `FORWARD`), and where it
+//! would arrive at the host (`INPUT`). Rules of ours only ever refuse or hand on; they open nothing that others closed.
+//!
+//! A preview is known by its source address, a stranger's by the name of its bridge ([`bridge_name`]), all of an installation in
+//! the same fixed set of rules. So nothing has to be changed when a preview comes or goes, and there is no moment without walls. IPv6
+//! is refused altogether: previews' networks have none.
+//!
+//! Source: <https://docs.docker.com/engine/network/packet-filtering-firewalls/>
+
+use std::fmt::Write as _;
+use std::net::Ipv4Addr;
+use std::str::FromStr;
+
+use crate::ids::InstanceId;
+use crate::subnets::Subnet;
+use crate::trust::{ByTrust, Trust};
+
+/// Networks that are nobody's on the internet: private, link-local (with the clouds' metadata), carriers' own, reserved.
+///
+/// Source: <https://www.iana.org/assignments/iana-ipv4-special-registry/>
+const INSIDE: [&str; 11] = [
+    "0.0.0.0/8",
+    "10.0.0.0/8",
+    "100.64.0.0/10",
+    "127.0.0.0/8",
+    "169.254.0.0/16",
+    "172.16.0.0/12",
+    "192.0.0.0/24",
+    "192.168.0.0/16",
+    "198.18.0.0/15",
+    "224.0.0.0/4",
+    "240.0.0.0/4",
+];
+
+/// The port of name servers.
+const DNS: u16 = 53;
+
+/// Whether the internet may be reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Egress {
+    /// It may.
+    Allow,
+    /// Nothing but what is allowed by name, and the host's name servers.
+    Deny,
+}
+
+/// An address or a range of addresses, maybe with a port, that may be reached in any case.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Allowed {
+    base: Ipv4Addr,
+    prefix: u8,
+    port: Option<u16>,
+}
+
+/// Why a text is not an [`Allowed`].
+#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
+pub enum InvalidAllowed {
+    /// It has another form.
+    #[error("expected IPv4 addresses or ranges, each with a port if wanted, like 10.0.0.5:5432 or 192.0.2.0/24")]
+    Form,
+    /// Bits are set behind the prefix: a mistake in one of the two.
+    #[error("the range {0} begins at another address: did you mean {1}?")]
+    NotWhole(String, String),
+}
+
+impl FromStr for Allowed {
+    type Err = InvalidAllowed;
+    fn from_str(text: &str) -> Result<Self, InvalidAllowed> {
+        let (range, port) = match text.split_once(':') {
+            Some((range, port)) => {
+                let port = digits(port).and_then(|port| port.parse().ok()).filter(|port| *port > 0);
+                (range, Some(port.ok_or(InvalidAllowed::Form)?))
+            }
+            None => (text, None),
+        };
+        let (base, prefix) = range.split_once('/').unwrap_or((range, "32"));
+        let base: Ipv4Addr = base.parse().map_err(|_| InvalidAllowed::Form)?;
+        let prefix = digits(prefix).and_then(|prefix| prefix.parse().ok()).filter(|prefix| *prefix <= 32);
+        let prefix: u8 = prefix.ok_or(InvalidAllowed::Form)?;
+        let mask = u32::MAX.checked_shl(32 - u32::from(prefix)).unwrap_or(0);
+        let whole = Ipv4Addr::from_bits(base.to_bits() & mask);
+        if whole != base {
+            return Err(InvalidAllowed::NotWhole(range.to_owned(), format!("{whole}/{prefix}")));
+        }
+        Ok(Self { base, prefix, port })
+    }
+}
+
+/// A number's text: what Rust parses may also begin with `+`.
+fn digits(text: &str) -> Option<&str> {
+    text.bytes().all(|b| b.is_ascii_digit()).then_some(text)
+}
+
+impl Allowed {
+    /// The rules' conditions that fit it: without a port one, with a port one for each protocol that has ports.
+    fn conditions(&self) -> Vec<String> {
+        let Self { base, prefix, port } = self;
+        match port {
+            None => vec![format!("-d {base}/{prefix}")],
+            Some(port) => {
+                ["udp", "tcp"].map(|protocol| format!("-d {base}/{prefix} -p {protocol} --dport {port}")).to_vec()
+            }
+        }
+    }
+}
+
+/// The name of a preview's bridge: the installation and its trust, for rules to go by, and its addresses, which are its alone.
+///
+/// An interface's name has 15 characters at most. Docker's own bridges are called `br-` and 12 hexadecimal digits: none
+/// has an `m` or an `s`.
+pub fn bridge_name(instance: &InstanceId, trust: Trust, network: Subnet) -> String {
+    format!("{}{:07x}", bridge_prefix(instance, trust), network.base().to_bits() >> 4)
+}
+
+/// What the names of all bridges of this trust begin with.
+fn bridge_prefix(instance: &InstanceId, trust: Trust) -> String {
+    let letter = match trust {
+        Trust::Member => 'm',
+        Trust::Stranger => 's',
+    };
+    let instance: String = instance.to_string().chars().take(4).collect();
+    format!("br-{instance}{letter}")
+}
+
+/// All that the walls of an installation are made of.
+#[derive(Debug, Clone)]
+pub struct Walls {
+    /// Whose they are: part of the chains' names.
+    pub instance: InstanceId,
+    /// Where previews' networks are.
+    pub previews: Subnet,
+    /// The engine's default bridge, where build steps run, if walls are to be around it too.
+    pub builds: Option<String>,
+    /// The host's name servers.
+    pub resolvers: Vec<Ipv4Addr>,
+    /// What may be reached in any case.
+    pub allow: Vec<Allowed>,
+    /// Whether running previews may reach the internet.
+    pub egress: ByTrust<Egress>,
+}
+
+/// Rules for one of the two protocols.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Rules {
+    /// For `iptables-restore --noflush`: our own chains, whole. Nobody else's chain is touched.
+    pub chains: String,
+    /// What leads into them. Each has to stand in the chain that it names, before anything that accepts.
+    pub jumps: Vec<Jump>,
+}
+
+/// A rule in somebody else's chain, which leads into one of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Jump {
+    /// Where it stands.
+    pub from: Place,
+    /// Condition and target, as words of `iptables`.
+    pub rule: Vec<String>,
+}
+
+/// The two places where packets are looked at.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Place {
+    /// What the host would pass on: `DOCKER-USER` where there is one, else `FORWARD`.
+    Forward,
+    /// What is for the host itself.
+    Input,
+}
+
+impl Walls {
+    /// The rules for IPv4.
+    pub fn v4(&self) -> Rules {
+        let (out, host) = (self.chain(Place::Forward), self.chain(Place::Input));
+        let mut chains = format!("*filter\n:{out} - [0:0]\n:{host} - [0:0]\n");
+        let mut add = |chain: &str, rule: &str| {
+            // Writing into a String can't fail.
+            let _ = writeln!(chains, "-A {chain} {rule}");
+        };
+        for chain in [&out, &host] {
+            // Answers: without them, no published port and no visitor.
+            add(chain, "-m conntrack --ctstate ESTABLISHED,RELATED -j RETURN");
+            self.excepted().iter().for_each(|condition| add(chain, &format!("{condition} -j RETURN")));
+        }
+        // Its own network; Docker itself keeps one network from another. No packet that leaves a network comes here.
+        let previews = self.previews;
+        add(&out, &format!("-s {previews} -d {previews} -j RETURN"));
+        if let Some(bridge) = &self.builds {
+            add(&out, &format!("-i {bridge} -o {bridge} -j RETURN"));
+        }
+        INSIDE.iter().for_each(|network| add(&out, &format!("-d {network} {REFUSE}")));
+        if self.egress.stranger == Egress::Deny {
+            let bridges = bridge_prefix(&self.instance, Trust::Stranger);
+            add(&out, &format!("-i {bridges}+ {REFUSE}"));
+        }
+        if self.egress.member == Egress::Deny {
+            // By the other's name: networks of older versions have names of Docker's.
+            let strangers = bridge_prefix(&self.instance, Trust::Stranger);
+            add(&out, &format!("-s {previews} ! -i {strangers}+ {REFUSE}"));
+        }
+        add(&host, REFUSE);
+        chains.push_str("COMMIT\n");
+        let sources = [Some(format!("-s {previews}")), self.builds.as_ref().map(|bridge| format!("-i {bridge}"))];
+        Rules { chains, jumps: self.jumps(sources.into_iter().flatten().collect()) }
+    }
+
+    /// The rules for IPv6: nothing.
+    pub fn v6(&self) -> Rules {
+        let (out, host) = (self.chain(Place::Forward), self.chain(Place::Input));
+        let chains =
+            format!("*filter\n:{out} - [0:0]\n:{host} - [0:0]\n-A {out} -j REJECT\n-A {host} -j REJECT\nCOMMIT\n");
+        let trusts = [Trust::Member, Trust::Stranger];
+        let bridges = trusts.map(|trust| format!("-i {}+", bridge_prefix(&self.instance, trust)));
+        Rules { chains, jumps: self.jumps(bridges.to_vec()) }
+    }
+
+    /// The names of our chains. A chain's name has 28 characters at most.
+    pub fn chain(&self, place: Place) -> String {
+        match place {
+            Place::Forward => format!("PREVIEW-{}", self.instance),
+            Place::Input => format!("PREVIEW-{}-HOST", self.instance),
+        }
+    }
+
+    fn jumps(&self, sources: Vec<String>) -> Vec<Jump> {
+        let to = |from: Place, source: &String| {
+            let words = source.split(' ').map(str::to_owned);
+            Jump { from, rule: words.chain(["-j".to_owned(), self.chain(from)]).collect() }
+        };
+        sources.iter().flat_map(|source| [to(Place::Forward, source), to(Place::Input, source)]).collect()
+    }
+
+    /// Conditions of what may be reached in any case.
+    fn excepted(&self) -> Vec<String> {
+        let dns = self.resolvers.iter().map(|address| Allowed { base: *address, prefix: 32, port: Some(DNS) });
+        dns.chain(self.allow.iter().copied()).flat_map(|allowed| allowed.conditions()).collect()
+    }
+}
+
+/// An answer, so that an app's attempt fails at once instead of waiting for its own time limit.
+const REFUSE: &str = "-j REJECT --reject-with icmp-admin-prohibited";
+
+#[cfg(test)]
+mod tests;
