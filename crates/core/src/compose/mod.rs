@@ -172,12 +172,12 @@ pub enum RootFiles {
 }
 
 impl RootFiles {
-    /// An image that we wrote the Dockerfile for keeps nothing beside its code that the app would write to. What others
-    /// expect of theirs can't be known.
+    /// Read-only where what the framework makes writes nothing beside its code.
     pub fn of(framework: Framework) -> Self {
         match framework {
             Framework::NestJs | Framework::Go => Self::ReadOnly,
-            Framework::Docker => Self::OfImage,
+            // Servers of any kind may keep a cache or a small database beside their code.
+            Framework::Node | Framework::Docker => Self::OfImage,
         }
     }
 }
