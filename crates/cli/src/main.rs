@@ -30,6 +30,7 @@ enum Command {
     Redeploy(commands::redeploy::Redeploy),
     Rm(commands::rm::Rm),
     Why(commands::why::Why),
+    Firewall(commands::firewall::Firewall),
     Audit(commands::audit::Audit),
     Demo(commands::demo::Demo),
 }
@@ -49,6 +50,7 @@ fn main() -> ExitCode {
             Command::Redeploy(redeploy) => redeploy.run().await,
             Command::Rm(rm) => rm.run().await,
             Command::Why(why) => why.run().await,
+            Command::Firewall(firewall) => firewall.run().await,
             Command::Audit(audit) => audit.run().await,
             Command::Demo(demo) => demo.run().await,
         }

@@ -7,6 +7,7 @@
 //! | [`docker`], [`git`], [`github`], [`router`], [`ledger`] | one technology each; none imports another |
 //! | [`audit`] | whether GitHub, ledger, engine, router and disk agree |
 //! | [`why`] | why a pull request has the preview that it has |
+//! | [`firewall`] | what previews and builds may reach, kept up |
 //! | [`folders`], [`health`] | a deployment's folder; asking an app whether it is up |
 //! | [`http`] | the webhook extractor, the API, `/health` |
 //! | [`settings`] | the environment, checked once |
@@ -16,6 +17,7 @@ pub mod audit;
 mod disk_space;
 pub mod docker;
 pub mod file_lock;
+pub mod firewall;
 pub mod folders;
 pub mod git;
 pub mod github;

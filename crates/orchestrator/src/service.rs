@@ -22,6 +22,7 @@ use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::docker::{self, BuildLimits, Engine};
+use crate::firewall::{self, Fence, Refused};
 use crate::folders::Folders;
 use crate::git::GitSource;
 use crate::github::{BadSettings, ForgeHealth, GitHub, GitHubSettings, install_tls};
@@ -82,6 +83,11 @@ pub enum StartError {
     /// Docker can't be used.
     #[error(transparent)]
     Engine(#[from] docker::ConnectError),
+    /// EGRESS says what can't be kept.
+    #[error(
+        "EGRESS or UNTRUSTED_EGRESS is `deny`, and the service can't set a firewall: give it CAP_NET_ADMIN, or take that setting away"
+    )]
+    Firewall(#[source] Refused),
     /// GitHub's address or the token can't be used.
     #[error(transparent)]
     GitHub(#[from] BadSettings),
@@ -140,8 +146,7 @@ impl Service {
         let (ledger, found) = Ledger::open(&settings.paths.ledger, Timestamp::now())?;
         let listener = listen(api, settings.http.listen, "the API", "ORCHESTRATOR_PORT")?;
         tell_found(&found);
-        let instance = kept(&state.join("instance"), || InstanceId::from_bytes(rand::random()).to_string())?;
-        let instance: InstanceId = instance.parse().unwrap_or_else(|_| InstanceId::from_bytes(rand::random()));
+        let instance = instance(state)?;
         let token = match &settings.http.token {
             Some(token) => token.clone(),
             None => kept(&settings.paths.api_token(), random_token)?.into(),
@@ -167,6 +172,8 @@ impl Service {
             clock: clock.clone(),
             host: Arc::new(ThisHost),
         };
+        let fence =
+            Arc::new(Fence::around(firewall_of(settings, &instance).await).await.map_err(StartError::Firewall)?);
         let build_limits = engine.build_limits();
         tell_build_limits(&build_limits, settings);
         let config = config(settings, &instance, site, pace, &build_limits)?;
@@ -182,13 +189,22 @@ impl Service {
             disks: vec![("the ledger", state.to_owned()), ("previews' folders", settings.paths.deployments.clone())],
             github: Arc::new(move || github_trouble(&forge)),
             builds: Arc::new(move || build_trouble(&build_limits)),
+            walls: {
+                let fence = fence.clone();
+                Arc::new(move || fence.trouble())
+            },
             token: token.clone(),
             webhook_secret: settings.webhooks.secret.clone(),
         };
         let api = listener.local_addr().unwrap_or(settings.http.listen);
         let running = reconciler.clone();
         let answering = tokio::spawn(http::serve(listener, desk, stop.clone()));
-        let working = tokio::spawn(async move { running.run().await });
+        let working = tokio::spawn(async move {
+            tokio::select! {
+                () = running.run() => {}
+                () = fence.keep() => {}
+            }
+        });
         tracing::info!(api = %api, instance = %instance, "the service runs");
         Ok(Self { api, token, instance, reconciler, builtin, stop, working, answering })
     }
@@ -279,6 +295,22 @@ fn tell_found(found: &Found) {
     }
 }
 
+/// This installation's own name, made at its first start.
+fn instance(state: &Path) -> Result<InstanceId, StartError> {
+    let text = kept(&state.join("instance"), || InstanceId::from_bytes(rand::random()).to_string())?;
+    Ok(text.parse().unwrap_or_else(|_| InstanceId::from_bytes(rand::random())))
+}
+
+async fn firewall_of(settings: &Settings, instance: &InstanceId) -> firewall::Plan {
+    let bridge = docker::default_bridge(&settings.docker_host).await;
+    firewall::Plan::new(instance.clone(), settings.network, settings.reach.clone(), bridge)
+}
+
+/// What the firewall of the installation with these settings should be. Its name is made if it has none yet.
+pub async fn firewall_plan(settings: &Settings) -> Result<firewall::Plan, StartError> {
+    Ok(firewall_of(settings, &instance(settings.paths.state())?).await)
+}
+
 /// A text that is made once and kept in a private file.
 fn kept(path: &Path, make: impl FnOnce() -> String) -> Result<String, StartError> {
     let error = |source| StartError::File { path: path.to_owned(), source };
@@ -335,6 +367,7 @@ fn engine_options(settings: &Settings, instance: &InstanceId, state: &Path) -> d
         docker_host: Some(settings.docker_host.clone()),
         instance: instance.clone(),
         home: state.join("docker"),
+        runtime: settings.limits.untrusted_runtime.clone(),
         build: docker::BuildOptions {
             group: settings.build_group.clone(),
             ceilings: docker::Ceilings {

@@ -210,6 +210,13 @@ pub struct Reach {
     pub allow: Vec<Allowed>,
 }
 
+impl Reach {
+    /// Whether the operator was promised something that only a firewall keeps.
+    pub fn is_promised(&self) -> bool {
+        [self.egress.member, self.egress.stranger].contains(&Egress::Deny)
+    }
+}
+
 /// What our walls are around.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Firewall {

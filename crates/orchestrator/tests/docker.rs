@@ -549,6 +549,7 @@ async fn the_engine_says_what_it_is_and_has() {
 #[tokio::test]
 async fn no_engine_is_said_with_its_address() {
     let options = |host: &str| EngineOptions {
+        runtime: None,
         docker_host: Some(host.to_owned()),
         instance: InstanceId::from_bytes([0; 6]),
         home: "/nonexistent/home".into(),

@@ -2,6 +2,7 @@
 
 pub(crate) mod audit;
 pub(crate) mod demo;
+pub(crate) mod firewall;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod redeploy;

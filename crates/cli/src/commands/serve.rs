@@ -79,7 +79,9 @@ fn not_started(error: StartError) -> Failure {
         StartError::Engine(_) => {
             failure.hint("it needs Docker Engine with Compose v2; in a checkout, `make ground` sees to that")
         }
-        StartError::Listen { .. } | StartError::File { .. } | StartError::Ledger(_) => failure,
+        StartError::Firewall(_) | StartError::Listen { .. } | StartError::File { .. } | StartError::Ledger(_) => {
+            failure
+        }
     }
 }
 

@@ -172,11 +172,11 @@ pub enum RootFiles {
 }
 
 impl RootFiles {
-    /// A framework's own conventions put nothing beside the code that the app would write to. What other servers and images
-    /// expect can't be known.
+    /// Read-only where what the framework makes writes nothing beside its code.
     pub fn of(framework: Framework) -> Self {
         match framework {
             Framework::NestJs | Framework::Go => Self::ReadOnly,
+            // Servers of any kind may keep a cache or a small database beside their code.
             Framework::Node | Framework::Docker => Self::OfImage,
         }
     }

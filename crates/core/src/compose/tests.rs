@@ -184,10 +184,11 @@ fn names_are_valid_once_parsed() {
 }
 
 #[test]
-fn only_images_of_our_own_dockerfiles_are_read_only() {
+fn what_writes_nothing_beside_its_code_is_read_only() {
     for (framework, files) in [
         (Framework::NestJs, RootFiles::ReadOnly),
         (Framework::Go, RootFiles::ReadOnly),
+        (Framework::Node, RootFiles::OfImage),
         (Framework::Docker, RootFiles::OfImage),
     ] {
         assert_eq!(RootFiles::of(framework), files);

@@ -20,7 +20,7 @@ use async_trait::async_trait;
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::stream::BoxStream;
 use preview_core::capacity::{DiskUse, Room};
-use preview_core::compose::{DatabasePassword, Stack};
+use preview_core::compose::{DatabasePassword, Runtime, Stack};
 use preview_core::ids::{CommitSha, DeploymentId, InstanceId};
 use preview_exec::ExecError;
 
@@ -57,6 +57,8 @@ pub struct EngineOptions {
     pub instance: InstanceId,
     /// A folder of ours alone, made here: HOME of the tools that we run, without anybody's configuration or logins.
     pub home: PathBuf,
+    /// A runtime that some containers will be run by, beside its default one.
+    pub runtime: Option<Runtime>,
     /// What builds may use.
     pub build: BuildOptions,
 }
@@ -98,6 +100,17 @@ pub enum ConnectError {
         #[source]
         source: ExecError,
     },
+    /// The runtime for strangers' containers is not there.
+    #[error(
+        "UNTRUSTED_RUNTIME is `{wanted}`, which this engine does not know (it knows {known}): install it, name it under \
+         `runtimes` in the engine's daemon.json and restart the engine"
+    )]
+    Runtime {
+        /// The one that the settings name.
+        wanted: Runtime,
+        /// Those that there are.
+        known: String,
+    },
     /// The folder for the tools could not be made.
     #[error("the folder `{}` can't be made or written", .path.display())]
     Home {
@@ -132,6 +145,9 @@ impl Engine {
             .map_err(unreachable)?;
         let docker = docker.negotiate_version().await.map_err(unreachable)?;
         let info = docker.info().await.map_err(unreachable)?;
+        if let Some(wanted) = &options.runtime {
+            ensure_runtime(wanted, info.runtimes.unwrap_or_default().into_keys())?;
+        }
 
         make_home(&options.home).map_err(|source| ConnectError::Home { path: options.home.clone(), source })?;
         let driver = info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default();
@@ -162,9 +178,31 @@ impl Engine {
     }
 }
 
+/// The interface of the network that an engine's containers join which were given none; builds' steps are among them.
+pub async fn default_bridge(docker_host: &str) -> String {
+    const NAME: &str = "com.docker.network.bridge.name";
+    let path = docker_host.trim_start_matches("unix://");
+    let asked = async {
+        let docker = Docker::connect_with_unix(path, ANSWER_LIMIT, API_DEFAULT_VERSION).ok()?;
+        let docker = docker.negotiate_version().await.ok()?;
+        let network = api::ask("look at its default network", docker.inspect_network("bridge", None)).await.ok()?;
+        network.options?.remove(NAME)
+    };
+    asked.await.unwrap_or_else(|| "docker0".to_owned())
+}
+
 /// Where each build has its folder while it lasts.
 fn builds_dir(home: &Path) -> PathBuf {
     home.join("builds")
+}
+
+fn ensure_runtime(wanted: &Runtime, known: impl Iterator<Item = String>) -> Result<(), ConnectError> {
+    let mut known: Vec<String> = known.collect();
+    if known.contains(&wanted.to_string()) {
+        return Ok(());
+    }
+    known.sort();
+    Err(ConnectError::Runtime { wanted: wanted.clone(), known: known.join(", ") })
 }
 
 /// Makes the home, private, and clears away what killed builds left in it.

@@ -36,6 +36,7 @@ pub(super) struct Pulse {
     pub(super) router: Arc<dyn Router>,
     pub(super) github: Trouble,
     pub(super) builds: Trouble,
+    pub(super) walls: Trouble,
     pub(super) disks: Vec<(&'static str, PathBuf)>,
     pub(super) last: tokio::sync::Mutex<Option<(Instant, Checks)>>,
 }
@@ -56,6 +57,7 @@ pub(super) struct Checks {
     router: Check,
     github: Check,
     builds: Check,
+    walls: Check,
     disk: Check,
 }
 
@@ -137,8 +139,8 @@ impl Pulse {
             self.disk(),
         );
         let ledger = Check::trouble(self.ledger.trouble());
-        let (github, builds) = (Check::trouble((self.github)()), Check::trouble((self.builds)()));
-        let checks = Checks { docker, ledger, router, github, builds, disk };
+        let [github, builds, walls] = [&self.github, &self.builds, &self.walls].map(|told| Check::trouble(told()));
+        let checks = Checks { docker, ledger, router, github, builds, walls, disk };
         *last = Some((Instant::now(), checks.clone()));
         checks
     }

@@ -69,6 +69,8 @@ pub struct Desk {
     pub github: Trouble,
     /// Why nothing holds builds within limits, if nothing does.
     pub builds: Trouble,
+    /// What previews and builds are not kept from, if so.
+    pub walls: Trouble,
     /// What opens `/api` and the details of `/health`.
     pub token: SecretString,
     /// What deliveries are signed with; `None` takes none.
@@ -96,6 +98,7 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
         router: desk.router,
         github: desk.github,
         builds: desk.builds,
+        walls: desk.walls,
         disks: desk.disks,
         last: Mutex::default(),
     }));

@@ -127,6 +127,7 @@ impl Ground {
         let instance = InstanceId::from_bytes(rand::random());
         let home = tempfile::tempdir().unwrap();
         let options = EngineOptions {
+            runtime: None,
             docker_host: docker_host.clone(),
             instance: instance.clone(),
             home: home.path().join("docker"),

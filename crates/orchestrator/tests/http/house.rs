@@ -91,6 +91,7 @@ impl House {
             disks: Vec::new(),
             github: Arc::new(|| None),
             builds: Arc::new(|| None),
+            walls: Arc::new(|| None),
             token: TOKEN.into(),
             webhook_secret: secret.map(Into::into),
         };

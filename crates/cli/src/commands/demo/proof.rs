@@ -41,7 +41,8 @@ async fn in_engine(instance: InstanceId, home: PathBuf) -> Result<Vec<String>, F
     let limit = Duration::from_secs(60);
     let ceilings = Ceilings { memory_bytes: 0, cpus: 0.0, processes: 0 };
     let build = BuildOptions { group: PathBuf::new(), ceilings, timeout: limit, silence: limit };
-    let engine = Engine::connect(EngineOptions { docker_host: docker_host(), instance, home, build }).await?;
+    let engine =
+        Engine::connect(EngineOptions { docker_host: docker_host(), instance, home, runtime: None, build }).await?;
     let found = engine.observe_all().await?;
     let left = found.iter().flat_map(|(id, view)| lines(id, view)).collect();
     for (id, _) in &found {

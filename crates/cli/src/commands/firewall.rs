@@ -1,0 +1,42 @@
+//! `preview firewall`
+
+use clap::{Args, ValueEnum};
+use preview_orchestrator::service::firewall_plan;
+use preview_orchestrator::settings::Settings;
+
+use crate::error::Failure;
+use crate::{settings, ui};
+
+/// Shows, sets or removes the firewall around previews and builds, with the settings of `preview serve`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "`preview serve` sets the same rules itself where it may (CAP_NET_ADMIN), and leaves them standing when it stops."
+)]
+pub(crate) struct Firewall {
+    /// What to do with it
+    #[arg(value_enum, default_value_t = What::Print)]
+    what: What,
+}
+
+#[derive(Debug, Clone, Copy, ValueEnum)]
+enum What {
+    /// Print the rules as a script for `sh`
+    Print,
+    /// Set them, as root
+    Set,
+    /// Take them away, as root: previews that still run then reach what they like
+    Remove,
+}
+
+impl Firewall {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let settings = Settings::read(&settings::variables()?).map_err(settings::wrong)?;
+        let plan = firewall_plan(&settings).await?;
+        match self.what {
+            What::Print => ui::line(plan.script().trim_end()),
+            What::Set => plan.put_up().await?,
+            What::Remove => plan.take_down().await?,
+        }
+        Ok(())
+    }
+}
