@@ -182,6 +182,8 @@ impl Service {
             github: Arc::new(move || github_trouble(&forge)),
             builds: Arc::new(move || build_trouble(&build_limits)),
             token: token.clone(),
+            read_token: settings.http.read_token.clone(),
+            behind_proxy: settings.http.behind_proxy,
             webhook_secret: settings.webhooks.secret.clone(),
         };
         let api = listener.local_addr().unwrap_or(settings.http.listen);
