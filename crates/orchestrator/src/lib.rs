@@ -14,6 +14,7 @@
 //! | [`service`], [`sockets`] | all of it wired together; sockets that were opened for us |
 
 pub mod audit;
+mod crowd;
 mod disk_space;
 pub mod docker;
 pub mod file_lock;
@@ -29,6 +30,7 @@ pub mod needs;
 pub mod reconcile;
 mod remove_tree;
 pub mod router;
+mod sealed;
 pub mod service;
 pub mod settings;
 pub mod sockets;

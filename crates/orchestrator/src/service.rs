@@ -194,6 +194,8 @@ impl Service {
                 Arc::new(move || fence.trouble())
             },
             token: token.clone(),
+            read_token: settings.http.read_token.clone(),
+            behind_proxy: settings.http.behind_proxy,
             webhook_secret: settings.webhooks.secret.clone(),
         };
         let api = listener.local_addr().unwrap_or(settings.http.listen);

@@ -28,7 +28,7 @@ use preview_core::ports::Pool;
 use preview_core::subnets::Subnet;
 use preview_core::trust::ByTrust;
 use preview_core::walls::{Allowed, Egress};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::router::nginx::CommandLine;
 
@@ -116,6 +116,10 @@ pub struct Http {
     pub listen: SocketAddr,
     /// Its token; `None`: one is made at the first start, in [`Paths::api_token`].
     pub token: Option<SecretString>,
+    /// A token for looking alone.
+    pub read_token: Option<SecretString>,
+    /// Whether a proxy on this machine tells, in `X-Forwarded-For`, where requests come from.
+    pub behind_proxy: bool,
 }
 
 /// What sends visitors to previews.
@@ -394,7 +398,15 @@ fn http(reader: &mut Reader<'_>) -> Option<Http> {
     let host: Option<IpAddr> = reader.value(&ORCHESTRATOR_HOST, values::ip_address);
     let port = reader.value(&ORCHESTRATOR_PORT, values::port);
     let token = reader.option(&API_TOKEN, values::strong_secret);
-    Some(Http { listen: SocketAddr::new(host?, port?), token: token? })
+    let read_token = reader.option(&API_READ_TOKEN, values::strong_secret);
+    let behind_proxy = reader.value(&TRUSTED_PROXY, values::one_of(&[("none", false), ("loopback", true)]));
+    let (token, read_token) = (token?, read_token?);
+    if let (Some(full), Some(read)) = (&token, &read_token)
+        && full.expose_secret() == read.expose_secret()
+    {
+        reader.mistake(&API_READ_TOKEN, "is the same as API_TOKEN, so it would open everything: expected another one");
+    }
+    Some(Http { listen: SocketAddr::new(host?, port?), token, read_token, behind_proxy: behind_proxy? })
 }
 
 fn router(reader: &mut Reader<'_>, port: Option<u16>, previews: Option<&Previews>) -> Option<Router> {

@@ -1,78 +1,89 @@
-//! Who may ask: the API's token, and the names under which the API answers.
+//! Who may ask: the API's tokens, and the names under which the API answers.
 
 use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
-use std::sync::Arc;
 
-use axum::extract::{Request, State};
+use axum::extract::Request;
 use axum::middleware::Next;
 use axum::response::Response;
-use hmac::{Hmac, KeyInit, Mac};
 use http::header::{AUTHORIZATION, HOST, HeaderValue, WWW_AUTHENTICATE};
 use http::uri::Authority;
-use http::{HeaderMap, StatusCode};
+use http::{HeaderMap, Method, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
-use sha2::Sha256;
 
+use super::askers::{Asker, Ends};
 use super::problem::Problem;
+use crate::sealed::Sealed;
 
 const V4_LOOPBACK: IpAddr = IpAddr::V4(Ipv4Addr::LOCALHOST);
 const V6_LOOPBACK: IpAddr = IpAddr::V6(Ipv6Addr::LOCALHOST);
 
-/// HMAC-SHA256 under a key.
-pub(super) fn keyed(key: &[u8]) -> Hmac<Sha256> {
-    Hmac::new_from_slice(key).expect("HMAC takes keys of any length")
+/// What a token opens.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Scope {
+    /// Looking alone.
+    Read,
+    /// Everything.
+    Full,
 }
 
-/// The API's token, kept as its HMAC under a key that only this process knows. Comparing HMACs takes the same time whatever
-/// was given, its length included.
-pub(super) struct ApiToken {
-    key: Hmac<Sha256>,
-    tag: [u8; 32],
+impl Scope {
+    /// Whether it covers a request of this method.
+    fn covers(self, method: &Method) -> bool {
+        self == Self::Full || method.is_safe()
+    }
 }
 
-impl ApiToken {
-    pub(super) fn new(token: &SecretString) -> Self {
-        let key = keyed(&rand::random::<[u8; 32]>());
-        let tag = key.clone().chain_update(token.expose_secret()).finalize().into_bytes().into();
-        Self { key, tag }
+/// The API's tokens.
+pub(super) struct Keys {
+    full: Sealed,
+    read: Option<Sealed>,
+}
+
+impl Keys {
+    pub(super) fn new(full: &SecretString, read: Option<&SecretString>) -> Self {
+        let sealed = |token: &SecretString| Sealed::new(token.expose_secret());
+        Self { full: sealed(full), read: read.map(sealed) }
     }
 
-    /// Whether a request brings it: `Authorization: Bearer TOKEN`.
+    /// What the token that a request brings opens: `Authorization: Bearer TOKEN`. How long looking takes tells nothing of it.
     ///
     /// Source: RFC 6750, section 2.1; the scheme's letter case does not matter (RFC 9110, section 11.1).
-    pub(super) fn is_in(&self, headers: &HeaderMap) -> bool {
+    pub(super) fn scope_in(&self, headers: &HeaderMap) -> Option<Scope> {
         let given = headers.get(AUTHORIZATION).map_or(&[][..], HeaderValue::as_bytes);
-        match given.split_at_checked(b"bearer ".len()) {
-            Some((scheme, token)) if scheme.eq_ignore_ascii_case(b"bearer ") => {
-                self.key.clone().chain_update(token).verify_slice(&self.tag).is_ok()
-            }
-            _ => false,
+        let (scheme, token) = given.split_at_checked(b"bearer ".len())?;
+        if !scheme.eq_ignore_ascii_case(b"bearer ") {
+            return None;
+        }
+        let (full, read) = (self.full.is(token), self.read.as_ref().is_some_and(|read| read.is(token)));
+        if full { Some(Scope::Full) } else { read.then_some(Scope::Read) }
+    }
+}
+
+/// Lets through only requests with a token that covers them.
+pub(super) async fn only_with_token(request: Request, next: Next) -> Result<Response, Problem> {
+    match request.extensions().get::<Asker>().and_then(|asker| asker.scope) {
+        Some(scope) if scope.covers(request.method()) => Ok(next.run(request).await),
+        Some(_) => {
+            let detail = "this token may only look: to change something, send the one of API_TOKEN";
+            Err(Problem::new(StatusCode::FORBIDDEN, detail).header(WWW_AUTHENTICATE, insufficient_scope()))
+        }
+        None => {
+            let detail = "the API's token is missing or wrong: send it as `Authorization: Bearer TOKEN`";
+            let realm = HeaderValue::from_static("Bearer realm=\"preview\"");
+            Err(Problem::new(StatusCode::UNAUTHORIZED, detail).header(WWW_AUTHENTICATE, realm))
         }
     }
 }
 
-/// Lets through only requests with the token.
-pub(super) async fn only_with_token(
-    State(token): State<Arc<ApiToken>>,
-    request: Request,
-    next: Next,
-) -> Result<Response, Problem> {
-    if token.is_in(request.headers()) {
-        return Ok(next.run(request).await);
-    }
-    let detail = "the API's token is missing or wrong: send it as `Authorization: Bearer TOKEN`";
-    Err(Problem::new(StatusCode::UNAUTHORIZED, detail)
-        .header(WWW_AUTHENTICATE, HeaderValue::from_static("Bearer realm=\"preview\"")))
+/// Source: RFC 6750, section 3.1.
+fn insufficient_scope() -> HeaderValue {
+    HeaderValue::from_static("Bearer realm=\"preview\", error=\"insufficient_scope\"")
 }
-
-/// The address at which a request's connection arrived.
-#[derive(Debug, Clone, Copy)]
-pub(super) struct ArrivedAt(pub(super) IpAddr);
 
 /// Lets through only requests that mean this machine or the very address at which they arrived. A web page can make its own
 /// name lead here (DNS rebinding), and then the request carries that name.
 pub(super) async fn only_known_hosts(request: Request, next: Next) -> Result<Response, Problem> {
-    let arrived_at = request.extensions().get::<ArrivedAt>().map(|at| at.0.to_canonical());
+    let arrived_at = request.extensions().get::<Ends>().map(|ends| ends.to.to_canonical());
     match asked_host(&request) {
         Some(host) if is_known(host.host(), arrived_at) => Ok(next.run(request).await),
         _ => Err(Problem::new(
@@ -105,16 +116,35 @@ mod tests {
     }
 
     #[test]
-    fn only_the_token_itself_opens() {
-        let token = ApiToken::new(&"s3cret-token".into());
-        assert!(token.is_in(&bearer("Bearer s3cret-token")));
-        assert!(token.is_in(&bearer("bearer s3cret-token")));
-        for wrong in
-            ["Bearer s3cret-toke", "Bearer s3cret-token ", "Basic s3cret-token", "s3cret-token", "Bearer ", "é"]
-        {
-            assert!(!token.is_in(&bearer(wrong)), "{wrong}");
+    fn only_the_tokens_themselves_open_and_each_its_own() {
+        let keys = Keys::new(&"s3cret-token".into(), Some(&"s3cret-reader".into()));
+        for full in ["Bearer s3cret-token", "bearer s3cret-token"] {
+            assert_eq!(keys.scope_in(&bearer(full)), Some(Scope::Full));
         }
-        assert!(!token.is_in(&HeaderMap::new()));
+        assert_eq!(keys.scope_in(&bearer("Bearer s3cret-reader")), Some(Scope::Read));
+        for wrong in
+            ["Bearer s3cret-toke", "Bearer s3cret-token ", "Basic s3cret-token", "s3cret-token", "Bearer ", "é", "Bearer"]
+        {
+            assert_eq!(keys.scope_in(&bearer(wrong)), None, "{wrong}");
+        }
+        assert_eq!(keys.scope_in(&HeaderMap::new()), None);
+        assert_eq!(Keys::new(&"s3cret-token".into(), None).scope_in(&bearer("Bearer ")), None);
+    }
+
+    #[test]
+    fn a_reader_changes_nothing() {
+        for (method, covered) in [
+            (Method::GET, true),
+            (Method::HEAD, true),
+            (Method::POST, false),
+            (Method::DELETE, false),
+            (Method::PUT, false),
+            (Method::PATCH, false),
+            (Method::from_bytes(b"PURGE").unwrap(), false),
+        ] {
+            assert_eq!(Scope::Read.covers(&method), covered, "{method}");
+            assert!(Scope::Full.covers(&method));
+        }
     }
 
     #[test]

@@ -1,14 +1,14 @@
-//! `GET /health`: whether we can do our work. Anybody may ask; only the token gets to know more than yes or no.
+//! `GET /health`: whether we can do our work. Anybody may ask; only a token gets to know more than yes or no.
 
 use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
-use axum::Json;
+use axum::{Extension, Json};
 use axum::extract::State;
 use axum::response::{IntoResponse, Response};
-use http::{HeaderMap, StatusCode};
+use http::StatusCode;
 use preview_core::capacity::{Disk, DiskUse, disk_floor};
 use preview_core::deployment::Status;
 use preview_core::ids::RepoName;
@@ -16,7 +16,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use super::Trouble;
-use super::auth::ApiToken;
+use super::askers::Asker;
 use crate::disk_space::disk_space;
 use crate::ledger::Ledger;
 use crate::needs::{ContainerEngine, Fault, Router};
@@ -29,7 +29,6 @@ const GOOD_FOR: Duration = Duration::from_secs(1);
 
 /// What finding out needs.
 pub(super) struct Pulse {
-    pub(super) token: Arc<ApiToken>,
     pub(super) reconciler: Reconciler,
     pub(super) ledger: Ledger,
     pub(super) engine: Arc<dyn ContainerEngine>,
@@ -193,13 +192,13 @@ fn gb(bytes: u64) -> f64 {
 }
 
 /// `GET /health`
-pub(super) async fn health(State(pulse): State<Arc<Pulse>>, headers: HeaderMap) -> Response {
+pub(super) async fn health(State(pulse): State<Arc<Pulse>>, Extension(asker): Extension<Asker>) -> Response {
     let checks = pulse.checks().await;
     let (code, status) = if checks.docker.ok && checks.ledger.ok {
         (StatusCode::OK, "ok")
     } else {
         (StatusCode::SERVICE_UNAVAILABLE, "unavailable")
     };
-    let details = pulse.token.is_in(&headers).then(|| pulse.details(checks));
+    let details = asker.scope.is_some().then(|| pulse.details(checks));
     (code, Json(Answer { status, details })).into_response()
 }

@@ -5,12 +5,14 @@
 //! | `webhook`, `events`, `deliveries` | a delivery is checked; what it means to us; what became of the last ones |
 //! | `api`, `logs` | what there is, what people ask for; what previews said |
 //! | `health` | whether we can do our work |
-//! | `auth`, `front`, `problem` | who may ask; what every request passes; how errors are told |
+//! | `askers`, `auth` | who asks, and how often strangers may; what each token opens, and under which names |
+//! | `front`, `problem` | what every request passes; how errors are told |
 //! | `server` | connections and their limits |
 //!
 //! Nothing here decides or does anything about previews: handlers look into the ledger and tell the reconciler.
 
 mod api;
+mod askers;
 mod auth;
 mod deliveries;
 mod events;
@@ -33,12 +35,14 @@ use tokio::net::TcpListener;
 use tokio::sync::{Mutex, Semaphore};
 use tokio_util::sync::CancellationToken;
 
+use crate::crowd::Allowance;
 use crate::folders::Folders;
 use crate::ledger::Ledger;
 use crate::needs::{self, Clock, ContainerEngine};
 use crate::reconcile::Reconciler;
 use api::Api;
-use auth::ApiToken;
+use askers::Door;
+use auth::Keys;
 use deliveries::Deliveries;
 use health::Pulse;
 use problem::Problem;
@@ -73,6 +77,10 @@ pub struct Desk {
     pub walls: Trouble,
     /// What opens `/api` and the details of `/health`.
     pub token: SecretString,
+    /// What opens the same for looking alone.
+    pub read_token: Option<SecretString>,
+    /// Whether a proxy on this machine tells, in `X-Forwarded-For`, where requests come from.
+    pub behind_proxy: bool,
     /// What deliveries are signed with; `None` takes none.
     pub webhook_secret: Option<SecretString>,
 }
@@ -84,14 +92,16 @@ pub async fn serve(listener: TcpListener, desk: Desk, shutdown: CancellationToke
 }
 
 fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
-    let token = Arc::new(ApiToken::new(&desk.token));
+    let keys = Keys::new(&desk.token, desk.read_token.as_ref());
+    let door = Arc::new(Door { keys, behind_proxy: desk.behind_proxy });
+    let allowance = Arc::new(Allowance::default());
     let deliveries = Arc::new(Deliveries::default());
     let webhook = desk.webhook_secret.as_ref().map(|secret| {
-        let mailbox = Mailbox::new(secret, desk.reconciler.clone(), desk.clock.clone(), deliveries.clone());
+        let (reconciler, clock) = (desk.reconciler.clone(), desk.clock.clone());
+        let mailbox = Mailbox::new(secret, reconciler, clock, deliveries.clone(), allowance.clone());
         Router::new().route("/webhook/github", post(webhook::receive)).with_state(Arc::new(mailbox))
     });
     let health = Router::new().route("/health", get(health::health)).with_state(Arc::new(Pulse {
-        token: token.clone(),
         reconciler: desk.reconciler.clone(),
         ledger: desk.ledger.clone(),
         engine: desk.engine.clone(),
@@ -111,12 +121,16 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
         followers: Arc::new(Semaphore::new(logs::FOLLOWERS)),
         shutdown: shutdown.clone(),
     };
-    let app = Router::new().nest("/api", api_routes(api, token)).merge(health).merge(webhook.unwrap_or_default());
-    app.fallback(no_such_path).method_not_allowed_fallback(wrong_method).layer(from_fn(front::front))
+    let app = Router::new().nest("/api", api_routes(api)).merge(health).fallback(no_such_path);
+    // A delivery's signature stands for itself: it is looked at before anybody is held back.
+    let app = app.layer(from_fn_with_state(allowance, askers::strangers_in_turn)).merge(webhook.unwrap_or_default());
+    app.method_not_allowed_fallback(wrong_method)
+        .layer(from_fn_with_state(door, askers::recognise))
+        .layer(from_fn(front::front))
 }
 
 /// Behind host and token, unknown paths too.
-fn api_routes(api: Api, token: Arc<ApiToken>) -> Router {
+fn api_routes(api: Api) -> Router {
     Router::new()
         .route("/previews", get(api::list))
         .route("/previews/{id}", get(api::show).merge(delete(api::stop)))
@@ -128,7 +142,7 @@ fn api_routes(api: Api, token: Arc<ApiToken>) -> Router {
         .with_state(Arc::new(api))
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
-        .layer(from_fn_with_state(token, auth::only_with_token))
+        .layer(from_fn(auth::only_with_token))
         .layer(from_fn(auth::only_known_hosts))
 }
 

@@ -1,8 +1,8 @@
 //! Connections: accepted in bounded number, each with an end, and let go in peace when the service stops.
 
 use std::convert::Infallible;
+use std::net::IpAddr;
 use std::pin::pin;
-use std::sync::Arc;
 use std::time::Duration;
 
 use axum::Router;
@@ -13,17 +13,17 @@ use hyper::server::conn::http1;
 use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::Semaphore;
 use tokio::task::JoinSet;
 use tokio_util::sync::CancellationToken;
 use tower::ServiceExt;
 
-use super::auth::ArrivedAt;
+use super::askers::Ends;
+use crate::crowd::Places;
 
 /// The server's patience.
 #[derive(Debug, Clone, Copy)]
 pub(super) struct Limits {
-    /// Connections at one time; more wait in the kernel's queue.
+    /// Connections at one time, a quarter of them from one address; more wait in the kernel's queue.
     pub(super) connections: usize,
     /// For a request's head to arrive, and for an idle connection to begin one.
     pub(super) head: Duration,
@@ -52,23 +52,26 @@ const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves until told to stop, then gives requests that are under way a little time to finish.
 pub(super) async fn serve(listener: TcpListener, app: Router, limits: Limits, shutdown: CancellationToken) {
-    let places = Arc::new(Semaphore::new(limits.connections));
+    let places = Places::new(limits.connections);
     let mut connections = JoinSet::new();
     loop {
         let accepted = async {
-            let place = places.clone().acquire_owned().await;
-            (place, listener.accept().await)
+            let free = places.free().await;
+            (free, listener.accept().await)
         };
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            (place, accepted) = accepted => match accepted {
-                Ok((stream, _)) => {
-                    let connection = converse(stream, app.clone(), limits, shutdown.clone());
-                    connections.spawn(async move {
-                        connection.await;
-                        drop(place);
-                    });
+            (free, accepted) = accepted => match accepted {
+                Ok((stream, peer)) => {
+                    // Whose source has as many as it may have is let go at once.
+                    if let Some(place) = places.seat(free, peer.ip()) {
+                        let connection = converse(stream, peer.ip(), app.clone(), limits, shutdown.clone());
+                        connections.spawn(async move {
+                            connection.await;
+                            drop(place);
+                        });
+                    }
                 }
                 Err(error) => {
                     tracing::warn!(%error, "a connection could not be accepted; trying again");
@@ -85,16 +88,16 @@ pub(super) async fn serve(listener: TcpListener, app: Router, limits: Limits, sh
 }
 
 /// Serves one connection.
-async fn converse(stream: TcpStream, app: Router, limits: Limits, shutdown: CancellationToken) {
+async fn converse(stream: TcpStream, from: IpAddr, app: Router, limits: Limits, shutdown: CancellationToken) {
     // Neither is needed to be right: without the first, small answers may wait for an acknowledgement; without the second,
     // the kernel takes longer to give up on somebody who reads nothing.
     let _ = stream.set_nodelay(true);
     let _ =
         rustix::net::sockopt::set_tcp_user_timeout(&stream, limits.taking.as_millis().try_into().unwrap_or(u32::MAX));
-    let Ok(arrived_at) = stream.local_addr().map(|address| ArrivedAt(address.ip())) else { return };
+    let Ok(ends) = stream.local_addr().map(|to| Ends { from, to: to.ip() }) else { return };
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
-        request.extensions_mut().insert(arrived_at);
+        request.extensions_mut().insert(ends);
         let app = app.clone();
         async move { Ok::<_, Infallible>(app.oneshot(request).await.unwrap_or_else(|never| match never {})) }
     });

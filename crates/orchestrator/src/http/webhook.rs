@@ -21,18 +21,23 @@ use serde::Serialize;
 use sha2::Sha256;
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
-use super::auth::keyed;
+use super::askers::{Asker, too_often};
 use super::deliveries::{Decision, Deliveries, Entry};
 use super::events::{self, Event, Meaning};
 use super::problem::Problem;
+use crate::crowd::Allowance;
 use crate::needs::Clock;
 use crate::reconcile::{NotAccepted, Reconciler};
+use crate::sealed::keyed;
 
 /// GitHub delivers nothing larger.
 ///
 /// Source: <https://docs.github.com/en/webhooks/webhook-events-and-payloads>, "Payload cap".
 const LARGEST: u64 = 25 << 20;
-/// Bytes of all bodies that are being read at one time.
+/// Bytes at the beginning of each body that have room in any case: more than deliveries that we act on have. So however many
+/// strangers send large ones, and however slowly, these are taken in.
+const ALWAYS: usize = 256 << 10;
+/// Bytes beyond that, of all bodies that are being read at one time.
 const ROOM: usize = 128 << 20;
 /// How long a body may take to arrive. GitHub itself gives up after 10 s.
 const ARRIVAL: Duration = Duration::from_secs(20);
@@ -49,6 +54,7 @@ pub(super) struct Mailbox {
     deliveries: Arc<Deliveries>,
     key: Hmac<Sha256>,
     room: Arc<Semaphore>,
+    allowance: Arc<Allowance>,
 }
 
 impl Mailbox {
@@ -57,9 +63,10 @@ impl Mailbox {
         reconciler: Reconciler,
         clock: Arc<dyn Clock>,
         deliveries: Arc<Deliveries>,
+        allowance: Arc<Allowance>,
     ) -> Self {
         let key = keyed(secret.expose_secret().as_bytes());
-        Self { reconciler, clock, deliveries, key, room: Arc::new(Semaphore::new(ROOM)) }
+        Self { reconciler, clock, deliveries, key, room: Arc::new(Semaphore::new(ROOM)), allowance }
     }
 }
 
@@ -86,9 +93,14 @@ impl FromRequest<Arc<Mailbox>> for Delivery {
 
     async fn from_request(request: Request, mailbox: &Arc<Mailbox>) -> Result<Self, Problem> {
         let envelope = Envelope::of(request.headers());
+        let asker = request.extensions().get::<Asker>().copied();
         match mailbox.open(&envelope, request).await {
             Ok(event) => Ok(Self { envelope, event }),
             Err(Refusal { signed, problem }) => {
+                // Whoever floods gets neither a line among the deliveries nor more than this.
+                if let Some(asker) = asker.filter(|_| !signed) {
+                    mailbox.allowance.spend(asker.source).map_err(too_often)?;
+                }
                 mailbox.note(envelope, None, signed, Decision::Refused, problem.detail());
                 Err(problem)
             }
@@ -151,7 +163,8 @@ impl Mailbox {
                 linger(body);
                 return Err(too_large());
             }
-            if !held.more(&self.room, chunk.len()) {
+            let beyond = (bytes.len() + chunk.len()).saturating_sub(ALWAYS).min(chunk.len());
+            if beyond > 0 && !held.more(&self.room, beyond) {
                 linger(body);
                 return Err(too_many("too much is being delivered at once"));
             }

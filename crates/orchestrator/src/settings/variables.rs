@@ -12,7 +12,7 @@ pub const GROUPS: &[Group] = &[
     ("Webhooks and polling", &[WEBHOOKS, GITHUB_WEBHOOK_SECRET, RESYNC_INTERVAL_SECONDS]),
     ("Which pull requests", &[FORK_POLICY, DRAFTS, BOTS, REQUIRE_LABEL]),
     ("Addresses of previews", &[PREVIEW_BASE_URL, PREVIEW_DOMAIN]),
-    ("The service's own API", &[ORCHESTRATOR_HOST, ORCHESTRATOR_PORT, API_TOKEN]),
+    ("The service's own API", &[ORCHESTRATOR_HOST, ORCHESTRATOR_PORT, API_TOKEN, API_READ_TOKEN, TRUSTED_PROXY]),
     ("Router", &[ROUTER, ROUTER_PORT, NGINX_CONFIG_DIR, NGINX_TEST_COMMAND, NGINX_RELOAD_COMMAND, NGINX_PROBE_URL]),
     ("Folders and files", &[DEPLOYMENTS_DIR, DEPLOYMENTS_DB, LOG_DIR]),
     ("Clean-up", &[CLEANUP_TTL_DAYS, CLEANUP_INTERVAL_MINUTES]),
@@ -118,6 +118,18 @@ pub(super) const API_TOKEN: Variable = Variable::optional(
     "The bearer token of `/api`: at least 16 characters.",
 )
 .secret();
+pub(super) const API_READ_TOKEN: Variable = Variable::optional(
+    "API_READ_TOKEN",
+    "there is none",
+    "A second token that may look (`GET`) and change nothing, for dashboards and monitoring: at least 16 characters.",
+)
+.secret();
+pub(super) const TRUSTED_PROXY: Variable = Variable::new(
+    "TRUSTED_PROXY",
+    "none",
+    "Who may tell where requests come from: `none`, or `loopback` for a proxy on this machine that sets `X-Forwarded-For`. \
+     Limits on requests without token or signature go by that address.",
+);
 
 pub(super) const ROUTER: Variable = Variable::new(
     "ROUTER",

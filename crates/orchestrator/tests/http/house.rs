@@ -29,6 +29,7 @@ use crate::client::Request;
 use crate::nobody::Nobody;
 
 pub(crate) const TOKEN: &str = "canary-token-5f1c9b";
+pub(crate) const READ_TOKEN: &str = "canary-reader-3e8d02";
 pub(crate) const SECRET: &str = "canary-secret-77aa01";
 /// `Codertocat/Hello-World`, whose deliveries GitHub publishes.
 pub(crate) const ALLOWED: RepoId = RepoId(186_853_002);
@@ -93,6 +94,8 @@ impl House {
             builds: Arc::new(|| None),
             walls: Arc::new(|| None),
             token: TOKEN.into(),
+            read_token: Some(READ_TOKEN.into()),
+            behind_proxy: true,
             webhook_secret: secret.map(Into::into),
         };
         let shutdown = CancellationToken::new();
