@@ -9,14 +9,17 @@ use std::fmt::Write as _;
 use jiff::Timestamp;
 
 use crate::deployment::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Step};
+use crate::desired::{SetAside, SetAsideReason, WaitReason};
 use crate::ids::{BranchName, CommitSha, PullKey, RepoName};
 use crate::plain_text::clean;
+use crate::talk::Talk;
 
 mod escape;
 mod pages;
 mod words;
 
 use escape::Mask;
+pub use words::commands;
 
 /// Longest comment that we write, in characters. GitHub refuses bodies of more than 65,536.
 const LIMIT: usize = 60_000;
@@ -38,6 +41,8 @@ pub struct View {
     pub branch: BranchName,
     /// What is the case.
     pub state: State,
+    /// What people said last, and who let a fork's commit run.
+    pub talk: Talk,
 }
 
 /// A version that answers now.
@@ -111,6 +116,13 @@ pub enum State {
     },
     /// No preview as long as the pull request is a draft.
     Draft,
+    /// No preview until somebody lets this commit of a fork run.
+    Unapproved {
+        /// The commit.
+        commit: CommitSha,
+    },
+    /// No preview, for a reason that only settings or a new event change.
+    Waiting,
     /// It is gone.
     Removed {
         /// Why.
@@ -131,23 +143,45 @@ pub struct Beside {
     pub expires: Option<Timestamp>,
     /// The last lines of an app that is down.
     pub app_log: Vec<String>,
+    /// What people said.
+    pub talk: Talk,
 }
 
 impl View {
     /// What there is to tell of a pull request.
     pub fn new(key: PullKey, server: &str, repo: &RepoName, branch: &BranchName, state: State) -> Self {
         let repo_page = format!("{}/{repo}", server.trim_end_matches('/'));
-        Self { key, repo_page, branch: branch.clone(), state }
+        Self { key, repo_page, branch: branch.clone(), state, talk: Talk::default() }
+    }
+
+    /// The same, with what people said.
+    pub fn with(self, talk: Talk) -> Self {
+        Self { talk, ..self }
     }
 
     /// What there is to tell of a record; `None` before its first attempt has begun.
     pub fn of(record: &Deployment, beside: &Beside) -> Option<Self> {
         let state = State::of(record, beside)?;
-        Some(Self::new(record.key(), &beside.server, &record.repo, &record.branch, state))
+        let view = Self::new(record.key(), &beside.server, &record.repo, &record.branch, state);
+        Some(view.with(beside.talk.clone()))
     }
 }
 
 impl State {
+    /// What there is to tell of a pull request that is set aside. Nothing of what was told when its preview went, unless
+    /// somebody has spoken since; and nothing to bots, and where a label is missing, unless somebody asked.
+    pub fn aside(line: &SetAside, talk: &Talk) -> Option<Self> {
+        let asked = talk.last.is_some();
+        let removed = |reason| Self::Removed { reason, active_at: line.active_at };
+        match line.reason {
+            SetAsideReason::Waiting(WaitReason::Draft) => Some(Self::Draft),
+            SetAsideReason::Waiting(WaitReason::Approval) => Some(Self::Unapproved { commit: line.head.clone() }),
+            SetAsideReason::Waiting(_) => asked.then_some(Self::Waiting),
+            SetAsideReason::Stopped => asked.then(|| removed(RemovalReason::Stopped)),
+            SetAsideReason::Expired => asked.then(|| removed(RemovalReason::Expired)),
+        }
+    }
+
     fn of(record: &Deployment, beside: &Beside) -> Option<Self> {
         if let Some(reason) = record.removing {
             return Some(Self::Removed { reason, active_at: record.active_at });
@@ -204,14 +238,16 @@ pub fn render(view: &View, secrets: &[&str]) -> String {
         let after = if index == 0 { "| --- | --- |\n" } else { "" };
         let _ = write!(head, "{before}| {label} | {cell} |\n{after}");
     }
-    for note in &page.notes {
+    for note in page.notes.iter().chain(&pages::said(&view.talk)) {
         let _ = write!(head, "\n{note}\n");
     }
     let footer = page.footer.map(|footer| format!("\n<sub>{footer}</sub>\n")).unwrap_or_default();
     let foot = format!("{footer}\n{}\n", marker(view.key));
     let room = LIMIT.saturating_sub(head.chars().count() + foot.chars().count());
-    let log = folded(page.log, &mask, room);
-    format!("{head}{log}{foot}")
+    let shown = view.talk.last.as_ref().map_or(&[][..], |last| &last.shown);
+    let answer = folded(shown, &mask, room / 2, |_| words::answer_summary().to_owned());
+    let log = folded(page.log, &mask, room.saturating_sub(answer.chars().count()), words::log_summary);
+    format!("{head}{answer}{log}{foot}")
 }
 
 /// The description of the commit status, in plain text of at most 140 characters; `None` where the state says nothing
@@ -223,19 +259,24 @@ pub fn status_line(view: &View, secrets: &[&str]) -> Option<String> {
 
 /// A failure as it may be written down: what an app printed may hold secrets that are forgotten before the failure is told.
 pub fn without_secrets(failure: Failure, secrets: &[&str]) -> Failure {
-    let mask = Mask::new(secrets);
-    // Cleaned first: what a terminal would not show could stand in the middle of a secret.
-    let masked = |text: String| mask.over(&clean(&text));
+    let one = |text: String| lines_without_secrets([text], secrets).concat();
     Failure {
-        cause: masked(failure.cause),
-        advice: failure.advice.map(masked),
-        log_tail: failure.log_tail.into_iter().map(masked).collect(),
+        cause: one(failure.cause),
+        advice: failure.advice.map(one),
+        log_tail: lines_without_secrets(failure.log_tail, secrets),
         ..failure
     }
 }
 
+/// Lines of an app as they may be written down.
+pub fn lines_without_secrets(lines: impl IntoIterator<Item = String>, secrets: &[&str]) -> Vec<String> {
+    let mask = Mask::new(secrets);
+    // Cleaned first: what a terminal would not show could stand in the middle of a secret.
+    lines.into_iter().map(|line| mask.over(&clean(&line))).collect()
+}
+
 /// The last lines of a log, folded away, in at most `room` characters. What is too much goes from its beginning.
-fn folded(log: &[String], mask: &Mask, room: usize) -> String {
+fn folded(log: &[String], mask: &Mask, room: usize, summary: impl Fn(usize) -> String) -> String {
     let lines: Vec<String> = log.iter().flat_map(|text| text.lines()).map(clean).collect();
     let skipped = lines.iter().rev().take_while(|line| line.trim().is_empty()).count();
     let lines = &lines[..lines.len() - skipped];
@@ -245,7 +286,7 @@ fn folded(log: &[String], mask: &Mask, room: usize) -> String {
     if kept.is_empty() {
         return String::new();
     }
-    let summary = words::log_summary(kept.len());
+    let summary = summary(kept.len());
     let text = kept.join("\n");
     let fence = escape::fence(&text);
     let open = format!("\n<details>\n<summary>{summary}</summary>\n\n{fence}text\n");

@@ -185,6 +185,8 @@ pub enum RemovalReason {
     Stopped,
     /// It may not be deployed any more: it became a draft, lost its label.
     Waiting,
+    /// Its newest commit is a fork's that nobody has approved.
+    Unapproved,
 }
 
 /// The record of one pull request's preview.

@@ -1,5 +1,4 @@
 //! What a pull request's preview should be, and for which reason.
-
 //!
 //! One pure function, [`desired`], asked by everything that wakes a worker: a delivery, resync, a restart, a person. What
 //! woke it does not matter to the answer, so there is no rare path that only a lost webhook would test.
@@ -7,7 +6,7 @@
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
-use crate::deployment::RemovalReason;
+use crate::deployment::{RemovalReason, Told};
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, PrNumber, PullKey, RepoId, RepoName};
 use crate::trust::Trust;
 use crate::ttl;
@@ -53,9 +52,22 @@ impl Pull {
     }
 }
 
+/// What happens to pull requests from forks.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ForkPolicy {
+    /// They get no preview.
+    Deny,
+    /// Each commit waits until somebody with write permission approves it.
+    Approve,
+    /// They deploy as others do, on everybody's word.
+    Allow,
+}
+
 /// What this installation was told about which pull requests it serves.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Policy {
+    /// What happens to pull requests from forks.
+    pub forks: ForkPolicy,
     /// Whether pull requests that are still drafts deploy.
     pub drafts: bool,
     /// Whether pull requests that bots opened deploy.
@@ -78,6 +90,8 @@ pub enum WaitReason {
     Label,
     /// Its commits come from a fork, and forks are not deployed here.
     Fork,
+    /// Its newest commit comes from a fork, and nobody has approved that commit.
+    Approval,
 }
 
 /// What is kept of a pull request that is set aside: it holds no container and no port, only this line.
@@ -96,6 +110,9 @@ pub struct SetAside {
     pub active_at: Timestamp,
     /// Our comment, to be edited when it comes back.
     pub comment_id: Option<CommentId>,
+    /// What people were told last, where something is to be told while it is set aside.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub told: Option<Told>,
 }
 
 impl SetAside {
@@ -128,6 +145,8 @@ pub struct Known<'a> {
     pub set_aside: Option<&'a SetAside>,
     /// The head that we know and since when, from the record or the line of what is set aside.
     pub activity: Option<(&'a CommitSha, Timestamp)>,
+    /// The commit that somebody with write permission approved last.
+    pub approved: Option<&'a CommitSha>,
     /// Whether the clock may be believed when it says that the time to live has passed (see [`ttl`]).
     pub expiry_confirmed: bool,
 }
@@ -156,6 +175,7 @@ impl Desired {
             Self::Gone(reason) => Some(*reason),
             Self::Ignored | Self::Commit(_) => None,
             Self::Stopped => Some(RemovalReason::Stopped),
+            Self::Waiting(WaitReason::Fork | WaitReason::Approval) => Some(RemovalReason::Unapproved),
             Self::Waiting(_) => Some(RemovalReason::Waiting),
             Self::Expired => Some(RemovalReason::Expired),
         }
@@ -187,7 +207,7 @@ pub fn desired(pull: &Pull, known: &Known<'_>, policy: &Policy, now: Timestamp) 
     if aside == Some(SetAsideReason::Stopped) {
         return Desired::Stopped;
     }
-    if let Some(reason) = waits(pull, policy) {
+    if let Some(reason) = waits(pull, known.approved, policy) {
         return Desired::Waiting(reason);
     }
     let overdue = known.activity.is_some_and(|(head, since)| {
@@ -199,9 +219,11 @@ pub fn desired(pull: &Pull, known: &Known<'_>, policy: &Policy, now: Timestamp) 
     Desired::Commit(pull.head.clone())
 }
 
-fn waits(pull: &Pull, policy: &Policy) -> Option<WaitReason> {
+/// Why a pull request that is open waits, if it does. Approval comes last: what waits for something else as well asks nobody.
+pub fn waits(pull: &Pull, approved: Option<&CommitSha>, policy: &Policy) -> Option<WaitReason> {
     let labelled = |label: &String| pull.labels.iter().any(|have| have.eq_ignore_ascii_case(label));
-    if pull.from_fork() {
+    let fork = pull.from_fork();
+    if fork && policy.forks == ForkPolicy::Deny {
         Some(WaitReason::Fork)
     } else if pull.draft && !policy.drafts {
         Some(WaitReason::Draft)
@@ -209,6 +231,8 @@ fn waits(pull: &Pull, policy: &Policy) -> Option<WaitReason> {
         Some(WaitReason::Bot)
     } else if policy.require_label.as_ref().is_some_and(|label| !labelled(label)) {
         Some(WaitReason::Label)
+    } else if fork && policy.forks == ForkPolicy::Approve && approved != Some(&pull.head) {
+        Some(WaitReason::Approval)
     } else {
         None
     }
@@ -246,15 +270,16 @@ mod tests {
     }
 
     fn policy() -> Policy {
-        Policy { drafts: true, bots: false, require_label: None, ttl: SignedDuration::from_secs(100) }
+        Policy { forks: ForkPolicy::Approve, drafts: true, bots: false, require_label: None, ttl: SignedDuration::from_secs(100) }
     }
 
     fn known<'a>() -> Known<'a> {
-        Known { allowed: true, baseline: None, set_aside: None, activity: None, expiry_confirmed: true }
+        Known { allowed: true, baseline: None, set_aside: None, activity: None, approved: None, expiry_confirmed: true }
     }
 
     fn aside(reason: SetAsideReason, head: &str) -> SetAside {
-        SetAside { repository_id: RepoId(7), reason, head: sha(head), since: at(0), active_at: at(0), comment_id: None }
+        let (repository_id, head, since) = (RepoId(7), sha(head), at(0));
+        SetAside { repository_id, reason, head, since, active_at: since, comment_id: None, told: None }
     }
 
     fn decide(pull: &Pull, known: &Known<'_>) -> Desired {
@@ -297,8 +322,9 @@ mod tests {
         let line = aside(SetAsideReason::Waiting(WaitReason::Bot), HEAD);
         assert_eq!(decide(&pull(), &Known { set_aside: Some(&line), ..known() }), Desired::Commit(sha(HEAD)));
         for (pull, reason) in [
-            (Pull { head_repo: Some(RepoId(8)), ..pull() }, WaitReason::Fork),
-            (Pull { head_repo: None, ..pull() }, WaitReason::Fork),
+            (Pull { head_repo: Some(RepoId(8)), ..pull() }, WaitReason::Approval),
+            (Pull { head_repo: None, ..pull() }, WaitReason::Approval),
+            (Pull { head_repo: Some(RepoId(8)), by_bot: true, ..pull() }, WaitReason::Bot),
             (Pull { by_bot: true, ..pull() }, WaitReason::Bot),
         ] {
             assert_eq!(decide(&pull, &known()), Desired::Waiting(reason));
@@ -309,6 +335,22 @@ mod tests {
         assert_eq!(decide(&pull()), Desired::Waiting(WaitReason::Label));
         let labelled = Pull { labels: vec!["preview".into()], ..pull() };
         assert_eq!(decide(&labelled), Desired::Commit(sha(HEAD)));
+    }
+
+    #[test]
+    fn a_forks_commit_deploys_as_the_policy_says_and_approval_is_of_one_commit() {
+        let (same, other) = (sha(HEAD), sha(OLD));
+        for fork in [Pull { head_repo: Some(RepoId(8)), ..pull() }, Pull { head_repo: None, ..pull() }] {
+            let decide = |forks, approved| {
+                desired(&fork, &Known { approved, ..known() }, &Policy { forks, ..policy() }, at(0))
+            };
+            let deploys = Desired::Commit(sha(HEAD));
+            assert_eq!(decide(ForkPolicy::Approve, Some(&same)), deploys);
+            assert_eq!(decide(ForkPolicy::Approve, Some(&other)), Desired::Waiting(WaitReason::Approval));
+            assert_eq!(decide(ForkPolicy::Approve, None), Desired::Waiting(WaitReason::Approval));
+            assert_eq!(decide(ForkPolicy::Deny, Some(&same)), Desired::Waiting(WaitReason::Fork));
+            assert_eq!(decide(ForkPolicy::Allow, None), deploys);
+        }
     }
 
     #[test]

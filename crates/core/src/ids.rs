@@ -209,6 +209,31 @@ impl fmt::Display for CommitSha {
 }
 text_id!(CommitSha);
 
+/// What somebody is called on GitHub, without an app's `[bot]`: letters, digits, `-` and, with managed users, `_`.
+///
+/// Source: <https://docs.github.com/en/enterprise-cloud@latest/admin/managing-iam/iam-configuration-reference/username-considerations-for-external-authentication>
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(try_from = "String", into = "String")]
+pub struct Login(String);
+
+impl FromStr for Login {
+    type Err = InvalidId;
+    fn from_str(text: &str) -> Result<Self, InvalidId> {
+        let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"-_".contains(&b));
+        if plain && (1..=100).contains(&text.len()) {
+            Ok(Self(text.to_owned()))
+        } else {
+            Err(InvalidId::new("login", text, "letters, digits, - and _, at most 100"))
+        }
+    }
+}
+impl fmt::Display for Login {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+text_id!(Login);
+
 /// The name of a pull request's branch: hostile text. It is shown, escaped for where it is shown, and handed to the app as a
 /// value; it never becomes part of a path, a name or a command. Commits are fetched by number and SHA instead.
 #[derive(Debug, Clone, PartialEq, Eq, Hash, Serialize, Deserialize)]

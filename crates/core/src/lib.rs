@@ -11,6 +11,7 @@
 //! | [`desired`] | what should it be, and for which reason? |
 //! | [`trust`] | how far is its code trusted? |
 //! | [`walls`] | what may previews and builds reach? |
+//! | [`command`], [`talk`] | what do people ask for in comments, and what came of it? |
 //! | [`plan`] | which actions bring the world there? |
 //! | [`ports`], [`subnets`], [`ttl`], [`capacity`] | which resource, until when, and is there room? |
 //! | [`repo_config`], [`framework`], [`compose`] | what is in the checkout, how is it built and run? |
@@ -19,6 +20,7 @@
 
 pub mod base_images;
 pub mod capacity;
+pub mod command;
 pub mod comment;
 pub mod compose;
 pub mod deployment;
@@ -31,6 +33,7 @@ pub mod ports;
 pub mod repo_config;
 pub mod route;
 pub mod subnets;
+pub mod talk;
 pub mod trust;
 pub mod ttl;
 pub mod walls;

@@ -18,9 +18,21 @@ pub enum Target {
     Commit {
         /// The commit.
         commit: CommitSha,
-        /// Try again although this commit serves or has failed: a person asked, or what was in the way has passed.
-        again: bool,
+        /// What is to be done although this commit serves or has failed.
+        again: Again,
     },
+}
+
+/// What is to be done again to a commit that serves or has failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Default)]
+pub enum Again {
+    /// Nothing.
+    #[default]
+    No,
+    /// The attempt: a person asked, or what was in the way has passed.
+    Attempt,
+    /// The attempt, with an empty database: a person asked.
+    FromNothing,
 }
 
 /// What there is of a deployment outside the ledger.
@@ -94,6 +106,8 @@ pub enum Action {
     Forget,
     /// Write down that what served is no longer there.
     Lost,
+    /// Write down that nothing serves any more, because all of it is to begin anew.
+    Retire,
     /// Wait for a place and write down the attempt, its slot and its port.
     Begin {
         /// The commit.
@@ -188,7 +202,13 @@ fn remove(reason: RemovalReason, record: &Deployment, seen: &Observed) -> Vec<Ac
 }
 
 /// Keeps a deployment at a commit, or brings it there.
-fn keep(commit: &CommitSha, again: bool, record: &Deployment, seen: &Observed) -> Vec<Action> {
+fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) -> Vec<Action> {
+    if again == Again::FromNothing {
+        let mut actions = vec![Action::Retire];
+        actions.extend(sweep(&Observed { folder: false, ..seen.clone() }));
+        actions.extend(bring_up(commit, Slot::A, None));
+        return actions;
+    }
     let serving = record.serving.as_ref();
     let database_lost = record.db_type.is_some() && !seen.database;
     if serving.is_some_and(|serving| database_lost || !seen.slots.contains(&serving.slot)) {
@@ -199,10 +219,10 @@ fn keep(commit: &CommitSha, again: bool, record: &Deployment, seen: &Observed) -
     }
     let attempt = record.attempt.as_ref().filter(|attempt| attempt.commit == *commit);
     let failed = attempt.is_some_and(|attempt| matches!(attempt.stage, Stage::Failed(_)));
-    if !again && serving.is_some_and(|serving| serving.commit_sha == *commit) {
+    if again == Again::No && serving.is_some_and(|serving| serving.commit_sha == *commit) {
         return settle(record, seen);
     }
-    if !again && failed {
+    if again == Again::No && failed {
         return take_down_attempt(record, seen);
     }
     let mut actions = reroute(serving, seen);

@@ -384,6 +384,7 @@ fn because(reason: RemovalReason) -> &'static str {
         RemovalReason::Expired => "its time is over",
         RemovalReason::Stopped => "a person stopped it",
         RemovalReason::Waiting => "settings say that it waits",
+        RemovalReason::Unapproved => "nobody has approved its newest commit, a fork's",
     }
 }
 

@@ -20,9 +20,11 @@ use preview_core::compose::{DatabasePassword, Stack};
 use preview_core::deployment::{Blame, Failure, Step};
 use preview_core::desired::Pull;
 use preview_core::framework::Files;
-use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, PrNumber, PullKey, RepoId, RepoName, Slot};
+use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, Login, PrNumber, PullKey, RepoId, RepoName, Slot};
 use preview_core::route::RouteTable;
 use preview_core::subnets::Subnet;
+
+use crate::ledger::Mark;
 use preview_core::trust::Trust;
 
 /// Why something outside did not do what was asked: whose side it is from, and whether to try again.
@@ -177,6 +179,48 @@ pub struct CommitStatus {
     pub url: Option<String>,
 }
 
+/// A comment on a pull request.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Remark {
+    /// Its number.
+    pub id: CommentId,
+    /// On which pull request.
+    pub pull: PrNumber,
+    /// Who wrote it; `None` where that is us, an app, or an account that is gone.
+    pub author: Option<Person>,
+    /// Its first line, cut after some hundred bytes: hostile text.
+    pub line: String,
+    /// When it was written.
+    pub written_at: Timestamp,
+    /// When it was last edited; else as above.
+    pub edited_at: Timestamp,
+}
+
+/// What was said in a repository.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Remarks {
+    /// On pull requests.
+    pub on_pulls: Vec<Remark>,
+    /// When the newest of all comments read, those on issues too, was last touched.
+    pub newest: Option<Timestamp>,
+}
+
+impl Remark {
+    /// Whether it says what it said when it was written. Who may write to a repository can edit what others said.
+    pub fn is_as_written(&self) -> bool {
+        self.written_at == self.edited_at
+    }
+}
+
+/// Somebody on GitHub.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Person {
+    /// The number, for good.
+    pub id: u64,
+    /// The name, for now.
+    pub login: Login,
+}
+
 /// Where pull requests live: GitHub.
 #[async_trait]
 pub trait Forge: Send + Sync + 'static {
@@ -194,6 +238,13 @@ pub trait Forge: Send + Sync + 'static {
     async fn comment(&self, key: PullKey, known: Option<CommentId>, body: &str) -> Result<Written, Fault>;
     /// Writes the commit status `preview`.
     async fn status(&self, repo: RepoId, status: &CommitStatus) -> Result<(), Fault>;
+    /// Comments on the repository's pull requests that were written or edited since, those touched longest ago first, and
+    /// not more than a thousand of them; without a time, the one touched last.
+    async fn remarks(&self, repo: RepoId, since: Option<Timestamp>) -> Result<Remarks, Fault>;
+    /// Whether this person may push to the repository. A fault is no answer.
+    async fn may_push(&self, repo: RepoId, person: &Person) -> Result<bool, Fault>;
+    /// Marks a comment. One that is gone or refuses it is success.
+    async fn mark(&self, repo: RepoId, comment: CommentId, mark: Mark) -> Result<(), Fault>;
 }
 
 // --------------------------------------------------------------------------------------------------------------- Source

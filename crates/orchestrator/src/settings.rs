@@ -22,7 +22,7 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use preview_core::compose::Runtime;
-use preview_core::desired::Policy;
+use preview_core::desired::{ForkPolicy, Policy};
 use preview_core::ids::{HostPort, RepoName};
 use preview_core::ports::Pool;
 use preview_core::subnets::Subnet;
@@ -368,19 +368,18 @@ fn webhooks(reader: &mut Reader<'_>) -> Option<Webhooks> {
 
 fn policy(reader: &mut Reader<'_>) -> Option<Policy> {
     let deploy_or_skip = || values::one_of(&[("deploy", true), ("skip", false)]);
-    let forks = reader.value(&FORK_POLICY, |text| match text.to_ascii_lowercase().as_str() {
-        "deny" => Ok(()),
-        "approve" | "allow" => Err(reader::Wrong(
-            "deploying pull requests from forks is not supported by this version yet: expected `deny`".to_owned(),
-        )),
-        _ => Err(reader::Wrong::expected("`deny`")),
-    });
+    let forks = values::one_of(&[
+        ("deny", ForkPolicy::Deny),
+        ("approve", ForkPolicy::Approve),
+        ("allow", ForkPolicy::Allow),
+    ]);
+    let forks = reader.value(&FORK_POLICY, forks);
     let drafts = reader.value(&DRAFTS, deploy_or_skip());
     let bots = reader.value(&BOTS, deploy_or_skip());
     let require_label = reader.option(&REQUIRE_LABEL, values::label);
     let ttl = reader.value(&CLEANUP_TTL_DAYS, values::duration(86_400.0));
     let ttl = SignedDuration::try_from(ttl?).ok()?;
-    forks.and(Some(Policy { drafts: drafts?, bots: bots?, require_label: require_label?, ttl }))
+    Some(Policy { forks: forks?, drafts: drafts?, bots: bots?, require_label: require_label?, ttl })
 }
 
 fn previews(reader: &mut Reader<'_>, router_port: Option<u16>) -> Option<Previews> {

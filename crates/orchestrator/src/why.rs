@@ -11,6 +11,7 @@ use jiff::{SignedDuration, Timestamp, Unit};
 use preview_core::deployment::{Blame, Deployment, QueueReason, RemovalReason, Stage};
 use preview_core::desired::{Desired, Policy, SetAsideReason, WaitReason};
 use preview_core::ids::{CommitSha, DeploymentId, PrNumber, RepoName};
+use preview_core::talk::Approval;
 use serde::{Deserialize, Serialize};
 
 use crate::ledger::{Pending, Reason};
@@ -88,6 +89,8 @@ pub struct Facts<'a> {
     pub desired: Option<&'a Desired>,
     /// The record.
     pub record: Option<&'a Deployment>,
+    /// What somebody let run, if it is a fork's.
+    pub approval: Option<&'a Approval>,
     /// What was told and not dealt with.
     pub pending: Option<&'a Pending>,
     /// How many stand before it in the queue.
@@ -140,12 +143,13 @@ fn decided(facts: &Facts<'_>) -> String {
         return format!("nothing yet: {why}");
     };
     let because = match desired {
-        Desired::Commit(commit) => {
-            return format!("a preview of {}: it is open, and no rule speaks against it", short(commit));
-        }
+        Desired::Commit(commit) => match approver(commit, facts) {
+            Some(who) => return format!("a preview of {}: {who} approved this commit of a fork", short(commit)),
+            None => return format!("a preview of {}: it is open, and no rule speaks against it", short(commit)),
+        },
         Desired::Gone(reason) => gone(*reason),
         Desired::Ignored => "it was open before this server served the repository, and nothing happened to it since",
-        Desired::Stopped => "somebody removed it with `preview rm`",
+        Desired::Stopped => "somebody stopped it, with `preview rm` or a comment",
         Desired::Expired => {
             return format!("no preview: nobody pushed for {} (CLEANUP_TTL_DAYS)", span(facts.policy.ttl));
         }
@@ -164,8 +168,9 @@ fn gone(reason: RemovalReason) -> &'static str {
         RemovalReason::Vanished => "GitHub does not know the pull request",
         RemovalReason::NotAllowed => "the repository is not in ALLOWED_REPOS",
         RemovalReason::Expired => "nobody pushed for too long (CLEANUP_TTL_DAYS)",
-        RemovalReason::Stopped => "somebody removed it with `preview rm`",
+        RemovalReason::Stopped => "somebody stopped it, with `preview rm` or a comment",
         RemovalReason::Waiting => "the settings have it wait",
+        RemovalReason::Unapproved => "nobody has approved its newest commit, a fork's (FORK_POLICY)",
     }
 }
 
@@ -174,7 +179,10 @@ fn set_aside(reason: WaitReason) -> &'static str {
         WaitReason::Draft => "it is a draft, and drafts are skipped here (DRAFTS)",
         WaitReason::Bot => "a bot opened it, and bots are skipped here (BOTS)",
         WaitReason::Label => "it lacks the required label (REQUIRE_LABEL)",
-        WaitReason::Fork => "its commits come from a fork, which is not deployed here (FORK_POLICY)",
+        WaitReason::Fork => "its commits come from a fork, which is not deployed here (FORK_POLICY=deny)",
+        WaitReason::Approval => {
+            "its newest commit is a fork's, and nobody who may push here has approved it (FORK_POLICY=approve)"
+        }
     }
 }
 
@@ -221,7 +229,7 @@ fn waits(facts: &Facts<'_>) -> Vec<String> {
     }
     match facts.record {
         Some(record) => waits.extend(next_of(record, facts)),
-        None => waits.extend(facts.desired.and_then(revival).map(str::to_owned)),
+        None => waits.extend(facts.desired.and_then(|desired| revival(desired, facts))),
     }
     if facts.reporting {
         waits.push("its comment, which is to be written when GitHub may be written to".to_owned());
@@ -272,19 +280,33 @@ fn queued(reason: QueueReason, ahead: Option<usize>) -> String {
 }
 
 /// What brings a preview (back).
-fn revival(desired: &Desired) -> Option<&'static str> {
-    Some(match desired {
+fn revival(desired: &Desired, facts: &Facts<'_>) -> Option<String> {
+    if let (Desired::Waiting(WaitReason::Approval), Ok(PullAnswer::Known(pull))) = (desired, facts.github) {
+        let head = &pull.head;
+        return Some(format!("somebody who may push to the repository to comment `/preview deploy {head}`"));
+    }
+    let what = match desired {
         Desired::Commit(_) => "its worker, which is to bring it up",
         Desired::Gone(RemovalReason::Closed) => "the pull request to be reopened",
         Desired::Gone(_) => return None,
         Desired::Ignored => "a push, or a reopening",
         other => match other.set_aside()? {
-            SetAsideReason::Stopped | SetAsideReason::Expired => "a push, a reopening, or `preview redeploy`",
+            SetAsideReason::Stopped | SetAsideReason::Expired => {
+                "a push, a reopening, a comment `/preview deploy`, or `preview redeploy`"
+            }
             SetAsideReason::Waiting(WaitReason::Draft) => "it to be ready for review",
             SetAsideReason::Waiting(WaitReason::Label) => "the label",
             SetAsideReason::Waiting(WaitReason::Bot | WaitReason::Fork) => "other settings",
+            SetAsideReason::Waiting(WaitReason::Approval) => "somebody to approve its newest commit",
         },
-    })
+    };
+    Some(what.to_owned())
+}
+
+/// Who let this commit run, where that was needed.
+fn approver(commit: &CommitSha, facts: &Facts<'_>) -> Option<String> {
+    let approval = facts.approval.filter(|approval| approval.commit == *commit)?;
+    Some(format!("{}, at {},", approval.by, approval.at))
 }
 
 fn told(reason: Reason) -> &'static str {
@@ -292,7 +314,9 @@ fn told(reason: Reason) -> &'static str {
         Reason::Changed => "of a change",
         Reason::Pushed => "of a push",
         Reason::Reopened => "of a reopening",
+        Reason::Deploy => "to deploy it",
         Reason::Redeploy => "to deploy it again",
+        Reason::ResetDatabase => "to deploy it with an empty database",
         Reason::Stop => "to remove it",
     }
 }

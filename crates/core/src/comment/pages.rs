@@ -4,6 +4,7 @@ use super::escape::{Mask, code, link};
 use super::{Live, State, View, words};
 use crate::deployment::Failure;
 use crate::ids::CommitSha;
+use crate::talk::Talk;
 
 /// A comment before it is laid out. All parts but the log are Markdown.
 pub(super) struct Page<'a> {
@@ -51,6 +52,12 @@ pub(super) fn page<'a>(view: &'a View, mask: &Mask<'_>) -> Page<'a> {
             ..Page::titled(words::down())
         },
         State::Draft => Page { notes: vec![words::leave_draft().to_owned()], ..Page::titled(words::draft()) },
+        State::Unapproved { commit } => Page {
+            rows: vec![("Commit", commit_link(view, commit))],
+            notes: vec![words::how_to_approve(commit), words::what_approval_means().to_owned()],
+            ..Page::titled(words::unapproved())
+        },
+        State::Waiting => Page { footer: None, ..Page::titled(words::waiting()) },
         State::Removed { reason, active_at } => Page {
             notes: vec![words::why_removed(*reason, *active_at)],
             footer: None,
@@ -72,6 +79,8 @@ fn running<'a>(view: &'a View, live: &Live) -> Page<'a> {
         if !runs.is_empty() {
             rows.push(("Runs", runs));
         }
+        let approval = view.talk.approval.as_ref().filter(|approval| approval.commit == live.commit);
+        rows.extend(approval.map(|approval| ("Approved", words::approved_by(&code(&approval.by.to_string())))));
         rows.extend(expires.map(|at| ("Expires", words::expires(at))));
         notes.extend(in_place.then(|| words::replaced_in_place().to_owned()));
     }
@@ -102,6 +111,13 @@ fn failed<'a>(
         log: &failure.log_tail,
         ..Page::titled(title)
     }
+}
+
+/// What somebody asked for last, and what came of it.
+pub(super) fn said(talk: &Talk) -> Option<String> {
+    let last = talk.last.as_ref()?;
+    let command = last.command.as_ref().map_or_else(|| "/preview".to_owned(), |command| format!("/preview {command}"));
+    Some(words::last_command(&code(&command), &code(&last.by.to_string()), &words::outcome(&last.outcome)))
 }
 
 /// What answers now, if anything, then the commit that should.

@@ -3,8 +3,10 @@ use comrak::{Arena, Options, parse_document};
 use insta::assert_snapshot;
 
 use super::*;
+use crate::command::Command;
 use crate::deployment::Blame;
-use crate::ids::{DeploymentId, HostPort, PrNumber, RepoId, Slot};
+use crate::ids::{CommentId, DeploymentId, HostPort, PrNumber, RepoId, Slot};
+use crate::talk::{Answered, Approval, Outcome};
 
 const URL: &str = "http://203.0.113.7/my-org-my-app/pr-12/";
 
@@ -74,6 +76,8 @@ fn every_state_reads_well() {
         ("failed_for_now", failed(Blame::Passing, false, None)),
         ("down", State::Down { live: live(new()), log_tail: vec!["panic: out of cheese".into()] }),
         ("draft", State::Draft),
+        ("unapproved", State::Unapproved { commit: new() }),
+        ("waiting", State::Waiting),
     ] {
         assert_snapshot!(name, render(&view(state), &[]));
     }
@@ -85,6 +89,68 @@ fn a_running_preview_without_framework_database_or_end() {
     assert_snapshot!(render(&view(state), &[]));
 }
 
+fn said(command: Option<Command>, outcome: Outcome, shown: Vec<String>) -> Talk {
+    let approval = Approval { commit: new(), by: "alice".parse().unwrap(), comment: CommentId(7), at: at("2026-01-29T10:00:00Z") };
+    let last = Answered { command, by: "bob".parse().unwrap(), outcome, shown };
+    Talk { approval: Some(approval), last: Some(last) }
+}
+
+#[test]
+fn an_answer_is_folded_into_the_comment_and_the_approver_is_named() {
+    let hostile = "</details> ```` @everyone [x](http://evil) \u{1b}[31m".to_owned();
+    let talk = said(Some(Command::Logs), Outcome::Shown, vec!["listening".into(), hostile]);
+    assert_snapshot!(render(&view(running()).with(talk), &[]));
+}
+
+#[test]
+fn every_outcome_has_its_words() {
+    let kept = Outcome::Kept(at("2026-02-05T10:00:00Z"));
+    let waiting = [WaitReason::Draft, WaitReason::Bot, WaitReason::Label, WaitReason::Fork, WaitReason::Approval];
+    let outcomes = [
+        Outcome::Deploying,
+        Outcome::Approved(new()),
+        Outcome::Stopping,
+        Outcome::Resetting,
+        kept,
+        Outcome::Shown,
+        Outcome::NotUnderstood,
+        Outcome::NeedsWholeName,
+        Outcome::OtherHead(new()),
+        Outcome::NoPreview,
+        Outcome::Closed,
+    ];
+    let all = outcomes.into_iter().chain(waiting.map(Outcome::Waiting));
+    let lines = all.filter_map(|outcome| pages::said(&said(Some(Command::Redeploy), outcome, Vec::new())));
+    assert_snapshot!(lines.collect::<Vec<_>>().join("\n"));
+    assert_snapshot!(commands().join("\n"));
+}
+
+#[test]
+fn a_line_that_is_set_aside_is_told_where_there_is_something_to_tell() {
+    let (asked, nobody) = (said(None, Outcome::NotUnderstood, commands()), Talk::default());
+    let line = |reason| SetAside {
+        repository_id: RepoId(1),
+        reason,
+        head: new(),
+        since: at("2026-01-29T10:00:00Z"),
+        active_at: at("2026-01-29T10:00:00Z"),
+        comment_id: None,
+        told: None,
+    };
+    let told = |reason, talk| State::aside(&line(reason), talk);
+    assert_eq!(told(SetAsideReason::Waiting(WaitReason::Draft), &nobody), Some(State::Draft));
+    let unapproved = Some(State::Unapproved { commit: new() });
+    assert_eq!(told(SetAsideReason::Waiting(WaitReason::Approval), &nobody), unapproved);
+    for reason in [WaitReason::Fork, WaitReason::Bot, WaitReason::Label].map(SetAsideReason::Waiting) {
+        assert_eq!(told(reason, &nobody), None);
+        assert_eq!(told(reason, &asked), Some(State::Waiting));
+    }
+    for reason in [SetAsideReason::Stopped, SetAsideReason::Expired] {
+        assert_eq!(told(reason, &nobody), None);
+        assert!(matches!(told(reason, &asked), Some(State::Removed { .. })));
+    }
+}
+
 #[test]
 fn every_removal_says_why_and_how_it_comes_back() {
     let reasons = [
@@ -94,6 +160,7 @@ fn every_removal_says_why_and_how_it_comes_back() {
         RemovalReason::Expired,
         RemovalReason::Stopped,
         RemovalReason::Waiting,
+        RemovalReason::Unapproved,
     ];
     let texts =
         reasons.map(|reason| render(&view(State::Removed { reason, active_at: at("2026-01-22T10:00:00Z") }), &[]));

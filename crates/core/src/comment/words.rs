@@ -4,6 +4,9 @@ use jiff::Timestamp;
 
 use super::State;
 use crate::deployment::{Blame, QueueReason, RemovalReason, Step};
+use crate::desired::WaitReason;
+use crate::ids::CommitSha;
+use crate::talk::Outcome;
 
 // ------------------------------------------------------------------------------------------------------------- Titles
 
@@ -41,6 +44,14 @@ pub(super) fn down() -> &'static str {
 
 pub(super) fn draft() -> &'static str {
     "⚪ No preview while this pull request is a draft"
+}
+
+pub(super) fn unapproved() -> &'static str {
+    "⚪ No preview until somebody approves this commit"
+}
+
+pub(super) fn waiting() -> &'static str {
+    "⚪ No preview"
 }
 
 pub(super) fn removed(reason: RemovalReason) -> &'static str {
@@ -84,6 +95,11 @@ pub(super) fn ready(took_ms: u64, since: Timestamp) -> String {
 
 pub(super) fn expires(at: Timestamp) -> String {
     format!("{}, unless something is pushed before", moment(at))
+}
+
+/// `who` is escaped already.
+pub(super) fn approved_by(who: &str) -> String {
+    format!("this commit of a fork, by {who}")
 }
 
 /// Frameworks and databases as their makers write them; `None` for one that this page doesn't know.
@@ -160,6 +176,78 @@ pub(super) fn leave_draft() -> &'static str {
     "Mark it as ready for review to get one."
 }
 
+/// The line to copy stands alone, so that GitHub's button copies exactly it.
+pub(super) fn how_to_approve(commit: &CommitSha) -> String {
+    format!(
+        "It comes from a fork. Whoever may push to this repository can let this one commit run, by a comment with this line:\n\n\
+         ```\n/preview deploy {commit}\n```"
+    )
+}
+
+pub(super) fn what_approval_means() -> &'static str {
+    "**What that means:** code of somebody who may not push here is built and runs on the team's server, in containers with \
+     limits and without the team's secrets, and whoever knows the address can use it. Read the changes before, those of \
+     dependencies and build files too. It counts for this commit alone: a later push asks again."
+}
+
+/// `command` and `who` are escaped already.
+pub(super) fn last_command(command: &str, who: &str, outcome: &str) -> String {
+    format!("**Last command:** {command} by {who}: {outcome}")
+}
+
+pub(super) fn outcome(outcome: &Outcome) -> String {
+    match outcome {
+        Outcome::Deploying => "the newest commit is brought up.".to_owned(),
+        Outcome::Approved(commit) => format!("`{}` is approved, and brought up.", commit.short()),
+        Outcome::Stopping => "the preview is taken down until the next push or command.".to_owned(),
+        Outcome::Resetting => "the newest commit is brought up with an empty database.".to_owned(),
+        Outcome::Kept(until) => format!("the preview stays until {}.", moment(*until)),
+        Outcome::Shown => "see below.".to_owned(),
+        Outcome::NotUnderstood => "that is none of the commands below.".to_owned(),
+        Outcome::NeedsWholeName => {
+            "a fork's commit is approved by its whole name, with all 40 digits: copy the line above.".to_owned()
+        }
+        Outcome::OtherHead(head) => format!(
+            "that is not the newest commit, which is `{}`. If something was pushed meanwhile, look at it first.",
+            head.short()
+        ),
+        Outcome::Waiting(reason) => format!("it still waits, since {}.", still_waits(*reason)),
+        Outcome::NoPreview => "there is no preview for which that could be done.".to_owned(),
+        Outcome::Closed => "the pull request is closed.".to_owned(),
+    }
+}
+
+fn still_waits(reason: WaitReason) -> &'static str {
+    match reason {
+        WaitReason::Draft => "it is a draft, and drafts are skipped here",
+        WaitReason::Bot => "a bot opened it, and bots are skipped here",
+        WaitReason::Label => "it lacks a label that previews need here",
+        WaitReason::Fork => "this server makes no previews of forks",
+        WaitReason::Approval => "nobody has approved this commit of a fork",
+    }
+}
+
+/// What each command does, to be folded away.
+pub fn commands() -> Vec<String> {
+    [
+        "/preview deploy        bring up the newest commit (after a stop, an expiry or a failure too)",
+        "/preview deploy SHA    the same if it is that commit; of a fork, approve it: all 40 digits",
+        "/preview redeploy      build and start the newest commit again",
+        "/preview stop          take the preview down until the next push or command",
+        "/preview reset-db      throw the database away and deploy again",
+        "/preview keep 3d       keep the preview for 3 days from now on (12h: hours; 30 days at most)",
+        "/preview logs          show what the app wrote last",
+        "/preview why           say why there is a preview, or none",
+        "/preview help          show this",
+    ]
+    .map(str::to_owned)
+    .to_vec()
+}
+
+pub(super) fn answer_summary() -> &'static str {
+    "Answer"
+}
+
 pub(super) fn why_removed(reason: RemovalReason, active_at: Timestamp) -> String {
     match reason {
         RemovalReason::Closed => {
@@ -175,6 +263,9 @@ pub(super) fn why_removed(reason: RemovalReason, active_at: Timestamp) -> String
         RemovalReason::Waiting => {
             "The pull request became a draft or lost a label that previews need; the app and its database are gone. \
              A new preview comes up once it is ready again."
+        }
+        RemovalReason::Unapproved => {
+            "Its newest commit is one of a fork that nobody has approved; the app and its database are gone."
         }
         RemovalReason::Expired => return expired(active_at),
     }
@@ -219,7 +310,7 @@ pub(super) fn status(state: &State) -> Option<String> {
             format!("Failed{yet} while {}: {}", unquoted(doing(failure.step)), failure.cause)
         }
         State::Down { .. } => "The app ended and does not stay up when restarted".to_owned(),
-        State::Draft | State::Removed { .. } => return None,
+        State::Draft | State::Unapproved { .. } | State::Waiting | State::Removed { .. } => return None,
     })
 }
 

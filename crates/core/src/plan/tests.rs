@@ -69,7 +69,7 @@ impl World {
             }
             Action::LastWords(_) | Action::Drain(..) => {}
             Action::Forget => self.record = None,
-            Action::Lost => self.record.as_mut().unwrap().serving = None,
+            Action::Lost | Action::Retire => self.record.as_mut().unwrap().serving = None,
             Action::Begin { commit, slot } => {
                 let record = self.record.get_or_insert_with(record);
                 record.attempt = Some(Attempt {
@@ -164,7 +164,7 @@ impl World {
                     break;
                 }
                 if let (Action::Begin { .. }, Target::Commit { again, .. }) = (&action, &mut target) {
-                    *again = false;
+                    *again = Again::No;
                 }
             }
         }
@@ -183,7 +183,7 @@ impl World {
 }
 
 fn commit(digit: char) -> Target {
-    Target::Commit { commit: sha(digit), again: false }
+    Target::Commit { commit: sha(digit), again: Again::No }
 }
 
 const CLOSED: Target = Target::Nothing(RemovalReason::Closed);
@@ -229,9 +229,25 @@ fn a_broken_first_attempt_holds_nothing_but_its_folder() {
 #[test]
 fn asking_again_builds_again_once() {
     let mut world = serving();
-    world.converge(&Target::Commit { commit: sha('a'), again: true });
+    world.converge(&Target::Commit { commit: sha('a'), again: Again::Attempt });
     assert!(world.is_at(&sha('a')) && !world.outage);
     assert_eq!(world.record.unwrap().serving.unwrap().slot, Slot::B);
+}
+
+#[test]
+fn from_nothing_begins_with_an_empty_database_wherever_it_is_cut_off() {
+    let target = Target::Commit { commit: sha('a'), again: Again::FromNothing };
+    let (actions, usual) = (serving().plan(&target), commit('a'));
+    let volumes = actions.iter().position(|action| *action == Action::RemoveVolumes).unwrap();
+    assert!(volumes < actions.iter().position(|action| matches!(action, Action::Begin { .. })).unwrap());
+    for cut in 0..=actions.len() {
+        let mut world = serving();
+        actions[..cut].iter().for_each(|action| _ = world.perform(action));
+        // The wish is spent when its attempt has come to an end.
+        let spent = cut > actions.iter().position(|action| *action == Action::Switch).unwrap();
+        world.converge(if spent { &usual } else { &target });
+        assert!(world.is_at(&sha('a')), "cut off after {cut}");
+    }
 }
 
 #[test]

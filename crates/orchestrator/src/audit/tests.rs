@@ -120,6 +120,7 @@ fn a_line_of_what_is_set_aside_needs_an_open_pull_request_without_a_preview() {
         since: Timestamp::UNIX_EPOCH,
         active_at: Timestamp::UNIX_EPOCH,
         comment_id: None,
+        told: None,
     };
     let with = |desired: Desired| {
         let mut sides = Sides { desired: [(id(), desired)].into(), ..Sides::default() };

@@ -145,7 +145,7 @@ impl GitHub {
     /// Our comment among all of the pull request's: of our own user, with our marker. Anybody can write the marker; nobody
     /// else can write as us.
     async fn search_comment(&self, key: PullKey) -> Result<Search, Fault> {
-        let me = *self.me.get_or_try_init(|| self.ask_who_we_are()).await?;
+        let me = self.who_we_are().await?;
         let mut first = self.api.repo_url(key.repo, &format!("/issues/{}/comments", key.number));
         first.set_query(Some(&format!("per_page={PER_PAGE}")));
         let pages = match self.api.list::<wire::Comment>(&Right::Comment(key.repo), first, &[]).await {
@@ -162,6 +162,11 @@ impl GitHub {
             by_us && comment.body.as_deref().is_some_and(|body| carries_marker(body, key))
         });
         Ok(ours.map_or(Search::Nothing, |comment| Search::Found(CommentId(comment.id))))
+    }
+
+    /// The number of our own user.
+    pub(super) async fn who_we_are(&self) -> Result<u64, Fault> {
+        self.me.get_or_try_init(|| self.ask_who_we_are()).await.copied()
     }
 
     async fn ask_who_we_are(&self) -> Result<u64, Fault> {

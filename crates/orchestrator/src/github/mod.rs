@@ -13,6 +13,7 @@
 //! | `turn` | one write at a time, and not too fast |
 //! | `pages` | lists, read to their end, with ETags |
 //! | `pulls`, `comments`, `statuses` | the three things that we read and write |
+//! | `people` | what people say in comments, and whether they may |
 //!
 //! Source: <https://docs.github.com/en/rest>
 
@@ -23,13 +24,15 @@ use preview_core::ids::{CommentId, PullKey, RepoId, RepoName};
 use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
-use crate::needs::{CommitStatus, Fault, Forge, PullAnswer, Repository, Written};
+use crate::ledger::Mark;
+use crate::needs::{CommitStatus, Fault, Forge, Person, PullAnswer, Remarks, Repository, Written};
 
 mod api;
 mod comments;
 mod gate;
 mod pace;
 mod pages;
+mod people;
 mod pulls;
 mod rights;
 mod statuses;
@@ -107,6 +110,7 @@ pub struct GitHub {
     listed: pulls::Listed,
     written: comments::Written,
     stated: statuses::Stated,
+    said: people::Said,
     /// The number of our own user, once asked.
     me: OnceCell<u64>,
 }
@@ -121,6 +125,7 @@ impl GitHub {
             listed: pulls::Listed::default(),
             written: comments::Written::default(),
             stated: statuses::Stated::default(),
+            said: people::Said::default(),
             me: OnceCell::new(),
         })
     }
@@ -162,5 +167,17 @@ impl Forge for GitHub {
 
     async fn status(&self, repo: RepoId, status: &CommitStatus) -> Result<(), Fault> {
         self.write_status(repo, status).await
+    }
+
+    async fn remarks(&self, repo: RepoId, since: Option<Timestamp>) -> Result<Remarks, Fault> {
+        self.list_remarks(repo, since).await
+    }
+
+    async fn may_push(&self, repo: RepoId, person: &Person) -> Result<bool, Fault> {
+        self.ask_permission(repo, person).await
+    }
+
+    async fn mark(&self, repo: RepoId, comment: CommentId, mark: Mark) -> Result<(), Fault> {
+        self.react(repo, comment, mark).await
     }
 }

@@ -63,12 +63,27 @@ impl Api {
         first: Url,
         before: &[Arc<Page<T>>],
     ) -> Result<Vec<Arc<Page<T>>>, Unread> {
+        let pages = self.first_pages(right, first, before, MAX_PAGES).await?;
+        match pages.last() {
+            Some(last) if last.next.is_some() => Err(Unread::Endless),
+            _ => Ok(pages),
+        }
+    }
+
+    /// At most so many pages of a list, as [`Api::list`] reads them.
+    pub(super) async fn first_pages<T: DeserializeOwned>(
+        &self,
+        right: &Right,
+        first: Url,
+        before: &[Arc<Page<T>>],
+        most: usize,
+    ) -> Result<Vec<Arc<Page<T>>>, Unread> {
         let mut pages: Vec<Arc<Page<T>>> = Vec::new();
         let mut next = Some(first);
         let mut promised = 0;
         while let Some(url) = next {
-            if pages.len() == MAX_PAGES {
-                return Err(Unread::Endless);
+            if pages.len() == most {
+                return Ok(pages);
             }
             let known = before.get(pages.len()).filter(|page| page.url == url);
             let page = self.page(right, url, known).await?;

@@ -34,6 +34,8 @@ pub(super) enum Right {
     Comment(RepoId),
     /// Writing commit statuses there.
     Status(RepoId),
+    /// Asking who may push there.
+    Permissions(RepoId),
 }
 
 impl fmt::Display for Right {
@@ -44,6 +46,7 @@ impl fmt::Display for Right {
             Self::Read(repo) => write!(f, "read the pull requests of repository {repo}"),
             Self::Comment(repo) => write!(f, "comment on the pull requests of repository {repo}"),
             Self::Status(repo) => write!(f, "write commit statuses in repository {repo}"),
+            Self::Permissions(repo) => write!(f, "see who may push to repository {repo}"),
         }
     }
 }

@@ -2,10 +2,10 @@
 
 use jiff::Timestamp;
 use preview_core::desired;
-use preview_core::ids::{BranchName, CommitSha, PrNumber, RepoId, RepoName};
+use preview_core::ids::{BranchName, CommentId, CommitSha, PrNumber, RepoId, RepoName};
 use serde::{Deserialize, Serialize};
 
-use crate::needs::{Fault, StatusState};
+use crate::needs::{self, Fault, Person, StatusState};
 
 #[derive(Deserialize)]
 pub(super) struct Repository {
@@ -32,6 +32,84 @@ pub(super) struct Comment {
     pub(super) body: Option<String>,
     /// `null` where the account is gone.
     pub(super) user: Option<User>,
+}
+
+/// A comment among all of a repository's, those on issues too.
+///
+/// Source: <https://docs.github.com/en/rest/issues/comments#list-issue-comments-for-a-repository>
+#[derive(Deserialize)]
+pub(super) struct Remark {
+    id: u64,
+    html_url: String,
+    #[serde(default)]
+    user: Option<Writer>,
+    created_at: Timestamp,
+    updated_at: Timestamp,
+    #[serde(default, deserialize_with = "first_line")]
+    body: String,
+}
+
+#[derive(Deserialize)]
+struct Writer {
+    id: u64,
+    login: String,
+    #[serde(rename = "type", default)]
+    kind: String,
+}
+
+/// Source: <https://docs.github.com/en/rest/collaborators/collaborators#get-repository-permissions-for-a-user>
+#[derive(Deserialize)]
+pub(super) struct Permission {
+    permission: String,
+    user: Option<User>,
+}
+
+#[derive(Serialize)]
+pub(super) struct NewReaction {
+    pub(super) content: &'static str,
+}
+
+/// Bytes kept of a comment's first line.
+const LINE: usize = 300;
+
+/// Comments are long and many; a command stands in the first line.
+fn first_line<'de, D: serde::Deserializer<'de>>(deserializer: D) -> Result<String, D::Error> {
+    let body = Option::<String>::deserialize(deserializer)?.unwrap_or_default();
+    let line = body.lines().next().unwrap_or_default();
+    Ok(line[..line.floor_char_boundary(LINE)].to_owned())
+}
+
+impl Remark {
+    pub(super) fn touched_at(&self) -> Timestamp {
+        self.updated_at
+    }
+
+    /// As decisions need it; `None` for one on an issue. What is about a pull request has `/pull/N` in its page's address.
+    pub(super) fn of(&self, me: u64) -> Option<needs::Remark> {
+        let (_, after) = self.html_url.rsplit_once("/pull/")?;
+        let number = after.split(['#', '/', '?']).next()?.parse().ok()?;
+        let person = |user: &Writer| {
+            let somebody = user.kind == "User" && user.id != me;
+            Some(Person { id: user.id, login: user.login.parse().ok().filter(|_| somebody)? })
+        };
+        Some(needs::Remark {
+            id: CommentId(self.id),
+            pull: number,
+            author: self.user.as_ref().and_then(person),
+            line: self.body.clone(),
+            written_at: self.created_at,
+            edited_at: self.updated_at,
+        })
+    }
+}
+
+impl Permission {
+    /// Whether it is this person's and lets push: the answer knows `admin`, `write`, `read` and `none`, and says of roles
+    /// between which of these they come to. A name that has gone to somebody else says nothing.
+    pub(super) fn lets_push(&self, person: &Person) -> bool {
+        let same = self.user.as_ref().is_some_and(|user| user.id == person.id);
+        same && matches!(self.permission.as_str(), "admin" | "write")
+    }
 }
 
 #[derive(Serialize)]

@@ -5,6 +5,7 @@
 //!
 //! Source: <https://docs.github.com/en/webhooks/webhook-events-and-payloads>
 
+use preview_core::command;
 use preview_core::ids::{PrNumber, PullKey, RepoId};
 use serde::Deserialize;
 use serde::de::IgnoredAny;
@@ -31,6 +32,8 @@ pub(super) enum Meaning {
     Ping,
     /// A pull request is to be looked at.
     Look(PullKey, Reason),
+    /// Somebody said something to us in this repository: its comments are to be read.
+    Listen(RepoId),
     /// Nothing, for this reason.
     Nothing(&'static str),
 }
@@ -50,6 +53,20 @@ struct Wire {
     number: Option<u64>,
     repository: Option<WireRepository>,
     changes: Option<WireChanges>,
+    issue: Option<WireIssue>,
+    comment: Option<WireComment>,
+}
+
+#[derive(Deserialize)]
+struct WireIssue {
+    number: u64,
+    /// There for pull requests alone.
+    pull_request: Option<IgnoredAny>,
+}
+
+#[derive(Deserialize)]
+struct WireComment {
+    body: Option<String>,
 }
 
 #[derive(Deserialize)]
@@ -70,11 +87,12 @@ pub(super) fn read(name: &str, body: &[u8]) -> Result<Event, Unreadable> {
     let meaning = match name {
         "ping" => Meaning::Ping,
         "pull_request" => pull_request(&wire)?,
+        "issue_comment" => issue_comment(&wire),
         _ => Meaning::Nothing("this event changes no preview"),
     };
     Ok(Event {
         repository: wire.repository.map(|repository| (RepoId(repository.id), repository.full_name)),
-        number: wire.number.and_then(PrNumber::new),
+        number: wire.number.or(wire.issue.map(|issue| issue.number)).and_then(PrNumber::new),
         action: wire.action,
         meaning,
     })
@@ -94,6 +112,20 @@ fn pull_request(wire: &Wire) -> Result<Meaning, Unreadable> {
         "edited" if retargeted => look(Reason::Changed),
         "edited" => Ok(Meaning::Nothing("a new title or description changes no preview")),
         _ => Ok(Meaning::Nothing("this action changes no preview")),
+    }
+}
+
+/// The body is a hint that a command may have been given, to save asking GitHub at every comment: who wrote it, what it says
+/// and who may say so, GitHub is asked.
+fn issue_comment(wire: &Wire) -> Meaning {
+    let on_pull = wire.issue.as_ref().is_some_and(|issue| issue.pull_request.is_some());
+    let body = wire.comment.as_ref().and_then(|comment| comment.body.as_deref()).unwrap_or_default();
+    let written = wire.action.as_deref() == Some("created");
+    match &wire.repository {
+        Some(repository) if written && on_pull && command::parse(body).is_some() => {
+            Meaning::Listen(RepoId(repository.id))
+        }
+        _ => Meaning::Nothing("no command is given by it"),
     }
 }
 

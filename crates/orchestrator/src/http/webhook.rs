@@ -278,6 +278,14 @@ pub(super) async fn receive(State(mailbox): State<Arc<Mailbox>>, delivery: Deliv
     let (status, decision, reason) = match event.meaning {
         Meaning::Ping => (StatusCode::OK, Decision::Ignored, "a ping: the webhook works"),
         Meaning::Nothing(why) => (StatusCode::OK, Decision::Ignored, why),
+        Meaning::Listen(repo) => match mailbox.reconciler.hint(repo) {
+            Ok(()) => (StatusCode::ACCEPTED, Decision::Accepted, "the repository's comments are read"),
+            Err(why) => {
+                let problem = not_accepted(&why);
+                note(Decision::Refused, problem.detail());
+                return Err(problem);
+            }
+        },
         Meaning::Look(key, reason) => match mailbox.reconciler.accept(key.repo, key.number, reason).await {
             Ok(()) => (StatusCode::ACCEPTED, Decision::Accepted, "written down; the pull request is looked at"),
             Err(why) => {

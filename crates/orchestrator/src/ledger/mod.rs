@@ -4,6 +4,7 @@
 //! come while a write is under way share the next one, so that a burst of webhooks costs a handful of writes.
 
 mod file;
+mod heard;
 mod older;
 mod state;
 
@@ -15,6 +16,7 @@ use jiff::Timestamp;
 use tokio::sync::watch;
 
 pub use file::{Found, LedgerFile, OpenError, Storage};
+pub use heard::{Done, Heard, Mark};
 pub use state::{Imported, Pending, Project, Reason, State};
 
 /// How long after a failed write the next is tried when nothing else asks for one.

@@ -5,10 +5,13 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use preview_core::deployment::Deployment;
 use preview_core::desired::SetAside;
+use preview_core::talk::Talk;
 use preview_core::ids::{
     CommentId, CommitSha, DeploymentId, HostPort, PrNumber, ProjectSlug, PullKey, RepoId, RepoName,
 };
 use serde::{Deserialize, Serialize};
+
+use super::heard::Heard;
 
 /// Version of the JSON form that this code writes and reads.
 pub(super) const VERSION: u32 = 1;
@@ -27,6 +30,9 @@ pub struct Project {
     /// that listing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BTreeMap<PrNumber, CommitSha>>,
+    /// Which of its comments we have dealt with; `None` before we first listened.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub heard: Option<Heard>,
 }
 
 /// Why a pull request is to be looked at.
@@ -39,8 +45,12 @@ pub enum Reason {
     Pushed,
     /// It was reopened.
     Reopened,
+    /// A person asked for its newest commit, if that doesn't serve yet.
+    Deploy,
     /// A person asked for a new deployment.
     Redeploy,
+    /// A person asked for a new deployment with an empty database.
+    ResetDatabase,
     /// A person asked for its removal until the next push.
     Stop,
 }
@@ -85,6 +95,8 @@ pub struct State {
     pub set_aside: BTreeMap<DeploymentId, SetAside>,
     /// Pull requests to be looked at.
     pub pending: BTreeMap<PullKey, Pending>,
+    /// What people told us of open pull requests.
+    pub talks: BTreeMap<PullKey, Talk>,
     /// Previews of the older system, until their repository is first listed.
     pub imported: Vec<Imported>,
     /// How often something was found left over, or missing, outside a deployment.
@@ -103,10 +115,21 @@ struct Wire {
     set_aside: BTreeMap<DeploymentId, SetAside>,
     #[serde(default)]
     pending: Vec<Pending>,
+    #[serde(default, skip_serializing_if = "Vec::is_empty")]
+    talks: Vec<WireTalk>,
     #[serde(default)]
     imported: Vec<Imported>,
     #[serde(default)]
     repairs: u64,
+}
+
+#[derive(Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+struct WireTalk {
+    repository_id: RepoId,
+    number: PrNumber,
+    #[serde(flatten)]
+    talk: Talk,
 }
 
 #[derive(Serialize)]
@@ -114,6 +137,12 @@ struct Wire {
 struct Ports {
     app_port: Option<HostPort>,
     db_port: Option<HostPort>,
+}
+
+impl WireTalk {
+    fn of(key: PullKey, talk: Talk) -> Self {
+        Self { repository_id: key.repo, number: key.number, talk }
+    }
 }
 
 impl From<State> for Wire {
@@ -131,6 +160,7 @@ impl From<State> for Wire {
             projects: state.projects,
             set_aside: state.set_aside,
             pending: state.pending.into_values().collect(),
+            talks: state.talks.into_iter().map(|(key, talk)| WireTalk::of(key, talk)).collect(),
             imported: state.imported,
             repairs: state.repairs,
         }
@@ -145,6 +175,7 @@ impl From<Wire> for State {
             projects: wire.projects,
             set_aside: wire.set_aside,
             pending: wire.pending.into_iter().map(|p| (key(&p), p)).collect(),
+            talks: wire.talks.into_iter().map(|t| (PullKey { repo: t.repository_id, number: t.number }, t.talk)).collect(),
             imported: wire.imported,
             repairs: wire.repairs,
         }
@@ -155,6 +186,7 @@ impl State {
     /// The state of an older copy: what people were told since then nobody knows, so they are told again.
     pub fn restored(mut self) -> Self {
         self.deployments.values_mut().for_each(|record| record.told = None);
+        self.set_aside.values_mut().for_each(|line| line.told = None);
         self
     }
 
@@ -162,7 +194,7 @@ impl State {
     pub fn project(&mut self, repo: RepoId, name: &RepoName, now: Timestamp) -> &mut Project {
         if !self.projects.contains_key(&repo) {
             let slug = ProjectSlug::for_repo(name, |slug| self.projects.values().any(|p| p.slug == *slug));
-            let project = Project { slug, name: name.clone(), since: now, baseline: None };
+            let project = Project { slug, name: name.clone(), since: now, baseline: None, heard: None };
             self.projects.insert(repo, project);
         }
         let project = self.projects.entry(repo);
@@ -186,6 +218,11 @@ impl State {
     pub fn pulls(&self) -> impl Iterator<Item = PullKey> + '_ {
         let records = self.deployments.values().map(Deployment::key);
         records.chain(self.set_aside.iter().map(|(id, aside)| aside.key(id)))
+    }
+
+    /// Which commit of it somebody approved last.
+    pub fn approved(&self, key: PullKey) -> Option<&CommitSha> {
+        self.talks.get(&key)?.approval.as_ref().map(|approval| &approval.commit)
     }
 
     /// Notes that a pull request is to be looked at.

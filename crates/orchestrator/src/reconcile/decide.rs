@@ -2,16 +2,17 @@
 
 use std::sync::PoisonError;
 
+use preview_core::command::LONGEST_KEEP;
 use preview_core::deployment::RemovalReason;
-use preview_core::desired::{Desired, Known, Pull, SetAside, SetAsideReason, WaitReason, desired};
+use preview_core::desired::{Desired, Known, Pull, SetAside, SetAsideReason, desired};
 use preview_core::ids::{CommitSha, DeploymentId, PullKey};
-use preview_core::plan::{Target, worth_retrying};
+use preview_core::plan::{Again, Target, worth_retrying};
 use preview_core::ttl;
 
 use super::Reconciler;
 use super::allowed::Standing;
 use crate::ledger::{Pending, Reason, State, WriteError};
-use crate::needs::{Fault, PullAnswer, Written};
+use crate::needs::{Fault, PullAnswer};
 
 /// What was decided for a pull request, and from what.
 pub(super) struct Decision {
@@ -21,8 +22,8 @@ pub(super) struct Decision {
     pub(super) desired: Desired,
     /// As GitHub told it; `None` when GitHub was not needed for the answer, or knows it no more.
     pub(super) pull: Option<Pull>,
-    /// Whether it is to be brought up although it serves or has failed.
-    again: bool,
+    /// What is to be done although it serves or has failed.
+    again: Again,
     /// What had been told by then.
     serial: Option<u64>,
 }
@@ -56,7 +57,7 @@ impl Reconciler {
         let serial = pending.as_ref().map(|pending| pending.serial);
         let without_pull = |desired| {
             let id = self.inner.ledger.read(|state| state.id_of(key));
-            Decision { key, id, desired, pull: None, again: false, serial }
+            Decision { key, id, desired, pull: None, again: Again::No, serial }
         };
         match self.standing(key.repo) {
             Standing::Allowed => {}
@@ -84,7 +85,8 @@ impl Reconciler {
         let desired =
             desired.ok_or_else(|| Fault::passing("the repository's open pull requests are not listed yet"))?;
         let retry = retry && self.inner.ledger.read(|state| state.deployments.get(&id).is_some_and(worth_retrying));
-        Ok(Decision { key, id: Some(id), desired, pull: Some(pull), again: again || retry, serial })
+        let again = if retry { again.max(Again::Attempt) } else { again };
+        Ok(Decision { key, id: Some(id), desired, pull: Some(pull), again, serial })
     }
 
     /// GitHub doesn't know it although it knows the repository. Once may be a hiccup; twice an interval apart is the truth.
@@ -100,13 +102,13 @@ impl Reconciler {
         self.inner.missing.lock().unwrap_or_else(PoisonError::into_inner).look(&key, missing, self.uptime())
     }
 
-    /// Writes down what is new about the pull request. Gives its id and whether a person asked for a new deployment.
+    /// Writes down what is new about the pull request. Gives its id and what a person asked to be done again.
     async fn take_note(
         &self,
         key: PullKey,
         pull: &Pull,
         pending: Option<&Pending>,
-    ) -> Result<(DeploymentId, bool), Fault> {
+    ) -> Result<(DeploymentId, Again), Fault> {
         let reason = pending.map(|pending| pending.reason);
         let noted = |state: &State| {
             let id = state.id_of(key)?;
@@ -117,7 +119,7 @@ impl Reconciler {
             (same && !touches).then_some(id)
         };
         if let Some(id) = self.inner.ledger.read(noted) {
-            return Ok((id, false));
+            return Ok((id, Again::No));
         }
         let now = self.inner.out.clock.now();
         let change = |state: &mut State| {
@@ -125,7 +127,9 @@ impl Reconciler {
             let id = DeploymentId::new(slug, key.number);
             if let Some(record) = state.deployments.get_mut(&id) {
                 if record.head != pull.head || reason == Some(Reason::Reopened) {
-                    record.active_at = now;
+                    // One that is to be kept for longer stays for longer.
+                    let longest = now.checked_add(LONGEST_KEEP).unwrap_or(now);
+                    record.active_at = record.active_at.min(longest).max(now);
                 }
                 record.head = pull.head.clone();
                 record.repo = pull.base_name.clone();
@@ -134,7 +138,7 @@ impl Reconciler {
             match reason {
                 None | Some(Reason::Changed) => {}
                 Some(Reason::Pushed) => state.touched(key),
-                Some(Reason::Reopened | Reason::Redeploy) => {
+                Some(Reason::Reopened | Reason::Deploy | Reason::Redeploy | Reason::ResetDatabase) => {
                     state.touched(key);
                     state.set_aside.remove(&id);
                 }
@@ -147,7 +151,17 @@ impl Reconciler {
             id
         };
         let id = self.inner.ledger.change(change).await?;
-        Ok((id, reason == Some(Reason::Redeploy)))
+        let serves = |state: &State| {
+            let serving = state.deployments.get(&id).and_then(|record| record.serving.as_ref());
+            serving.is_some_and(|serving| serving.commit_sha == pull.head)
+        };
+        let again = match reason {
+            Some(Reason::ResetDatabase) => Again::FromNothing,
+            Some(Reason::Redeploy) => Again::Attempt,
+            Some(Reason::Deploy) if !self.inner.ledger.read(serves) => Again::Attempt,
+            _ => Again::No,
+        };
+        Ok((id, again))
     }
 
     /// What the rules say; `None` while that hangs on whether it was open before us, which the first listing will tell.
@@ -173,6 +187,7 @@ impl Reconciler {
             baseline: listed.and_then(|baseline| baseline.get(&key.number)),
             set_aside,
             activity: activity.or(set_aside.map(|aside| (&aside.head, aside.active_at))),
+            approved: state.approved(key),
             expiry_confirmed: too_old,
         };
         Some(desired(pull, &known, &self.inner.config.policy, self.inner.out.clock.now()))
@@ -196,6 +211,9 @@ impl Reconciler {
             (Some(id), None) => self.drop_line(id, &decision.desired).await?,
             (None, _) => {}
         }
+        if matches!(decision.desired, Desired::Gone(_)) {
+            self.fall_silent(key, decision.id.as_ref()).await?;
+        }
         let Some(serial) = decision.serial() else {
             return Ok(!self.inner.ledger.read(|state| state.pending.contains_key(&key)));
         };
@@ -210,20 +228,28 @@ impl Reconciler {
         if known.as_ref().map(|aside| (aside.reason, &aside.head)) == wanted.map(|reason| (reason, &pull.head)) {
             return Ok(());
         }
-        let comment = match wanted {
-            Some(SetAsideReason::Waiting(WaitReason::Draft)) => {
-                self.say_draft(key, pull, known.as_ref().and_then(|aside| aside.comment_id)).await?
-            }
-            _ => known.as_ref().and_then(|aside| aside.comment_id),
-        };
+        let comment_id = known.as_ref().and_then(|aside| aside.comment_id);
         let change = |state: &mut State| match wanted {
             Some(reason) => {
                 let line = aside(key, reason, &pull.head, known.as_ref().map_or(now, |aside| aside.active_at), now);
-                state.set_aside.insert(id.clone(), SetAside { comment_id: comment, ..line });
+                state.set_aside.insert(id.clone(), SetAside { comment_id, ..line });
             }
             None => drop(state.set_aside.remove(id)),
         };
-        Ok(self.inner.ledger.change(change).await?)
+        self.inner.ledger.change(change).await?;
+        self.report(id);
+        Ok(())
+    }
+
+    /// Of what is closed nothing is kept that people said: what is reopened asks again.
+    async fn fall_silent(&self, key: PullKey, id: Option<&DeploymentId>) -> Result<(), Fault> {
+        if let Some(id) = id {
+            self.inner.reporter.forget(id);
+        }
+        if self.inner.ledger.read(|state| state.talks.contains_key(&key)) {
+            self.inner.ledger.change(|state| drop(state.talks.remove(&key))).await?;
+        }
+        Ok(())
     }
 
     /// Without GitHub's word a line stays, unless nothing is to stay.
@@ -233,22 +259,6 @@ impl Reconciler {
             self.inner.ledger.change(|state| drop(state.set_aside.remove(id))).await?;
         }
         Ok(())
-    }
-
-    async fn say_draft(
-        &self,
-        key: PullKey,
-        pull: &Pull,
-        known: Option<preview_core::ids::CommentId>,
-    ) -> Result<Option<preview_core::ids::CommentId>, Fault> {
-        match self.inner.out.forge.comment(key, known, &self.draft_comment(key, pull)).await? {
-            Written::Comment(id) => Ok(Some(id)),
-            Written::Refused(reason) => {
-                tracing::warn!(reason, "GitHub refused the comment");
-                Ok(known)
-            }
-            Written::NotPermitted(_) => Ok(known),
-        }
     }
 
     /// Writes down that something had to be put right that should not have been wrong.
@@ -278,5 +288,6 @@ pub(super) fn aside(
     active_at: jiff::Timestamp,
     since: jiff::Timestamp,
 ) -> SetAside {
-    SetAside { repository_id: key.repo, reason, head: head.clone(), since, active_at, comment_id: None }
+    let (repository_id, head) = (key.repo, head.clone());
+    SetAside { repository_id, reason, head, since, active_at, comment_id: None, told: None }
 }

@@ -41,6 +41,16 @@ impl Reconciler {
         self.tell(PullKey { repo, number }, reason).await
     }
 
+    /// Takes a hint that somebody said something: the comments are read from GitHub. Nothing is written down, since what has
+    /// been read is: the next question begins where the last one ended.
+    pub fn hint(&self, repo: RepoId) -> Result<(), NotAccepted> {
+        if self.standing(repo) == Standing::NotAllowed {
+            return Err(NotAccepted::NotAllowed);
+        }
+        self.listen_to(repo);
+        Ok(())
+    }
+
     /// Takes a person's wish for a preview: to be deployed again, or to be stopped.
     pub async fn command(&self, id: &DeploymentId, reason: Reason) -> Result<Accepted, NotAccepted> {
         let key = self.inner.ledger.read(|state| {

@@ -4,7 +4,8 @@
 //! intake ─┐
 //! resync ─┼─> wake(pull request) ─> worker: decide ─> plan ─> perform ─┬─> ledger
 //! cleanup ┤                          (one per pull request)            └─> report ─> the comment
-//! watch ──┘
+//! watch ──┤
+//! listen ─┘ (comments)
 //! ```
 //!
 //! Whatever wakes a worker carries no payload: the worker reads the pull request from GitHub, looks at what there is, and
@@ -21,6 +22,7 @@ mod cleanup;
 mod decide;
 mod housekeeping;
 mod intake;
+mod listen;
 mod overview;
 mod perform;
 mod ports;
@@ -57,6 +59,7 @@ use allowed::Allowed;
 use builds::Builds;
 use housekeeping::Housekeeper;
 pub use intake::{Accepted, NotAccepted};
+use listen::Ears;
 pub use overview::{DiskShare, Overview};
 use ports::Ports;
 use queue::Queue;
@@ -188,6 +191,7 @@ struct Inner {
     asks: Semaphore,
     housekeeper: Housekeeper,
     reporter: Reporter,
+    ears: Ears,
     workers: Workers,
     allowed: Mutex<Allowed>,
     /// Rung when GitHub has told more of which repositories are meant.
@@ -212,6 +216,7 @@ impl Reconciler {
             asks: Semaphore::new(ASKS),
             housekeeper: Housekeeper::default(),
             reporter: Reporter::new(config.pace.edit),
+            ears: Ears::default(),
             workers: Workers::default(),
             allowed: Mutex::new(Allowed::of(&config.allowed)),
             told_allowed: Notify::new(),
@@ -239,6 +244,7 @@ impl Reconciler {
         tasks.spawn(self.clone().keep_cleaning());
         tasks.spawn(self.clone().keep_house());
         tasks.spawn(self.clone().keep_watching());
+        tasks.spawn(self.clone().keep_listening());
         self.wake_all();
         self.inner.stop.cancelled().await;
         self.let_finish(PARTING).await;

@@ -82,6 +82,7 @@ impl Reconciler {
             Action::Settle => self.settle(id).await,
             Action::Release => self.release(id).await,
             Action::Lost => self.lost(id).await,
+            Action::Retire => self.retire(id).await,
             Action::LastWords(_) => self.last_words(id).await,
             Action::RemoveDatabase => self.remove_database(id).await,
             tidying => self.tidy(id, tidying).await,
@@ -161,9 +162,14 @@ impl Reconciler {
         }
     }
 
+    /// Nothing serves any more.
+    async fn retire(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.give_back(|state| Some(vec![state.deployments.get_mut(id)?.serving.take()?.app_port])).await
+    }
+
     /// What served is gone, removed by somebody else.
     async fn lost(&self, id: &DeploymentId) -> Result<(), Fault> {
-        self.give_back(|state| Some(vec![state.deployments.get_mut(id)?.serving.take()?.app_port])).await?;
+        self.retire(id).await?;
         self.count_repair(id, "a container or the folder was removed by somebody else; bringing it up again").await
     }
 

@@ -4,14 +4,15 @@
 //! times while GitHub was slow costs one edit. Failures go first. What was told last stands in the record, so that the same
 //! is not told again, and that a start can tell what its predecessor was killed before telling.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use preview_core::comment::{self, Beside, View};
 use preview_core::deployment::{Blame, Deployment, Stage, Status, Told};
-use preview_core::desired::Pull;
-use preview_core::ids::{DeploymentId, PullKey};
+use preview_core::desired::{SetAside, SetAsideReason, WaitReason};
+use preview_core::ids::{BranchName, CommentId, DeploymentId, PullKey};
+use preview_core::talk::Talk;
 use preview_core::ttl;
 use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
@@ -22,8 +23,14 @@ use crate::folders::Log;
 use crate::ledger::State;
 use crate::needs::{CommitStatus, Fault, StatusState, Written};
 
+/// What is set aside until somebody approves it.
+const UNAPPROVED: SetAsideReason = SetAsideReason::Waiting(WaitReason::Approval);
 /// Lines of a log that a comment shows.
 const TAIL: usize = 50;
+
+/// Comments an hour that ask for a fork's approval.
+const MOST_ASKED: usize = 30;
+const HOUR: Duration = Duration::from_secs(3600);
 
 /// What is to be told.
 pub(super) struct Reporter {
@@ -38,8 +45,26 @@ pub(super) struct Reporter {
 struct Queue {
     changed: BTreeSet<DeploymentId>,
     written: BTreeMap<DeploymentId, Instant>,
+    /// When strangers' pull requests were written on in the last hour: whoever opens five hundred of them must not use up
+    /// what GitHub lets us write.
+    asked: VecDeque<Instant>,
     /// Not before this, after GitHub asked for a pause.
     pause: Option<Instant>,
+}
+
+impl Queue {
+    /// When the next stranger's pull request may be written on.
+    fn next_ask(&self, now: Instant) -> Instant {
+        let oldest = self.asked.len().checked_sub(MOST_ASKED).and_then(|place| self.asked.get(place));
+        oldest.map_or(now, |oldest| *oldest + HOUR)
+    }
+
+    fn note_ask(&mut self, now: Instant) {
+        while self.asked.front().is_some_and(|oldest| *oldest + HOUR <= now) {
+            self.asked.pop_front();
+        }
+        self.asked.push_back(now);
+    }
 }
 
 impl Reporter {
@@ -70,11 +95,16 @@ enum Next {
     At(Option<Instant>),
 }
 
-/// What people are to be told.
+/// What people are to be told of one pull request, and what they were told last.
 struct Words {
+    key: PullKey,
     body: String,
     status: Option<CommitStatus>,
     told: Told,
+    known: Option<Told>,
+    comment_id: Option<CommentId>,
+    /// Whether it asks for approval.
+    asks: bool,
 }
 
 impl Reconciler {
@@ -86,7 +116,8 @@ impl Reconciler {
 
     /// Has every comment compared with its record: what is as it was told costs nothing.
     pub(super) fn report_all(&self) {
-        let all: Vec<DeploymentId> = self.inner.ledger.read(|state| state.deployments.keys().cloned().collect());
+        let ids = |state: &State| state.deployments.keys().chain(state.set_aside.keys()).cloned().collect();
+        let all: Vec<DeploymentId> = self.inner.ledger.read(ids);
         all.iter().for_each(|id| self.report(id));
     }
 
@@ -127,9 +158,10 @@ impl Reconciler {
     /// Failures first, then whatever is due; a comment that was edited a moment ago waits.
     fn next_report(&self) -> Next {
         let reporter = &self.inner.reporter;
-        let failed: BTreeSet<DeploymentId> = self.inner.ledger.read(|state| {
+        let (failed, asking): (BTreeSet<DeploymentId>, BTreeSet<DeploymentId>) = self.inner.ledger.read(|state| {
             let failed = state.deployments.values().filter(|d| d.status() == Status::Failed);
-            failed.map(|d| d.id.clone()).collect()
+            let asking = state.set_aside.iter().filter(|(_, line)| line.reason == UNAPPROVED && line.told.is_none());
+            (failed.map(|d| d.id.clone()).collect(), asking.map(|(id, _)| id.clone()).collect())
         });
         let mut queue = reporter.queue();
         let now = Instant::now();
@@ -137,8 +169,12 @@ impl Reconciler {
             return Next::At(Some(pause));
         }
         queue.pause = None;
-        let due = |id: &DeploymentId| queue.written.get(id).map_or(now, |written| *written + reporter.gap);
-        let first = queue.changed.iter().min_by_key(|id| (due(id) > now, !failed.contains(*id), due(id)));
+        let next_ask = queue.next_ask(now);
+        let due = |id: &DeploymentId| {
+            let due = queue.written.get(id).map_or(now, |written| *written + reporter.gap);
+            if asking.contains(id) { due.max(next_ask) } else { due }
+        };
+        let first = queue.changed.iter().min_by_key(|id| (due(id) > now, !failed.contains(*id), asking.contains(*id), due(id)));
         let Some(id) = first.cloned() else { return Next::At(None) };
         let when = due(&id);
         if when > now {
@@ -151,50 +187,82 @@ impl Reconciler {
     /// Writes comment and commit status, unless they say so already.
     async fn tell_people(&self, id: &DeploymentId) -> Result<(), Fault> {
         let _writing = self.inner.reporter.writing.lock().await;
-        let record = self.inner.ledger.read(|state| state.deployments.get(id).cloned());
-        // What is going gets its last words from the one who removes it.
-        let Some(record) = record.filter(|record| record.removing.is_none()) else { return Ok(()) };
-        let known = record.told.as_ref();
-        let Some(Words { body, status, told }) = self.words(&record).filter(|words| known != Some(&words.told)) else {
+        let Some(words) = self.words_of(id).filter(|words| words.known.as_ref() != Some(&words.told)) else {
             return Ok(());
         };
-        self.inner.reporter.queue().written.insert(id.clone(), Instant::now());
+        let Words { key, body, status, told, known, mut comment_id, asks } = words;
+        self.note_writing(id, asks);
         if known.is_some() {
             // Should we be killed or unheard while writing, nobody knows what people were told.
-            let unsure = |state: &mut State| state.deployments.get_mut(id).and_then(|record| record.told.take());
-            self.inner.ledger.change(unsure).await?;
+            self.inner.ledger.change(|state| voice(state, id).and_then(|(_, told)| told.take())).await?;
         }
-        let (mut comment_id, mut permitted) = (record.comment_id, true);
-        if known.map(|known| &known.comment) != Some(&told.comment) {
-            match self.inner.out.forge.comment(record.key(), comment_id, &body).await? {
+        let mut permitted = true;
+        if known.as_ref().map(|known| &known.comment) != Some(&told.comment) {
+            match self.inner.out.forge.comment(key, comment_id, &body).await? {
                 Written::Comment(written) => comment_id = Some(written),
                 Written::Refused(reason) => tracing::warn!(deployment = %id, reason, "GitHub refused the comment"),
                 Written::NotPermitted(_) => permitted = false,
             }
         }
-        if let Some(status) = status.filter(|_| known.map(|known| &known.status) != Some(&told.status)) {
-            self.inner.out.forge.status(record.repository_id, &status).await?;
+        if let Some(status) = status.filter(|_| known.as_ref().map(|known| &known.status) != Some(&told.status)) {
+            self.inner.out.forge.status(key.repo, &status).await?;
         }
         if !permitted {
             // Resync has it told again, until somebody has given our token the right.
             return Ok(());
         }
         let note = |state: &mut State| {
-            let record = state.deployments.get_mut(id)?;
-            record.comment_id = comment_id;
-            record.told = Some(told);
+            let (id_there, told_there) = voice(state, id)?;
+            (*id_there, *told_there) = (comment_id, Some(told));
             Some(())
         };
         self.inner.ledger.change(note).await?;
         Ok(())
     }
 
-    /// What people should read of a record, if anything.
+    fn note_writing(&self, id: &DeploymentId, asks: bool) {
+        let (mut queue, now) = (self.inner.reporter.queue(), Instant::now());
+        queue.written.insert(id.clone(), now);
+        if asks {
+            queue.note_ask(now);
+        }
+    }
+
+    /// What people should read of a pull request, if anything: of what is going, from the one who removes it.
+    fn words_of(&self, id: &DeploymentId) -> Option<Words> {
+        let found = |state: &State| (state.deployments.get(id).cloned(), state.set_aside.get(id).cloned());
+        match self.inner.ledger.read(found) {
+            (Some(record), _) if record.removing.is_some() => None,
+            (Some(record), _) => self.words(&record),
+            (None, Some(line)) => self.words_aside(id, line),
+            (None, None) => None,
+        }
+    }
+
     fn words(&self, record: &Deployment) -> Option<Words> {
         let view = View::of(record, &self.beside(record))?;
         let (body, status) = (self.rendered(&view, &record.id), self.status_of(record, &view));
         let told = Told { comment: fingerprint(&body), status: status.as_ref().map(of_status).unwrap_or_default() };
-        Some(Words { body, status, told })
+        let (key, known, comment_id) = (record.key(), record.told.clone(), record.comment_id);
+        Some(Words { key, body, status, told, known, comment_id, asks: false })
+    }
+
+    /// What people should read of a pull request that is set aside.
+    fn words_aside(&self, id: &DeploymentId, line: SetAside) -> Option<Words> {
+        let key = line.key(id);
+        let talk = self.talk(key);
+        let state = comment::State::aside(&line, &talk)?;
+        let repo = self.inner.ledger.read(|state| state.projects.get(&key.repo).map(|project| project.name.clone()))?;
+        let view = View::new(key, &self.inner.config.github, &repo, &BranchName::new(""), state).with(talk);
+        let body = self.rendered(&view, id);
+        let told = Told { comment: fingerprint(&body), status: String::new() };
+        let SetAside { told: known, comment_id, reason, .. } = line;
+        Some(Words { key, body, status: None, told, known, comment_id, asks: reason == UNAPPROVED })
+    }
+
+    /// What people said of it.
+    fn talk(&self, key: PullKey) -> Talk {
+        self.inner.ledger.read(|state| state.talks.get(&key).cloned()).unwrap_or_default()
     }
 
     /// Whether people have yet to be told of what is.
@@ -211,12 +279,6 @@ impl Reconciler {
         let Some(view) = View::of(&record, &self.beside(&record)) else { return Ok(None) };
         let body = self.rendered(&view, id);
         self.inner.out.forge.comment(record.key(), record.comment_id, &body).await.map(Some)
-    }
-
-    /// The comment on a draft that is skipped.
-    pub(super) fn draft_comment(&self, key: PullKey, pull: &Pull) -> String {
-        let view = View::new(key, &self.inner.config.github, &pull.base_name, &pull.branch, comment::State::Draft);
-        comment::render(&view, &[])
     }
 
     /// What the commit status should say.
@@ -249,6 +311,7 @@ impl Reconciler {
             ahead: self.ahead_of(record.repository_id, &record.id),
             expires: Some(ttl::expires_at(record.active_at, self.inner.config.policy.ttl)),
             app_log,
+            talk: self.talk(record.key()),
         }
     }
 
@@ -260,6 +323,14 @@ impl Reconciler {
     pub(super) fn secrets_of(&self, id: &DeploymentId) -> Vec<String> {
         let known = self.inner.folders.known_password(id).ok().flatten();
         known.map(|password| password.expose().to_owned()).into_iter().collect()
+    }
+}
+
+/// Where it stands what our comment is and what people were told last.
+fn voice<'a>(state: &'a mut State, id: &DeploymentId) -> Option<(&'a mut Option<CommentId>, &'a mut Option<Told>)> {
+    match state.deployments.get_mut(id) {
+        Some(record) => Some((&mut record.comment_id, &mut record.told)),
+        None => state.set_aside.get_mut(id).map(|line| (&mut line.comment_id, &mut line.told)),
     }
 }
 

@@ -5,7 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
-use preview_core::desired::{Pull, SetAsideReason};
+use preview_core::desired::{Pull, SetAsideReason, waits};
 use preview_core::ids::{ProjectSlug, PullKey, RepoId};
 use preview_core::plan::worth_retrying;
 
@@ -32,6 +32,7 @@ impl Reconciler {
         for repo in allowed {
             match self.inner.out.forge.open_pulls(repo).await {
                 Ok(pulls) => {
+                    self.listen_to(repo);
                     if let Err(fault) = self.compare(repo, &pulls).await {
                         tracing::warn!(%repo, cause = %fault, "could not compare the open pull requests");
                     }
@@ -58,7 +59,7 @@ impl Reconciler {
             let open: BTreeMap<PullKey, &Pull> =
                 pulls.iter().map(|pull| (PullKey { repo, number: pull.number }, pull)).collect();
             let absent = state.pulls().filter(|key| key.repo == repo && !open.contains_key(key));
-            let changed = open.iter().filter(|(key, pull)| differs(state, **key, pull)).map(|(key, _)| *key);
+            let changed = open.iter().filter(|(key, pull)| self.differs(state, **key, pull)).map(|(key, _)| *key);
             absent.chain(changed).collect::<Vec<_>>()
         });
         for key in differing {
@@ -116,20 +117,25 @@ impl Reconciler {
         let mine = all.iter().filter(|(id, view)| id.slug() == slug && !view.containers.is_empty());
         Ok(mine.map(|(id, _)| PullKey { repo, number: id.number() }).collect())
     }
-}
 
-/// Whether a pull request as listed is another than the ledger thinks. A line in the baseline or of what is set aside with the
-/// same head is as it should be; settings that changed since are noticed at the next start.
-fn differs(state: &State, key: PullKey, pull: &Pull) -> bool {
-    let Some(id) = state.id_of(key) else { return true };
-    if let Some(record) = state.deployments.get(&id) {
-        return record.head != pull.head || record.removing.is_some();
+    /// Whether a pull request as listed is another than the ledger thinks. What is in the baseline or set aside and waits for
+    /// what it waited for is as it should be: five hundred that wait cost one list. Settings that changed since are noticed at
+    /// the next start.
+    fn differs(&self, state: &State, key: PullKey, pull: &Pull) -> bool {
+        let Some(id) = state.id_of(key) else { return true };
+        if let Some(record) = state.deployments.get(&id) {
+            return record.head != pull.head || record.removing.is_some();
+        }
+        if let Some(aside) = state.set_aside.get(&id) {
+            let waits = waits(pull, state.approved(key), &self.inner.config.policy);
+            let waited = match aside.reason {
+                SetAsideReason::Waiting(reason) => Some(reason),
+                SetAsideReason::Stopped | SetAsideReason::Expired => waits,
+            };
+            return aside.head != pull.head || waits != waited;
+        }
+        let baseline =
+            state.projects.get(&key.repo).and_then(|Project { baseline, .. }| baseline.as_ref()?.get(&key.number));
+        baseline != Some(&pull.head)
     }
-    if let Some(aside) = state.set_aside.get(&id) {
-        let waits = matches!(aside.reason, SetAsideReason::Waiting(_));
-        return aside.head != pull.head || waits;
-    }
-    let baseline =
-        state.projects.get(&key.repo).and_then(|Project { baseline, .. }| baseline.as_ref()?.get(&key.number));
-    baseline != Some(&pull.head)
 }

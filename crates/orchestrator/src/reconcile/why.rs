@@ -51,6 +51,7 @@ impl Reconciler {
             github: answer.as_ref(),
             desired: desired.as_ref(),
             record,
+            approval: state.talks.get(&key).and_then(|talk| talk.approval.as_ref()),
             pending: state.pending.get(&key),
             ahead: id.as_ref().and_then(|id| self.ahead_of(key.repo, id)),
             reporting: record.is_some_and(|record| self.is_untold(record)),

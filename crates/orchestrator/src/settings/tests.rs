@@ -41,6 +41,7 @@ fn defaults_are_those_of_the_documentation() {
     assert_eq!(settings.router, Router::Builtin { port: 8080 });
     assert_eq!(settings.policy.ttl, SignedDuration::from_hours(7 * 24));
     assert!(settings.policy.drafts && !settings.policy.bots);
+    assert_eq!(settings.policy.forks, ForkPolicy::Approve);
     assert_eq!(settings.cleanup_interval, Duration::from_secs(3600));
     assert_eq!(settings.limits.container_memory, ByTrust { member: 512 << 20, stranger: 256 << 20 });
     assert_eq!(settings.paths.mirrors().to_str(), Some("/opt/preview-deployer/mirrors"));
@@ -60,7 +61,7 @@ fn every_mistake_is_named_at_once() {
         ("ORCHESTRATOR_PORT", "70000"),
         ("DEPLOYMENTS_DIR", "here"),
         ("EGRESS", "forbid"),
-        ("FORK_POLICY", "approve"),
+        ("FORK_POLICY", "ask"),
         ("APP_PORT_START", "8500"),
     ]);
     insta::assert_snapshot!(Settings::read(&variables).unwrap_err(), @r"
@@ -68,7 +69,7 @@ fn every_mistake_is_named_at_once() {
       - GITHUB_TOKEN is not set: The token for GitHub: may read contents, and write pull requests (comments) and commit statuses.
       - ALLOWED_REPOS is `not a repository`: `not a repository` is not a valid repository: write it as owner/name
       - GITHUB_WEBHOOK_SECRET is not usable: it is too short: expected at least 16 random characters, for example from `openssl rand -hex 32`
-      - FORK_POLICY is `approve`: deploying pull requests from forks is not supported by this version yet: expected `deny`
+      - FORK_POLICY is `ask`: expected `deny`, `approve` or `allow`
       - CLEANUP_TTL_DAYS is `soon`: expected a number above 0, at most 3650, with a point for fractions
       - ORCHESTRATOR_PORT is `70000`: expected a port from 0 to 65535
       - DEPLOYMENTS_DIR is `here`: expected an absolute path without `..`

@@ -88,8 +88,9 @@ pub(super) const RESYNC_INTERVAL_SECONDS: Variable = Variable::new(
 
 pub(super) const FORK_POLICY: Variable = Variable::new(
     "FORK_POLICY",
-    "deny",
-    "What happens to pull requests from forks. This version knows `deny` alone: they get no preview.",
+    "approve",
+    "Pull requests from forks: `deny`, they get no preview; `approve`, each commit waits for a comment `/preview deploy SHA` of \
+     somebody who may push to the repository; `allow`, whatever anybody sends runs.",
 );
 pub(super) const DRAFTS: Variable = Variable::new("DRAFTS", "deploy", "Drafts: `deploy` or `skip`.");
 pub(super) const BOTS: Variable = Variable::new("BOTS", "skip", "Pull requests that bots opened: `deploy` or `skip`.");

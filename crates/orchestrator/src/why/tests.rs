@@ -1,7 +1,7 @@
 use std::sync::LazyLock;
 
 use preview_core::deployment::{Attempt, Failure, Serving, Step};
-use preview_core::desired::Pull;
+use preview_core::desired::{ForkPolicy, Pull};
 use preview_core::ids::{BranchName, HostPort, RepoId, Slot};
 
 use super::*;
@@ -63,7 +63,7 @@ fn failed(blame: Blame) -> Stage {
 
 fn policy() -> Policy {
     let label = Some("preview".to_owned());
-    Policy { drafts: false, bots: false, require_label: label, ttl: SignedDuration::from_hours(168) }
+    Policy { forks: ForkPolicy::Approve, drafts: false, bots: false, require_label: label, ttl: SignedDuration::from_hours(168) }
 }
 
 static USUAL: LazyLock<(PullAnswer, Desired, Policy)> =
@@ -76,6 +76,7 @@ fn said<'a>(change: impl FnOnce(&mut Facts<'a>)) -> String {
         github: Ok(answer),
         desired: Some(desired),
         record: None,
+        approval: None,
         pending: None,
         ahead: None,
         reporting: false,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 use jiff::{SignedDuration, Timestamp};
 use preview_core::base_images::BaseImages;
 use preview_core::deployment::{Attempt, Deployment, Serving, Stage};
-use preview_core::desired::Policy;
+use preview_core::desired::{ForkPolicy, Policy};
 use preview_core::ids::{BranchName, CommitSha, DeploymentId, HostPort, PrNumber, RepoId, RepoName, Slot};
 use preview_core::ports::Pool;
 use preview_core::route::Site;
@@ -202,7 +202,7 @@ fn config() -> Config {
     Config {
         instance: "0123456789ab".parse().unwrap(),
         allowed: vec!["my-org/my-app".parse().unwrap()],
-        policy: Policy { drafts: true, bots: false, require_label: None, ttl: SignedDuration::from_hours(168) },
+        policy: Policy { forks: ForkPolicy::Approve, drafts: true, bots: false, require_label: None, ttl: SignedDuration::from_hours(168) },
         site: Site::new("http://localhost:8080".parse().unwrap(), None),
         github: "https://github.com".to_owned(),
         base_images: BaseImages::public(),

@@ -15,9 +15,10 @@ use preview_core::desired::Pull;
 use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, PullKey, RepoId, RepoName};
 use preview_core::route::RouteTable;
 use preview_core::subnets::Subnet;
+use preview_orchestrator::ledger::Mark;
 use preview_orchestrator::needs::{
     BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault,
-    Forge, Host, LineSink, Part, Probe, Prober, PullAnswer, Repository, Router, Source, Want, Written,
+    Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router, Source, Want, Written,
 };
 use tokio::sync::mpsc;
 
@@ -162,6 +163,15 @@ impl Forge for Nobody {
         nobody()
     }
     async fn status(&self, _: RepoId, _: &CommitStatus) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn remarks(&self, _: RepoId, _: Option<Timestamp>) -> Result<Remarks, Fault> {
+        Ok(Remarks::default())
+    }
+    async fn may_push(&self, _: RepoId, _: &Person) -> Result<bool, Fault> {
+        nobody()
+    }
+    async fn mark(&self, _: RepoId, _: CommentId, _: Mark) -> Result<(), Fault> {
         nobody()
     }
 }

@@ -1,7 +1,7 @@
 //! Pull requests that are to have no preview: too old, stopped, drafts, bots, forks, without a label.
 
 use jiff::SignedDuration;
-use preview_core::desired::{SetAsideReason, WaitReason};
+use preview_core::desired::{ForkPolicy, SetAsideReason, WaitReason};
 use preview_core::ids::RepoId;
 use preview_orchestrator::ledger::Reason;
 use preview_orchestrator::reconcile::Config;
@@ -195,7 +195,11 @@ async fn a_draft_waits_until_it_is_ready_and_goes_when_it_is_one_again() {
 
 #[tokio::test(start_paused = true)]
 async fn bots_forks_and_missing_labels_wait_without_a_word() {
-    let mut house = House::with(|config| config.policy.require_label = Some("preview".into())).await;
+    let mut house = House::with(|config| {
+        config.policy.forks = ForkPolicy::Deny;
+        config.policy.require_label = Some("preview".into());
+    })
+    .await;
     let repo = house.repo;
     let pulls = [WaitReason::Bot, WaitReason::Fork, WaitReason::Label].map(|reason| {
         let pull = house.open_silently(repo, good());

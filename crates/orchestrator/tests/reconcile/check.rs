@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use preview_core::desired::SetAsideReason;
+use preview_core::desired::{SetAsideReason, WaitReason};
 use preview_core::ids::{CommitSha, DeploymentId, PullKey};
 use preview_orchestrator::ledger::State;
 use preview_orchestrator::needs::StatusState;
@@ -137,6 +137,13 @@ impl House {
             // One that had no preview already, say for want of a label, keeps what it was told, if anything.
             Expect::Aside(SetAsideReason::Stopped) if comments == 0 => return Vec::new(),
             Expect::Aside(SetAsideReason::Stopped) => ("⚪", None),
+            Expect::Aside(SetAsideReason::Waiting(WaitReason::Approval)) => {
+                let line = format!("\n/preview deploy {}\n", world.head(key));
+                if !text.contains(&line) {
+                    return vec![format!("its comment does not show how to approve: {text:?}")];
+                }
+                ("No preview until somebody approves", None)
+            }
             Expect::Gone | Expect::Aside(SetAsideReason::Waiting(_)) if comments == 0 => return Vec::new(),
             Expect::Gone => ("⚪", None),
             Expect::Aside(SetAsideReason::Waiting(_)) => ("⚪", None),

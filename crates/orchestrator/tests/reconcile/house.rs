@@ -8,8 +8,8 @@ use jiff::SignedDuration;
 use preview_core::base_images::BaseImages;
 use preview_core::compose;
 use preview_core::deployment::Deployment;
-use preview_core::desired::Policy;
-use preview_core::ids::{CommitSha, DeploymentId, HostPort, InstanceId, PullKey, RepoId};
+use preview_core::desired::{ForkPolicy, Policy, SetAsideReason, WaitReason};
+use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, InstanceId, PullKey, RepoId};
 use preview_core::ports::Pool;
 use preview_core::route::Site;
 use preview_core::trust::ByTrust;
@@ -26,6 +26,9 @@ use crate::world::{App, Build, Fakes, Run, Shared, World, locked};
 
 /// How long anything may take to become as it should be: a call that hangs, the listing after it, and the tries between.
 const PATIENCE: Duration = Duration::from_secs(90 * 60);
+
+/// What is expected of a fork's commit that nobody approved.
+pub(crate) const UNAPPROVED: Expect = Expect::Aside(SetAsideReason::Waiting(WaitReason::Approval));
 
 pub(crate) struct House {
     pub(crate) config: Config,
@@ -81,7 +84,7 @@ pub(crate) fn config() -> Config {
     Config {
         instance: InstanceId::from_bytes([1; 6]),
         allowed: vec!["org/app".parse().unwrap()],
-        policy: Policy { drafts: true, bots: false, require_label: None, ttl: SignedDuration::from_hours(24) },
+        policy: Policy { forks: ForkPolicy::Approve, drafts: true, bots: false, require_label: None, ttl: SignedDuration::from_hours(24) },
         site: Site::new("http://previews.test".parse().unwrap(), None),
         github: "https://github.com".into(),
         base_images: BaseImages::public(),
@@ -285,6 +288,27 @@ impl House {
         }
         self.world().pull(key).open = false;
         self.expect(key, Expect::Gone);
+    }
+
+    /// Opens a pull request from a fork.
+    pub(crate) async fn open_fork(&mut self, app: App) -> PullKey {
+        let key = self.open_silently(self.repo, app);
+        self.world().make_fork(key);
+        self.expect(key, UNAPPROVED);
+        self.tell(key, Reason::Pushed).await;
+        key
+    }
+
+    /// Somebody comments, and its delivery comes.
+    pub(crate) fn say(&self, key: PullKey, person: u64, line: &str) -> CommentId {
+        let id = self.world().say(key, person, line);
+        self.reconciler().hint(key.repo).unwrap();
+        id
+    }
+
+    /// Whether all that was said has been dealt with, as far as it can be.
+    pub(crate) fn has_heard(&self, comment: CommentId) -> bool {
+        self.read(|state| state.projects.values().filter_map(|p| p.heard.as_ref()).any(|h| h.done.contains_key(&comment)))
     }
 
     pub(crate) async fn reopen(&mut self, key: PullKey) {

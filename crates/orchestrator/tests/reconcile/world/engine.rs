@@ -291,6 +291,7 @@ impl ContainerEngine for Fakes {
         log("step 1 of 1");
         let time = if app.build == Build::Hangs { HANG } else { Duration::from_secs(20) };
         let job = job.clone();
+        self.world().check_approved(&job.commit, "a build");
         let built = self.call(Call::Build, time, move |world| match app.build {
             Build::Works => {
                 world.stock(&job.deployment).images.insert(job.commit.clone());

@@ -7,7 +7,9 @@ use async_trait::async_trait;
 use preview_core::comment::carries_marker;
 use preview_core::desired::Pull;
 use preview_core::ids::{BranchName, CommentId, CommitSha, PrNumber, PullKey, RepoId, RepoName};
-use preview_orchestrator::needs::{CommitStatus, Fault, Forge, PullAnswer, Repository, Written};
+use jiff::Timestamp;
+use preview_orchestrator::ledger::Mark;
+use preview_orchestrator::needs::{CommitStatus, Fault, Forge, Person, PullAnswer, Remarks, Repository, Written};
 
 use super::planted::Planted;
 use super::trouble::Call;
@@ -119,6 +121,7 @@ impl World {
     pub(crate) fn push(&mut self, key: PullKey, app: App) -> CommitSha {
         let commit = self.commit(app);
         self.pull(key).head = commit.clone();
+        self.note_push(key, &commit);
         commit
     }
 
@@ -134,7 +137,7 @@ impl World {
 }
 
 impl Hub {
-    fn answer(&self) -> Result<(), Fault> {
+    pub(super) fn answer(&self) -> Result<(), Fault> {
         self.down.map_or(Ok(()), |answer| Err(Fault::passing(format!("GitHub answered {answer}"))))
     }
 
@@ -242,5 +245,17 @@ impl Forge for Fakes {
             Ok(())
         };
         self.call(Call::Status, WRITE, write).await
+    }
+
+    async fn remarks(&self, repo: RepoId, since: Option<Timestamp>) -> Result<Remarks, Fault> {
+        self.read_remarks(repo, since).await
+    }
+
+    async fn may_push(&self, _: RepoId, person: &Person) -> Result<bool, Fault> {
+        self.ask_permission(person).await
+    }
+
+    async fn mark(&self, _: RepoId, comment: CommentId, mark: Mark) -> Result<(), Fault> {
+        self.put_mark(comment, mark).await
     }
 }

@@ -6,6 +6,7 @@
 
 pub(crate) mod engine;
 pub(crate) mod github;
+pub(crate) mod people;
 pub(crate) mod planted;
 mod rest;
 pub(crate) mod trouble;
@@ -26,6 +27,7 @@ use tokio::time::{Instant, sleep};
 
 use engine::Stock;
 use github::Hub;
+use people::People;
 use planted::Planted;
 use trouble::{Call, Rule, Trouble};
 
@@ -77,6 +79,7 @@ impl App {
 /// Everything outside.
 pub(crate) struct World {
     pub(crate) hub: Hub,
+    pub(crate) people: People,
     pub(crate) engine: BTreeMap<DeploymentId, Stock>,
     pub(crate) routes: RouteTable,
     pub(crate) room: Room,
@@ -140,6 +143,7 @@ impl World {
     pub(crate) fn new() -> Self {
         Self {
             hub: Hub::default(),
+            people: People::default(),
             engine: BTreeMap::new(),
             routes: RouteTable::new(),
             room: Room { memory_available: 8 * GB, disk_free: 80 * GB, disk_total: 100 * GB },
@@ -264,6 +268,8 @@ impl World {
             self.must_serve.remove(&id);
             self.violation(format!("{id} does not answer"));
         }
+        let running: Vec<CommitSha> = self.engine.values().flat_map(|stock| stock.apps.values()).map(|a| a.commit.clone()).collect();
+        running.iter().for_each(|commit| self.check_approved(commit, "a container"));
         let up = self.engine.iter().filter(|(_, stock)| !stock.apps.is_empty()).map(|(id, _)| id);
         let up = up.chain(&self.building).collect::<BTreeSet<_>>().len();
         if up > self.most_previews && !self.tampered {

@@ -28,10 +28,14 @@ pub(crate) enum Planted {
     LastingRoute,
     /// One build more than allowed.
     ExtraBuild,
+    /// What was approved decides that something is built, and the branch decides what.
+    StaleApproval,
+    /// Everybody is said to have a say.
+    EverybodyMay,
 }
 
 impl Planted {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 13] = [
         Self::DroppedEvent,
         Self::MissedCleanup,
         Self::EarlyPort,
@@ -43,5 +47,7 @@ impl Planted {
         Self::NoDrain,
         Self::LastingRoute,
         Self::ExtraBuild,
+        Self::StaleApproval,
+        Self::EverybodyMay,
     ];
 }

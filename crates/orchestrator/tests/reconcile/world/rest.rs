@@ -9,7 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use jiff::Timestamp;
 use preview_core::framework::MemoryFiles;
-use preview_core::ids::{HostPort, RepoId};
+use preview_core::ids::{HostPort, PullKey, RepoId};
 use preview_core::route::RouteTable;
 use preview_core::subnets::Subnet;
 use preview_orchestrator::ledger::{State, Storage};
@@ -72,9 +72,11 @@ impl Router for Fakes {
 #[async_trait]
 impl Source for Fakes {
     async fn checkout(&self, want: &Want, into: PathBuf, _: &DeploymentLock) -> Result<Checkout, Fault> {
-        let (repo, commit) = (want.repo, want.commit.clone());
+        let (repo, number, commit) = (want.repo, want.number, want.commit.clone());
         let fetch = move |world: &mut World| {
             world.mirrors.insert(repo);
+            let real = world.checked_out(PullKey { repo, number }, &commit);
+            world.check_approved(&real, "a checkout");
             let files = files(&world.app(&commit));
             std::fs::create_dir_all(&into).map_err(|error| Fault::passing(error.to_string()))?;
             Ok(Checkout { dir: into.clone(), files: Arc::new(files) })
