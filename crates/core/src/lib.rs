@@ -34,3 +34,4 @@ pub mod subnets;
 pub mod trust;
 pub mod ttl;
 pub mod walls;
+mod yaml;

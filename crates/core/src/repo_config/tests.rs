@@ -86,7 +86,7 @@ fn mistakes_name_place_and_the_nearest_right_word() {
         ),
         ("framework: [go]", "line 1, column 12: `framework` must have one value, not a list or a map"),
         ("app_port:\n  a: 1", "line 2, column 3: `app_port` must have one value, not a list or a map"),
-        ("env: 12", "line 1, column 1: `env` must be a list of `KEY=value` or a map of names and values"),
+        ("env: 12", "line 1, column 6: `env` must be a list of `KEY=value` or a map of names and values"),
         ("env:\n  - A: 1", "line 2, column 5: `env` must be a list of `KEY=value` or a map of names and values"),
         ("env:\n  A: [1]", "line 2, column 6: `env` must be a list of `KEY=value` or a map of names and values"),
         ("env:\n  - JUST_A_NAME", "line 2, column 5: an entry of `env` must be written as `KEY=value`"),
