@@ -102,7 +102,8 @@ impl fmt::Display for ProblemKind {
 pub(crate) fn parse(text: &str, budget: Budget) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     // To some parsers a NUL is the end of the text: what follows it would be read by others alone.
-    if let Some((before, _)) = text.split_once(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}')) {
+    if let Some((before, _)) = text.split_once(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}'))
+    {
         let lines = before.split('\n');
         let column = lines.clone().next_back().map_or(0, |line| line.chars().count());
         let marker = Marker::new(0, lines.count(), column);
@@ -143,9 +144,9 @@ impl Tree {
     fn take(&mut self, event: Event<'_>, place: Place) -> Result<(), ProblemKind> {
         match event {
             Event::DocumentStart(..) if self.root.is_some() => Err(ProblemKind::Documents),
-            Event::Scalar(_, _, _, Some(_)) | Event::SequenceStart(_, _, Some(_)) | Event::MappingStart(_, _, Some(_)) => {
-                Err(ProblemKind::Tag)
-            }
+            Event::Scalar(_, _, _, Some(_))
+            | Event::SequenceStart(_, _, Some(_))
+            | Event::MappingStart(_, _, Some(_)) => Err(ProblemKind::Tag),
             Event::Scalar(text, style, anchor, None) => {
                 let null = style == ScalarStyle::Plain && matches!(&*text, "" | "~" | "null" | "Null" | "NULL");
                 let value = if null { Value::Null } else { Value::Text(text.into_owned()) };

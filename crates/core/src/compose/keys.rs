@@ -66,7 +66,8 @@ pub(super) const EXTENSION: &str = "x-";
 
 const LIMITS: Verdict = Ours("the server's limits hold for every container");
 const NETWORK: Verdict = Ours("all services share one network of the preview's own");
-const NAMES: Verdict = Ours("names are given by the server, so that previews never meet; services find each other by their names");
+const NAMES: Verdict =
+    Ours("names are given by the server, so that previews never meet; services find each other by their names");
 const LABELS: Verdict = Ours("labels are set by the server");
 const REMOVE: &str = "remove it";
 const HOST: Verdict = refused("it opens the host to the container", REMOVE);
@@ -80,7 +81,8 @@ const HOOK: Verdict = refused("hooks run beside the container's own program", "d
 const ELSEWHERE: Verdict = refused("it takes in what another file says", "write it out in this file");
 const VARIANTS: Verdict = refused("previews run each service once", REMOVE);
 const BUILD: Verdict = refused("it changes how the server builds", REMOVE);
-const OUTSIDE: Verdict = refused("it names what does not belong to this preview", "name it without `external` and `name`");
+const OUTSIDE: Verdict =
+    refused("it names what does not belong to this preview", "name it without `external` and `name`");
 const DRIVER: Verdict = refused("a driver's options reach the host", REMOVE);
 const ADDRESS: Verdict = refused("addresses are given by the server", "reach services by their names");
 const PLATFORM: Verdict = refused("the server has one platform", REMOVE);
@@ -111,7 +113,10 @@ const TABLE: &[Level] = &[
             (&["depends_on"], Adjusted("`app` starts last")),
             (&["healthcheck"], Adjusted("asked each 2 s at most; the app is asked over HTTP instead")),
             (&["expose"], Adjusted("the app's first port is where it is asked")),
-            (&["ports"], Adjusted("the app's first container port is where it is asked; no host port is taken from the file")),
+            (
+                &["ports"],
+                Adjusted("the app's first container port is where it is asked; no host port is taken from the file"),
+            ),
             (&["stop_grace_period"], Adjusted("30 s at most")),
             (&["user"], Adjusted("any but root")),
             (&["volumes"], Adjusted("named volumes of this file alone")),
@@ -128,13 +133,23 @@ const TABLE: &[Level] = &[
             (&["develop"], Ours("a preview follows pushes, not files")),
             (
                 &[
-                    "cpu_count", "cpu_percent", "cpu_shares", "cpus", "mem_limit", "mem_reservation", "mem_swappiness",
-                    "memswap_limit", "pids_limit",
+                    "cpu_count",
+                    "cpu_percent",
+                    "cpu_shares",
+                    "cpus",
+                    "mem_limit",
+                    "mem_reservation",
+                    "mem_swappiness",
+                    "memswap_limit",
+                    "pids_limit",
                 ],
                 LIMITS,
             ),
             (&["cpu_period", "cpu_quota", "cpu_rt_period", "cpu_rt_runtime", "cpuset", "blkio_config"], SHARES),
-            (&["privileged", "cgroup", "cgroup_parent", "ipc", "pid", "uts", "userns_mode", "runtime", "isolation"], HOST),
+            (
+                &["privileged", "cgroup", "cgroup_parent", "ipc", "pid", "uts", "userns_mode", "runtime", "isolation"],
+                HOST,
+            ),
             (&["cap_add"], refused("it gives the container more rights", "let the image's user do without them")),
             (&["security_opt", "sysctls", "ulimits", "oom_kill_disable", "oom_score_adj", "storage_opt"], RIGHTS),
             (&["group_add"], refused("it gives the container more rights", "set the group in `user`")),
@@ -143,7 +158,10 @@ const TABLE: &[Level] = &[
             (&["devices", "device_cgroup_rules", "gpus"], DEVICES),
             (
                 &["network_mode"],
-                refused("it takes the container out of the preview's network", "remove it; services reach each other by name"),
+                refused(
+                    "it takes the container out of the preview's network",
+                    "remove it; services reach each other by name",
+                ),
             ),
             (&["volumes_from"], refused("it takes volumes of other containers", "name the volume in `volumes`")),
             (&["tmpfs"], refused("what it holds is memory", "write to `/tmp`, or name a volume in `volumes`")),
@@ -165,12 +183,21 @@ const TABLE: &[Level] = &[
             (&["context", "dockerfile", "target"], Allowed),
             (&["args"], Adjusted("none that steers the builder (`BUILDKIT_…`)")),
             (&["labels"], LABELS),
-            (&["no_cache", "no_cache_filter", "pull", "cache_from", "provenance", "sbom"], Ours("the server decides what is kept")),
+            (
+                &["no_cache", "no_cache_filter", "pull", "cache_from", "provenance", "sbom"],
+                Ours("the server decides what is kept"),
+            ),
             (&["shm_size"], LIMITS),
             (&["tags"], Ours("the server names what it builds")),
-            (&["additional_contexts"], refused("a build sees its context alone", "put what it needs beneath `context`")),
+            (
+                &["additional_contexts"],
+                refused("a build sees its context alone", "put what it needs beneath `context`"),
+            ),
             (&["cache_to"], refused("it writes elsewhere", REMOVE)),
-            (&["dockerfile_inline"], refused("a Dockerfile is a file here", "put it into a file and name it in `dockerfile`")),
+            (
+                &["dockerfile_inline"],
+                refused("a Dockerfile is a file here", "put it into a file and name it in `dockerfile`"),
+            ),
             (&["entitlements", "privileged", "network", "isolation", "ulimits", "extra_hosts"], BUILD),
             (&["secrets", "ssh"], refused("builds get no secrets", REMOVE)),
             (&["platforms"], PLATFORM),
@@ -193,10 +220,7 @@ const TABLE: &[Level] = &[
     ),
     (
         "services.*.env_file.[]",
-        &[
-            (&["path", "required"], Allowed),
-            (&["format"], refused("lines are `KEY=value`", REMOVE)),
-        ],
+        &[(&["path", "required"], Allowed), (&["format"], refused("lines are `KEY=value`", REMOVE))],
     ),
     (
         "services.*.ports.[]",
@@ -301,7 +325,7 @@ impl Difference {
 /// Compares the table with a JSON schema of the specification.
 pub fn compare(schema: &Value) -> Difference {
     let mut known = BTreeSet::new();
-    collect(schema, schema, DEEPEST, &mut Vec::new(), &mut known);
+    collect(schema, schema, &mut Vec::new(), &mut Vec::new(), &mut known);
     let table: Vec<(String, Verdict)> = all().collect();
     let listed: BTreeSet<&str> = table.iter().map(|(path, _)| path.as_str()).collect();
     let closed = |path: &str| {
@@ -315,23 +339,27 @@ pub fn compare(schema: &Value) -> Difference {
     Difference { new, gone }
 }
 
-/// Deeper than any schema of the specification goes: one may refer to itself.
-const DEEPEST: usize = 40;
-
-/// Collects the paths of a schema's named keys.
-fn collect(root: &Value, schema: &Value, depth: usize, path: &mut Vec<String>, found: &mut BTreeSet<String>) {
-    let Some(depth) = depth.checked_sub(1) else { return };
-    let target = schema["$ref"].as_str().and_then(|name| root.pointer(name.strip_prefix('#')?));
-    if let Some(target) = target {
-        collect(root, target, depth, path, found);
+/// Collects the paths of a schema's named keys. A definition within itself isn't followed again.
+fn collect<'a>(
+    root: &'a Value,
+    schema: &'a Value,
+    path: &mut Vec<String>,
+    within: &mut Vec<&'a str>,
+    found: &mut BTreeSet<String>,
+) {
+    let name = schema["$ref"].as_str().filter(|name| !within.contains(name));
+    if let Some((name, target)) = name.and_then(|name| Some((name, root.pointer(name.strip_prefix('#')?)?))) {
+        within.push(name);
+        collect(root, target, path, within, found);
+        within.pop();
     }
     let choices = ["oneOf", "anyOf", "allOf"].into_iter().filter_map(|word| schema[word].as_array()).flatten();
-    choices.for_each(|choice| collect(root, choice, depth, path, found));
+    choices.for_each(|choice| collect(root, choice, path, within, found));
     let named = schema["properties"].as_object().into_iter().flatten();
     for (key, beneath) in named {
         path.push(key.clone());
         found.insert(path.join("."));
-        collect(root, beneath, depth, path, found);
+        collect(root, beneath, path, within, found);
         path.pop();
     }
     let patterns = schema["patternProperties"].as_object().into_iter().flatten();
@@ -339,7 +367,7 @@ fn collect(root: &Value, schema: &Value, depth: usize, path: &mut Vec<String>, f
     let others = [("*", &schema["additionalProperties"]), ("[]", &schema["items"])];
     for (step, beneath) in chosen.chain(others).filter(|(_, beneath)| beneath.is_object()) {
         path.push(step.to_owned());
-        collect(root, beneath, depth, path, found);
+        collect(root, beneath, path, within, found);
         path.pop();
     }
 }

@@ -351,7 +351,8 @@ impl ImageName {
 impl FromStr for ImageName {
     type Err = Unfit;
     fn from_str(text: &str) -> Result<Self, Unfit> {
-        const ODD: Unfit = Unfit("this is no name of an image", "write it such as `redis:7` or `ghcr.io/owner/name:tag`");
+        const ODD: Unfit =
+            Unfit("this is no name of an image", "write it such as `redis:7` or `ghcr.io/owner/name:tag`");
         const FOREIGN: Unfit = Unfit(
             "the registry must be a public host name with a dot",
             "use an image of Docker Hub or of a registry such as `ghcr.io`",
@@ -474,9 +475,8 @@ impl OwnStack {
     /// The same with the variables of all files in it.
     pub fn with_files_read(self, files: &dyn Files) -> Result<Self, EnvFileError> {
         let app = OwnApp { runtime: self.app.runtime.with_files_read(files)?, ..self.app };
-        let read = |(name, side): (SideName, Side)| {
-            Ok((name, Side { runtime: side.runtime.with_files_read(files)?, ..side }))
-        };
+        let read =
+            |(name, side): (SideName, Side)| Ok((name, Side { runtime: side.runtime.with_files_read(files)?, ..side }));
         let sides = self.sides.into_iter().map(read).collect::<Result<_, EnvFileError>>()?;
         Ok(Self { app, sides, ..self })
     }

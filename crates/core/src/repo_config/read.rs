@@ -27,7 +27,8 @@ pub(super) enum Variable {
 
 /// Reads the whole document, or says what is wrong with it as YAML.
 pub(super) fn entries(text: &str) -> Result<Vec<Entry>, Mistake> {
-    let document = yaml::parse(text, BUDGET).map_err(|Problem { place, kind }| Mistake::new(place, kind.to_string()))?;
+    let document =
+        yaml::parse(text, BUDGET).map_err(|Problem { place, kind }| Mistake::new(place, kind.to_string()))?;
     match document.value {
         Value::Null => Ok(Vec::new()),
         Value::Map(entries) => entries.into_iter().filter_map(|(key, node)| entry(key, node).transpose()).collect(),

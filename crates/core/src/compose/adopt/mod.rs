@@ -145,7 +145,12 @@ impl Reader {
             Value::Map(entries) => entries,
             Value::Null => &[],
             _ => {
-                self.refuse(node.place, path, "this must be a map of keys and values", "see the Compose file reference");
+                self.refuse(
+                    node.place,
+                    path,
+                    "this must be a map of keys and values",
+                    "see the Compose file reference",
+                );
                 &[]
             }
         }
@@ -280,9 +285,16 @@ impl Reader {
             for (other, condition) in &draft.runtime.waits_for {
                 let place = draft.waiting_place;
                 match drafts.get(other) {
-                    None => self.refuse(place, &path, format!("there is no service `{other}`"), "name one of this file"),
+                    None => {
+                        self.refuse(place, &path, format!("there is no service `{other}`"), "name one of this file")
+                    }
                     Some(_) if *other == app => {
-                        self.refuse(place, &path, "the app starts last, when the others are up", "let it try again until the app answers");
+                        self.refuse(
+                            place,
+                            &path,
+                            "the app starts last, when the others are up",
+                            "let it try again until the app answers",
+                        );
                     }
                     Some(other) if *condition == Condition::Healthy && other.health.is_none() => {
                         let remedy = "give it one, or wait for `service_started`";
@@ -292,7 +304,12 @@ impl Reader {
                 }
             }
             if in_circle(*name, drafts) {
-                self.refuse(draft.waiting_place, &path, "services wait for each other in a circle", "let one of them not wait");
+                self.refuse(
+                    draft.waiting_place,
+                    &path,
+                    "services wait for each other in a circle",
+                    "let one of them not wait",
+                );
             }
         }
     }
@@ -300,7 +317,8 @@ impl Reader {
 
 /// Whether a service waits, by way of others, for itself.
 fn in_circle(name: SideName, drafts: &BTreeMap<SideName, Draft>) -> bool {
-    let waits_for = |name: &SideName| drafts.get(name).into_iter().flat_map(|draft| draft.runtime.waits_for.keys().copied());
+    let waits_for =
+        |name: &SideName| drafts.get(name).into_iter().flat_map(|draft| draft.runtime.waits_for.keys().copied());
     let mut reached: BTreeSet<SideName> = BTreeSet::new();
     let mut next: Vec<SideName> = waits_for(&name).collect();
     while let Some(other) = next.pop() {

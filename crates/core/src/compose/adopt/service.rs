@@ -334,7 +334,10 @@ impl Reader {
         for (path, key, node) in self.entries("services.*.volumes.[]", path, node) {
             match key.text.as_str() {
                 "type" => {
-                    let unfit = Unfit("only named volumes can be mounted", "copy files in the Dockerfile, or use `type: volume`");
+                    let unfit = Unfit(
+                        "only named volumes can be mounted",
+                        "copy files in the Dockerfile, or use `type: volume`",
+                    );
                     kind = self.made(&path, node, |text| if text == "volume" { Ok(()) } else { Err(unfit) });
                 }
                 "source" => source = self.value(&path, node),

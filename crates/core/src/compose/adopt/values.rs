@@ -78,7 +78,10 @@ pub(super) fn container_port(text: &str) -> Result<Option<ContainerPort>, Unfit>
 pub(super) fn short_mount(text: &str) -> Result<OwnMount, Unfit> {
     let mut parts = text.split(':');
     let (Some(source), Some(target)) = (parts.next(), parts.next()) else {
-        return Err(Unfit("a volume without a name is lost with each container", "name it, such as `data:/var/lib/data`"));
+        return Err(Unfit(
+            "a volume without a name is lost with each container",
+            "name it, such as `data:/var/lib/data`",
+        ));
     };
     let read_only = match (parts.next(), parts.next()) {
         (None, _) | (Some("rw"), None) => false,

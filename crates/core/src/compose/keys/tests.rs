@@ -19,7 +19,8 @@ fn no_key_stands_twice_or_beneath_one_that_is_not_read() {
     let mut seen = BTreeSet::new();
     for (path, _) in &table {
         assert!(seen.insert(path), "{path} stands twice");
-        let above = |(closed, verdict): &&(String, Verdict)| !verdict.is_read() && path.starts_with(&format!("{closed}."));
+        let above =
+            |(closed, verdict): &&(String, Verdict)| !verdict.is_read() && path.starts_with(&format!("{closed}."));
         assert_eq!(table.iter().find(above), None, "{path}");
     }
 }
@@ -34,6 +35,7 @@ fn a_newer_schema_shows_what_is_new_and_what_is_gone() {
     assert!(difference.new.contains("services.*.mount_host"), "{difference:?}");
     assert_eq!(difference.gone.iter().collect::<Vec<_>>(), ["services.*.privileged"]);
     assert_eq!(compare(&json!({})).gone.len(), all().count());
-    let circle = json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a", "properties": {"b": {"$ref": "#/$defs/a"}}}}});
+    let circle =
+        json!({"$ref": "#/$defs/a", "$defs": {"a": {"$ref": "#/$defs/a", "properties": {"b": {"$ref": "#/$defs/a"}}}}});
     assert!(!compare(&circle).is_empty());
 }
