@@ -37,3 +37,4 @@ pub mod talk;
 pub mod trust;
 pub mod ttl;
 pub mod walls;
+mod yaml;

@@ -22,8 +22,11 @@ use crate::repo_config::{ContainerPort, EnvName, EnvVars};
 use crate::subnets::Subnet;
 use crate::trust::Trust;
 
+pub mod adopt;
 mod app;
+pub mod keys;
 mod model;
+pub mod own;
 mod postgres;
 
 use model::Service;
@@ -40,6 +43,9 @@ pub const LABEL_SERVICE: &str = "preview-deployer.service";
 /// Label with the slot, on slots.
 pub const LABEL_SLOT: &str = "preview-deployer.slot";
 
+/// What the names of all images that we build begin with.
+const IMAGES: &str = "preview-deployer";
+
 /// The image that is built of a commit, for one deployment.
 pub fn app_image(deployment: &DeploymentId, commit: &CommitSha) -> String {
     format!("{}:{commit}", app_image_repository(deployment))
@@ -47,7 +53,7 @@ pub fn app_image(deployment: &DeploymentId, commit: &CommitSha) -> String {
 
 /// What the images of one deployment have in common, before the tag.
 pub fn app_image_repository(deployment: &DeploymentId) -> String {
-    format!("preview-deployer/{deployment}")
+    format!("{IMAGES}/{deployment}")
 }
 
 /// A service of a deployment's Compose project.

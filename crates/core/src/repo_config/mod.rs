@@ -1,7 +1,7 @@
 //! `preview-config.yml`: what a repository says about its own preview.
 //!
 //! The file is optional and so is each of its keys: what isn't said is detected. It comes from a pull request and is hostile
-//! until read: see [`values`] for what a value may be and `read` for what YAML is accepted. All mistakes are told at once, each with
+//! until read: see [`values`] for what a value may be and `crate::yaml` for what YAML is accepted. All mistakes are told at once, each with
 //! line and column; of the file's content a mistake repeats the offending key and nothing else.
 //!
 //! | key | value | default |
@@ -20,9 +20,10 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::framework::{Database, Files, Framework, ReadFileError};
+use crate::yaml::Place;
 
 use keys::{Key, Lookup};
-use read::{Entry, Place, Variable};
+use read::{Entry, Variable};
 
 mod keys;
 mod read;
@@ -118,7 +119,7 @@ impl RepoConfig {
 
     /// Reads the file's text.
     pub fn parse(text: &str) -> Result<Self, ConfigError> {
-        let start = Place { line: 1, column: 1 };
+        let start = Place::START;
         if text.len() > MAX_BYTES {
             let message = format!("the file has more than {MAX_BYTES} bytes");
             return Err(ConfigError::Invalid(vec![Mistake::new(start, message)]));

@@ -147,6 +147,11 @@ impl EnvVars {
         self.0.insert(name, value)
     }
 
+    /// Takes up others, which win.
+    pub fn extend(&mut self, others: Self) {
+        self.0.extend(others.0);
+    }
+
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
@@ -166,7 +171,7 @@ impl fmt::Debug for EnvVars {
 
 /// Whether a text may be a variable's value: a container's environment ends at a NUL, and the other control characters have no
 /// business in one. Line breaks and tabs do (keys and certificates).
-pub(super) fn env_value(text: &str) -> Result<(), InvalidValue> {
+pub(crate) fn env_value(text: &str) -> Result<(), InvalidValue> {
     let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
     if text.contains(odd) { Err(InvalidValue("must not hold control characters in a value")) } else { Ok(()) }
 }

@@ -1,0 +1,530 @@
+//! Files that mean harm and files that mean well; bombs; properties.
+
+use std::time::{Duration, Instant};
+
+use proptest::prelude::*;
+
+use crate::compose::own::Command;
+use crate::framework::MemoryFiles;
+
+use super::*;
+
+/// What becomes of a hostile file.
+enum Fate {
+    /// Refused, naming this key.
+    Refused(&'static str),
+    /// Taken, without anything of what it wanted: every such wish holds the word `evil`.
+    Harmless,
+}
+use Fate::{Harmless, Refused};
+
+/// Lines of the service `app`, which is otherwise fine.
+const SERVICE: &[(&str, Fate)] = &[
+    ("privileged: true", Refused("services.app.privileged")),
+    ("\"privileged\": !!bool true", Refused("")),
+    ("cap_add: [SYS_ADMIN]", Refused("services.app.cap_add")),
+    ("cap_drop: [evil]", Harmless),
+    ("devices: [/dev/kmsg]", Refused("services.app.devices")),
+    ("devices: [{source: /dev/sda, target: /dev/sda}]", Refused("services.app.devices")),
+    ("device_cgroup_rules: ['c 1:3 mr']", Refused("services.app.device_cgroup_rules")),
+    ("gpus: all", Refused("services.app.gpus")),
+    ("pid: host", Refused("services.app.pid")),
+    ("ipc: host", Refused("services.app.ipc")),
+    ("uts: host", Refused("services.app.uts")),
+    ("cgroup: host", Refused("services.app.cgroup")),
+    ("userns_mode: host", Refused("services.app.userns_mode")),
+    ("network_mode: host", Refused("services.app.network_mode")),
+    ("network_mode: service:other", Refused("services.app.network_mode")),
+    ("network_mode: container:abc", Refused("services.app.network_mode")),
+    ("network_mode: none", Refused("services.app.network_mode")),
+    ("volumes: [/:/host]", Refused("services.app.volumes")),
+    ("volumes: ['./src:/src']", Refused("services.app.volumes")),
+    ("volumes: ['../../../../etc:/src']", Refused("services.app.volumes")),
+    ("volumes: ['~/.ssh:/src']", Refused("services.app.volumes")),
+    ("volumes: ['link/../data:/src']", Refused("services.app.volumes")),
+    ("volumes: ['C:\\:/src']", Refused("services.app.volumes")),
+    ("volumes: [/var/run/docker.sock]", Refused("services.app.volumes")),
+    ("volumes: ['data:/proc/sys']", Refused("services.app.volumes")),
+    ("volumes: ['data:/x/../../etc']", Refused("services.app.volumes")),
+    ("volumes: ['data:/']", Refused("services.app.volumes")),
+    ("volumes: ['data:/data:rw,shared']", Refused("services.app.volumes")),
+    ("volumes: ['data:/data:ro:/host']", Refused("services.app.volumes")),
+    ("volumes: ['undeclared:/data']", Refused("services.app.volumes")),
+    ("volumes: ['other-org-app-1_db-data:/data']", Refused("services.app.volumes")),
+    ("volumes: ['${HOME:-/}:/host']", Refused("services.app.volumes")),
+    ("volumes: [{type: bind, source: /, target: /host}]", Refused("services.app.volumes.type")),
+    ("volumes: [{type: npipe, source: data, target: /host}]", Refused("services.app.volumes.type")),
+    ("volumes: [{type: cluster, source: data, target: /host}]", Refused("services.app.volumes.type")),
+    ("volumes: [{type: tmpfs, target: /host, tmpfs: {size: 99999999999}}]", Refused("services.app.volumes.type")),
+    ("volumes: [{type: volume, source: data, target: /d, tmpfs: {size: 1}}]", Refused("services.app.volumes.tmpfs")),
+    ("volumes: [{type: volume, source: /, target: /d}]", Refused("services.app.volumes.source")),
+    (
+        "volumes: [{type: volume, source: data, target: /d, bind: {propagation: shared}}]",
+        Refused("services.app.volumes.bind"),
+    ),
+    (
+        "volumes: [{type: volume, source: data, target: /d, volume: {subpath: ../..}}]",
+        Refused("services.app.volumes.volume"),
+    ),
+    ("volumes: [{type: image, source: data, target: /d}]", Refused("services.app.volumes.type")),
+    ("volumes_from: ['container:preview-1']", Refused("services.app.volumes_from")),
+    ("tmpfs: ['/run:size=100g']", Refused("services.app.tmpfs")),
+    ("shm_size: 100gb", Refused("services.app.shm_size")),
+    ("security_opt: ['seccomp:unconfined']", Refused("services.app.security_opt")),
+    ("security_opt: ['apparmor=unconfined', 'label:disable']", Refused("services.app.security_opt")),
+    ("sysctls: {net.ipv4.ip_forward: 1}", Refused("services.app.sysctls")),
+    ("cgroup_parent: /", Refused("services.app.cgroup_parent")),
+    ("runtime: evil", Refused("services.app.runtime")),
+    ("isolation: process", Refused("services.app.isolation")),
+    ("credential_spec: {file: /etc/shadow}", Refused("services.app.credential_spec")),
+    ("ulimits: {nproc: 1000000}", Refused("services.app.ulimits")),
+    ("oom_score_adj: -1000", Refused("services.app.oom_score_adj")),
+    ("oom_kill_disable: true", Refused("services.app.oom_kill_disable")),
+    ("storage_opt: {size: 1000G}", Refused("services.app.storage_opt")),
+    ("group_add: [docker]", Refused("services.app.group_add")),
+    ("blkio_config: {weight: 1000}", Refused("services.app.blkio_config")),
+    ("cpuset: '0'", Refused("services.app.cpuset")),
+    ("scale: 100", Refused("services.app.scale")),
+    ("deploy: {replicas: 100}", Refused("services.app.deploy.replicas")),
+    ("deploy: {mode: global}", Refused("services.app.deploy.mode")),
+    ("deploy: {resources: {limits: {cpus: evil, memory: evil, pids: evil}}}", Harmless),
+    (
+        "deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
+        Refused("services.app.deploy.resources.reservations.devices"),
+    ),
+    ("mem_limit: evil\n    memswap_limit: evil\n    pids_limit: evil\n    cpus: evil", Harmless),
+    ("provider: {type: /bin/sh}", Refused("services.app.provider")),
+    ("models: [gpt]", Refused("services.app.models")),
+    ("use_api_socket: true", Refused("services.app.use_api_socket")),
+    ("post_start: [{command: id, privileged: true}]", Refused("services.app.post_start")),
+    ("pre_stop: [{command: id, user: root}]", Refused("services.app.pre_stop")),
+    ("pre_start: [{command: id}]", Refused("services.app.pre_start")),
+    ("develop: {watch: [{path: /etc, action: evil, target: /evil}]}", Harmless),
+    ("extends: {file: /etc/passwd, service: app}", Refused("services.app.extends")),
+    ("extends: app", Refused("services.app.extends")),
+    ("env_file: /etc/passwd", Refused("services.app.env_file")),
+    ("env_file: [../../.env]", Refused("services.app.env_file")),
+    ("env_file: [{path: '${HOME}/.env'}]", Refused("services.app.env_file.path")),
+    ("env_file: [{path: x.env, format: raw}]", Refused("services.app.env_file.format")),
+    ("label_file: /etc/passwd", Refused("services.app.label_file")),
+    ("secrets: [token]", Refused("services.app.secrets")),
+    ("configs: [token]", Refused("services.app.configs")),
+    ("logging: {driver: syslog, options: {syslog-address: 'tcp://evil:1'}}", Harmless),
+    ("dns: [10.0.0.1]", Refused("services.app.dns")),
+    ("extra_hosts: ['host:host-gateway']", Refused("services.app.extra_hosts")),
+    ("links: ['other:db']", Refused("services.app.links")),
+    ("external_links: ['other-org-app-1-db-1:db']", Refused("services.app.external_links")),
+    ("container_name: evil", Harmless),
+    ("hostname: evil\n    domainname: evil", Harmless),
+    ("labels: {preview-deployer.deployment: evil, com.docker.compose.project: evil}", Harmless),
+    ("labels: ['preview-deployer.instance=evil']\n    annotations: {evil: evil}", Harmless),
+    ("ports: ['0.0.0.0:22:3000']", Harmless),
+    ("ports: ['80:3000', '443:3000']", Harmless),
+    ("ports: ['3000-3999:3000-3999']", Refused("services.app.ports")),
+    ("ports: [{target: 3000, published: evil, host_ip: evil, mode: evil}]", Harmless),
+    ("networks: {other: {ipv4_address: 10.222.0.1}}", Refused("services.app.networks.other.ipv4_address")),
+    ("networks: {other: {aliases: [db]}}", Refused("services.app.networks.other.aliases")),
+    ("mac_address: 02:42:ac:11:00:02", Refused("services.app.mac_address")),
+    ("user: root", Refused("services.app.user")),
+    ("user: '0:0'", Refused("services.app.user")),
+    ("user: '00'", Refused("services.app.user")),
+    ("user: '4294967296'", Refused("services.app.user")),
+    ("user: ''", Refused("services.app.user")),
+    ("healthcheck: {test: 'true', interval: 1ms, timeout: 1us, retries: 4000000000}", Harmless),
+    ("stop_grace_period: 99999h", Harmless),
+    ("stop_grace_period: 99999999999999999999999h", Refused("services.app.stop_grace_period")),
+    ("restart: evil\n    init: evil\n    pull_policy: evil\n    tty: evil", Harmless),
+    ("image: evil:latest", Harmless),
+    ("profiles: [x]", Refused("services.app.profiles")),
+    ("platform: windows/amd64", Refused("services.app.platform")),
+    ("environment: {TOKEN: '${GITHUB_TOKEN}'}", Refused("services.app.environment.TOKEN")),
+    ("environment: [GITHUB_TOKEN]", Refused("services.app.environment")),
+    ("environment: {GITHUB_TOKEN: }", Refused("services.app.environment.GITHUB_TOKEN")),
+    ("environment: {A: $HOME}", Refused("services.app.environment.A")),
+    ("environment: {A: '${HOME:?x}'}", Refused("services.app.environment.A")),
+    ("environment: {A: '${HOME:+x}'}", Refused("services.app.environment.A")),
+    ("environment: {A: '${A:-${HOME}}'}", Refused("services.app.environment.A")),
+    ("environment: {A: '$'}", Refused("services.app.environment.A")),
+    ("environment: {'A=B': x}", Refused("services.app.environment.A=B")),
+    ("command: ['$(id)', '${HOME}']", Refused("services.app.command")),
+    ("command: {a: b}", Refused("services.app.command")),
+    ("working_dir: ../..", Refused("services.app.working_dir")),
+    ("stop_signal: '$(id)'", Refused("services.app.stop_signal")),
+    ("depends_on: [app]", Refused("services.app.depends_on")),
+    ("depends_on: [nobody]", Refused("services.app.depends_on")),
+    (
+        "depends_on: {nobody: {condition: service_completed_successfully}}",
+        Refused("services.app.depends_on.nobody.condition"),
+    ),
+    ("Privileged: true", Refused("services.app.Privileged")),
+    ("tomorrows_key: true", Refused("services.app.tomorrows_key")),
+    ("x-anything: {evil: [evil]}", Harmless),
+];
+
+/// The value of `build` of the service `app`.
+const BUILD: &[(&str, Fate)] = &[
+    ("/etc", Refused("services.app.build")),
+    ("..", Refused("services.app.build")),
+    ("https://github.com/evil/evil.git", Refused("services.app.build")),
+    ("git@github.com:evil/evil", Refused("services.app.build")),
+    ("{context: ../other}", Refused("services.app.build.context")),
+    ("{context: 'docker-image://alpine'}", Refused("services.app.build.context")),
+    ("{dockerfile: /etc/passwd}", Refused("services.app.build.dockerfile")),
+    ("{dockerfile: ../../etc/passwd}", Refused("services.app.build.dockerfile")),
+    ("{dockerfile_inline: 'FROM evil'}", Refused("services.app.build.dockerfile_inline")),
+    ("{additional_contexts: {host: /}}", Refused("services.app.build.additional_contexts")),
+    ("{cache_to: ['type=local,dest=/']}", Refused("services.app.build.cache_to")),
+    ("{cache_from: ['type=local,src=/evil']}", Harmless),
+    ("{ssh: [default]}", Refused("services.app.build.ssh")),
+    ("{secrets: [token]}", Refused("services.app.build.secrets")),
+    ("{network: host}", Refused("services.app.build.network")),
+    ("{tags: ['evil:latest']}", Harmless),
+    ("{labels: {evil: evil}}", Harmless),
+    ("{entitlements: [security.insecure]}", Refused("services.app.build.entitlements")),
+    ("{privileged: true}", Refused("services.app.build.privileged")),
+    ("{extra_hosts: ['a:127.0.0.1']}", Refused("services.app.build.extra_hosts")),
+    ("{args: {BUILDKIT_SYNTAX: evil/frontend}}", Refused("services.app.build.args.BUILDKIT_SYNTAX")),
+    ("{args: ['buildkit_cache_mount_ns=1-trusted']}", Refused("services.app.build.args.buildkit_cache_mount_ns")),
+    ("{args: [HOME]}", Refused("services.app.build.args")),
+    ("{target: '--ssh=default'}", Refused("services.app.build.target")),
+    ("{platforms: [linux/arm64]}", Refused("services.app.build.platforms")),
+    ("{ulimits: {nofile: 1000000}}", Refused("services.app.build.ulimits")),
+];
+
+/// Lines beside `services`.
+const BESIDE: &[(&str, Fate)] = &[
+    ("include: ['oci://registry.example.com/evil:latest']", Refused("include")),
+    ("include: ['https://github.com/evil/evil.git']", Refused("include")),
+    ("include: [{path: ../../other.yml, env_file: /etc/passwd}]", Refused("include")),
+    ("name: evil\nversion: evil", Harmless),
+    ("networks: {default: {external: true, name: other-org-app-1}}", Refused("networks.default.external")),
+    ("networks: {n: {name: bridge}}", Refused("networks.n.name")),
+    ("networks: {n: {driver: macvlan, driver_opts: {parent: eth0}}}", Refused("networks.n.driver")),
+    ("networks: {n: {driver: host}}", Refused("networks.n.driver")),
+    ("networks: {n: {driver_opts: {com.docker.network.bridge.name: docker0}}}", Refused("networks.n.driver_opts")),
+    ("networks: {n: {ipam: {config: [{subnet: 0.0.0.0/0}]}}}", Refused("networks.n.ipam")),
+    ("networks: {n: {enable_ipv6: true}}", Refused("networks.n.enable_ipv6")),
+    ("volumes: {data: {external: true}}", Refused("volumes.data.external")),
+    ("volumes: {data: {external: {name: other_db-data}}}", Refused("volumes.data.external")),
+    ("volumes: {data: {name: other-org-app-1_db-data}}", Refused("volumes.data.name")),
+    (
+        "volumes: {data: {driver: local, driver_opts: {type: none, o: bind, device: /}}}",
+        Refused("volumes.data.driver_opts"),
+    ),
+    ("volumes: {data: {driver: evil/sshfs}}", Refused("volumes.data.driver")),
+    ("volumes: {'../data': {}}", Refused("volumes.../data")),
+    ("volumes: {data: {labels: {preview-deployer.deployment: evil}}}", Harmless),
+    ("secrets: {token: {file: /etc/shadow}}", Refused("secrets")),
+    ("secrets: {token: {environment: GITHUB_TOKEN}}", Refused("secrets")),
+    ("configs: {token: {file: /etc/shadow}}", Refused("configs")),
+    ("configs: {token: {content: '${GITHUB_TOKEN}'}}", Refused("configs")),
+    ("models: {m: {model: evil}}", Refused("models")),
+    ("\"privileged\": true", Refused("privileged")),
+    ("services: {}", Refused("")),
+    ("---\nservices: {}", Refused("")),
+    ("x-evil: &evil {a: evil}", Harmless),
+    ("<<: {include: [x]}", Refused("")),
+];
+
+/// Whole services beside the app.
+const SIDES: &[(&str, Fate)] = &[
+    ("{image: 'preview-deployer/other-org-app-1:latest'}", Refused("services.other.image")),
+    ("{image: 'docker.io/preview-deployer/other-org-app-1'}", Refused("services.other.image")),
+    (
+        "{image: 'sha256:0e0ca190e1ba0e0ca190e1ba0e0ca190e1ba0e0ca190e1ba0e0ca190e1ba0000'}",
+        Refused("services.other.image"),
+    ),
+    ("{image: '127.0.0.1:3000/api/previews'}", Refused("services.other.image")),
+    ("{image: 'localhost:3000/x'}", Refused("services.other.image")),
+    ("{image: '169.254.169.254/latest/meta-data'}", Refused("services.other.image")),
+    ("{image: '0xa9.0xfe.0xa9.0xfe/latest'}", Refused("services.other.image")),
+    ("{image: 'metadata.google.internal/x'}", Refused("services.other.image")),
+    ("{image: '[::1]:3000/x'}", Refused("services.other.image")),
+    ("{image: '--privileged'}", Refused("services.other.image")),
+    ("{image: 'a b'}", Refused("services.other.image")),
+    ("{image: 'x/../y'}", Refused("services.other.image")),
+    ("{image: '${IMAGE}'}", Refused("services.other.image")),
+    ("{image: [a]}", Refused("services.other.image")),
+    ("{}", Refused("services.other")),
+    ("{image: redis, privileged: true}", Refused("services.other.privileged")),
+    ("{image: redis, depends_on: [other]}", Refused("services.other.depends_on")),
+    ("{image: redis, depends_on: [app]}", Refused("services.other.depends_on")),
+];
+
+/// The file with these in it.
+fn file(build: &str, line: &str, other: &str, beside: &str) -> String {
+    let volumes = if beside.starts_with("volumes:") { "" } else { "volumes: {data: {}}\n" };
+    let other = if other.is_empty() { String::new() } else { format!("  other: {other}\n") };
+    format!("services:\n  app:\n    build: {build}\n    {line}\n{other}{volumes}{beside}\n")
+}
+
+fn hostile() -> Vec<(String, &'static Fate)> {
+    let mut files: Vec<(String, &Fate)> = Vec::new();
+    files.extend(SERVICE.iter().map(|(line, fate)| (file(".", line, "", ""), fate)));
+    files.extend(BUILD.iter().map(|(build, fate)| (file(build, "", "", ""), fate)));
+    files.extend(BESIDE.iter().map(|(beside, fate)| (file(".", "", "", beside), fate)));
+    files.extend(SIDES.iter().map(|(other, fate)| (file(".", "", other, ""), fate)));
+    files
+}
+
+#[test]
+fn hostile_files_are_refused_by_key_or_harmless() {
+    let files = hostile();
+    assert!(files.len() >= 80, "{}", files.len());
+    for (text, fate) in files {
+        let begun = Instant::now();
+        let outcome = adopt(&text);
+        assert!(begun.elapsed() < Duration::from_secs(1), "{text}");
+        match (fate, outcome) {
+            (Refused(key), Err(refusals)) => {
+                assert!(refusals.refusals.iter().any(|refusal| refusal.key == *key), "{text}\n{refusals}");
+                assert!(
+                    refusals.refusals.iter().all(|refusal| refusal.line > 1 || refusal.key.is_empty()),
+                    "{text}\n{refusals}"
+                );
+            }
+            (Harmless, Ok(stack)) => assert!(!format!("{stack:?}").contains("evil"), "{text}\n{stack:?}"),
+            (Refused(_), Ok(stack)) => panic!("taken: {text}\n{stack:?}"),
+            (Harmless, Err(refusals)) => panic!("refused: {text}\n{refusals}"),
+        }
+    }
+}
+
+/// A file as teams write them.
+const USUAL: &str = r#"
+x-note: what begins with x- is nobody's business
+services:
+  web:
+    build:
+      context: ./web
+      target: runtime
+      args: {NODE_ENV: production}
+    image: my-org/web
+    container_name: web
+    restart: always
+    ports: ["8080:3000"]
+    env_file: [.env.preview]
+    environment:
+      DATABASE_URL: postgres://app:${DB_PASSWORD:-secret}@db:5432/app
+      PRICE: 5$$
+    depends_on:
+      db: {condition: service_healthy}
+      cache: {condition: service_started}
+    networks: [backend]
+  worker:
+    build: {context: ., dockerfile: worker/Dockerfile}
+    command: node worker.js --queue default
+    entrypoint: ["/sbin/tini", "--"]
+    user: "1000:1000"
+    working_dir: /srv/app
+    stop_grace_period: 2m
+    stop_signal: SIGINT
+    read_only: true
+    depends_on: [cache]
+  db:
+    image: postgres:16-alpine
+    environment:
+      - POSTGRES_USER=app
+      - POSTGRES_PASSWORD=secret
+    volumes: ["db:/var/lib/postgresql/data"]
+    healthcheck:
+      test: ["CMD-SHELL", "pg_isready -U app"]
+      interval: 500ms
+      retries: 5
+  cache:
+    image: redis
+    volumes: [{type: volume, source: cache, target: /data, read_only: true}]
+volumes:
+  db:
+  cache: {driver: local}
+networks:
+  backend: {driver: bridge}
+"#;
+
+fn usual() -> OwnStack {
+    adopt(USUAL).unwrap_or_else(|refusals| panic!("{refusals}"))
+}
+
+fn name(text: &str) -> SideName {
+    text.parse().unwrap()
+}
+
+#[test]
+fn a_usual_file_is_taken() {
+    let stack = usual();
+    assert_eq!(stack.app.name.as_str(), "web");
+    assert_eq!(stack.app.port.unwrap().get(), 3000);
+    assert_eq!(stack.app.build.dockerfile_path(), "web/Dockerfile");
+    assert_eq!(stack.app.build.target.as_ref().unwrap().as_str(), "runtime");
+    let env = &stack.app.runtime.env;
+    assert_eq!(env.get("DATABASE_URL"), Some("postgres://app:secret@db:5432/app"));
+    assert_eq!(env.get("PRICE"), Some("5$"));
+    let waits: Vec<_> =
+        stack.app.runtime.waits_for.iter().map(|(name, condition)| (name.as_str(), *condition)).collect();
+    assert_eq!(waits, [("cache", Condition::Started), ("db", Condition::Healthy)]);
+    let worker = &stack.sides[&name("worker")];
+    assert_eq!(worker.runtime.command, Some(Command::Line("node worker.js --queue default".into())));
+    assert_eq!(worker.runtime.entrypoint, Some(Command::Words(vec!["/sbin/tini".into(), "--".into()])));
+    assert_eq!(worker.runtime.stop_grace, Some(Duration::from_secs(30)), "two minutes are too long");
+    assert!(worker.runtime.read_only);
+    let db = &stack.sides[&name("db")];
+    assert_eq!(db.health.as_ref().unwrap().interval, Duration::from_secs(2), "twice a second is too often");
+    assert!(matches!(&db.origin, Origin::Image(image) if image.reference(None) == "postgres:16-alpine"));
+    let cache = &stack.sides[&name("cache")];
+    assert!(matches!(&cache.origin, Origin::Image(image) if image.usual_user() == Some("redis")));
+    assert!(cache.runtime.mounts[0].read_only);
+    let volumes: Vec<_> = stack.volumes.iter().map(VolumeName::as_str).collect();
+    assert_eq!(volumes, ["cache", "db"]);
+}
+
+#[test]
+fn images_always_have_a_tag_and_a_mirror_only_moves_the_public_ones() {
+    let mirror = Some("mirror.example.com/hub");
+    for (text, plain, moved) in [
+        ("redis", "redis:latest", "mirror.example.com/hub/redis:latest"),
+        ("deadbeef", "deadbeef:latest", "mirror.example.com/hub/deadbeef:latest"),
+        ("docker.io/library/redis:7", "library/redis:7", "mirror.example.com/hub/library/redis:7"),
+        ("ghcr.io/owner/name:v1", "ghcr.io/owner/name:v1", "ghcr.io/owner/name:v1"),
+        (
+            "registry.example.com:5000/a/b",
+            "registry.example.com:5000/a/b:latest",
+            "registry.example.com:5000/a/b:latest",
+        ),
+    ] {
+        let image: crate::compose::own::ImageName = text.parse().unwrap();
+        assert_eq!((image.reference(None).as_str(), image.reference(mirror).as_str()), (plain, moved), "{text}");
+    }
+}
+
+#[test]
+fn the_app_is_found_by_a_rule() {
+    let app = |text: &str| adopt(text).map(|stack| stack.app.name.to_string()).map_err(|refusals| refusals.to_string());
+    let built = "build: .";
+    assert_eq!(app(&format!("services: {{app: {{{built}}}, b: {{{built}, ports: ['80']}}}}")), Ok("app".into()));
+    assert_eq!(app(&format!("services: {{a: {{{built}}}, b: {{image: redis, ports: ['80']}}}}")), Ok("a".into()));
+    assert_eq!(app(&format!("services: {{a: {{{built}}}, b: {{{built}, ports: ['80']}}}}")), Ok("b".into()));
+    insta::assert_snapshot!(app(&format!("services: {{a: {{{built}}}, b: {{{built}}}}}")).unwrap_err());
+    insta::assert_snapshot!(app("services: {app: {image: nginx}}").unwrap_err());
+}
+
+#[test]
+fn refusals_are_told_together_and_in_order() {
+    let text = "services:\n  app:\n    build: {context: .., network: host}\n    privileged: true\n    volumes:\n      - /:/host\n    \
+                environment: {TOKEN: \"${GITHUB_TOKEN}\"}\n    ports: [3000-3010]\n  Other: {image: 127.0.0.1/x}\ninclude: [oci://x/y]\n";
+    insta::assert_snapshot!(adopt(text).unwrap_err());
+    let many: String = (0..100).map(|n| format!("    key{n}: 1\n")).collect();
+    let refusals = adopt(&format!("services:\n  app:\n    build: .\n{many}")).unwrap_err();
+    assert_eq!((refusals.refusals.len(), refusals.more), (MAX_REFUSALS, 80));
+}
+
+#[test]
+fn refusals_repeat_nothing_but_the_offending_key() {
+    let secret = "hunter2-hunter2";
+    for (text, _) in hostile() {
+        let text = text.replace("/etc", secret).replace("evil", secret).replace("HOME", secret);
+        let Err(refusals) = adopt(&text) else { continue };
+        let reasons = refusals.refusals.iter().map(|refusal| format!("{}{}", refusal.reason, refusal.remedy));
+        assert!(!reasons.collect::<String>().contains(secret), "{refusals}");
+    }
+    let odd = adopt("services: {app: {build: ., \"a`\\e[31m\\u202e\": 1}}").unwrap_err().to_string();
+    assert!(!odd.contains('\u{1b}') && !odd.contains('\u{202e}') && !odd.contains("a`"), "{odd}");
+    let long = adopt(&format!("services: {{app: {{build: ., {}: 1}}}}", "k".repeat(100_000))).unwrap_err().to_string();
+    assert!(long.len() < 300, "{}", long.len());
+}
+
+#[test]
+fn bombs_and_large_files_are_refused_within_a_second() {
+    let mut bomb = String::from("x-a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n");
+    for level in 1..12 {
+        let aliases = vec![format!("*a{}", level - 1); 10].join(", ");
+        bomb.push_str(&format!("x-a{level}: &a{level} [{aliases}]\n"));
+    }
+    let keys: String = (0..60_000).map(|n| format!("k{n}: 1\n")).collect();
+    let texts = [
+        (bomb, "too many values"),
+        (format!("services: {}{}", "[".repeat(100_000), "]".repeat(100_000)), "is refused"),
+        (format!("services: {}", "{a: ".repeat(50_000)), "is refused"),
+        ("- ".repeat(100_000), "is refused"),
+        ("? ".repeat(100_000), "is refused"),
+        (keys, "more than 262144 bytes"),
+        ("a".repeat(10 << 20), "more than 262144 bytes"),
+        (format!("services: {{app: {{build: \"{}\"}}}}", "\\u0041".repeat(40_000)), "inside the repository"),
+        (format!("services: {{app: {{build: ., command: \"{}\"}}}}", "${A:-b}".repeat(30_000)), ""),
+        (format!("services: {{app: {{build: ., stop_grace_period: \"{}\"}}}}", "1h".repeat(100_000)), ""),
+        ("&a ".repeat(80_000), "is refused"),
+        (format!("services: {{app: {{build: ., command: {}}}}}", "'".repeat(200_000)), ""),
+        (format!("a: {}", "!".repeat(200_000)), ""),
+        ("services: &a {app: *a}".to_owned(), "not valid YAML"),
+        ("services: {app: {build: ., command: \"x\0\"}}".to_owned(), "control characters"),
+        ("services: {app: {build: .}}\0\nservices: {app: {privileged: true}}".to_owned(), "control characters"),
+        ("services: {app: {build: ., command: \"x\\0\"}}".to_owned(), "control characters"),
+        (String::new(), "no services"),
+        ("just words".to_owned(), "must be a map"),
+    ];
+    for (text, says) in texts {
+        let begun = Instant::now();
+        let outcome = adopt(&text).map(|_| ()).map_err(|refusals| refusals.to_string());
+        let shown: String = text.chars().take(60).collect();
+        assert!(begun.elapsed() < Duration::from_secs(1), "{shown}: {:?}", begun.elapsed());
+        if !says.is_empty() {
+            let refusal = outcome.unwrap_err();
+            assert!(refusal.contains(says), "{shown}\n{refusal}");
+        }
+    }
+}
+
+#[test]
+fn files_with_variables_are_read_through_the_checkout() {
+    let text = "services: {app: {build: ., environment: {B: mine}, env_file: [a.env, {path: b.env, required: false}]}}";
+    let stack = adopt(text).unwrap();
+    let files = MemoryFiles::new([("a.env", "# note\n\nexport A='x y'\nB=theirs\nC=${HOME}\n")]);
+    let env = stack.clone().with_files_read(&files).unwrap().app.runtime.env;
+    assert_eq!(env.iter().collect::<Vec<_>>(), [("A", "x y"), ("B", "mine"), ("C", "${HOME}")]);
+    let refused = |files: &MemoryFiles| stack.clone().with_files_read(files).unwrap_err().to_string();
+    assert_eq!(
+        refused(&MemoryFiles::default()),
+        "there is no `a.env`, which `docker-compose.preview.yml` names as `env_file`; add it, or say `required: false`"
+    );
+    assert_eq!(
+        refused(&MemoryFiles::default().with_link("a.env")),
+        "`a.env` is a symbolic link or lies behind one; links are not followed"
+    );
+    let passwd = MemoryFiles::new([("a.env", "root:x:0:0:hunter2:/root:/bin/sh\n")]);
+    assert_eq!(refused(&passwd), "`a.env`, line 1: a line of an `env_file` must be `KEY=value`, a comment, or empty");
+}
+
+#[test]
+fn a_link_in_place_of_the_file_is_refused() {
+    let error = load(&MemoryFiles::default().with_link(FILE_NAME)).unwrap_err();
+    assert!(error.to_string().contains("links are not followed"), "{error}");
+    assert_eq!(load(&MemoryFiles::default()), Ok(None));
+}
+
+/// Lines that look like a Compose file, so that the generator reaches beyond the parser's first refusal.
+fn lines() -> impl Strategy<Value = String> {
+    let keys: Vec<String> = keys::all().filter_map(|(path, _)| path.rsplit('.').next().map(str::to_owned)).collect();
+    const VALUES: [&str; 12] =
+        ["{}", "[]", "true", "1", "redis", "data:/data", "/:/host", "${A}", "$$", "service_healthy", "1s", "\"\""];
+    let key = prop_oneof![prop::sample::select(keys), Just("app".to_owned()), "[a-z_<&*!?\"'{}\\[\\],#|>%@` -]{0,8}"];
+    let value =
+        prop_oneof![prop::sample::select(&VALUES[..]).prop_map(str::to_owned), Just(String::new()), any::<String>()];
+    prop::collection::vec((0usize..5, any::<bool>(), key, value), 0..16).prop_map(|lines| {
+        let line = |(indent, item, key, value): (usize, bool, String, String)| {
+            format!("{}{}{key}: {value}\n", "  ".repeat(indent), if item { "- " } else { "" })
+        };
+        lines.into_iter().map(line).collect()
+    })
+}
+
+proptest! {
+    #[test]
+    fn no_text_makes_it_panic(text in any::<String>(), lines in lines(), service in lines()) {
+        let within: String = service.lines().map(|line| format!("    {line}\n")).collect();
+        for text in [text, lines, format!("services:\n  app:\n    build: .\n{within}")] {
+            if let Err(refusals) = adopt(&text) {
+                prop_assert!(!refusals.refusals.is_empty());
+                prop_assert!(refusals.refusals.iter().all(|refusal| !refusal.key.chars().any(char::is_control)));
+            }
+        }
+    }
+}
