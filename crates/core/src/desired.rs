@@ -270,7 +270,13 @@ mod tests {
     }
 
     fn policy() -> Policy {
-        Policy { forks: ForkPolicy::Approve, drafts: true, bots: false, require_label: None, ttl: SignedDuration::from_secs(100) }
+        Policy {
+            forks: ForkPolicy::Approve,
+            drafts: true,
+            bots: false,
+            require_label: None,
+            ttl: SignedDuration::from_secs(100),
+        }
     }
 
     fn known<'a>() -> Known<'a> {
@@ -341,9 +347,8 @@ mod tests {
     fn a_forks_commit_deploys_as_the_policy_says_and_approval_is_of_one_commit() {
         let (same, other) = (sha(HEAD), sha(OLD));
         for fork in [Pull { head_repo: Some(RepoId(8)), ..pull() }, Pull { head_repo: None, ..pull() }] {
-            let decide = |forks, approved| {
-                desired(&fork, &Known { approved, ..known() }, &Policy { forks, ..policy() }, at(0))
-            };
+            let decide =
+                |forks, approved| desired(&fork, &Known { approved, ..known() }, &Policy { forks, ..policy() }, at(0));
             let deploys = Desired::Commit(sha(HEAD));
             assert_eq!(decide(ForkPolicy::Approve, Some(&same)), deploys);
             assert_eq!(decide(ForkPolicy::Approve, Some(&other)), Desired::Waiting(WaitReason::Approval));

@@ -83,7 +83,9 @@ impl Outcome {
     /// Whether what was asked for is done or begun.
     pub fn is_done(&self) -> bool {
         match self {
-            Self::Deploying | Self::Approved(_) | Self::Stopping | Self::Resetting | Self::Kept(_) | Self::Shown => true,
+            Self::Deploying | Self::Approved(_) | Self::Stopping | Self::Resetting | Self::Kept(_) | Self::Shown => {
+                true
+            }
             Self::NotUnderstood
             | Self::NeedsWholeName
             | Self::OtherHead(_)

@@ -20,7 +20,9 @@ use preview_core::compose::{DatabasePassword, Stack};
 use preview_core::deployment::{Blame, Failure, Step};
 use preview_core::desired::Pull;
 use preview_core::framework::Files;
-use preview_core::ids::{CommentId, CommitSha, DeploymentId, HostPort, Login, PrNumber, PullKey, RepoId, RepoName, Slot};
+use preview_core::ids::{
+    CommentId, CommitSha, DeploymentId, HostPort, Login, PrNumber, PullKey, RepoId, RepoName, Slot,
+};
 use preview_core::route::RouteTable;
 use preview_core::subnets::Subnet;
 

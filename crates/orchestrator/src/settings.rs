@@ -368,11 +368,8 @@ fn webhooks(reader: &mut Reader<'_>) -> Option<Webhooks> {
 
 fn policy(reader: &mut Reader<'_>) -> Option<Policy> {
     let deploy_or_skip = || values::one_of(&[("deploy", true), ("skip", false)]);
-    let forks = values::one_of(&[
-        ("deny", ForkPolicy::Deny),
-        ("approve", ForkPolicy::Approve),
-        ("allow", ForkPolicy::Allow),
-    ]);
+    let forks =
+        values::one_of(&[("deny", ForkPolicy::Deny), ("approve", ForkPolicy::Approve), ("allow", ForkPolicy::Allow)]);
     let forks = reader.value(&FORK_POLICY, forks);
     let drafts = reader.value(&DRAFTS, deploy_or_skip());
     let bots = reader.value(&BOTS, deploy_or_skip());

@@ -130,6 +130,11 @@ async fn a_dropped_database_killed_before_its_removal() {
     killed_before_each_step(Story::NoDatabase).await;
 }
 
+#[tokio::test(flavor = "multi_thread")]
+async fn a_reset_killed_before_it_begins() {
+    killed_before_each_step(Story::Reset).await;
+}
+
 /// The list of steps is whole: what the product can do stands in some story.
 #[test]
 fn every_action_is_a_step_of_some_story() {

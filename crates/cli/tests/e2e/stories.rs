@@ -9,8 +9,8 @@ use std::time::Duration;
 use jiff::Timestamp;
 use preview_core::deployment::{Attempt, Blame, Deployment, Failure, RemovalReason, Serving, Stage, Step};
 use preview_core::ids::{BranchName, CommitSha, HostPort, RepoId, Slot};
-use preview_core::plan::{Action, Observed, Target, plan};
-use preview_simulator::state::StatusState;
+use preview_core::plan::{Action, Again, Observed, Target, plan};
+use preview_simulator::state::{Permission, StatusState};
 use preview_simulator::{Mimic, Pull};
 use serde_json::Value;
 
@@ -62,11 +62,14 @@ doors! {
     Git: Checkout;
     Comments: LastWords;
     Nginx: Switch SyncRoute;
-    Ledger: Prepare Settle Release Lost Forget;
+    Ledger: Prepare Settle Release Lost Retire Forget;
     Lock: Begin MarkRemoving;
     Folder: RemoveFolder;
     Visitors: Drain;
 }
+
+/// Somebody who may write to the repository.
+const MAINTAINER: &str = "maintainer";
 
 /// What is going on when trouble comes.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -80,10 +83,12 @@ pub(crate) enum Story {
     Loss,
     /// A version that wants no database follows one that did.
     NoDatabase,
+    /// Somebody asks for an empty database.
+    Reset,
 }
 
-pub(crate) const STORIES: [Story; 6] =
-    [Story::Deploy, Story::Update, Story::Removal, Story::Failure, Story::Loss, Story::NoDatabase];
+pub(crate) const STORIES: [Story; 7] =
+    [Story::Deploy, Story::Update, Story::Removal, Story::Failure, Story::Loss, Story::NoDatabase, Story::Reset];
 
 impl Story {
     pub(crate) fn title(self) -> &'static str {
@@ -94,13 +99,14 @@ impl Story {
             Self::Failure => "failed first attempt",
             Self::Loss => "container lost",
             Self::NoDatabase => "database dropped",
+            Self::Reset => "database reset",
         }
     }
 
     /// What the product plans, of which other stories don't tell.
     pub(crate) fn steps(self) -> Vec<Action> {
         let (old, new) = (sha('a'), sha('b'));
-        let wish = Target::Commit { commit: new.clone(), again: false };
+        let wish = Target::Commit { commit: new.clone(), again: Again::No };
         let mut record = record();
         let mut seen = Observed { networks: true, folder: true, images: [old.clone()].into(), ..Observed::default() };
         match self {
@@ -129,9 +135,14 @@ impl Story {
             Self::NoDatabase => {
                 serve(&mut record, &mut seen);
                 (seen.database, record.db_port) = (true, HostPort::new(9000));
-                let wish = Target::Commit { commit: old, again: false };
+                let wish = Target::Commit { commit: old, again: Again::No };
                 let actions = plan(&wish, Some(&record), &seen);
                 actions.into_iter().filter(|action| matches!(action, Action::RemoveDatabase)).collect()
+            }
+            Self::Reset => {
+                serve(&mut record, &mut seen);
+                let wish = Target::Commit { commit: old, again: Again::FromNothing };
+                plan(&wish, Some(&record), &seen).into_iter().take(1).collect()
             }
         }
     }
@@ -141,7 +152,7 @@ impl Story {
         let app = Mimic::new(version).starting_after(Duration::from_millis(700));
         match self {
             Self::Failure => app.exiting_after(Duration::ZERO, 7, "no tea, no fun"),
-            Self::Removal => app.config(WITH_POSTGRES),
+            Self::Removal | Self::Reset => app.config(WITH_POSTGRES),
             Self::NoDatabase if version == "version one" => app.config(WITH_POSTGRES),
             _ => app,
         }
@@ -152,6 +163,7 @@ impl Story {
         if matches!(self, Self::Deploy | Self::Failure) {
             return None;
         }
+        rig.repo().set_permission(MAINTAINER, Permission::Write);
         let pull = rig.open(self.app("version one")).await;
         one_preview(rig, &pull, "version one").await;
         let lock = rig.dir.path().join("deployments").join(rig.id(&pull)).join("lock");
@@ -165,6 +177,7 @@ impl Story {
             Self::Deploy | Self::Failure => {}
             Self::Update | Self::NoDatabase => drop(pull.push(self.app("version two").files()).await.unwrap()),
             Self::Removal => pull.close().unwrap(),
+            Self::Reset => drop(pull.comment(MAINTAINER, "/preview reset-db")),
             Self::Loss => drop(rig.docker(&["rm", "--force", &rig.containers(&rig.id(&pull)).await[0]]).await),
         }
         pull
@@ -174,7 +187,7 @@ impl Story {
     pub(crate) async fn ends_well(self, rig: &Rig, pull: &Pull) {
         let id = rig.id(pull);
         match self {
-            Self::Deploy | Self::Loss => one_preview(rig, pull, "version one").await,
+            Self::Deploy | Self::Loss | Self::Reset => one_preview(rig, pull, "version one").await,
             Self::Update => one_preview(rig, pull, "version two").await,
             Self::NoDatabase => {
                 one_preview(rig, pull, "version two").await;

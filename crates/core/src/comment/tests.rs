@@ -90,7 +90,8 @@ fn a_running_preview_without_framework_database_or_end() {
 }
 
 fn said(command: Option<Command>, outcome: Outcome, shown: Vec<String>) -> Talk {
-    let approval = Approval { commit: new(), by: "alice".parse().unwrap(), comment: CommentId(7), at: at("2026-01-29T10:00:00Z") };
+    let approval =
+        Approval { commit: new(), by: "alice".parse().unwrap(), comment: CommentId(7), at: at("2026-01-29T10:00:00Z") };
     let last = Answered { command, by: "bob".parse().unwrap(), outcome, shown };
     Talk { approval: Some(approval), last: Some(last) }
 }

@@ -43,7 +43,8 @@ pub(super) struct Door {
 pub(super) async fn recognise(State(door): State<Arc<Door>>, mut request: Request, next: Next) -> Response {
     let headers = request.headers();
     let peer = request.extensions().get::<Ends>().map_or(Ipv4Addr::UNSPECIFIED.into(), |ends| ends.from);
-    let address = if door.behind_proxy && peer.to_canonical().is_loopback() { told(headers).unwrap_or(peer) } else { peer };
+    let address =
+        if door.behind_proxy && peer.to_canonical().is_loopback() { told(headers).unwrap_or(peer) } else { peer };
     let asker = Asker { source: address.into(), scope: door.keys.scope_in(headers) };
     request.extensions_mut().insert(asker);
     next.run(request).await
@@ -82,7 +83,10 @@ mod tests {
     #[test]
     fn only_what_the_nearest_proxy_added_counts() {
         let headers = |values: &[&str]| -> HeaderMap {
-            values.iter().map(|value| (http::HeaderName::from_static("x-forwarded-for"), value.parse().unwrap())).collect()
+            values
+                .iter()
+                .map(|value| (http::HeaderName::from_static("x-forwarded-for"), value.parse().unwrap()))
+                .collect()
         };
         for (values, address) in [
             (&["192.0.2.7"][..], Some("192.0.2.7")),

@@ -122,9 +122,15 @@ mod tests {
             assert_eq!(keys.scope_in(&bearer(full)), Some(Scope::Full));
         }
         assert_eq!(keys.scope_in(&bearer("Bearer s3cret-reader")), Some(Scope::Read));
-        for wrong in
-            ["Bearer s3cret-toke", "Bearer s3cret-token ", "Basic s3cret-token", "s3cret-token", "Bearer ", "é", "Bearer"]
-        {
+        for wrong in [
+            "Bearer s3cret-toke",
+            "Bearer s3cret-token ",
+            "Basic s3cret-token",
+            "s3cret-token",
+            "Bearer ",
+            "é",
+            "Bearer",
+        ] {
             assert_eq!(keys.scope_in(&bearer(wrong)), None, "{wrong}");
         }
         assert_eq!(keys.scope_in(&HeaderMap::new()), None);

@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use jiff::Timestamp;
 use preview_core::deployment::Deployment;
 use preview_core::desired::SetAside;
-use preview_core::talk::Talk;
 use preview_core::ids::{
     CommentId, CommitSha, DeploymentId, HostPort, PrNumber, ProjectSlug, PullKey, RepoId, RepoName,
 };
+use preview_core::talk::Talk;
 use serde::{Deserialize, Serialize};
 
 use super::heard::Heard;
@@ -175,7 +175,11 @@ impl From<Wire> for State {
             projects: wire.projects,
             set_aside: wire.set_aside,
             pending: wire.pending.into_iter().map(|p| (key(&p), p)).collect(),
-            talks: wire.talks.into_iter().map(|t| (PullKey { repo: t.repository_id, number: t.number }, t.talk)).collect(),
+            talks: wire
+                .talks
+                .into_iter()
+                .map(|t| (PullKey { repo: t.repository_id, number: t.number }, t.talk))
+                .collect(),
             imported: wire.imported,
             repairs: wire.repairs,
         }

@@ -174,7 +174,8 @@ impl Reconciler {
             let due = queue.written.get(id).map_or(now, |written| *written + reporter.gap);
             if asking.contains(id) { due.max(next_ask) } else { due }
         };
-        let first = queue.changed.iter().min_by_key(|id| (due(id) > now, !failed.contains(*id), asking.contains(*id), due(id)));
+        let first =
+            queue.changed.iter().min_by_key(|id| (due(id) > now, !failed.contains(*id), asking.contains(*id), due(id)));
         let Some(id) = first.cloned() else { return Next::At(None) };
         let when = due(&id);
         if when > now {

@@ -63,7 +63,13 @@ fn failed(blame: Blame) -> Stage {
 
 fn policy() -> Policy {
     let label = Some("preview".to_owned());
-    Policy { forks: ForkPolicy::Approve, drafts: false, bots: false, require_label: label, ttl: SignedDuration::from_hours(168) }
+    Policy {
+        forks: ForkPolicy::Approve,
+        drafts: false,
+        bots: false,
+        require_label: label,
+        ttl: SignedDuration::from_hours(168),
+    }
 }
 
 static USUAL: LazyLock<(PullAnswer, Desired, Policy)> =

@@ -202,7 +202,13 @@ fn config() -> Config {
     Config {
         instance: "0123456789ab".parse().unwrap(),
         allowed: vec!["my-org/my-app".parse().unwrap()],
-        policy: Policy { forks: ForkPolicy::Approve, drafts: true, bots: false, require_label: None, ttl: SignedDuration::from_hours(168) },
+        policy: Policy {
+            forks: ForkPolicy::Approve,
+            drafts: true,
+            bots: false,
+            require_label: None,
+            ttl: SignedDuration::from_hours(168),
+        },
         site: Site::new("http://localhost:8080".parse().unwrap(), None),
         github: "https://github.com".to_owned(),
         base_images: BaseImages::public(),

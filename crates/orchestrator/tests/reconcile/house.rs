@@ -84,7 +84,13 @@ pub(crate) fn config() -> Config {
     Config {
         instance: InstanceId::from_bytes([1; 6]),
         allowed: vec!["org/app".parse().unwrap()],
-        policy: Policy { forks: ForkPolicy::Approve, drafts: true, bots: false, require_label: None, ttl: SignedDuration::from_hours(24) },
+        policy: Policy {
+            forks: ForkPolicy::Approve,
+            drafts: true,
+            bots: false,
+            require_label: None,
+            ttl: SignedDuration::from_hours(24),
+        },
         site: Site::new("http://previews.test".parse().unwrap(), None),
         github: "https://github.com".into(),
         base_images: BaseImages::public(),
@@ -308,7 +314,9 @@ impl House {
 
     /// Whether all that was said has been dealt with, as far as it can be.
     pub(crate) fn has_heard(&self, comment: CommentId) -> bool {
-        self.read(|state| state.projects.values().filter_map(|p| p.heard.as_ref()).any(|h| h.done.contains_key(&comment)))
+        self.read(|state| {
+            state.projects.values().filter_map(|p| p.heard.as_ref()).any(|h| h.done.contains_key(&comment))
+        })
     }
 
     pub(crate) async fn reopen(&mut self, key: PullKey) {

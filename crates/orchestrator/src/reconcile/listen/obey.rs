@@ -101,9 +101,8 @@ impl Reconciler {
             return Effect::only(Outcome::OtherHead(pull.head.clone()));
         }
         let policy = &self.inner.config.policy;
-        let needs_approval = pull.from_fork()
-            && policy.forks == ForkPolicy::Approve
-            && state.approved(key) != Some(&pull.head);
+        let needs_approval =
+            pull.from_fork() && policy.forks == ForkPolicy::Approve && state.approved(key) != Some(&pull.head);
         if needs_approval {
             let Some(commit) = named.and_then(CommitPrefix::whole) else {
                 return Effect::only(Outcome::NeedsWholeName);

@@ -268,7 +268,8 @@ impl World {
             self.must_serve.remove(&id);
             self.violation(format!("{id} does not answer"));
         }
-        let running: Vec<CommitSha> = self.engine.values().flat_map(|stock| stock.apps.values()).map(|a| a.commit.clone()).collect();
+        let running: Vec<CommitSha> =
+            self.engine.values().flat_map(|stock| stock.apps.values()).map(|a| a.commit.clone()).collect();
         running.iter().for_each(|commit| self.check_approved(commit, "a container"));
         let up = self.engine.iter().filter(|(_, stock)| !stock.apps.is_empty()).map(|(id, _)| id);
         let up = up.chain(&self.building).collect::<BTreeSet<_>>().len();
