@@ -70,6 +70,9 @@ impl Reconciler {
     /// What a command does to the ledger.
     fn effect(&self, state: &mut State, heeded: &Heeded<'_>, pull: &Pull, silent: bool, now: Timestamp) -> Effect {
         let key = heeded.key;
+        if !pull.open {
+            return Effect::only(Outcome::Closed);
+        }
         let Ok(command) = &heeded.asked else { return Effect::only(Outcome::NotUnderstood) };
         let id = state.id_of(key);
         let has_record = id.as_ref().is_some_and(|id| state.deployments.contains_key(id));
@@ -78,7 +81,6 @@ impl Reconciler {
             Command::Help | Command::Why => Effect::only(Outcome::Shown),
             Command::Logs if silent => Effect::only(Outcome::NoPreview),
             Command::Logs => Effect::only(Outcome::Shown),
-            _ if !pull.open => Effect::only(Outcome::Closed),
             Command::Deploy(named) => self.deploy(state, heeded, pull, named.as_ref()),
             Command::Stop if has_record || has_line => Effect::tell(Outcome::Stopping, Reason::Stop),
             Command::Stop => Effect::only(Outcome::NoPreview),
