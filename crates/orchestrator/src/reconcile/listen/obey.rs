@@ -42,7 +42,11 @@ impl Reconciler {
         let key = heeded.key;
         let pull = match self.inner.out.forge.pull(key).await? {
             PullAnswer::Known(pull) => pull,
-            PullAnswer::NotFound => return self.note_done(heeded, Some(Mark::Puzzled)).await,
+            // Once may be a hiccup; an interval later it is the truth.
+            PullAnswer::NotFound if self.is_open_since(heeded.remark.id, self.inner.config.resync_interval) => {
+                return self.note_done(heeded, Some(Mark::Puzzled)).await;
+            }
+            PullAnswer::NotFound => return Err(Fault::passing("GitHub does not know the pull request")),
         };
         let shown = self.answer(key, heeded.asked.as_ref().ok()).await?;
         let now = self.inner.out.clock.now();

@@ -376,6 +376,7 @@ impl Teller {
             }
             Saying::Approves => self.wish(topic.key, Wish::Deployed),
             Saying::Deploys if waits != Some(WaitReason::Approval) => self.wish(topic.key, Wish::Deployed),
+            Saying::Resets => self.wish(topic.key, topic.wish),
             Saying::Redeploys if waits.is_none() => self.wish(topic.key, Wish::Deployed),
             Saying::Stops => self.wish(topic.key, Wish::Stopped),
             _ => {}
