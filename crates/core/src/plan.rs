@@ -206,7 +206,8 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
     if again == Again::FromNothing {
         let mut actions = vec![Action::Retire];
         actions.extend(sweep(&Observed { folder: false, ..seen.clone() }));
-        actions.extend(bring_up(commit, Slot::A, None));
+        // In the other slot, so that an older copy of the ledger doesn't take the new container for the one it knows.
+        actions.extend(bring_up(commit, record.idle_slot(), None));
         return actions;
     }
     let serving = record.serving.as_ref();

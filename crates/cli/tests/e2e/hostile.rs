@@ -8,7 +8,7 @@ use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
 use preview_simulator::state::{Comment, Outcome, StatusState};
-use preview_simulator::{Change, Fault, Matching, Mimic, NewPull, Pull};
+use preview_simulator::{Change, Fault, Matching, Mimic, NewPull, Permission, Pull, sha256_signature};
 use serde_json::Value;
 use tokio::sync::oneshot;
 
@@ -273,8 +273,51 @@ async fn assert_untouched(rig: &Rig, pull: &Pull) {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn forks_and_bots_get_nothing() {
+async fn a_strangers_commit_runs_once_it_is_approved_and_never_another() {
     let rig = Setup::new().start().await;
+    rig.repo().set_permission("carol", Permission::Write);
+    let new = NewPull::new("patch", Mimic::new("from a fork").files()).author("mallory").from_fork();
+    let pull = rig.repo().open_pull(new).await.unwrap();
+    let asks = rig.until_comment(&pull, &format!("\n/preview deploy {}\n", pull.head())).await;
+    let line = format!("/preview deploy {}", pull.head());
+    let said = pull.comment("mallory", &line);
+    claim_to_be_owner(&rig, &pull, &line);
+    rig.until("the stranger is refused", async || (pull.bot_reactions(said) == ["-1"]).then_some(())).await;
+    assert_eq!(rig.github.look(|state| state.count(&Matching::git())), 0, "nothing was fetched");
+    assert_eq!(rig.engine_leftovers().await, Vec::<String>::new());
+    assert_eq!(rig.record(&rig.id(&pull)), Value::Null);
+
+    let said = pull.comment("carol", &line);
+    rig.until_answers(&rig.url(&pull), "from a fork").await;
+    assert_eq!(rig.until_comment(&pull, "by `carol`").await.id, asks.id);
+    rig.until("it is marked", async || (pull.bot_reactions(said) == ["+1"]).then_some(())).await;
+    assert_eq!(rig.record(&rig.id(&pull))["trust"], "stranger");
+
+    let pushed = pull.push(Mimic::new("something else").files()).await.unwrap();
+    rig.until_gone(&rig.url(&pull)).await;
+    rig.until_comment(&pull, &format!("\n/preview deploy {pushed}\n")).await;
+    assert_eq!(rig.engine_leftovers().await, Vec::<String>::new());
+    rig.finish().await;
+}
+
+/// A delivery, signed as GitHub's, that says of a stranger's comment what GitHub would not.
+fn claim_to_be_owner(rig: &Rig, pull: &Pull, line: &str) {
+    let body = serde_json::json!({
+        "action": "created",
+        "issue": {"number": pull.number().get(), "pull_request": {}, "author_association": "OWNER"},
+        "comment": {"id": 1, "body": line, "author_association": "OWNER", "user": {"login": "carol", "id": 1, "type": "User"}},
+        "repository": {"id": rig.repo().id().0, "full_name": rig.repo().name().to_string()},
+        "sender": {"login": "carol", "id": 1},
+    });
+    let body = body.to_string();
+    let signature = sha256_signature(rig.github.webhook_secret().as_bytes(), body.as_bytes());
+    let headers = [("x-hub-signature-256", signature.as_str()), ("content-type", "application/json")];
+    rig.repo().deliver_raw("issue_comment", body, &headers);
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn forks_and_bots_get_nothing() {
+    let rig = Setup::new().set("FORK_POLICY", "deny").start().await;
     let files = || Mimic::new("from a fork").files();
     let fork = NewPull::new("patch", files()).author("mallory").from_fork();
     let bot = NewPull::new("bump", files()).author("renovate[bot]");
@@ -283,7 +326,7 @@ async fn forks_and_bots_get_nothing() {
         dealt_with(&rig, &pull).await;
         assert_untouched(&rig, &pull).await;
         pull.push([Change::write("VERSION", "again")]).await.unwrap();
-        // Anybody may ask; GitHub is not even asked who it is.
+        // Anybody may ask.
         pull.comment("mallory", &format!("/preview deploy {}", pull.head()));
         dealt_with(&rig, &pull).await;
         assert_untouched(&rig, &pull).await;

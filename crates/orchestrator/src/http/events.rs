@@ -196,6 +196,32 @@ mod tests {
     }
 
     #[test]
+    fn a_comment_is_a_hint_where_it_may_be_a_command_and_who_wrote_it_does_not_matter() {
+        let said = |change: &dyn Fn(&mut Value)| {
+            let mut body = real("issue_comment.created");
+            body["issue"]["pull_request"] =
+                json!({"url": "https://api.github.com/repos/Codertocat/Hello-World/pulls/1"});
+            body["comment"]["body"] = "/preview deploy".into();
+            change(&mut body);
+            meaning("issue_comment", &body).unwrap()
+        };
+        assert_eq!(said(&|_| {}), Meaning::Listen(HELLO_WORLD));
+        for claim in ["OWNER", "NONE"] {
+            let claims = |body: &mut Value| body["comment"]["author_association"] = claim.into();
+            assert_eq!(said(&claims), Meaning::Listen(HELLO_WORLD), "{claim}");
+        }
+        let nothing: [&dyn Fn(&mut Value); 4] = [
+            &|body| body["action"] = "edited".into(),
+            &|body| body["comment"]["body"] = "> /preview deploy".into(),
+            &|body| body["comment"]["body"] = Value::Null,
+            &|body| drop(body["issue"].as_object_mut().unwrap().remove("pull_request")),
+        ];
+        for change in nothing {
+            assert!(matches!(said(change), Meaning::Nothing(_)));
+        }
+    }
+
+    #[test]
     fn of_edits_only_a_new_base_matters() {
         let edited = |changes: Value| {
             let mut body = real("pull_request.opened");

@@ -140,7 +140,11 @@ impl Reconciler {
                 Some(Reason::Pushed) => state.touched(key),
                 Some(Reason::Reopened | Reason::Deploy | Reason::Redeploy | Reason::ResetDatabase) => {
                     state.touched(key);
-                    state.set_aside.remove(&id);
+                    // What waits does so for a reason of its own, and keeps its comment.
+                    let waits = |line: &SetAside| matches!(line.reason, SetAsideReason::Waiting(_));
+                    if !state.set_aside.get(&id).is_some_and(waits) {
+                        state.set_aside.remove(&id);
+                    }
                 }
                 // A push that was told while GitHub was being asked is one after the stop: the next look decides.
                 Some(Reason::Stop) if state.pending.get(&key) == pending => {

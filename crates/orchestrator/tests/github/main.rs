@@ -9,12 +9,16 @@ use preview_core::comment::marker;
 use preview_core::desired::Pull;
 use preview_core::ids::{CommentId, CommitSha, PrNumber, PullKey, RepoId};
 use preview_orchestrator::github::{BadSettings, Budget, Credentials, ForgeHealth, GitHub, GitHubSettings, Pace};
-use preview_orchestrator::needs::{CommitStatus, Fault, Forge, PullAnswer, Repository, StatusState, Written};
+use preview_orchestrator::ledger::Mark;
+use preview_orchestrator::needs::{
+    CommitStatus, Fault, Forge, Person, PullAnswer, Remark, Repository, StatusState, Written,
+};
 use serde_json::{Value, json as value};
 
 mod comments;
 mod limits;
 mod lists;
+mod people;
 mod pulls;
 mod requests;
 mod rights;

@@ -4,22 +4,22 @@ use preview_simulator::{Change, Fault as Trouble, GitHub as Model, Matching, New
 
 use super::*;
 
-async fn model() -> (Model, Repo) {
+pub(super) async fn model() -> (Model, Repo) {
     let model = Model::start(Options::default()).await.unwrap();
     let repo = model.create_repo("my-org/app", [Change::write("VERSION", "1")]).await.unwrap();
     (model, repo)
 }
 
-fn client(model: &Model) -> GitHub {
+pub(super) fn client(model: &Model) -> GitHub {
     let credentials = Credentials::Token(model.token().into());
     GitHub::new(GitHubSettings { api_url: model.api_url(), credentials, pace: AT_ONCE }).unwrap()
 }
 
-async fn open(repo: &Repo, branch: &str) -> Pull {
+pub(super) async fn open(repo: &Repo, branch: &str) -> Pull {
     repo.open_pull(NewPull::new(branch, [Change::write("VERSION", branch)])).await.unwrap()
 }
 
-fn key(pull: &Pull) -> PullKey {
+pub(super) fn key(pull: &Pull) -> PullKey {
     PullKey { repo: pull.repo().id(), number: pull.number() }
 }
 

@@ -312,10 +312,13 @@ impl House {
         id
     }
 
-    /// Whether all that was said has been dealt with, as far as it can be.
+    /// Whether a comment has been dealt with: it is noted, or older than what is looked at.
     pub(crate) fn has_heard(&self, comment: CommentId) -> bool {
+        let said = self.world().people.remarks.iter().find(|(_, remark)| remark.id == comment).cloned();
+        let Some((repo, remark)) = said else { return false };
         self.read(|state| {
-            state.projects.values().filter_map(|p| p.heard.as_ref()).any(|h| h.done.contains_key(&comment))
+            let heard = state.projects.get(&repo).and_then(|project| project.heard.as_ref());
+            heard.is_some_and(|heard| heard.done.contains_key(&comment) || heard.from > remark.written_at)
         })
     }
 

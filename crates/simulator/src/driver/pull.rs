@@ -308,6 +308,29 @@ impl Pull {
         id.expect("pull requests are never deleted")
     }
 
+    /// Somebody changes what a comment says, whoever wrote it. It is touched a second later at the least, which is what GitHub's
+    /// times can tell.
+    pub fn edit_comment(&self, login: &str, id: CommentId, text: &str) -> Result<()> {
+        let edited = self.repo.shared.write(|state| {
+            let sender = state.meet(login);
+            state.edit_comment(self.repo.id, id, text.to_owned(), &sender)?;
+            let comment = state.repositories.get_mut(&self.repo.id)?.comments.get_mut(&id)?;
+            comment.updated_at = comment.updated_at.max(comment.created_at + jiff::SignedDuration::from_secs(1));
+            Some(())
+        });
+        edited.ok_or_else(|| Error::Missing(format!("comment {id}")))
+    }
+
+    /// The marks that the product's account put on a comment.
+    pub fn bot_reactions(&self, id: CommentId) -> Vec<String> {
+        let marks = |state: &State| {
+            let reactions = self.repo.known(state).reactions.iter();
+            let ours = reactions.filter(|reaction| reaction.comment == id && reaction.user == state.bot);
+            ours.map(|reaction| reaction.content.clone()).collect()
+        };
+        self.repo.shared.read(marks)
+    }
+
     /// An administrator deletes a comment, of whomever.
     pub fn delete_comment(&self, id: CommentId) -> Result<()> {
         let gone = self.repo.shared.write(|state| {

@@ -17,7 +17,7 @@ use super::paging::{Query, page};
 use super::parse;
 use super::target::Target;
 use crate::shapes;
-use crate::state::State;
+use crate::state::{Comment, State};
 
 /// GitHub's limit, in characters.
 const LONGEST: usize = 65_536;
@@ -53,6 +53,27 @@ pub(super) async fn list(target: Target, Extract(query): Extract<Query>) -> Resu
         let comments = state.comments(repo.id, number).into_iter();
         let recent = comments.filter(|comment| since.is_none_or(|since| comment.updated_at >= since));
         Some(recent.map(|comment| state.show_comment(repo, comment)).collect())
+    })?;
+    Ok(page::<shapes::Comment>(&target.url(), &query, shown))
+}
+
+/// Those of the whole repository; `sort` and `direction` count here alone.
+pub(super) async fn list_all(target: Target, Extract(query): Extract<Query>) -> Result<Response, ApiError> {
+    let since: Option<Timestamp> = query.get("since").and_then(|text| text.parse().ok());
+    let by_update = query.get("sort").is_some_and(|by| by == "updated");
+    let newest_first = query.get("direction").is_some_and(|way| way == "desc");
+    let shown = target.read(|state, repo| {
+        // GitHub knows whole seconds.
+        let touched = |comment: &Comment| comment.updated_at.as_second();
+        let recent = |comment: &&Comment| since.is_none_or(|since| touched(comment) >= since.as_second());
+        let mut comments: Vec<&Comment> = repo.comments.values().filter(recent).collect();
+        if by_update {
+            comments.sort_by_key(|comment| touched(comment));
+        }
+        if newest_first {
+            comments.reverse();
+        }
+        Some(comments.into_iter().map(|comment| state.show_comment(repo, comment)).collect())
     })?;
     Ok(page::<shapes::Comment>(&target.url(), &query, shown))
 }

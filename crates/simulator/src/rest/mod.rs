@@ -48,6 +48,7 @@ fn repository() -> Router<Arc<Shared>> {
         .route("/pulls", get(pulls::list))
         .route("/pulls/{number}", get(pulls::get))
         .route("/issues/{number}/comments", get(comments::list).post(comments::create))
+        .route("/issues/comments", get(comments::list_all))
         .route("/issues/comments/{id}", comment)
         .route("/issues/comments/{id}/reactions", get(reactions::list).post(reactions::create))
         .route("/statuses/{sha}", post(statuses::create))

@@ -150,7 +150,7 @@ impl Reconciler {
                 self.inner.ears.open().remove(&remark.id);
                 Ok(())
             }
-            Err(fault) if self.is_open_for_too_long(remark.id) => {
+            Err(fault) if self.is_open_since(remark.id, LONGEST_OPEN) => {
                 fault.log("GitHub could not be asked for a day about a command, which is passed over");
                 self.inner.ears.open().remove(&remark.id);
                 self.note_done(&heeded, None).await
@@ -159,9 +159,10 @@ impl Reconciler {
         }
     }
 
-    fn is_open_for_too_long(&self, comment: CommentId) -> bool {
+    /// Whether GitHub could not be asked about a command for so long, counted from the first question.
+    fn is_open_since(&self, comment: CommentId, time: Duration) -> bool {
         let since = *self.inner.ears.open().entry(comment).or_insert_with(Instant::now);
-        since.elapsed() > LONGEST_OPEN
+        since.elapsed() > time
     }
 
     /// Asks who it is that commands, and has it done.

@@ -42,7 +42,11 @@ impl Reconciler {
         let key = heeded.key;
         let pull = match self.inner.out.forge.pull(key).await? {
             PullAnswer::Known(pull) => pull,
-            PullAnswer::NotFound => return self.note_done(heeded, Some(Mark::Puzzled)).await,
+            // Once may be a hiccup; an interval later it is the truth.
+            PullAnswer::NotFound if self.is_open_since(heeded.remark.id, self.inner.config.resync_interval) => {
+                return self.note_done(heeded, Some(Mark::Puzzled)).await;
+            }
+            PullAnswer::NotFound => return Err(Fault::passing("GitHub does not know the pull request")),
         };
         let shown = self.answer(key, heeded.asked.as_ref().ok()).await?;
         let now = self.inner.out.clock.now();
@@ -70,6 +74,9 @@ impl Reconciler {
     /// What a command does to the ledger.
     fn effect(&self, state: &mut State, heeded: &Heeded<'_>, pull: &Pull, silent: bool, now: Timestamp) -> Effect {
         let key = heeded.key;
+        if !pull.open {
+            return Effect::only(Outcome::Closed);
+        }
         let Ok(command) = &heeded.asked else { return Effect::only(Outcome::NotUnderstood) };
         let id = state.id_of(key);
         let has_record = id.as_ref().is_some_and(|id| state.deployments.contains_key(id));
@@ -78,7 +85,6 @@ impl Reconciler {
             Command::Help | Command::Why => Effect::only(Outcome::Shown),
             Command::Logs if silent => Effect::only(Outcome::NoPreview),
             Command::Logs => Effect::only(Outcome::Shown),
-            _ if !pull.open => Effect::only(Outcome::Closed),
             Command::Deploy(named) => self.deploy(state, heeded, pull, named.as_ref()),
             Command::Stop if has_record || has_line => Effect::tell(Outcome::Stopping, Reason::Stop),
             Command::Stop => Effect::only(Outcome::NoPreview),

@@ -8,6 +8,8 @@ use std::fmt;
 use std::ops::Range;
 use std::time::Duration;
 
+use preview_core::desired::ForkPolicy;
+
 use crate::world::trouble::{Call, Trouble};
 
 /// Chance, the same for the same seed.
@@ -53,6 +55,8 @@ pub(crate) struct Setting {
     /// Whether drafts deploy, and whether a label is asked for.
     pub(crate) drafts: bool,
     pub(crate) label: bool,
+    /// What happens to forks.
+    pub(crate) forks: ForkPolicy,
     /// Whether somebody else has a hand in what is ours.
     pub(crate) tampering: bool,
 }
@@ -88,6 +92,27 @@ pub(crate) enum Told {
     Later(usize),
 }
 
+/// What somebody says in a comment.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Saying {
+    /// Whoever has a say names the newest commit.
+    Approves,
+    /// The commit before it.
+    ApprovesFormer,
+    /// The first digits of the newest one.
+    ApprovesHalf,
+    /// Something else, and then makes it an approval.
+    ApprovesByEdit,
+    /// Whoever has no say does what the others do.
+    StrangerApproves,
+    StrangerStops,
+    Stops,
+    Deploys,
+    Redeploys,
+    Resets,
+    AsksForHelp,
+}
+
 /// Something that happens. `usize` names a pull request.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Step {
@@ -107,6 +132,8 @@ pub(crate) enum Step {
         repo: usize,
     },
     Redeploy(usize),
+    /// Somebody comments.
+    Say(usize, Saying, Told),
     Stop(usize),
     /// An old delivery, again.
     Redelivered(usize),
@@ -196,13 +223,17 @@ impl Setting {
             builds: dice.of(&[1, 2]),
             drafts: !dice.one_in(3),
             label: dice.one_in(8),
+            forks: dice.of(&[ForkPolicy::Approve, ForkPolicy::Approve, ForkPolicy::Deny, ForkPolicy::Allow]),
             tampering: dice.one_in(4),
         }
     }
 }
 
 /// Calls that stories break; those that only look are broken in `loops`, and here now and then.
-const CALLS: [Call; 20] = [
+const CALLS: [Call; 23] = [
+    Call::Remarks,
+    Call::Permission,
+    Call::Mark,
     Call::Pull,
     Call::Pull,
     Call::OpenPulls,
@@ -248,7 +279,11 @@ impl Step {
         let repo = if setting.collision { dice.within(0..2) } else { 0 };
         let usual = if setting.label { Opened::Labelled } else { Opened::Ready };
         let rare = [Opened::Ready, Opened::Draft, Opened::Labelled, Opened::ByBot, Opened::FromFork];
-        let opened = if dice.one_in(5) { dice.of(&rare) } else { usual };
+        let opened = match dice.below(5) {
+            0 => dice.of(&rare),
+            1 => Opened::FromFork,
+            _ => usual,
+        };
         Self::Open { repo, opened, kind: Kind::of(dice), told: Told::of(dice) }
     }
 
@@ -257,7 +292,7 @@ impl Step {
         if setting.tampering && dice.one_in(6) {
             return Self::tampering(dice, pull);
         }
-        match dice.below(40) {
+        match dice.below(48) {
             0..=8 => Self::Push(pull, Kind::of(dice), Told::of(dice)),
             9..=11 => Self::Close(pull, Told::of(dice)),
             12..=14 => Self::Reopen(pull),
@@ -278,7 +313,8 @@ impl Step {
             36 => dice.of(&[Self::MemoryShort, Self::DiskShort]),
             37 => Self::Rest,
             38 => dice.of(&[Self::Night, Self::Rest, Self::Rest]),
-            _ => Self::Rest,
+            39 => Self::Rest,
+            _ => Self::Say(pull, Saying::of(dice), Told::of(dice)),
         }
     }
 
@@ -293,6 +329,28 @@ impl Step {
             10 => Self::LedgerLost,
             _ => Self::LedgerOlder { steps: dice.within(1..6) },
         }
+    }
+}
+
+impl Saying {
+    fn of(dice: &mut Dice) -> Self {
+        dice.of(&[
+            Self::Approves,
+            Self::Approves,
+            Self::Approves,
+            Self::Approves,
+            Self::ApprovesFormer,
+            Self::ApprovesHalf,
+            Self::ApprovesByEdit,
+            Self::StrangerApproves,
+            Self::StrangerApproves,
+            Self::StrangerStops,
+            Self::Stops,
+            Self::Deploys,
+            Self::Redeploys,
+            Self::Resets,
+            Self::AsksForHelp,
+        ])
     }
 }
 

@@ -7,13 +7,14 @@ use std::time::Duration;
 
 use jiff::SignedDuration;
 use preview_core::capacity::Room;
-use preview_core::desired::{Pull, SetAsideReason, WaitReason};
-use preview_core::ids::{DeploymentId, PullKey, RepoId, Slot};
+use preview_core::desired::{ForkPolicy, Pull, SetAsideReason, WaitReason};
+use preview_core::ids::{CommentId, CommitSha, DeploymentId, PullKey, RepoId, Slot};
 use preview_orchestrator::ledger::{Reason, State};
 
-use super::script::{Beat, Kind, Opened, Script, Setting, Step, Told};
+use super::script::{Beat, Kind, Opened, Saying, Script, Setting, Step, Told};
 use crate::check::Expect;
 use crate::house::{House, hours, minutes};
+use crate::world::people::{MAINTAINER, STRANGER};
 use crate::world::planted::Planted;
 use crate::world::{App, Build, Run};
 
@@ -45,6 +46,15 @@ struct Topic {
     wish: Wish,
     /// Counts what was done to it that only the ledger knows.
     commands: usize,
+    /// The commit of a fork that somebody with a say approved last, and the one before the newest.
+    approved: Option<CommitSha>,
+    former: Option<CommitSha>,
+}
+
+impl Topic {
+    fn new(key: PullKey, wish: Wish) -> Self {
+        Self { key, wish, commands: 0, approved: None, former: None }
+    }
 }
 
 /// A delivery that is under way.
@@ -69,6 +79,8 @@ pub(super) struct Teller {
     repos: Vec<RepoId>,
     topics: Vec<Topic>,
     late: Vec<Late>,
+    /// What was said by somebody with a say, and not been heard when we last looked.
+    said: Vec<CommentId>,
     copies: Vec<Copy>,
     room: Room,
     clock: SignedDuration,
@@ -108,6 +120,7 @@ impl Teller {
         (house.config.max_previews, house.config.max_builds) = (setting.places, setting.builds);
         house.tell_limits();
         house.config.policy.drafts = setting.drafts;
+        house.config.policy.forks = setting.forks;
         house.config.policy.require_label = setting.label.then(|| LABEL.to_owned());
         house.config.pace.spread = 0.0;
         match planted {
@@ -118,22 +131,20 @@ impl Teller {
         let room = {
             let mut world = house.world();
             world.planted = planted;
+            world.people.policy = Some(setting.forks);
             world.watch_all = true;
             world.shake(script.seed);
             world.room
         };
-        let topics = (0..setting.before).map(|_| Topic {
-            key: house.world().open(house.repo, app(Kind::Plain)),
-            wish: Wish::Untouched,
-            commands: 0,
-        });
+        let open = |_| Topic::new(house.world().open(house.repo, app(Kind::Plain)), Wish::Untouched);
+        let topics = (0..setting.before).map(open);
         let topics = topics.collect();
-        let (late, copies) = (Vec::new(), Vec::new());
+        let (late, said, copies) = (Vec::new(), Vec::new(), Vec::new());
         let clock = SignedDuration::ZERO;
         tokio::time::sleep(minutes(1)).await;
         house.start();
         let mut teller =
-            Self { house, setting, repos, topics, late, copies, room, clock, renames: 0, forgotten: false };
+            Self { house, setting, repos, topics, late, said, copies, room, clock, renames: 0, forgotten: false };
         teller.rest().await?;
         Ok(teller)
     }
@@ -168,6 +179,7 @@ impl Teller {
             Step::Retarget(pull, told) => self.change(place, pull, told, |_| {}).await,
             Step::Rename { repo } => self.rename(repo),
             Step::Redeploy(pull) => self.command(pull, Reason::Redeploy, Wish::Deployed).await,
+            Step::Say(pull, saying, told) => self.say(pull, saying, told).await,
             Step::Stop(pull) => self.command(pull, Reason::Stop, Wish::Stopped).await,
             Step::Redelivered(pull) => self.redeliver(pull).await,
             Step::Trouble(call, times, trouble) => self.house.trouble(call, times, trouble),
@@ -229,10 +241,10 @@ impl Teller {
                 Opened::Draft => pull.draft = true,
                 Opened::Labelled => pull.labels = vec![LABEL.to_owned()],
                 Opened::ByBot => pull.by_bot = true,
-                Opened::FromFork => pull.head_repo = Some(RepoId(99)),
+                Opened::FromFork => world.make_fork(key),
             }
         }
-        self.topics.push(Topic { key, wish: Wish::Deployed, commands: 0 });
+        self.topics.push(Topic::new(key, Wish::Deployed));
         if self.forgotten {
             self.deliver_surely(key, Reason::Pushed).await;
         } else {
@@ -244,8 +256,13 @@ impl Teller {
     async fn push(&mut self, place: usize, pull: usize, kind: Kind, told: Told) {
         let Some(topic) = self.open_topic(pull) else { return };
         let unsure = matches!(topic.wish, Wish::Stopped | Wish::Unknown);
+        let former = self.pull(topic.key).head;
         self.house.world().push(topic.key, app(kind));
         self.wish(topic.key, Wish::Deployed);
+        self.topics.iter_mut().filter(|t| t.key == topic.key).for_each(|t| t.former = Some(former.clone()));
+        if self.waits(&self.pull(topic.key)).is_some() {
+            self.let_go(topic.key);
+        }
         if unsure {
             self.deliver_surely(topic.key, Reason::Pushed).await;
         } else {
@@ -271,6 +288,10 @@ impl Teller {
             return;
         }
         self.house.world().pull(topic.key).open = true;
+        if self.pull(topic.key).from_fork() {
+            // Whether anybody noticed that it was closed decides whether what was approved is so still.
+            self.house.world().push(topic.key, app(Kind::Plain));
+        }
         self.wish(topic.key, Wish::Deployed);
         self.deliver_surely(topic.key, Reason::Reopened).await;
     }
@@ -294,6 +315,98 @@ impl Teller {
         self.house.world().rename(self.repos[repo % self.repos.len()], &name);
     }
 
+    /// Somebody comments. Nobody could know in which order what was said and what was done was heard, so what changes what
+    /// should be is heard before the story goes on; an approval is of one commit, whenever it is heard.
+    async fn say(&mut self, pull: usize, saying: Saying, told: Told) {
+        let Some(topic) = self.open_topic(pull) else { return };
+        let away = self.house.world().hub.down.is_some();
+        let strange = self.forgotten || matches!(topic.wish, Wish::Unknown | Wish::Untouched);
+        if away || strange || !self.hears_itself(topic.key) {
+            return;
+        }
+        let (head, pull) = (self.pull(topic.key).head, self.pull(topic.key));
+        let waits = self.waits(&pull);
+        let deploy = |commit: &str| format!("/preview deploy {commit}");
+        let (person, line) = match saying {
+            Saying::Approves => (MAINTAINER, deploy(head.as_str())),
+            Saying::ApprovesHalf | Saying::Deploys if waits == Some(WaitReason::Approval) => {
+                (MAINTAINER, deploy(head.short()))
+            }
+            Saying::ApprovesFormer if topic.former.is_some() => {
+                (MAINTAINER, deploy(topic.former.as_ref().unwrap_or(&head).as_str()))
+            }
+            Saying::ApprovesHalf | Saying::ApprovesFormer => return,
+            Saying::ApprovesByEdit => (MAINTAINER, "looks good".to_owned()),
+            Saying::StrangerApproves => (STRANGER, deploy(head.as_str())),
+            Saying::StrangerStops => (STRANGER, "/preview stop".to_owned()),
+            Saying::Stops => (MAINTAINER, "/preview stop".to_owned()),
+            Saying::Deploys => (MAINTAINER, "/preview deploy".to_owned()),
+            Saying::Redeploys => (MAINTAINER, "/preview redeploy".to_owned()),
+            Saying::Resets => (MAINTAINER, "/preview reset-db".to_owned()),
+            Saying::AsksForHelp => (MAINTAINER, "/preview help".to_owned()),
+        };
+        if matches!(saying, Saying::Stops | Saying::Resets) {
+            self.late.retain(|late| late.key != topic.key);
+            self.let_go(topic.key);
+        }
+        let comment = self.house.world().say(topic.key, person, &line);
+        if person == MAINTAINER && saying != Saying::ApprovesByEdit {
+            self.said.push(comment);
+        }
+        if saying == Saying::ApprovesByEdit {
+            self.house.world().edit(comment, &deploy(head.as_str()));
+        }
+        if told != Told::Never {
+            _ = self.house.reconciler().hint(topic.key.repo);
+        }
+        self.intend(&topic, saying, pull.from_fork(), waits, head);
+        if matches!(saying, Saying::Stops | Saying::Deploys | Saying::Redeploys | Saying::Resets)
+            || topic.wish != Wish::Deployed
+        {
+            self.until_heard().await;
+        }
+    }
+
+    /// What should come of it.
+    fn intend(&mut self, topic: &Topic, saying: Saying, fork: bool, waits: Option<WaitReason>, head: CommitSha) {
+        match saying {
+            Saying::Approves if fork && self.setting.forks == ForkPolicy::Approve => {
+                self.topics.iter_mut().filter(|t| t.key == topic.key).for_each(|t| t.approved = Some(head.clone()));
+                self.wish(topic.key, Wish::Deployed);
+            }
+            Saying::Approves => self.wish(topic.key, Wish::Deployed),
+            Saying::Deploys if waits != Some(WaitReason::Approval) => self.wish(topic.key, Wish::Deployed),
+            Saying::Resets => self.wish(topic.key, topic.wish),
+            Saying::Redeploys if waits.is_none() => self.wish(topic.key, Wish::Deployed),
+            Saying::Stops => self.wish(topic.key, Wish::Stopped),
+            _ => {}
+        }
+    }
+
+    /// Whether a comment would be heard: the service has begun to listen, and knows the pull request.
+    fn hears_itself(&self, key: PullKey) -> bool {
+        self.house.read(|state| {
+            let listens = state.projects.get(&key.repo).is_some_and(|project| project.heard.is_some());
+            listens && state.pulls().any(|known| known == key)
+        })
+    }
+
+    /// Drops what has been heard. Gives whether something has not.
+    fn is_unheard(&mut self) -> bool {
+        let house = &self.house;
+        self.said.retain(|comment| !house.has_heard(*comment));
+        !self.said.is_empty()
+    }
+
+    async fn until_heard(&mut self) {
+        for _ in 0..36_000 {
+            if !self.is_unheard() {
+                return;
+            }
+            self.house.live_on().await;
+        }
+    }
+
     async fn command(&mut self, pull: usize, reason: Reason, wish: Wish) {
         let Some(topic) = self.open_topic(pull) else { return };
         let id = self.id(topic.key);
@@ -301,6 +414,10 @@ impl Teller {
             |state: &State, id: &DeploymentId| state.deployments.contains_key(id) || state.set_aside.contains_key(id);
         let Some(id) = id.filter(|id| self.house.read(|state| known(state, id))) else { return };
         if reason == Reason::Stop {
+            if self.is_unheard() {
+                // Nobody could know which of the two comes last.
+                return;
+            }
             // What was told before it goes with it.
             self.late.retain(|late| late.key != topic.key);
             self.house.world().let_go(&id);
@@ -403,6 +520,7 @@ impl Teller {
         self.house.world().stored = None;
         self.topics.iter_mut().for_each(|topic| topic.wish = Wish::Unknown);
         self.late.clear();
+        self.said.clear();
         self.forgotten = true;
         self.house.start();
     }
@@ -420,6 +538,9 @@ impl Teller {
             }
         }
         self.house.world().stored = stored.map(State::restored);
+        // Or what was said since then would be heard again, after what came of it.
+        self.house.world().people.remarks.clear();
+        self.said.clear();
         self.forgotten = true;
         self.house.start();
     }
@@ -441,7 +562,7 @@ impl Teller {
             self.house.pass(Duration::from_secs(20)).await;
             self.make_place().await;
             self.violations()?;
-            if self.house.is_quiet() {
+            if self.house.is_quiet() && !self.is_unheard() {
                 problems = self.check().await;
                 if problems.is_empty() {
                     self.forgotten = false;
@@ -504,7 +625,10 @@ impl Teller {
     }
 
     fn waits(&self, pull: &Pull) -> Option<WaitReason> {
-        if pull.head_repo != Some(pull.base_repo) {
+        let fork = pull.head_repo != Some(pull.base_repo);
+        let key = PullKey { repo: pull.base_repo, number: pull.number };
+        let approved = self.topics.iter().find(|topic| topic.key == key).and_then(|topic| topic.approved.as_ref());
+        if fork && self.setting.forks == ForkPolicy::Deny {
             Some(WaitReason::Fork)
         } else if pull.draft && !self.setting.drafts {
             Some(WaitReason::Draft)
@@ -512,6 +636,8 @@ impl Teller {
             Some(WaitReason::Bot)
         } else if self.setting.label && pull.labels.is_empty() {
             Some(WaitReason::Label)
+        } else if fork && self.setting.forks == ForkPolicy::Approve && approved != Some(&pull.head) {
+            Some(WaitReason::Approval)
         } else {
             None
         }

@@ -24,6 +24,7 @@ const FORK: RepoId = RepoId(99);
 #[derive(Default)]
 pub(crate) struct People {
     pub(crate) remarks: Vec<(RepoId, Remark)>,
+    said: u64,
     /// Every mark that a comment got, in order.
     pub(crate) marks: Vec<(CommentId, Mark)>,
     /// Commits that were pushed to forks.
@@ -56,7 +57,8 @@ impl World {
     }
 
     pub(crate) fn say(&mut self, key: PullKey, person: u64, line: &str) -> CommentId {
-        let id = CommentId(1_000_000 + self.people.remarks.len() as u64);
+        self.people.said += 1;
+        let id = CommentId(1_000_000 + self.people.said);
         let named = line.strip_prefix("/preview deploy ").and_then(|commit| commit.parse().ok());
         self.people.approved.extend(named.filter(|_| person == MAINTAINER));
         let (written_at, login) = (self.github_now(), format!("person-{person}").parse().unwrap());
