@@ -17,7 +17,7 @@ use preview_core::route::RouteTable;
 use preview_core::subnets::Subnet;
 use preview_orchestrator::needs::{
     BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault,
-    Forge, Host, LineSink, Part, Probe, Prober, PullAnswer, Repository, Router, Source, Want, Written,
+    Forge, Host, LineSink, Part, Probe, Prober, PullAnswer, Repository, Router, Source, Volumes, Want, Written,
 };
 use tokio::sync::mpsc;
 
@@ -88,7 +88,10 @@ impl ContainerEngine for Nobody {
     async fn remove_containers(&self, _: &DeploymentId) -> Result<(), Fault> {
         nobody()
     }
-    async fn remove_volumes(&self, _: &DeploymentId) -> Result<(), Fault> {
+    async fn replace(&self, _: &Stack, _: PathBuf, _: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn remove_volumes(&self, _: &DeploymentId, _: Volumes) -> Result<(), Fault> {
         nobody()
     }
     async fn remove_networks(&self, _: &DeploymentId) -> Result<(), Fault> {
