@@ -63,6 +63,11 @@ impl BaseImages {
         if prefix.split('/').all(part) { Ok(Self { prefix: Some(prefix.to_owned()) }) } else { Err(InvalidImagePrefix) }
     }
 
+    /// What stands in front of names that name no registry, if anything does.
+    pub fn prefix(&self) -> Option<&str> {
+        self.prefix.as_deref()
+    }
+
     /// The full reference to pull or to build from.
     pub fn get(&self, image: BaseImage) -> String {
         match &self.prefix {

@@ -4,9 +4,12 @@
 //! a commit. They differ during an update and after a failed one. What people call the status is derived from the two and
 //! never stored beside them, so that no flag can disagree with the facts.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::compose::own::OwnName;
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, PrNumber, PullKey, RepoId, RepoName, Slot};
 use crate::trust::Trust;
 
@@ -207,6 +210,8 @@ pub struct Deployment {
     pub framework: Option<String>,
     /// The database that runs beside it (`postgres`), if any.
     pub db_type: Option<String>,
+    /// The services beside the app that the version which serves has, of the repository's own Compose file.
+    pub services: BTreeSet<OwnName>,
     /// The database's host port.
     pub db_port: Option<HostPort>,
     /// Number of the deployment's network within the configured range.
@@ -268,6 +273,7 @@ impl Deployment {
             trust: Trust::Stranger,
             framework: None,
             db_type: None,
+            services: BTreeSet::new(),
             db_port: None,
             subnet: None,
             created_at: now,

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::compose::own::OwnName;
 use crate::deployment::{Blame, Deployment, RemovalReason, Serving, Stage};
 use crate::ids::{CommitSha, HostPort, Slot};
 
@@ -42,10 +43,14 @@ pub struct Observed {
     pub slots: BTreeSet<Slot>,
     /// Whether its database's container exists.
     pub database: bool,
+    /// Services beside the app, of the repository's own Compose file, whose container exists.
+    pub services: BTreeSet<OwnName>,
     /// Whether any other container of it exists.
     pub others: bool,
-    /// Whether a volume of it exists.
+    /// Whether a volume of a database of ours exists.
     pub volumes: bool,
+    /// Whether a volume of the repository's own Compose file exists.
+    pub own_volumes: bool,
     /// Whether a network of it exists.
     pub networks: bool,
     /// Commits of which an image exists.
@@ -63,7 +68,7 @@ pub struct Observed {
 impl Observed {
     /// Whether any container of it exists.
     pub fn containers(&self) -> bool {
-        self.database || self.others || !self.slots.is_empty()
+        self.database || self.others || !self.slots.is_empty() || !self.services.is_empty()
     }
 
     /// Whether there is a database's volume that nobody can open any more: its password went with the folder, and no
@@ -91,6 +96,8 @@ pub enum Action {
     RemoveVolumes,
     /// Remove a database that the version which serves doesn't want: its container and its volume, and then its port.
     RemoveDatabase,
+    /// Remove a service that the version which serves doesn't name.
+    RemoveService(OwnName),
     /// Remove the network.
     RemoveNetworks,
     /// Remove the images, but for this commit's.
@@ -173,7 +180,7 @@ fn sweep(seen: &Observed) -> Vec<Action> {
     if seen.containers() {
         actions.push(Action::RemoveContainers);
     }
-    if seen.volumes {
+    if seen.volumes || seen.own_volumes {
         actions.push(Action::RemoveVolumes);
     }
     if seen.networks {
@@ -212,9 +219,11 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
     }
     let serving = record.serving.as_ref();
     let database_lost = record.db_type.is_some() && !seen.database;
-    if serving.is_some_and(|serving| database_lost || !seen.slots.contains(&serving.slot)) {
+    let service_lost = !record.services.is_subset(&seen.services);
+    if serving.is_some_and(|serving| database_lost || service_lost || !seen.slots.contains(&serving.slot)) {
         let mut actions = vec![Action::Lost];
-        actions.extend(sweep(&Observed { folder: false, volumes: seen.locked_out(), ..seen.clone() }));
+        let (volumes, own_volumes) = (seen.locked_out(), false);
+        actions.extend(sweep(&Observed { folder: false, volumes, own_volumes, ..seen.clone() }));
         actions.extend(bring_up(commit, Slot::A, None));
         return actions;
     }
@@ -304,6 +313,7 @@ fn leftovers_beside(serving: &Serving, record: &Deployment, seen: &Observed) -> 
     if record.db_type.is_none() && (seen.database || seen.volumes || record.db_port.is_some()) {
         actions.push(Action::RemoveDatabase);
     }
+    actions.extend(seen.services.difference(&record.services).map(|name| Action::RemoveService(*name)));
     if seen.images.iter().any(|image| *image != serving.commit_sha) {
         actions.push(Action::RemoveImages { keep: Some(serving.commit_sha.clone()) });
     }

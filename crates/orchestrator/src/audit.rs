@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use preview_core::compose::is_own_volume;
+use preview_core::compose::own::OwnName;
 use preview_core::deployment::{Deployment, RemovalReason, Serving, Stage, Step};
 use preview_core::desired::Desired;
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
@@ -40,6 +42,8 @@ pub enum Thing {
     App(Slot),
     /// The database's container.
     Database,
+    /// The container of a service beside the app.
+    Service(OwnName),
     /// A container that has no role.
     OtherContainer,
     /// A volume.
@@ -244,6 +248,7 @@ fn stuck(record: &Deployment) -> Option<Option<Step>> {
 struct Kept<'a> {
     serving: Option<&'a Serving>,
     database: bool,
+    services: BTreeSet<OwnName>,
     folder: bool,
     ports: BTreeSet<HostPort>,
 }
@@ -254,7 +259,8 @@ impl<'a> Kept<'a> {
         let ports = serving.map(|serving| serving.app_port).into_iter();
         let database = serving.is_some() && record.db_type.is_some();
         let ports = ports.chain(record.db_port.filter(|_| database)).collect();
-        Self { serving, database, folder: true, ports }
+        let services = serving.map(|_| record.services.clone()).unwrap_or_default();
+        Self { serving, database, services, folder: true, ports }
     }
 }
 
@@ -271,6 +277,8 @@ fn missing(record: &Deployment, sides: &Sides) -> Vec<Problem> {
         if record.db_type.is_some() && view.part(Part::Database).is_none() {
             missing.push(Thing::Database);
         }
+        let services = record.services.iter().filter(|name| view.part(Part::Own(**name)).is_none());
+        missing.extend(services.map(|name| Thing::Service(*name)));
         if sides.routes.get(id).is_none() {
             missing.push(Thing::Route(serving.app_port));
         }
@@ -288,11 +296,13 @@ fn leftovers(id: &DeploymentId, sides: &Sides, kept: &Kept<'_>) -> Vec<Problem> 
         match container.part {
             Part::App(part) if Some(part) != slot => left(Thing::App(part)),
             Part::Database if !kept.database => left(Thing::Database),
+            Part::Own(name) if !kept.services.contains(&name) => left(Thing::Service(name)),
             Part::Other => left(Thing::OtherContainer),
-            Part::App(_) | Part::Database => {}
+            Part::App(_) | Part::Database | Part::Own(_) => {}
         }
     }
-    if !view.volumes.is_empty() && !kept.database {
+    // Volumes of the repository's own Compose file stay as long as the preview.
+    if view.volumes.iter().any(|volume| !(kept.database || up && is_own_volume(id, volume))) {
         left(Thing::Volume);
     }
     if !view.networks.is_empty() && !up {
@@ -364,6 +374,7 @@ impl fmt::Display for Thing {
         match self {
             Self::App(slot) => write!(f, "the app's container in slot {slot}"),
             Self::Database => f.write_str("the database's container"),
+            Self::Service(name) => write!(f, "the container of the service `{name}`"),
             Self::OtherContainer => f.write_str("a container without a role"),
             Self::Volume => f.write_str("a volume"),
             Self::Network => f.write_str("a network"),

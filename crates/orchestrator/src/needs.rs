@@ -16,18 +16,20 @@ use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use jiff::Timestamp;
 use preview_core::capacity::{DiskUse, Room};
-use preview_core::compose::{DatabasePassword, Stack};
+use preview_core::compose::own::{OwnName, StageName};
+use preview_core::compose::{DatabasePassword, Stack, app_image, own_image};
 use preview_core::deployment::{Blame, Failure, Step};
 use preview_core::desired::Pull;
 use preview_core::framework::Files;
 use preview_core::ids::{
     CommentId, CommitSha, DeploymentId, HostPort, Login, PrNumber, PullKey, RepoId, RepoName, Slot,
 };
+use preview_core::repo_config::EnvVars;
 use preview_core::route::RouteTable;
 use preview_core::subnets::Subnet;
+use preview_core::trust::Trust;
 
 use crate::ledger::Mark;
-use preview_core::trust::Trust;
 
 /// Why something outside did not do what was asked: whose side it is from, and whether to try again.
 #[derive(Debug, Clone)]
@@ -300,8 +302,33 @@ pub struct BuildJob {
     pub context: PathBuf,
     /// The Dockerfile's text, ours or the repository's, checked.
     pub dockerfile: String,
+    /// The stage to stop at; the last one without.
+    pub target: Option<StageName>,
+    /// Build arguments of the repository's own Compose file.
+    pub args: EnvVars,
+    /// The service beside the app that it is for.
+    pub service: Option<OwnName>,
     /// How far its code is trusted: with the repository's cache, and with registry logins.
     pub trust: Trust,
+}
+
+impl BuildJob {
+    /// The image's name and tag.
+    pub fn image(&self) -> String {
+        match self.service {
+            Some(service) => own_image(&self.deployment, &self.commit, service),
+            None => app_image(&self.deployment, &self.commit),
+        }
+    }
+}
+
+/// Which volumes of a deployment are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volumes {
+    /// All of them.
+    All,
+    /// Those of a database of ours, not those of the repository's own Compose file.
+    Database,
 }
 
 /// Takes a build's output line by line.
@@ -314,6 +341,8 @@ pub enum Part {
     App(Slot),
     /// The database's container.
     Database,
+    /// The container of a service beside the app, of the repository's own Compose file.
+    Own(OwnName),
     /// A container that carries our labels but no role that we know.
     Other,
 }
@@ -406,6 +435,8 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// Writes the stack's file into `dir` and starts these parts of it (and the network and volumes that they need), leaving
     /// others as they are; with no part, makes the network. Returns when they are started, not when they are healthy.
     async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault>;
+    /// As `start`, and puts new containers where those that are up differ from the stack.
+    async fn replace(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault>;
     /// Changes what a part's container may use of CPU, in thousandths. Nothing there is success.
     async fn limit_cpu(&self, id: &DeploymentId, part: Part, millis: u32) -> Result<(), Fault>;
     /// What there is of one deployment.
@@ -416,8 +447,8 @@ pub trait ContainerEngine: Send + Sync + 'static {
     async fn remove_part(&self, id: &DeploymentId, part: Part) -> Result<(), Fault>;
     /// Removes all containers of the deployment, with their anonymous volumes.
     async fn remove_containers(&self, id: &DeploymentId) -> Result<(), Fault>;
-    /// Removes its named volumes.
-    async fn remove_volumes(&self, id: &DeploymentId) -> Result<(), Fault>;
+    /// Removes named volumes of it.
+    async fn remove_volumes(&self, id: &DeploymentId, which: Volumes) -> Result<(), Fault>;
     /// Removes its networks.
     async fn remove_networks(&self, id: &DeploymentId) -> Result<(), Fault>;
     /// Removes the images built for it, but for the commits to keep.

@@ -11,7 +11,7 @@ use preview_core::deployment::Blame;
 use preview_core::ids::InstanceId;
 use preview_core::ids::Slot::{A, B};
 use preview_orchestrator::docker::{BuildLimits, BuildOptions, Ceilings, Engine, EngineOptions};
-use preview_orchestrator::needs::{ContainerEngine, ContainerState, Part, Probe};
+use preview_orchestrator::needs::{ContainerEngine, ContainerState, Part, Probe, Volumes};
 
 #[path = "docker/disk.rs"]
 mod disk;
@@ -438,7 +438,7 @@ async fn what_is_not_ours_is_neither_seen_nor_touched() {
         assert_eq!(ground.view(&app).await.containers.len(), 1);
         assert_eq!(ground.engine.observe_all().await.unwrap().len(), 1);
         ground.engine.remove_containers(&app.id).await.unwrap();
-        ground.engine.remove_volumes(&app.id).await.unwrap();
+        ground.engine.remove_volumes(&app.id, Volumes::All).await.unwrap();
         ground.engine.remove_networks(&app.id).await.unwrap();
         assert!(ground.view(&app).await.containers.is_empty());
         for stranger in strangers {

@@ -58,7 +58,8 @@ macro_rules! doors {
 }
 
 doors! {
-    Engine: ClearSlot Build Start AwaitHealth RemoveContainers RemoveVolumes RemoveDatabase RemoveNetworks RemoveImages;
+    Engine: ClearSlot Build Start AwaitHealth RemoveContainers RemoveVolumes RemoveDatabase RemoveService RemoveNetworks
+        RemoveImages;
     Git: Checkout;
     Comments: LastWords;
     Nginx: Switch SyncRoute;

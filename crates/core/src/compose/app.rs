@@ -2,11 +2,11 @@
 
 use crate::ids::Slot;
 
-use super::model::Service;
+use super::model::{HealthCheck, Service};
 use super::{AppUser, LABEL_COMMIT, LABEL_SLOT, RootFiles, ServiceName, SlotSpec, StackSpec, app_image};
 
-/// Who runs an app whose image says root or nothing. Any number that no image's user is likely to have.
-const UNPRIVILEGED: &str = "10001:10001";
+/// Who runs an app or a service whose image says root or nothing. Any number that no image's user is likely to have.
+pub(super) const UNPRIVILEGED: &str = "10001:10001";
 
 pub(super) fn service(spec: &StackSpec, slot: Slot, app: &SlotSpec, backing: &[(&'static str, String)]) -> Service {
     let mut service = Service::new(spec, ServiceName::App(slot), app_image(&spec.deployment, &app.commit));
@@ -15,6 +15,8 @@ pub(super) fn service(spec: &StackSpec, slot: Slot, app: &SlotSpec, backing: &[(
     service.label(LABEL_COMMIT, app.commit.as_str());
     service.label(LABEL_SLOT, &slot.to_string());
     service.publish(app.host_port, app.app_port);
+    // Its health is asked over HTTP.
+    service.health(HealthCheck::none());
     if app.user == AppUser::Unprivileged {
         service.user(UNPRIVILEGED);
         service.env("HOME", "/tmp");

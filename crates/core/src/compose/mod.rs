@@ -27,10 +27,12 @@ mod app;
 pub mod keys;
 mod model;
 pub mod own;
+mod own_service;
 mod postgres;
 
 use model::Service;
 pub use model::{Labels, Network, Stack};
+use own::{OwnName, OwnStack};
 
 /// Label with the deployment's id, on every container, network and volume. What doesn't carry it is never touched.
 pub const LABEL_DEPLOYMENT: &str = "preview-deployer.deployment";
@@ -56,6 +58,25 @@ pub fn app_image_repository(deployment: &DeploymentId) -> String {
     format!("{IMAGES}/{deployment}")
 }
 
+/// The image that is built of a commit for a service beside the app. Its tag begins with the commit, so that it goes with the app's.
+pub fn own_image(deployment: &DeploymentId, commit: &CommitSha, service: OwnName) -> String {
+    format!("{}-{service}", app_image(deployment, commit))
+}
+
+/// The commit in the tag of an image that is built.
+pub fn commit_of_tag(tag: &str) -> Option<CommitSha> {
+    tag.split('-').next()?.parse().ok()
+}
+
+/// Whether a volume of a deployment is one of its repository's own Compose file.
+pub fn is_own_volume(deployment: &DeploymentId, volume: &str) -> bool {
+    volume.strip_prefix(&format!("{deployment}_")).is_some_and(|name| name.starts_with(OWN))
+}
+
+/// What the names of services and volumes begin with that come from a repository's own Compose file, so that none is taken for one of
+/// ours.
+const OWN: &str = "own-";
+
 /// A service of a deployment's Compose project.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum ServiceName {
@@ -63,6 +84,8 @@ pub enum ServiceName {
     App(Slot),
     /// The database, whichever it is.
     Database,
+    /// A service beside the app of the repository's own Compose file.
+    Own(OwnName),
 }
 
 impl fmt::Display for ServiceName {
@@ -70,18 +93,22 @@ impl fmt::Display for ServiceName {
         match self {
             Self::App(slot) => write!(f, "app-{slot}"),
             Self::Database => f.write_str("db"),
+            Self::Own(name) => write!(f, "{OWN}{name}"),
         }
     }
 }
 
 /// A text that is no [`ServiceName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a service is called `app-a`, `app-b` or `db`")]
+#[error("a service is called `app-a`, `app-b`, `db`, or `own-` and its own name")]
 pub struct InvalidServiceName;
 
 impl FromStr for ServiceName {
     type Err = InvalidServiceName;
     fn from_str(text: &str) -> Result<Self, InvalidServiceName> {
+        if let Some(own) = text.strip_prefix(OWN) {
+            return own.parse().map(Self::Own).map_err(|_| InvalidServiceName);
+        }
         let all = [Self::App(Slot::A), Self::App(Slot::B), Self::Database];
         all.into_iter().find(|name| name.to_string() == text).ok_or(InvalidServiceName)
     }
@@ -183,7 +210,7 @@ impl RootFiles {
         match framework {
             Framework::NestJs | Framework::Go => Self::ReadOnly,
             // Servers of any kind may keep a cache or a small database beside their code.
-            Framework::Node | Framework::Docker => Self::OfImage,
+            Framework::Node | Framework::Docker | Framework::Compose => Self::OfImage,
         }
     }
 }
@@ -225,6 +252,20 @@ pub struct StackSpec {
     pub slots: BTreeMap<Slot, SlotSpec>,
     /// The database, if it has one.
     pub database: Option<DatabaseSpec>,
+    /// The repository's own Compose file, if it has one.
+    pub own: Option<OwnSpec>,
+}
+
+/// A repository's own Compose file, and what was built of it.
+#[derive(Debug, Clone)]
+pub struct OwnSpec {
+    /// What the file says.
+    pub stack: OwnStack,
+    /// The commit, which names the images that are built.
+    pub commit: CommitSha,
+    /// Whose processes the services are that have been built so far. Those that are yet to be built, and who waits for them,
+    /// don't stand in the stack.
+    pub built: BTreeMap<OwnName, AppUser>,
 }
 
 /// One slot of the app.
@@ -290,15 +331,21 @@ pub fn generate(spec: &StackSpec) -> Stack {
     let mut stack = Stack::new(spec);
     let backing = spec.database.as_ref().map(|database| backing(spec, database));
     let env = backing.as_ref().map(|backing| backing.env.clone()).unwrap_or_default();
+    if let Some(own) = &spec.own {
+        own_service::add(&mut stack, spec, own);
+    }
     for (slot, slot_spec) in &spec.slots {
         let mut app = app::service(spec, *slot, slot_spec, &env);
+        if let Some(own) = &spec.own {
+            own_service::shape_app(&mut app, &stack, &own.stack.app);
+        }
         if backing.is_some() {
             app.wait_for(ServiceName::Database);
         }
         stack.add_service(ServiceName::App(*slot), app);
     }
     if let Some(backing) = backing {
-        stack.add_volume(backing.volume);
+        stack.add_volume(backing.volume.to_owned());
         stack.add_service(ServiceName::Database, backing.service);
     }
     stack

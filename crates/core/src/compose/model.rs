@@ -6,6 +6,7 @@
 
 use std::collections::BTreeMap;
 use std::fmt;
+use std::time::Duration;
 
 use serde::Serialize;
 use serde_json::Value;
@@ -13,6 +14,8 @@ use serde_json::Value;
 use crate::ids::HostPort;
 use crate::repo_config::ContainerPort;
 use crate::subnets::Subnet;
+
+use super::own::{Command, Health, OwnContainer};
 use crate::walls::bridge_name;
 
 use super::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, ServiceName, StackSpec};
@@ -22,6 +25,8 @@ pub type Labels = BTreeMap<&'static str, String>;
 
 /// The network that all services of a project join unless told otherwise.
 const NETWORK: &str = "default";
+/// The condition that a health check succeeds.
+const HEALTHY: &str = "service_healthy";
 
 /// A Compose project.
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -71,8 +76,12 @@ pub(super) struct Service {
     pull_policy: Option<&'static str>,
     #[serde(skip_serializing_if = "Option::is_none")]
     user: Option<String>,
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    command: Vec<String>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    entrypoint: Option<Command>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    command: Option<Command>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    working_dir: Option<String>,
     environment: Environment,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     ports: Vec<String>,
@@ -93,7 +102,9 @@ pub(super) struct Service {
     read_only: bool,
     #[serde(skip_serializing_if = "Vec::is_empty")]
     tmpfs: Vec<&'static str>,
-    stop_grace_period: &'static str,
+    stop_grace_period: String,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    stop_signal: Option<String>,
     cpus: f64,
     mem_limit: String,
     memswap_limit: String,
@@ -117,14 +128,16 @@ impl fmt::Debug for Environment {
 #[derive(Debug, Clone, PartialEq, Serialize)]
 struct Mount {
     r#type: &'static str,
-    source: &'static str,
-    target: &'static str,
+    source: String,
+    target: String,
+    #[serde(skip_serializing_if = "std::ops::Not::not")]
+    read_only: bool,
 }
 
 #[derive(Debug, Clone, Default, PartialEq, Serialize)]
 struct Membership {
     #[serde(skip_serializing_if = "Vec::is_empty")]
-    aliases: Vec<&'static str>,
+    aliases: Vec<String>,
 }
 
 #[derive(Debug, Clone, PartialEq, Serialize)]
@@ -141,11 +154,23 @@ struct Logging {
 /// How the engine learns that a backing service is ready.
 #[derive(Debug, Clone, PartialEq, Serialize)]
 pub(super) struct HealthCheck {
-    test: [String; 2],
-    interval: &'static str,
-    timeout: &'static str,
-    start_period: &'static str,
+    test: Vec<String>,
+    #[serde(flatten)]
+    pace: Option<Pace>,
+}
+
+/// How often and how long a check is made.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+struct Pace {
+    interval: String,
+    timeout: String,
+    start_period: String,
     retries: u32,
+}
+
+/// A duration as Compose reads it.
+fn milliseconds(duration: Duration) -> String {
+    format!("{}ms", duration.as_millis())
 }
 
 impl HealthCheck {
@@ -158,7 +183,25 @@ impl HealthCheck {
     pub(super) fn by_probe(probe: &str) -> Self {
         const SEEN: &str = "/dev/shm/preview-ready";
         let script = format!("[ ! -e {SEEN} ] || sleep 30; until {probe}; do sleep 0.2; done; : > {SEEN}");
-        Self { test: ["CMD-SHELL".to_owned(), script], interval: "1s", timeout: "60s", start_period: "60s", retries: 3 }
+        let [interval, timeout, start_period] = ["1s", "60s", "60s"].map(str::to_owned);
+        let pace = Pace { interval, timeout, start_period, retries: 3 };
+        Self { test: vec!["CMD-SHELL".to_owned(), script], pace: Some(pace) }
+    }
+
+    /// As a repository's own file says it.
+    pub(super) fn own(health: &Health) -> Self {
+        let pace = Pace {
+            interval: milliseconds(health.interval),
+            timeout: milliseconds(health.timeout),
+            start_period: milliseconds(health.start_period),
+            retries: health.retries,
+        };
+        Self { test: health.test.clone(), pace: Some(pace) }
+    }
+
+    /// None, whatever the image says: it may want to be asked each millisecond.
+    pub(super) fn none() -> Self {
+        Self { test: vec!["NONE".to_owned()], pace: None }
     }
 }
 
@@ -172,7 +215,9 @@ impl Service {
             image,
             pull_policy: None,
             user: None,
-            command: Vec::new(),
+            entrypoint: None,
+            command: None,
+            working_dir: None,
             environment: Environment::default(),
             ports: Vec::new(),
             volumes: Vec::new(),
@@ -187,7 +232,8 @@ impl Service {
             runtime: spec.runtime.as_ref().map(ToString::to_string),
             read_only: false,
             tmpfs: Vec::new(),
-            stop_grace_period: "10s",
+            stop_grace_period: "10s".to_owned(),
+            stop_signal: None,
             cpus: f64::from(spec.limits.cpu_millis) / 1000.0,
             mem_limit: memory.clone(),
             memswap_limit: memory,
@@ -207,7 +253,7 @@ impl Service {
     }
 
     pub(super) fn command(&mut self, words: &[&str]) {
-        self.command = words.iter().map(|word| (*word).to_owned()).collect();
+        self.command = Some(Command::Words(words.iter().map(|word| (*word).to_owned()).collect()));
     }
 
     /// Sets a variable; the last word counts.
@@ -224,8 +270,26 @@ impl Service {
         self.ports.push(format!("127.0.0.1:{host}:{container}"));
     }
 
-    pub(super) fn mount(&mut self, volume: &'static str, target: &'static str) {
-        self.volumes.push(Mount { r#type: "volume", source: volume, target });
+    pub(super) fn mount(&mut self, volume: &str, target: &str, read_only: bool) {
+        let (source, target) = (volume.to_owned(), target.to_owned());
+        self.volumes.push(Mount { r#type: "volume", source, target, read_only });
+    }
+
+    /// Runs as a repository's own file says.
+    pub(super) fn run_as(&mut self, own: &OwnContainer) {
+        self.command = own.command.clone();
+        self.entrypoint = own.entrypoint.clone();
+        self.working_dir = own.working_dir.as_ref().map(|dir| dir.as_str().to_owned());
+        self.stop_signal = own.stop_signal.as_ref().map(|signal| signal.as_str().to_owned());
+        if let Some(grace) = own.stop_grace {
+            self.stop_grace_period = milliseconds(grace);
+        }
+        if let Some(user) = &own.user {
+            self.user(user.as_str());
+        }
+        if own.read_only && !self.read_only {
+            self.read_only();
+        }
     }
 
     /// Nothing can be written but the volumes and a bounded /tmp, which counts as memory.
@@ -235,8 +299,8 @@ impl Service {
     }
 
     /// Another name for it on the deployment's network, beside the service's own.
-    pub(super) fn alias(&mut self, alias: &'static str) {
-        self.networks.entry(NETWORK).or_default().aliases.push(alias);
+    pub(super) fn alias(&mut self, alias: &str) {
+        self.networks.entry(NETWORK).or_default().aliases.push(alias.to_owned());
     }
 
     pub(super) fn health(&mut self, check: HealthCheck) {
@@ -245,7 +309,12 @@ impl Service {
 
     /// Starts only when the other is healthy.
     pub(super) fn wait_for(&mut self, other: ServiceName) {
-        self.depends_on.insert(other.to_string(), Dependency { condition: "service_healthy" });
+        self.depends_on.insert(other.to_string(), Dependency { condition: HEALTHY });
+    }
+
+    /// Starts only when the other has been started.
+    pub(super) fn start_after(&mut self, other: ServiceName) {
+        self.depends_on.insert(other.to_string(), Dependency { condition: "service_started" });
     }
 }
 
@@ -269,9 +338,9 @@ impl Stack {
     }
 
     /// Adds a volume with the network's labels: the deployment's.
-    pub(super) fn add_volume(&mut self, name: &str) {
+    pub(super) fn add_volume(&mut self, name: String) {
         let labels = self.network.labels.clone();
-        self.volumes.insert(name.to_owned(), Volume { labels });
+        self.volumes.insert(name, Volume { labels });
     }
 
     /// The project's name: the deployment's id.
@@ -287,6 +356,17 @@ impl Stack {
     /// The services' names, as `docker compose` takes them.
     pub fn service_names(&self) -> impl Iterator<Item = &str> {
         self.services.keys().map(String::as_str)
+    }
+
+    /// Whether a service of this name stands in the file.
+    pub fn has(&self, name: ServiceName) -> bool {
+        self.services.contains_key(&name.to_string())
+    }
+
+    /// Which services have to be healthy before this one starts.
+    pub fn awaited_by(&self, name: ServiceName) -> impl Iterator<Item = ServiceName> {
+        let waits = self.services.get(&name.to_string()).into_iter().flat_map(|service| &service.depends_on);
+        waits.filter(|(_, dependency)| dependency.condition == HEALTHY).filter_map(|(name, _)| name.parse().ok())
     }
 
     /// The file for `docker compose`. It holds secrets.

@@ -26,7 +26,7 @@ pub struct OwnStack {
     /// The service that visitors reach; it has slots.
     pub app: OwnApp,
     /// The services beside it.
-    pub sides: BTreeMap<SideName, Side>,
+    pub services: BTreeMap<OwnName, OwnService>,
     /// The named volumes. They stay over updates.
     pub volumes: BTreeSet<VolumeName>,
 }
@@ -35,22 +35,22 @@ pub struct OwnStack {
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct OwnApp {
     /// Its name in the file, by which the others find it.
-    pub name: SideName,
+    pub name: OwnName,
     /// How its image is built.
     pub build: BuildSettings,
     /// Where the file says that it listens.
     pub port: Option<ContainerPort>,
     /// How its container runs.
-    pub runtime: Runtime,
+    pub runtime: OwnContainer,
 }
 
 /// A service beside the app.
 #[derive(Debug, Clone, PartialEq, Eq)]
-pub struct Side {
+pub struct OwnService {
     /// Where its image comes from.
     pub origin: Origin,
     /// How its container runs.
-    pub runtime: Runtime,
+    pub runtime: OwnContainer,
     /// How the engine learns that it is ready.
     pub health: Option<Health>,
 }
@@ -89,7 +89,7 @@ impl BuildSettings {
 
 /// What any service may say of its container.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
-pub struct Runtime {
+pub struct OwnContainer {
     /// Instead of the image's command.
     pub command: Option<Command>,
     /// Instead of the image's entrypoint.
@@ -99,7 +99,7 @@ pub struct Runtime {
     /// Files of the repository with more variables, which `env` overrides, the later the stronger.
     pub env_files: Vec<EnvFile>,
     /// What has to be up before.
-    pub waits_for: BTreeMap<SideName, Condition>,
+    pub waits_for: BTreeMap<OwnName, Condition>,
     /// Where volumes appear.
     pub mounts: Vec<OwnMount>,
     /// Where the process starts.
@@ -259,12 +259,12 @@ text_type!(
 
 /// The name of a service: a host name in the preview's network. Plain data, as [`super::ServiceName`] is.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct SideName {
+pub struct OwnName {
     /// Filled up with zeroes.
     bytes: [u8; Self::LONGEST],
 }
 
-impl SideName {
+impl OwnName {
     /// In bytes.
     pub const LONGEST: usize = 30;
 
@@ -275,7 +275,7 @@ impl SideName {
     }
 }
 
-impl FromStr for SideName {
+impl FromStr for OwnName {
     type Err = Unfit;
     fn from_str(text: &str) -> Result<Self, Unfit> {
         let fits = word(text, b"_-", Self::LONGEST) && !text.bytes().any(|b| b.is_ascii_uppercase());
@@ -291,13 +291,26 @@ impl FromStr for SideName {
     }
 }
 
-impl fmt::Display for SideName {
+impl fmt::Display for OwnName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str(self.as_str())
     }
 }
 
-impl fmt::Debug for SideName {
+impl serde::Serialize for OwnName {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
+    }
+}
+
+impl<'de> serde::Deserialize<'de> for OwnName {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <std::borrow::Cow<'de, str>>::deserialize(deserializer)?;
+        text.parse().map_err(|Unfit(reason, _)| serde::de::Error::custom(reason))
+    }
+}
+
+impl fmt::Debug for OwnName {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "{:?}", self.as_str())
     }
@@ -435,7 +448,7 @@ pub enum EnvFileError {
     },
 }
 
-impl Runtime {
+impl OwnContainer {
     /// The same with the variables of its files in it, and no file left to read.
     pub fn with_files_read(mut self, files: &dyn Files) -> Result<Self, EnvFileError> {
         let mut env = EnvVars::default();
@@ -472,12 +485,36 @@ fn read_env_file(path: &RelativePath, text: &str, env: &mut EnvVars) -> Result<(
 }
 
 impl OwnStack {
+    /// The services that can be started when these have been built: no other is to be built, and none waits for one that isn't
+    /// among them.
+    pub fn services_with(&self, built: &BTreeSet<OwnName>) -> BTreeSet<OwnName> {
+        let has_image = |(name, service): &(&OwnName, &OwnService)| {
+            matches!(service.origin, Origin::Image(_)) || built.contains(name)
+        };
+        let mut there: BTreeSet<OwnName> = self.services.iter().filter(has_image).map(|(name, _)| *name).collect();
+        loop {
+            let waits_in_vain =
+                |name: &OwnName| !self.services[name].runtime.waits_for.keys().all(|other| there.contains(other));
+            let Some(lost) = there.iter().copied().find(waits_in_vain) else { return there };
+            there.remove(&lost);
+        }
+    }
+
+    /// How the services beside the app are built that are built.
+    pub fn builds(&self) -> impl Iterator<Item = (OwnName, &BuildSettings)> {
+        self.services.iter().filter_map(|(name, service)| match &service.origin {
+            Origin::Build(build) => Some((*name, build)),
+            Origin::Image(_) => None,
+        })
+    }
+
     /// The same with the variables of all files in it.
     pub fn with_files_read(self, files: &dyn Files) -> Result<Self, EnvFileError> {
         let app = OwnApp { runtime: self.app.runtime.with_files_read(files)?, ..self.app };
-        let read =
-            |(name, side): (SideName, Side)| Ok((name, Side { runtime: side.runtime.with_files_read(files)?, ..side }));
-        let sides = self.sides.into_iter().map(read).collect::<Result<_, EnvFileError>>()?;
-        Ok(Self { app, sides, ..self })
+        let read = |(name, service): (OwnName, OwnService)| {
+            Ok((name, OwnService { runtime: service.runtime.with_files_read(files)?, ..service }))
+        };
+        let services = self.services.into_iter().map(read).collect::<Result<_, EnvFileError>>()?;
+        Ok(Self { app, services, ..self })
     }
 }

@@ -37,7 +37,7 @@ pub(super) fn backing(spec: &StackSpec, database: &DatabaseSpec) -> Backing {
     service.command(&COMMAND);
     service.publish(database.host_port, PORT);
     service.alias("postgres");
-    service.mount(VOLUME, "/var/lib/postgresql/data");
+    service.mount(VOLUME, "/var/lib/postgresql/data", false);
     service.health(HealthCheck::by_probe(&probe(&name)));
     service.env("POSTGRES_USER", USER);
     service.env(PASSWORD, password);

@@ -37,6 +37,7 @@ fn spec() -> StackSpec {
             password: PASSWORD.parse().unwrap(),
             host_port: HostPort::new(9000).unwrap(),
         }),
+        own: None,
     }
 }
 

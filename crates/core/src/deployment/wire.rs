@@ -3,10 +3,13 @@
 //! Fields that only repeat others (`status`, `commitSha`, `appPort`, `prNumber` …) are written for readers and derived when
 //! read. Unknown fields are an error of the version check, not of this module: a newer ledger is refused before.
 
+use std::collections::BTreeSet;
+
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Status, Step, Told};
+use crate::compose::own::OwnName;
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, ProjectSlug, RepoId, RepoName, Slot};
 use crate::trust::Trust;
 
@@ -28,6 +31,8 @@ pub(super) struct Record {
     commit_sha: Option<CommitSha>,
     framework: Option<String>,
     db_type: Option<String>,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    services: BTreeSet<OwnName>,
     #[serde(skip_deserializing)]
     app_port: Option<HostPort>,
     db_port: Option<HostPort>,
@@ -109,6 +114,7 @@ impl From<Deployment> for Record {
             commit_sha,
             framework: d.framework,
             db_type: d.db_type,
+            services: d.services,
             app_port,
             db_port: d.db_port,
             subnet: d.subnet,
@@ -140,6 +146,7 @@ impl TryFrom<Record> for Deployment {
             trust: r.trust,
             framework: r.framework,
             db_type: r.db_type,
+            services: r.services,
             db_port: r.db_port,
             subnet: r.subnet,
             created_at: r.created_at,

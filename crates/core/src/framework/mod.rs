@@ -12,9 +12,12 @@ use minijinja::syntax::SyntaxConfig;
 use minijinja::{Environment, UndefinedBehavior};
 
 use crate::base_images::{BaseImage, BaseImages};
+use crate::compose::adopt::AdoptError;
+use crate::compose::own::{EnvFileError, OwnName};
 use crate::repo_config::{ContainerPort, RelativePath, RepoConfig};
 use crate::trust::Trust;
 
+mod compose;
 mod database;
 mod files;
 mod go;
@@ -24,6 +27,7 @@ mod node_server;
 mod own;
 pub mod own_dockerfile;
 
+pub use compose::FoundCompose;
 pub use database::{Database, FoundDatabase};
 pub use files::{Files, MemoryFiles, ReadFileError, Refusal};
 use own_dockerfile::DockerfileError;
@@ -39,6 +43,8 @@ pub enum Framework {
     Go,
     /// The repository's own Dockerfile.
     Docker,
+    /// The repository's own Compose file.
+    Compose,
 }
 
 impl Framework {
@@ -49,6 +55,7 @@ impl Framework {
             Self::Node => "node",
             Self::Go => "go",
             Self::Docker => "docker",
+            Self::Compose => "compose",
         }
     }
 }
@@ -84,6 +91,8 @@ pub struct Detected {
     pub user: Option<String>,
     /// The database that it needs.
     pub database: FoundDatabase,
+    /// The repository's own Compose file.
+    pub compose: Option<FoundCompose>,
 }
 
 /// One framework's answer; [`detect`] completes it.
@@ -172,6 +181,25 @@ pub enum DetectError {
     /// `app_entrypoint` names no Go program.
     #[error("`app_entrypoint: {0}` has no Go file with `package main`")]
     NotAGoProgram(RelativePath),
+    /// The repository's own Compose file was not taken.
+    #[error(transparent)]
+    Compose(#[from] AdoptError),
+    /// An `env_file` of it was not taken.
+    #[error(transparent)]
+    EnvFile(#[from] EnvFileError),
+    /// A service of it is built of a Dockerfile that isn't there.
+    #[error("there is no `{path}`, of which `docker-compose.preview.yml` builds `{service}`")]
+    NoDockerfileOfService {
+        /// Which service.
+        service: OwnName,
+        /// Where its Dockerfile should be.
+        path: String,
+    },
+    /// Two places say which database there is.
+    #[error(
+        "`database` in `preview-config.yml` has no meaning beside `docker-compose.preview.yml`; name the database there"
+    )]
+    DatabaseBesideCompose,
     /// The Dockerfile that `preview-config.yml` names isn't there.
     #[error("there is no `{0}`, which `preview-config.yml` names as `dockerfile`")]
     NoDockerfile(RelativePath),
@@ -196,6 +224,14 @@ impl DetectError {
             _ => None,
         }
     }
+
+    /// All that is wrong, a line each, where there is more than the message says.
+    pub fn details(&self) -> Vec<String> {
+        match self {
+            Self::Compose(AdoptError::Refused(refused)) => refused.refusals.iter().map(ToString::to_string).collect(),
+            _ => Vec::new(),
+        }
+    }
 }
 
 fn listed(names: &[String]) -> String {
@@ -204,7 +240,11 @@ fn listed(names: &[String]) -> String {
 
 /// Finds out how a checkout is built and run.
 pub fn detect(files: &dyn Files, config: &RepoConfig, rules: &BuildRules) -> Result<Detected, DetectError> {
-    let recipe = recipe(Project { files, config, rules })?;
+    let project = Project { files, config, rules };
+    if let Some(found) = compose::find(project)? {
+        return Ok(found);
+    }
+    let recipe = recipe(project)?;
     Ok(Detected {
         framework: recipe.framework,
         reason: recipe.reason,
@@ -212,6 +252,7 @@ pub fn detect(files: &dyn Files, config: &RepoConfig, rules: &BuildRules) -> Res
         app_port: config.app_port.unwrap_or(recipe.app_port),
         user: recipe.user,
         database: database::find(files, config)?,
+        compose: None,
     })
 }
 
@@ -227,7 +268,13 @@ fn recipe(project: Project<'_>) -> Result<Recipe, DetectError> {
     let evidence = |framework| DETECTORS.iter().find(|detector| detector.framework == framework);
     match named.and_then(evidence) {
         Some(detector) => Err(DetectError::NoEvidence { framework: detector.framework, evidence: detector.evidence }),
-        None => Err(DetectError::NothingFound { looked_for: DETECTORS.map(|detector| detector.evidence).join(", ") }),
+        None => Err(DetectError::NothingFound {
+            looked_for: [compose::EVIDENCE]
+                .into_iter()
+                .chain(DETECTORS.map(|detector| detector.evidence))
+                .collect::<Vec<_>>()
+                .join(", "),
+        }),
     }
 }
 

@@ -11,19 +11,25 @@ use super::{DetectError, Framework, Project, Recipe};
 
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
 
-pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
-    let named = project.config.dockerfile.as_ref();
-    let path = named.map_or("Dockerfile", |path| path.as_str());
-    let text = match (project.files.read(path)?, named) {
-        (Some(text), _) => text,
-        (None, Some(path)) => return Err(DetectError::NoDockerfile(path.clone())),
-        (None, None) => return Ok(None),
-    };
+/// A Dockerfile of the repository, checked as it has to be for whose it is; `None` where there is none.
+pub(super) fn read(project: Project<'_>, path: &str) -> Result<Option<OwnDockerfile>, DetectError> {
+    let Some(text) = project.files.read(path)? else { return Ok(None) };
     let refused = |problem| DetectError::Dockerfile { path: path.to_owned(), problem };
     let dockerfile = OwnDockerfile::parse(&text).map_err(refused)?;
     if project.rules.trust == Trust::Stranger {
         dockerfile.fetches_nothing().map_err(refused)?;
     }
+    Ok(Some(dockerfile))
+}
+
+pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
+    let named = project.config.dockerfile.as_ref();
+    let path = named.map_or("Dockerfile", |path| path.as_str());
+    let dockerfile = match (read(project, path)?, named) {
+        (Some(dockerfile), _) => dockerfile,
+        (None, Some(path)) => return Err(DetectError::NoDockerfile(path.clone())),
+        (None, None) => return Ok(None),
+    };
     let reason = match named {
         Some(path) => format!("`preview-config.yml` names `{path}` as its Dockerfile"),
         None => "the repository has a `Dockerfile`".to_owned(),

@@ -1,5 +1,7 @@
 //! The plan against a model of everything that its actions touch.
 
+use crate::compose::own::OwnName;
+
 use super::*;
 use crate::deployment::{Attempt, Failure, Serving, Step};
 use crate::ids::{BranchName, RepoId};
@@ -55,9 +57,13 @@ impl World {
             Action::SyncRoute => self.seen.route = self.routed(),
             Action::RemoveContainers => {
                 self.seen.slots.clear();
+                self.seen.services.clear();
                 (self.seen.database, self.seen.others) = (false, false);
             }
-            Action::RemoveVolumes => (self.seen.volumes, self.seen.password) = (false, false),
+            Action::RemoveVolumes => {
+                (self.seen.volumes, self.seen.own_volumes, self.seen.password) = (false, false, false);
+            }
+            Action::RemoveService(name) => drop(self.seen.services.remove(name)),
             Action::RemoveDatabase => {
                 (self.seen.database, self.seen.volumes, self.seen.password) = (false, false, false);
                 self.record.as_mut().unwrap().db_port = None;
@@ -324,13 +330,18 @@ proptest! {
         slots in proptest::collection::btree_set(prop_oneof![Just(Slot::A), Just(Slot::B)], 0..3),
         flags in proptest::array::uniform7(any::<bool>()),
         images in proptest::collection::btree_set(prop_oneof![Just(sha('a')), Just(sha('b')), Just(sha('d'))], 0..3),
+        services in proptest::collection::btree_set(prop_oneof![Just("cache"), Just("worker")], 0..3),
         route in proptest::option::of(prop_oneof![Just(port(Slot::A)), Just(port(Slot::B))]),
         start_serving: bool,
         wish in prop_oneof![Just(commit('a')), Just(commit('b')), Just(CLOSED)],
     ) {
         let [database, others, volumes, networks, folder, checkout, password] = flags;
         let (checkout, password) = (checkout && folder, password && folder);
-        let seen = Observed { slots, database, others, volumes, networks, images, folder, checkout, password, route };
+        let services = services.into_iter().map(|name| name.parse().unwrap()).collect();
+        let own_volumes = !networks;
+        let seen = Observed {
+            slots, database, services, others, volumes, own_volumes, networks, images, folder, checkout, password, route,
+        };
         let record = if start_serving { serving().record } else { None };
         let mut world = World { record, seen, ..World::default() };
         for action in world.plan(&wish) {
@@ -343,4 +354,42 @@ proptest! {
             Target::Nothing(_) => prop_assert!(world.record.is_none() && world.seen.is_empty()),
         }
     }
+}
+
+/// A deployment whose version that serves has these services beside the app; so does the engine, with a volume of theirs.
+fn serving_with(services: &[&str]) -> World {
+    let mut world = serving();
+    let names: BTreeSet<OwnName> = services.iter().map(|name| name.parse().unwrap()).collect();
+    if let Some(record) = &mut world.record {
+        record.services = names.clone();
+    }
+    (world.seen.services, world.seen.own_volumes) = (names, true);
+    world
+}
+
+#[test]
+fn a_service_that_the_version_which_serves_does_not_name_goes_and_volumes_stay() {
+    let mut world = serving_with(&["cache"]);
+    assert_eq!(world.plan(&commit('a')), []);
+    world.seen.services.insert("worker".parse().unwrap());
+    assert_eq!(world.plan(&commit('a')), [Action::RemoveService("worker".parse().unwrap())]);
+    world.converge(&commit('a'));
+    assert!(world.seen.own_volumes);
+}
+
+#[test]
+fn a_service_that_somebody_removed_comes_back_with_the_whole_preview() {
+    let mut world = serving_with(&["cache"]);
+    world.seen.services.clear();
+    let plan = world.plan(&commit('a'));
+    assert_eq!(plan[0], Action::Lost);
+    assert!(!plan.contains(&Action::RemoveVolumes), "{plan:?}");
+    assert!(plan.contains(&Action::Build), "{plan:?}");
+}
+
+#[test]
+fn a_removal_takes_services_and_their_volumes() {
+    let mut world = serving_with(&["cache"]);
+    world.converge(&CLOSED);
+    assert!(world.seen.is_empty() && world.record.is_none());
 }

@@ -42,11 +42,12 @@ const KEYS: [(&str, Option<Key>); 19] = [
 ];
 
 /// Every framework of the format.
-const FRAMEWORKS: [(&str, Option<Framework>); 7] = [
+const FRAMEWORKS: [(&str, Option<Framework>); 8] = [
     ("nestjs", Some(Framework::NestJs)),
     ("node", Some(Framework::Node)),
     ("go", Some(Framework::Go)),
     ("docker", Some(Framework::Docker)),
+    ("compose", Some(Framework::Compose)),
     ("laravel", None),
     ("rust", None),
     ("python", None),

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::Path;
 
-use preview_core::compose::{LABEL_DEPLOYMENT, LABEL_INSTANCE, app_image};
+use preview_core::compose::{LABEL_DEPLOYMENT, LABEL_INSTANCE};
 use preview_core::ids::RepoId;
 use preview_exec::{ExecError, Limits, Program};
 
@@ -50,7 +50,7 @@ impl Engine {
         };
         match ended {
             Some(Ok(_)) => {
-                let image = app_image(&job.deployment, &job.commit);
+                let image = job.image();
                 let (user, ()) =
                     tokio::try_join!(self.image_user(&image), self.remove_untagged_images(&job.deployment))?;
                 Ok(Built { user })
@@ -85,15 +85,19 @@ impl Engine {
         let label = |key: &str, value: &str| format!("{key}={value}");
         let cache = format!("BUILDKIT_CACHE_MOUNT_NS={}", cache_namespace(job.repo, job.trust));
         let limits = Limits { total: self.options.build.timeout, silence: self.options.build.silence, kept: 4 << 10 };
+        let target = job.target.iter().flat_map(|stage| ["--target", stage.as_str()]);
+        let args = job.args.iter().flat_map(|(name, value)| ["--build-arg".to_owned(), format!("{name}={value}")]);
         self.world
             .run(&self.buildx)
             .env("BUILDX_CONFIG", folder.join("buildx"))
             .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
             .args(["build", "--builder", "default", "--progress", "plain", "--provenance", "false"])
+            .args(target)
+            .args(args)
             .args(["--network", "default", "--build-arg", &cache])
             .args(["--label", &label(LABEL_DEPLOYMENT, &job.deployment.to_string())])
             .args(["--label", &label(LABEL_INSTANCE, self.options.instance.as_str())])
-            .args(["--tag", &app_image(&job.deployment, &job.commit), "--file"])
+            .args(["--tag", &job.image(), "--file"])
             .arg(folder.join("Dockerfile"))
             .arg(&job.context)
             .limits(limits)

@@ -24,7 +24,9 @@ use preview_core::compose::{DatabasePassword, Runtime, Stack};
 use preview_core::ids::{CommitSha, DeploymentId, InstanceId};
 use preview_exec::ExecError;
 
-use crate::needs::{BuildJob, Built, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault, LineSink, Part};
+use crate::needs::{
+    BuildJob, Built, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault, LineSink, Part, Volumes,
+};
 
 mod api;
 mod build;
@@ -41,6 +43,7 @@ mod watch;
 
 use limits::Holder;
 pub use limits::{BuildLimits, Ceilings};
+use start::Existing;
 use tools::{Tool, World};
 
 /// Where an engine listens when nobody says otherwise.
@@ -221,7 +224,11 @@ impl ContainerEngine for Engine {
     }
 
     async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault> {
-        self.start_parts(stack, &dir, parts, hold).await
+        self.start_parts(stack, &dir, parts, Existing::Stay, hold).await
+    }
+
+    async fn replace(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault> {
+        self.start_parts(stack, &dir, parts, Existing::FollowStack, hold).await
     }
 
     async fn observe(&self, id: &DeploymentId) -> Result<EngineView, Fault> {
@@ -248,8 +255,8 @@ impl ContainerEngine for Engine {
         self.remove_all_containers(id).await
     }
 
-    async fn remove_volumes(&self, id: &DeploymentId) -> Result<(), Fault> {
-        self.remove_all_volumes(id).await
+    async fn remove_volumes(&self, id: &DeploymentId, which: Volumes) -> Result<(), Fault> {
+        self.remove_these_volumes(id, which).await
     }
 
     async fn remove_networks(&self, id: &DeploymentId) -> Result<(), Fault> {

@@ -11,7 +11,8 @@ use bollard::models::{
 use bollard::query_parameters::{ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use preview_core::compose::{
-    DatabasePassword, LABEL_COMMIT, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, ServiceName, app_image_repository,
+    DatabasePassword, LABEL_COMMIT, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, app_image_repository,
+    commit_of_tag,
 };
 use preview_core::ids::{CommitSha, DeploymentId};
 
@@ -52,6 +53,8 @@ impl Engine {
             view.volumes.sort_unstable();
             view.networks.sort_unstable();
             view.images.sort_unstable();
+            // One for each image that is built of a commit.
+            view.images.dedup();
         }
         Ok(views)
     }
@@ -144,7 +147,7 @@ pub(super) struct Image {
 impl Image {
     fn new(id: &DeploymentId, image: ImageSummary) -> Self {
         let repository = app_image_repository(id);
-        let commit = |tag: &str| tag.strip_prefix(&repository)?.strip_prefix(':')?.parse().ok();
+        let commit = |tag: &str| commit_of_tag(tag.strip_prefix(&repository)?.strip_prefix(':')?);
         let tags = image.repo_tags.iter().filter_map(|tag| Some((commit(tag)?, tag.clone()))).collect();
         // Engines before 25 write the absence of a tag as one.
         let untagged = image.repo_tags.iter().all(|tag| tag == "<none>:<none>");
@@ -163,11 +166,8 @@ pub(super) fn owner(labels: &Labels) -> Option<DeploymentId> {
 }
 
 fn container(id: String, labels: &Labels, found: &ContainerInspectResponse) -> Container {
-    let part = match labels.get(LABEL_SERVICE).and_then(|service| service.parse().ok()) {
-        Some(ServiceName::App(slot)) => Part::App(slot),
-        Some(ServiceName::Database) => Part::Database,
-        None => Part::Other,
-    };
+    let service = labels.get(LABEL_SERVICE).and_then(|service| service.parse().ok());
+    let part = service.map_or(Part::Other, super::start::part);
     let commit = labels.get(LABEL_COMMIT).and_then(|commit| commit.parse().ok());
     let restarts = found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
     Container { id, part, commit, state: state(found), restarts }

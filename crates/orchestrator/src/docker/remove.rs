@@ -7,9 +7,10 @@ use bollard::query_parameters::{
     RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions, StopContainerOptions,
 };
 use futures_util::future::try_join_all;
+use preview_core::compose::is_own_volume;
 use preview_core::ids::{CommitSha, DeploymentId};
 
-use crate::needs::{Fault, Part};
+use crate::needs::{Fault, Part, Volumes};
 
 use super::Engine;
 use super::api::{ask, until_gone};
@@ -46,9 +47,10 @@ impl Engine {
         until_gone("remove a container", || self.docker.remove_container(container, Some(options.clone()))).await
     }
 
-    /// The named volumes of a deployment.
-    pub(super) async fn remove_all_volumes(&self, id: &DeploymentId) -> Result<(), Fault> {
-        let found = self.volumes(Some(id)).await?;
+    /// Named volumes of a deployment.
+    pub(super) async fn remove_these_volumes(&self, id: &DeploymentId, which: Volumes) -> Result<(), Fault> {
+        let mut found = self.volumes(Some(id)).await?;
+        found.retain(|(_, name)| which == Volumes::All || !is_own_volume(id, name));
         let remove = |name: &str| {
             let name = name.to_owned();
             async move {

@@ -4,6 +4,7 @@
 //! nothing and the slot's old container is removed first. An app that needs the database starts when that is healthy. Compose would
 //! wait for it too, but looks twice a second and waits before its first look; here it is asked at once and more often.
 
+use std::collections::BTreeSet;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -21,10 +22,19 @@ use super::{Engine, start_failure};
 
 /// A first start may have to pull the database's image.
 const COMPOSE_LIMIT: Limits = Limits::seconds(600);
-/// A database that isn't ready by then won't be.
-const DATABASE_LIMIT: Duration = Duration::from_secs(120);
+/// A database or service that isn't ready by then won't be.
+const READY_LIMIT: Duration = Duration::from_secs(120);
 /// Between two looks at it.
-const DATABASE_PAUSE: Duration = Duration::from_millis(50);
+const READY_PAUSE: Duration = Duration::from_millis(50);
+
+/// What becomes of containers that are up already.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Existing {
+    /// They stay as they are.
+    Stay,
+    /// Those that differ from the stack are made anew.
+    FollowStack,
+}
 
 impl Engine {
     pub(super) async fn start_parts(
@@ -32,6 +42,7 @@ impl Engine {
         stack: &Stack,
         dir: &Path,
         parts: &[Part],
+        existing: Existing,
         hold: &DeploymentLock,
     ) -> Result<(), Fault> {
         let services: Vec<String> =
@@ -50,10 +61,11 @@ impl Engine {
         for slot in &slots {
             self.remove_container_of(&id, *slot).await?;
         }
-        let needs_database = !slots.is_empty() && stack.service_names().any(|name| name == DATABASE.to_string());
-        // Where the database still has to be started, Compose sees to the order.
-        let alone = !needs_database || self.database_ready(&id).await?;
-        let compose = self.compose(&id, &file).args(["up", "--detach", "--no-build", "--no-recreate", "--quiet-pull"]);
+        let awaited = parts.iter().filter_map(|part| service(*part)).flat_map(|name| stack.awaited_by(name)).collect();
+        // Where somebody who is waited for still has to be started, Compose sees to the order.
+        let alone = existing == Existing::FollowStack || self.all_ready(&id, awaited).await?;
+        let compose = self.compose(&id, &file).args(["up", "--detach", "--no-build", "--quiet-pull"]);
+        let compose = if existing == Existing::Stay { compose.arg("--no-recreate") } else { compose };
         let compose = if alone { compose.arg("--no-deps") } else { compose };
         match compose.args(services).holding(hold.clone()).run().await {
             Ok(_) => Ok(()),
@@ -109,15 +121,30 @@ impl Engine {
             .limits(COMPOSE_LIMIT)
     }
 
-    /// Waits until the database is healthy; `false` at once when it isn't up at all.
-    async fn database_ready(&self, id: &DeploymentId) -> Result<bool, Fault> {
-        let deadline = Instant::now() + DATABASE_LIMIT;
+    /// Waits until all of these are healthy; `false` at once when one isn't up at all.
+    async fn all_ready(&self, id: &DeploymentId, awaited: BTreeSet<ServiceName>) -> Result<bool, Fault> {
+        let deadline = Instant::now() + READY_LIMIT;
+        for name in awaited {
+            if !self.ready(id, name, deadline).await? {
+                return Ok(false);
+            }
+        }
+        Ok(true)
+    }
+
+    async fn ready(&self, id: &DeploymentId, name: ServiceName, deadline: Instant) -> Result<bool, Fault> {
         loop {
-            match self.containers_of(id, Part::Database).await?.pop().map(|database| database.state) {
+            match self.containers_of(id, part(name)).await?.pop().map(|container| container.state) {
                 Some(ContainerState::Running { healthy: Some(true) }) => return Ok(true),
-                Some(ContainerState::Running { .. }) if Instant::now() < deadline => sleep(DATABASE_PAUSE).await,
+                Some(ContainerState::Running { .. }) if Instant::now() < deadline => sleep(READY_PAUSE).await,
                 Some(ContainerState::Running { .. }) => {
-                    return Err(Fault::passing(format!("the database was not ready within {DATABASE_LIMIT:?}")));
+                    return Err(match name {
+                        ServiceName::Own(name) => {
+                            Fault::author(format!("`{name}` was not healthy within {READY_LIMIT:?}"))
+                                .advise("let its `healthcheck` in `docker-compose.preview.yml` fit what it runs")
+                        }
+                        _ => Fault::passing(format!("the database was not ready within {READY_LIMIT:?}")),
+                    });
                 }
                 _ => return Ok(false),
             }
@@ -125,14 +152,22 @@ impl Engine {
     }
 }
 
-const DATABASE: ServiceName = ServiceName::Database;
-
 /// The service that a part is; none for what we don't start.
 pub(super) fn service(part: Part) -> Option<ServiceName> {
     match part {
         Part::App(slot) => Some(ServiceName::App(slot)),
-        Part::Database => Some(DATABASE),
+        Part::Database => Some(ServiceName::Database),
+        Part::Own(name) => Some(ServiceName::Own(name)),
         Part::Other => None,
+    }
+}
+
+/// The part that a service is.
+pub(super) fn part(service: ServiceName) -> Part {
+    match service {
+        ServiceName::App(slot) => Part::App(slot),
+        ServiceName::Database => Part::Database,
+        ServiceName::Own(name) => Part::Own(name),
     }
 }
 

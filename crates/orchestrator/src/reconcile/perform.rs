@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use preview_core::compose::is_own_volume;
 use preview_core::deployment::{Blame, Deployment, RemovalReason, Stage};
 use preview_core::desired::{Pull, SetAside};
 use preview_core::ids::{DeploymentId, HostPort, PullKey};
@@ -12,7 +13,7 @@ use super::attempt::Work;
 use super::decide::{Decision, aside};
 use super::{Pace, Reconciler};
 use crate::ledger::State;
-use crate::needs::{Fault, Part, Written};
+use crate::needs::{Fault, Part, Volumes, Written};
 
 /// Tries after the first, of what fails for a passing reason.
 const RETRIES: u32 = 3;
@@ -27,13 +28,20 @@ impl Reconciler {
         let (engine, routes) = tokio::try_join!(self.inner.out.engine.observe(id), self.inner.out.router.observe())?;
         let slots = engine.containers.iter().filter_map(|container| match container.part {
             Part::App(slot) => Some(slot),
-            Part::Database | Part::Other => None,
+            Part::Database | Part::Own(_) | Part::Other => None,
         });
+        let services = engine.containers.iter().filter_map(|container| match container.part {
+            Part::Own(name) => Some(name),
+            Part::App(_) | Part::Database | Part::Other => None,
+        });
+        let own_volume = |volume: &String| is_own_volume(id, volume);
         Ok(Observed {
             slots: slots.collect(),
             database: engine.part(Part::Database).is_some(),
             others: engine.part(Part::Other).is_some(),
-            volumes: !engine.volumes.is_empty(),
+            services: services.collect(),
+            volumes: !engine.volumes.iter().all(own_volume),
+            own_volumes: engine.volumes.iter().any(own_volume),
             networks: !engine.networks.is_empty(),
             images: engine.images.into_iter().collect(),
             folder: self.inner.folders.exists(id),
@@ -94,10 +102,11 @@ impl Reconciler {
         let engine = &self.inner.out.engine;
         match action {
             Action::ClearSlot(slot) => engine.remove_part(id, Part::App(*slot)).await,
+            Action::RemoveService(name) => engine.remove_part(id, Part::Own(*name)).await,
             Action::RemoveImages { keep } => engine.remove_images(id, keep.as_slice()).await,
             Action::SyncRoute => self.apply_routes().await,
             Action::RemoveContainers => engine.remove_containers(id).await,
-            Action::RemoveVolumes => self.remove_volumes(id).await,
+            Action::RemoveVolumes => self.remove_volumes(id, Volumes::All).await,
             Action::RemoveNetworks => engine.remove_networks(id).await,
             Action::RemoveFolder => self.remove_folder(id),
             other => Err(Fault::passing(format!("{other:?} takes nothing down"))),
@@ -212,12 +221,12 @@ impl Reconciler {
 
     async fn remove_database(&self, id: &DeploymentId) -> Result<(), Fault> {
         self.inner.out.engine.remove_part(id, Part::Database).await?;
-        self.remove_volumes(id).await?;
+        self.remove_volumes(id, Volumes::Database).await?;
         self.give_back(|state| Some(vec![state.deployments.get_mut(id)?.db_port.take()?])).await
     }
 
-    async fn remove_volumes(&self, id: &DeploymentId) -> Result<(), Fault> {
-        self.inner.out.engine.remove_volumes(id).await?;
+    async fn remove_volumes(&self, id: &DeploymentId, which: Volumes) -> Result<(), Fault> {
+        self.inner.out.engine.remove_volumes(id, which).await?;
         let forgotten = self.inner.folders.forget_password(id);
         forgotten.map_err(|error| Fault::passing(format!("the database's password could not be removed: {error}")))
     }

@@ -30,7 +30,7 @@ use preview_exec::Program;
 use preview_orchestrator::docker::{BuildOptions, Ceilings, Engine, EngineOptions};
 use preview_orchestrator::health::HttpProber;
 use preview_orchestrator::needs::{
-    BuildJob, Built, ContainerEngine, ContainerState, DeploymentLock, EngineView, Fault, Part, Probe, Prober,
+    BuildJob, Built, ContainerEngine, ContainerState, DeploymentLock, EngineView, Fault, Part, Probe, Prober, Volumes,
 };
 use tempfile::TempDir;
 
@@ -171,6 +171,9 @@ impl Ground {
             commit,
             context: app.checkout.path().to_owned(),
             dockerfile: dockerfile.to_owned(),
+            target: None,
+            args: EnvVars::default(),
+            service: None,
             trust: Trust::Member,
         }
     }
@@ -186,7 +189,7 @@ impl Ground {
     /// Everything of a deployment, in the order of a removal.
     pub(crate) async fn remove(&self, id: &DeploymentId) {
         self.engine.remove_containers(id).await.unwrap();
-        self.engine.remove_volumes(id).await.unwrap();
+        self.engine.remove_volumes(id, Volumes::All).await.unwrap();
         self.engine.remove_networks(id).await.unwrap();
         self.engine.remove_images(id, &[]).await.unwrap();
     }
@@ -365,6 +368,7 @@ impl Deployment {
             base_images: BaseImages::public(),
             slots: self.slots.clone(),
             database,
+            own: None,
         })
     }
 

@@ -18,7 +18,8 @@ use preview_core::subnets::Subnet;
 use preview_orchestrator::ledger::Mark;
 use preview_orchestrator::needs::{
     BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault,
-    Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router, Source, Want, Written,
+    Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router, Source, Volumes, Want,
+    Written,
 };
 use tokio::sync::mpsc;
 
@@ -89,7 +90,10 @@ impl ContainerEngine for Nobody {
     async fn remove_containers(&self, _: &DeploymentId) -> Result<(), Fault> {
         nobody()
     }
-    async fn remove_volumes(&self, _: &DeploymentId) -> Result<(), Fault> {
+    async fn replace(&self, _: &Stack, _: PathBuf, _: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn remove_volumes(&self, _: &DeploymentId, _: Volumes) -> Result<(), Fault> {
         nobody()
     }
     async fn remove_networks(&self, _: &DeploymentId) -> Result<(), Fault> {

@@ -8,7 +8,7 @@ use std::time::Duration;
 
 use preview_core::ids::{DeploymentId, InstanceId};
 use preview_orchestrator::docker::{BuildOptions, Ceilings, Engine, EngineOptions};
-use preview_orchestrator::needs::{ContainerEngine, EngineView, Fault};
+use preview_orchestrator::needs::{ContainerEngine, EngineView, Fault, Volumes};
 
 use super::stage::docker_host;
 use crate::error::Failure;
@@ -64,7 +64,7 @@ fn lines(id: &DeploymentId, view: &EngineView) -> Vec<String> {
 
 async fn remove_all(engine: &Engine, id: &DeploymentId) -> Result<(), Fault> {
     engine.remove_containers(id).await?;
-    engine.remove_volumes(id).await?;
+    engine.remove_volumes(id, Volumes::All).await?;
     engine.remove_networks(id).await?;
     engine.remove_images(id, &[]).await
 }

@@ -14,7 +14,9 @@ use crate::framework::{Files, ReadFileError};
 use crate::yaml::{self, Budget, Key, Node, Place, Value};
 
 use super::keys::{self, Verdict};
-use super::own::{Condition, FILE_NAME, MAX_SERVICES, Origin, OwnApp, OwnStack, Side, SideName, Unfit, VolumeName};
+use super::own::{
+    Condition, FILE_NAME, MAX_SERVICES, Origin, OwnApp, OwnName, OwnService, OwnStack, Unfit, VolumeName,
+};
 use service::Draft;
 
 mod service;
@@ -53,7 +55,7 @@ impl fmt::Display for Refusal {
 
 /// All that is wrong with a file, in its order.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-#[error("`{FILE_NAME}` is refused: {}", told(.refusals, *.more))]
+#[error("`{FILE_NAME}` is refused, {}", told(.refusals, *.more))]
 pub struct Refusals {
     /// The first of them; one at least.
     pub refusals: Vec<Refusal>,
@@ -61,9 +63,13 @@ pub struct Refusals {
     pub more: usize,
 }
 
+/// The first, and how many follow.
 fn told(refusals: &[Refusal], more: usize) -> String {
-    let told = refusals.iter().map(Refusal::to_string).collect::<Vec<_>>().join("\n");
-    if more == 0 { told } else { format!("{told}\n… and {more} more") }
+    let first = refusals.first().map(Refusal::to_string).unwrap_or_default();
+    match refusals.len().saturating_sub(1) + more {
+        0 => first,
+        others => format!("{first} (and {others} more)"),
+    }
 }
 
 /// Why there is no [`OwnStack`].
@@ -216,7 +222,7 @@ impl Reader {
         }
     }
 
-    fn services(&mut self, path: &str, node: &Node, volumes: &BTreeSet<VolumeName>) -> BTreeMap<SideName, Draft> {
+    fn services(&mut self, path: &str, node: &Node, volumes: &BTreeSet<VolumeName>) -> BTreeMap<OwnName, Draft> {
         let services = self.map(path, node);
         if services.len() > MAX_SERVICES {
             let reason = format!("there are more than {MAX_SERVICES} services");
@@ -237,7 +243,7 @@ impl Reader {
 
     // ------------------------------------------------------------------------------------------- what services are together
 
-    fn stack(&mut self, mut drafts: BTreeMap<SideName, Draft>, volumes: BTreeSet<VolumeName>) -> Option<OwnStack> {
+    fn stack(&mut self, mut drafts: BTreeMap<OwnName, Draft>, volumes: BTreeSet<VolumeName>) -> Option<OwnStack> {
         let name = self.which_is_app(&drafts)?;
         self.check_waiting(&drafts, name);
         let app = drafts.remove(&name)?;
@@ -251,19 +257,19 @@ impl Reader {
             }
         };
         let app = OwnApp { name, build, port, runtime: app.runtime };
-        let sides = drafts.into_iter().filter_map(|(name, draft)| {
+        let services = drafts.into_iter().filter_map(|(name, draft)| {
             let Some(origin) = draft.origin else {
                 self.refuse(draft.place, &service_path(name), "it has neither `image` nor `build`", "give it one");
                 return None;
             };
-            Some((name, Side { origin, runtime: draft.runtime, health: draft.health }))
+            Some((name, OwnService { origin, runtime: draft.runtime, health: draft.health }))
         });
-        let sides = sides.collect();
-        Some(OwnStack { app, sides, volumes })
+        let services = services.collect();
+        Some(OwnStack { app, services, volumes })
     }
 
     /// The service `app`; else the only one that is built; else the only one with `ports` among those that are built.
-    fn which_is_app(&mut self, drafts: &BTreeMap<SideName, Draft>) -> Option<SideName> {
+    fn which_is_app(&mut self, drafts: &BTreeMap<OwnName, Draft>) -> Option<OwnName> {
         let built = |draft: &Draft| matches!(draft.origin, Some(Origin::Build(_)));
         let named = drafts.keys().copied().find(|name| name.as_str() == "app");
         let only = |wanted: &dyn Fn(&Draft) -> bool| {
@@ -279,7 +285,7 @@ impl Reader {
     }
 
     /// Whoever is waited for is there, can be waited for, and doesn't wait for the one who waits.
-    fn check_waiting(&mut self, drafts: &BTreeMap<SideName, Draft>, app: SideName) {
+    fn check_waiting(&mut self, drafts: &BTreeMap<OwnName, Draft>, app: OwnName) {
         for (name, draft) in drafts {
             let path = below(&service_path(*name), "depends_on");
             for (other, condition) in &draft.runtime.waits_for {
@@ -316,11 +322,11 @@ impl Reader {
 }
 
 /// Whether a service waits, by way of others, for itself.
-fn in_circle(name: SideName, drafts: &BTreeMap<SideName, Draft>) -> bool {
+fn in_circle(name: OwnName, drafts: &BTreeMap<OwnName, Draft>) -> bool {
     let waits_for =
-        |name: &SideName| drafts.get(name).into_iter().flat_map(|draft| draft.runtime.waits_for.keys().copied());
-    let mut reached: BTreeSet<SideName> = BTreeSet::new();
-    let mut next: Vec<SideName> = waits_for(&name).collect();
+        |name: &OwnName| drafts.get(name).into_iter().flat_map(|draft| draft.runtime.waits_for.keys().copied());
+    let mut reached: BTreeSet<OwnName> = BTreeSet::new();
+    let mut next: Vec<OwnName> = waits_for(&name).collect();
     while let Some(other) = next.pop() {
         if reached.insert(other) {
             next.extend(waits_for(&other));
@@ -329,7 +335,7 @@ fn in_circle(name: SideName, drafts: &BTreeMap<SideName, Draft>) -> bool {
     reached.contains(&name)
 }
 
-fn service_path(name: SideName) -> String {
+fn service_path(name: OwnName) -> String {
     format!("services.{name}")
 }
 

@@ -7,7 +7,7 @@ use crate::repo_config::{ContainerPort, EnvName, EnvVars, InvalidValue, Relative
 use crate::yaml::{Node, Place, Value};
 
 use super::super::own::{
-    BuildSettings, Condition, EnvFile, Health, Origin, OwnMount, Runtime, SideName, Unfit, VolumeName,
+    BuildSettings, Condition, EnvFile, Health, Origin, OwnContainer, OwnMount, OwnName, Unfit, VolumeName,
 };
 use super::values::{container_port, short_mount};
 use super::{Reader, below};
@@ -25,7 +25,7 @@ const MAX_MOUNTS: usize = 16;
 pub(super) struct Draft {
     pub(super) place: Place,
     pub(super) origin: Option<Origin>,
-    pub(super) runtime: Runtime,
+    pub(super) runtime: OwnContainer,
     pub(super) health: Option<Health>,
     /// Where it says whom it waits for.
     pub(super) waiting_place: Place,
@@ -46,7 +46,7 @@ impl Draft {
 
 impl Reader {
     pub(super) fn service(&mut self, path: &str, place: Place, node: &Node, volumes: &BTreeSet<VolumeName>) -> Draft {
-        let (runtime, health) = (Runtime::default(), None);
+        let (runtime, health) = (OwnContainer::default(), None);
         let mut draft = Draft {
             place,
             origin: None,
@@ -190,7 +190,7 @@ impl Reader {
         files
     }
 
-    fn waits_for(&mut self, path: &str, node: &Node) -> BTreeMap<SideName, Condition> {
+    fn waits_for(&mut self, path: &str, node: &Node) -> BTreeMap<OwnName, Condition> {
         let mut others = BTreeMap::new();
         if let Value::Map(entries) = &node.value {
             for (key, node) in entries {

@@ -345,7 +345,7 @@ fn usual() -> OwnStack {
     adopt(USUAL).unwrap_or_else(|refusals| panic!("{refusals}"))
 }
 
-fn name(text: &str) -> SideName {
+fn name(text: &str) -> OwnName {
     text.parse().unwrap()
 }
 
@@ -362,15 +362,15 @@ fn a_usual_file_is_taken() {
     let waits: Vec<_> =
         stack.app.runtime.waits_for.iter().map(|(name, condition)| (name.as_str(), *condition)).collect();
     assert_eq!(waits, [("cache", Condition::Started), ("db", Condition::Healthy)]);
-    let worker = &stack.sides[&name("worker")];
+    let worker = &stack.services[&name("worker")];
     assert_eq!(worker.runtime.command, Some(Command::Line("node worker.js --queue default".into())));
     assert_eq!(worker.runtime.entrypoint, Some(Command::Words(vec!["/sbin/tini".into(), "--".into()])));
     assert_eq!(worker.runtime.stop_grace, Some(Duration::from_secs(30)), "two minutes are too long");
     assert!(worker.runtime.read_only);
-    let db = &stack.sides[&name("db")];
+    let db = &stack.services[&name("db")];
     assert_eq!(db.health.as_ref().unwrap().interval, Duration::from_secs(2), "twice a second is too often");
     assert!(matches!(&db.origin, Origin::Image(image) if image.reference(None) == "postgres:16-alpine"));
-    let cache = &stack.sides[&name("cache")];
+    let cache = &stack.services[&name("cache")];
     assert!(matches!(&cache.origin, Origin::Image(image) if image.usual_user() == Some("redis")));
     assert!(cache.runtime.mounts[0].read_only);
     let volumes: Vec<_> = stack.volumes.iter().map(VolumeName::as_str).collect();

@@ -1,5 +1,7 @@
 //! An attempt's beginning: a place, ports, a network, and the line in the ledger that says so.
 
+use std::collections::BTreeMap;
+
 use preview_core::deployment::{Attempt, Deployment, QueueReason, Stage, Step};
 use preview_core::desired::Pull;
 use preview_core::ids::{CommitSha, DeploymentId, Slot};
@@ -44,7 +46,7 @@ impl Reconciler {
             port: None,
             checkout: None,
             found: None,
-            image_user: None,
+            users: BTreeMap::new(),
         });
         self.wait_for_place(&Wish { decision, pull, id, commit, slot }).await?;
         self.report(id);

@@ -1,12 +1,14 @@
 //! From a commit to an image: checkout, what the commit says about itself, the build.
 
+use std::path::Path;
 use std::sync::Arc;
 
-use preview_core::compose::AppUser;
+use preview_core::compose::own::BuildSettings;
+use preview_core::compose::{AppUser, ServiceName};
 use preview_core::deployment::{QueueReason, Step};
-use preview_core::framework::{BuildRules, detect};
-use preview_core::ids::DeploymentId;
-use preview_core::repo_config::RepoConfig;
+use preview_core::framework::{BuildRules, Detected, detect};
+use preview_core::ids::{DeploymentId, RepoId};
+use preview_core::repo_config::{EnvVars, RepoConfig};
 
 use super::super::Reconciler;
 use super::super::builds::Permit;
@@ -45,7 +47,7 @@ impl Reconciler {
         self.step(&id, Step::Detect).await?;
         let rules = BuildRules { base_images: self.inner.config.base_images.clone(), trust: trying.trust };
         let detected = detect(&*files, &config, &rules).map_err(|error| {
-            let fault = Fault::author(error.to_string());
+            let fault = Fault::author(error.to_string()).tail(error.details());
             error.advice().into_iter().fold(fault, Fault::advise)
         })?;
         tracing::info!(framework = %detected.framework, reason = detected.reason, "found the framework");
@@ -78,16 +80,10 @@ impl Reconciler {
             return Err(Fault::passing("the checkout is gone"));
         };
         self.step(&trying.id, Step::Build).await?;
-        let job = BuildJob {
-            deployment: trying.id.clone(),
-            repo,
-            commit: trying.commit.clone(),
-            context: checkout.dir.clone(),
-            dockerfile: found.detected.dockerfile.clone(),
-            trust: trying.trust,
-        };
-        let (built, ()) = tokio::try_join!(self.build_image(&job, &hold), self.start_backing(trying, &found, &hold))?;
-        trying.image_user = Some(built.user);
+        let jobs = jobs(trying, repo, &found.detected, &checkout.dir);
+        let (built, ()) = tokio::try_join!(self.build_images(&jobs, &hold), self.start_backing(trying, &found, &hold))?;
+        let user = |(job, built): (&BuildJob, Built)| (job.service, AppUser::for_image(&built.user));
+        trying.users = jobs.iter().zip(built).map(user).collect();
         trying.checkout = None;
         if let Err(error) = self.inner.folders.remove_checkout(&trying.id) {
             tracing::warn!(deployment = %trying.id, %error, "could not remove a checkout that is no longer needed");
@@ -101,16 +97,20 @@ impl Reconciler {
         if needs_database {
             self.make_password(&trying.id).await?;
         }
-        let stack = self.stack(trying, found, AppUser::Unprivileged)?;
-        let parts: &[Part] = if needs_database { &[Part::Database] } else { &[] };
-        self.inner.out.engine.start(&stack, self.inner.folders.of(&trying.id), parts, hold).await?;
+        let stack = self.stack(trying, found)?;
+        let mut parts: Vec<Part> =
+            found.services().filter(|name| stack.has(ServiceName::Own(*name))).map(Part::Own).collect();
+        if needs_database {
+            parts.push(Part::Database);
+        }
+        self.inner.out.engine.start(&stack, self.inner.folders.of(&trying.id), &parts, hold).await?;
         if needs_database && !self.serves(&trying.id) {
             self.hurry(trying, Part::Database).await;
         }
         Ok(())
     }
 
-    fn serves(&self, id: &DeploymentId) -> bool {
+    pub(super) fn serves(&self, id: &DeploymentId) -> bool {
         self.inner.ledger.read(|state| state.deployments.get(id).is_some_and(|record| record.serving.is_some()))
     }
 
@@ -130,14 +130,49 @@ impl Reconciler {
         Ok(permit)
     }
 
-    async fn build_image(&self, job: &BuildJob, hold: &DeploymentLock) -> Result<Built, Fault> {
-        let id = &job.deployment;
+    /// Builds all images of a commit, the app's first, one after the other and all with one permit.
+    async fn build_images(&self, jobs: &[BuildJob], hold: &DeploymentLock) -> Result<Vec<Built>, Fault> {
+        let Some(app) = jobs.first() else { return Ok(Vec::new()) };
+        let id = &app.deployment;
         // Asked before the queue too, so that nobody is told of builds that run where it is the disk that is full.
         self.wait_for_room(id, Step::Build, 0).await?;
-        let _permit = self.permit_to_build(job).await?;
+        let _permit = self.permit_to_build(app).await?;
         self.wait_for_room(id, Step::Build, 0).await?;
         let log = self.inner.folders.start_log(id, Log::Build);
         let mut log = log.map_err(|error| Fault::passing(format!("the build's log could not be written: {error}")))?;
-        self.inner.out.engine.build(job, &mut |line| log.line(line), hold).await
+        let mut built = Vec::new();
+        for job in jobs {
+            built.push(self.inner.out.engine.build(job, &mut |line| log.line(line), hold).await?);
+        }
+        Ok(built)
     }
+}
+
+/// What is to be built: the app's image, and those of services beside it.
+fn jobs(trying: &Trying, repo: RepoId, detected: &Detected, checkout: &Path) -> Vec<BuildJob> {
+    let job = |dockerfile: &String, service| BuildJob {
+        deployment: trying.id.clone(),
+        repo,
+        commit: trying.commit.clone(),
+        context: checkout.to_owned(),
+        dockerfile: dockerfile.clone(),
+        target: None,
+        args: EnvVars::default(),
+        service,
+        trust: trying.trust,
+    };
+    let app = job(&detected.dockerfile, None);
+    let Some(compose) = &detected.compose else { return vec![app] };
+    let as_said = |job: BuildJob, build: &BuildSettings| BuildJob {
+        // Its Dockerfile was opened beneath it without following a link: the folder is one of the checkout.
+        context: checkout.join(build.context.as_str()),
+        target: build.target.clone(),
+        args: build.args.clone(),
+        ..job
+    };
+    let beside = compose.stack.builds().filter_map(|(name, build)| {
+        let dockerfile = compose.dockerfiles.get(&name)?;
+        Some(as_said(job(dockerfile, Some(name)), build))
+    });
+    [as_said(app, &compose.stack.app.build)].into_iter().chain(beside).collect()
 }

@@ -6,9 +6,12 @@ mod health;
 mod hurry;
 mod start;
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use preview_core::comment;
+use preview_core::compose::AppUser;
+use preview_core::compose::own::OwnName;
 use preview_core::deployment::{Deployment, QueueReason, Serving, Stage, Step};
 use preview_core::framework::Detected;
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, PullKey, Slot};
@@ -44,13 +47,21 @@ struct Trying {
     port: Option<HostPort>,
     checkout: Option<Checkout>,
     found: Option<Arc<Found>>,
-    image_user: Option<String>,
+    /// Whose processes the images that were built are: the app's (`None`), and those of services beside it.
+    users: BTreeMap<Option<OwnName>, AppUser>,
 }
 
 /// What was found in the checkout.
 struct Found {
     detected: Detected,
     config: RepoConfig,
+}
+
+impl Found {
+    /// The services beside the app.
+    fn services(&self) -> impl Iterator<Item = OwnName> {
+        self.detected.compose.iter().flat_map(|compose| compose.stack.services.keys().copied())
+    }
 }
 
 impl Work {
@@ -89,6 +100,7 @@ impl Reconciler {
         self.step(&id, Step::Route).await?;
         let _switching = self.inner.routing.switch(&id, port);
         self.apply_routes().await?;
+        self.replace_services(work).await?;
         let now = self.inner.out.clock.now();
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(&id)?;
@@ -108,6 +120,7 @@ impl Reconciler {
             }
             record.framework = Some(found.detected.framework.as_str().to_owned());
             record.db_type = found.detected.database.database.map(|database| database.as_str().to_owned());
+            record.services = found.services().collect();
             record.updated_at = now;
             spend_redeploy(state, key, told);
             Some(())

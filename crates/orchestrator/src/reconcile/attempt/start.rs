@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use preview_core::capacity::may_start;
-use preview_core::compose::{self, AppUser, DatabaseSpec, RootFiles, SlotSpec, Stack, StackSpec};
+use preview_core::compose::{self, AppUser, DatabaseSpec, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec};
 use preview_core::deployment::{QueueReason, Serving, Step};
 use preview_core::framework::Database;
 use preview_core::ids::{DeploymentId, HostPort};
@@ -22,10 +22,11 @@ impl Reconciler {
         let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
         self.step(&trying.id, Step::Start).await?;
         self.make_room(trying).await?;
-        let user = AppUser::for_image(trying.image_user.as_deref().unwrap_or_default());
-        let stack = self.stack(trying, &found, user)?;
+        let stack = self.stack(trying, &found)?;
         let (dir, app) = (self.inner.folders.of(&trying.id), Part::App(trying.slot));
-        self.inner.out.engine.start(&stack, dir, &[app], &hold).await?;
+        // Services that had to be built are up from now on; those that are up already stay as they are until the switch.
+        let parts: Vec<Part> = found.services().map(Part::Own).chain([app]).collect();
+        self.inner.out.engine.start(&stack, dir, &parts, &hold).await?;
         // The database is up by now.
         let ((), ended) =
             tokio::join!(self.hurry(trying, app), self.end_hurry(&trying.id, trying.trust, Part::Database));
@@ -93,21 +94,43 @@ impl Reconciler {
         }
     }
 
-    pub(super) fn stack(&self, trying: &Trying, found: &Found, user: AppUser) -> Result<Stack, Fault> {
+    /// Makes the services beside the app be those of the commit to which visitors were switched: until then the old version
+    /// had them.
+    pub(super) async fn replace_services(&self, work: &mut Work) -> Result<(), Fault> {
+        let hold = work.hold()?;
+        let trying = work.trying()?;
+        let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
+        let parts: Vec<Part> = found.services().map(Part::Own).collect();
+        if parts.is_empty() || !self.serves(&trying.id) {
+            return Ok(());
+        }
+        let stack = self.stack(trying, &found)?;
+        self.inner.out.engine.replace(&stack, self.inner.folders.of(&trying.id), &parts, &hold).await
+    }
+
+    pub(super) fn stack(&self, trying: &Trying, found: &Found) -> Result<Stack, Fault> {
         let record = self.inner.ledger.read(|state| state.deployments.get(&trying.id).cloned());
         let interrupted = || Fault::passing("the attempt was interrupted");
         let record = record.ok_or_else(interrupted)?;
         let host_port = record.attempt.as_ref().and_then(|attempt| attempt.app_port).ok_or_else(interrupted)?;
         let subnet = record.subnet.and_then(|number| self.inner.ports.subnet(number)).ok_or_else(interrupted)?;
         let config = &self.inner.config;
+        let compose = found.detected.compose.as_ref();
+        let mut env = compose.map(|compose| compose.stack.app.runtime.env.clone()).unwrap_or_default();
+        env.extend(found.config.env.clone());
+        let own = compose.map(|compose| OwnSpec {
+            stack: compose.stack.clone(),
+            commit: trying.commit.clone(),
+            built: trying.users.iter().filter_map(|(service, user)| Some(((*service)?, *user))).collect(),
+        });
         let slot = SlotSpec {
             commit: trying.commit.clone(),
             host_port,
             app_port: found.detected.app_port,
             port_env: found.config.app_port_env.clone(),
-            user,
+            user: trying.users.get(&None).copied().unwrap_or(AppUser::Unprivileged),
             files: RootFiles::of(found.detected.framework),
-            env: found.config.env.clone(),
+            env,
             branch: record.branch.clone(),
             url: config.site.url(&trying.id),
             base_path: config.site.base_path(&trying.id),
@@ -126,6 +149,7 @@ impl Reconciler {
             base_images: config.base_images.clone(),
             slots: [(trying.slot, slot)].into(),
             database,
+            own,
         }))
     }
 

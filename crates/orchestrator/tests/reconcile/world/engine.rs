@@ -12,7 +12,7 @@ use preview_core::compose::{DatabasePassword, LABEL_COMMIT, Stack};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
 use preview_orchestrator::needs::{
     BuildJob, Built, Container, ContainerEngine, ContainerState, DeploymentLock, EngineEvent, EngineView, Fault,
-    LineSink, Part,
+    LineSink, Part, Volumes,
 };
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -323,7 +323,7 @@ impl ContainerEngine for Fakes {
                 match *part {
                     Part::App(slot) => world.start_app(&id, slot, &stack["services"][format!("app-{slot}")])?,
                     Part::Database => world.start_database(&id, &stack)?,
-                    Part::Other => unreachable!("nobody starts what has no role"),
+                    Part::Own(_) | Part::Other => unreachable!("these repositories have no Compose file"),
                 }
             }
             Ok(())
@@ -363,7 +363,7 @@ impl ContainerEngine for Fakes {
             match part {
                 Part::App(slot) => world.remove_app(&id, slot),
                 Part::Database => world.remove_database(&id),
-                Part::Other => {}
+                Part::Own(_) | Part::Other => {}
             }
             Ok(())
         };
@@ -380,7 +380,11 @@ impl ContainerEngine for Fakes {
         self.call(Call::RemoveContainers, REMOVE, remove).await
     }
 
-    async fn remove_volumes(&self, id: &DeploymentId) -> Result<(), Fault> {
+    async fn replace(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault> {
+        self.start(stack, dir, parts, hold).await
+    }
+
+    async fn remove_volumes(&self, id: &DeploymentId, _: Volumes) -> Result<(), Fault> {
         let id = id.clone();
         let remove = move |world: &mut World| {
             if world.stock(&id).database.is_some() {

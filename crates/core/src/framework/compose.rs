@@ -1,0 +1,61 @@
+//! The repository's own Compose file: it says all of what runs.
+
+use std::collections::BTreeMap;
+
+use crate::compose::adopt;
+use crate::compose::own::{BuildSettings, OwnName, OwnStack};
+use crate::repo_config::{ContainerPort, DatabaseChoice};
+
+use super::own;
+use super::own_dockerfile::OwnDockerfile;
+use super::{DetectError, Detected, FoundDatabase, Framework, Project};
+
+/// Where an app listens that nobody says anything of.
+const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
+/// What it is recognised by, for an error.
+pub(super) const EVIDENCE: &str = "`docker-compose.preview.yml`";
+
+/// A repository's own Compose file, with what is built of it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct FoundCompose {
+    /// What the file says, its `env_file`s read.
+    pub stack: OwnStack,
+    /// The Dockerfiles of the services beside the app, checked.
+    pub dockerfiles: BTreeMap<OwnName, String>,
+}
+
+/// The file, unless `preview-config.yml` names another way to build.
+pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError> {
+    let config = project.config;
+    if config.dockerfile.is_some() || config.framework.is_some_and(|framework| framework != Framework::Compose) {
+        return Ok(None);
+    }
+    let Some(stack) = adopt::load(project.files)? else {
+        return match config.framework {
+            Some(framework) => Err(DetectError::NoEvidence { framework, evidence: EVIDENCE }),
+            None => Ok(None),
+        };
+    };
+    if matches!(config.database, Some(DatabaseChoice::Use(_))) {
+        return Err(DetectError::DatabaseBesideCompose);
+    }
+    let stack = stack.with_files_read(project.files)?;
+    let app = dockerfile(project, stack.app.name, &stack.app.build)?;
+    let texts = stack.builds().map(|(name, build)| Ok((name, dockerfile(project, name, build)?.into_text())));
+    let dockerfiles = texts.collect::<Result<_, DetectError>>()?;
+    let exposed = app.exposed_ports().first().copied();
+    Ok(Some(Detected {
+        framework: Framework::Compose,
+        reason: format!("the repository has a {EVIDENCE}; visitors reach its service `{}`", stack.app.name),
+        app_port: config.app_port.or(stack.app.port).or(exposed).unwrap_or(PORT),
+        user: app.final_user().map(str::to_owned),
+        dockerfile: app.into_text(),
+        database: FoundDatabase { database: None, reason: format!("{EVIDENCE} names every service") },
+        compose: Some(FoundCompose { stack, dockerfiles }),
+    }))
+}
+
+fn dockerfile(project: Project<'_>, service: OwnName, build: &BuildSettings) -> Result<OwnDockerfile, DetectError> {
+    let path = build.dockerfile_path();
+    own::read(project, &path)?.ok_or(DetectError::NoDockerfileOfService { service, path })
+}
