@@ -43,6 +43,8 @@ pub struct View {
     pub state: State,
     /// What people said last, and who let a fork's commit run.
     pub talk: Talk,
+    /// Whether visitors are asked for a login.
+    pub behind_login: bool,
 }
 
 /// A version that answers now.
@@ -145,13 +147,15 @@ pub struct Beside {
     pub app_log: Vec<String>,
     /// What people said.
     pub talk: Talk,
+    /// Whether visitors are asked for a login.
+    pub login: bool,
 }
 
 impl View {
     /// What there is to tell of a pull request.
     pub fn new(key: PullKey, server: &str, repo: &RepoName, branch: &BranchName, state: State) -> Self {
         let repo_page = format!("{}/{repo}", server.trim_end_matches('/'));
-        Self { key, repo_page, branch: branch.clone(), state, talk: Talk::default() }
+        Self { key, repo_page, branch: branch.clone(), state, talk: Talk::default(), behind_login: false }
     }
 
     /// The same, with what people said.
@@ -163,7 +167,7 @@ impl View {
     pub fn of(record: &Deployment, beside: &Beside) -> Option<Self> {
         let state = State::of(record, beside)?;
         let view = Self::new(record.key(), &beside.server, &record.repo, &record.branch, state);
-        Some(view.with(beside.talk.clone()))
+        Some(Self { behind_login: beside.login, ..view.with(beside.talk.clone()) })
     }
 }
 

@@ -106,17 +106,29 @@ pub enum InvalidSite {
     Domain(String),
 }
 
-/// The previews' place on the web: the origin of the path form and, where one is set, the domain of the host form.
+/// The previews' place on the web: the origin of the path form and, where one is set, the domain of the host form; and whether
+/// one has to log in there.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Site {
     origin: Origin,
     domain: Option<Domain>,
+    login: bool,
 }
 
 impl Site {
     /// Joins the two.
     pub fn new(origin: Origin, domain: Option<Domain>) -> Self {
-        Self { origin, domain }
+        Self { origin, domain, login: false }
+    }
+
+    /// The same place, where visitors are asked for a login.
+    pub fn behind_login(self, login: bool) -> Self {
+        Self { login, ..self }
+    }
+
+    /// Whether visitors are asked for a login.
+    pub fn asks_for_login(&self) -> bool {
+        self.login
     }
 
     /// The origin of the path form.
@@ -127,6 +139,19 @@ impl Site {
     /// The domain of the host form.
     pub fn domain(&self) -> Option<&Domain> {
         self.domain.as_ref()
+    }
+
+    /// What a request's host names. Below the domain a host is a preview's own or nobody's; every other one, and the origin's,
+    /// is all previews' together, and the path tells them apart.
+    pub fn named_by(&self, host: &str) -> Named {
+        let covered = self.domain.as_ref().filter(|domain| {
+            let same = |name: &str| name.eq_ignore_ascii_case(split_port(&self.origin.authority).0);
+            domain.covers(host) && !same(bare(host))
+        });
+        match covered {
+            Some(domain) => domain.deployment(host).map_or(Named::Nothing, Named::Preview),
+            None => Named::All,
+        }
     }
 
     /// The URL told to people: the host form where there is a domain, at the origin's scheme and port.
@@ -144,6 +169,17 @@ impl Site {
             None => format!("{}/", prefix(id)),
         }
     }
+}
+
+/// What a host names; see [`Site::named_by`].
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Named {
+    /// One preview.
+    Preview(DeploymentId),
+    /// All of them: the path says which.
+    All,
+    /// None that there could be.
+    Nothing,
 }
 
 /// Scheme, host and port, without a path: `https://previews.example.org`.
@@ -208,11 +244,15 @@ impl Domain {
 
     /// The preview that a `Host` header names; `None` when the host isn't a preview's.
     pub fn deployment(&self, host: &str) -> Option<DeploymentId> {
-        let host = split_port(host).0.to_ascii_lowercase();
-        let host = host.strip_suffix('.').unwrap_or(&host);
+        let host = bare(host).to_ascii_lowercase();
         let label = host.strip_suffix(&self.0)?.strip_suffix('.')?.strip_prefix("pr-")?;
         let (number, slug) = label.split_once('-')?;
         Some(DeploymentId::new(slug.parse().ok()?, number.parse().ok()?))
+    }
+
+    /// Whether a host is below the domain.
+    fn covers(&self, host: &str) -> bool {
+        bare(host).to_ascii_lowercase().strip_suffix(&self.0).is_some_and(|front| front.ends_with('.'))
     }
 
     /// The domain's name.
@@ -236,6 +276,24 @@ fn is_host_name(name: &str) -> bool {
         (1..=63).contains(&label.len()) && chars && !label.starts_with('-') && !label.ends_with('-')
     };
     name.len() <= 200 && name.split('.').all(label)
+}
+
+/// Whether a text can be a `Host` header: a name or a literal IPv6 address, and a port or none. Nothing that one reader could take
+/// for the end of the name and another for a part of it.
+pub fn is_authority(text: &str) -> bool {
+    let (host, port) = split_port(text);
+    let literal = host.strip_prefix('[').and_then(|host| host.strip_suffix(']'));
+    let host_ok = match literal {
+        Some(v6) => !v6.is_empty() && v6.bytes().all(|b| b.is_ascii_hexdigit() || b":.".contains(&b)),
+        None => !host.is_empty() && host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)),
+    };
+    host_ok && (port.is_empty() || port.len() > 1 && port[1..].bytes().all(|b| b.is_ascii_digit()))
+}
+
+/// The host of `host:port`, without the dot that a full name may end with.
+fn bare(host: &str) -> &str {
+    let host = split_port(host).0;
+    host.strip_suffix('.').unwrap_or(host)
 }
 
 /// Splits `host:port` before the colon; the second part is empty or begins with it.

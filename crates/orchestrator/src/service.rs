@@ -32,6 +32,7 @@ use crate::http::{self, Desk};
 use crate::ledger::{Found, Ledger, OpenError};
 use crate::needs::{Clock, Router};
 use crate::reconcile::{Config, Outside, Pace, Reconciler, routes};
+use crate::router::Login;
 use crate::router::builtin::Builtin;
 use crate::router::nginx::{self, Nginx};
 use crate::settings::{self, Settings};
@@ -154,7 +155,8 @@ impl Service {
         let site = Site::new(
             settings.previews.base_url.as_str().parse()?,
             settings.previews.domain.as_ref().map(|domain| domain.parse()).transpose()?,
-        );
+        )
+        .behind_login(settings.login.is_some());
         let folders = Folders::new(settings.paths.deployments.clone(), settings.paths.logs.clone());
         let engine = Arc::new(Engine::connect(engine_options(settings, &instance, state)).await?);
         let clock = Arc::new(SystemClock);
@@ -162,7 +164,8 @@ impl Service {
         let github = &settings.github;
         let source = Arc::new(GitSource::new(settings.paths.mirrors(), github.server.as_str(), &github.token));
         // The last that can fail: who comes from now on is served.
-        let (router, builtin) = start_router(settings, router, &site, &ledger.read(routes))?;
+        let login = login(settings)?;
+        let (router, builtin) = start_router(settings, router, &site, login, &instance, &ledger.read(routes))?;
         let outside = Outside {
             engine: engine.clone(),
             source,
@@ -333,12 +336,24 @@ fn random_token() -> String {
     hex::encode(rand::random::<[u8; 32]>())
 }
 
+/// What visitors of previews have to know; the password is made at the first start unless it was given.
+fn login(settings: &Settings) -> Result<Option<Login>, StartError> {
+    let Some(login) = &settings.login else { return Ok(None) };
+    let password = match &login.password {
+        Some(password) => password.clone(),
+        None => kept(&settings.paths.preview_password(), random_token)?.into(),
+    };
+    Ok(Some(Login::new(&login.user, password)))
+}
+
 type RouterOf = (Arc<dyn Router>, Option<Arc<Builtin>>);
 
 fn start_router(
     settings: &Settings,
     given: Option<TcpListener>,
     site: &Site,
+    login: Option<Login>,
+    instance: &InstanceId,
     routes: &RouteTable,
 ) -> Result<RouterOf, StartError> {
     match &settings.router {
@@ -347,7 +362,7 @@ fn start_router(
             let (what, variable) = ("visitors", "ROUTER_PORT");
             let error = |source| StartError::Listen { address, what, variable, source };
             let listener = given_or_bound(given, address, what, variable)?;
-            let builtin = Arc::new(Builtin::start(listener, site.clone(), routes).map_err(error)?);
+            let builtin = Arc::new(Builtin::start(listener, site.clone(), login.as_ref(), routes).map_err(error)?);
             Ok((builtin.clone(), Some(builtin)))
         }
         settings::Router::Nginx(_) if given.is_some() => Err(StartError::NoVisitors),
@@ -358,6 +373,7 @@ fn start_router(
                 reload_command: nginx.reload_command.clone(),
                 probe_url: nginx.probe_url.as_str().to_owned(),
                 domain: site.domain().cloned(),
+                login: login.map(|login| (login, instance.to_string())),
             };
             Ok((Arc::new(Nginx::new(nginx, reqwest::Client::new())), None))
         }

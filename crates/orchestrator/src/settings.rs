@@ -52,6 +52,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What previews' addresses look like.
     pub previews: Previews,
+    /// What their visitors have to know, if anything.
+    pub login: Option<PreviewLogin>,
     /// The service's own API.
     pub http: Http,
     /// What sends visitors to previews.
@@ -107,6 +109,15 @@ pub struct Previews {
     pub base_url: BaseUrl,
     /// Where each gets a host of its own.
     pub domain: Option<String>,
+}
+
+/// A login in front of previews.
+#[derive(Debug, Clone)]
+pub struct PreviewLogin {
+    /// The user's name.
+    pub user: String,
+    /// The password; `None`: one is made at the first start, in [`Paths::preview_password`].
+    pub password: Option<SecretString>,
 }
 
 /// The service's own API.
@@ -268,6 +279,7 @@ impl Settings {
         let policy = policy(reader);
         let router_port = reader.value(&ROUTER_PORT, values::port);
         let previews = previews(reader, router_port);
+        let login = login(reader);
         let http = http(reader);
         let router = router(reader, router_port, previews.as_ref());
         let paths = paths(reader);
@@ -285,6 +297,7 @@ impl Settings {
             webhooks: webhooks?,
             policy: policy?,
             previews: previews?,
+            login: login?,
             http: http?,
             router: router?,
             paths: paths?,
@@ -390,6 +403,18 @@ fn previews(reader: &mut Reader<'_>, router_port: Option<u16>) -> Option<Preview
     Some(Previews { base_url, domain: domain? })
 }
 
+fn login(reader: &mut Reader<'_>) -> Option<Option<PreviewLogin>> {
+    let wanted = reader.value(&PREVIEW_AUTH, values::one_of(&[("none", false), ("basic", true)]));
+    let user = reader.value(&PREVIEW_AUTH_USER, values::user_name);
+    let password = reader.option(&PREVIEW_AUTH_PASSWORD, values::strong_secret);
+    let (wanted, user, password) = (wanted?, user?, password?);
+    if password.is_some() && !wanted {
+        reader.mistake(&PREVIEW_AUTH_PASSWORD, "is set, but PREVIEW_AUTH is `none`: set PREVIEW_AUTH=basic, or remove it");
+        return None;
+    }
+    Some(wanted.then_some(PreviewLogin { user, password }))
+}
+
 fn http(reader: &mut Reader<'_>) -> Option<Http> {
     let host: Option<IpAddr> = reader.value(&ORCHESTRATOR_HOST, values::ip_address);
     let port = reader.value(&ORCHESTRATOR_PORT, values::port);
@@ -407,7 +432,7 @@ fn http(reader: &mut Reader<'_>) -> Option<Http> {
 
 fn router(reader: &mut Reader<'_>, port: Option<u16>, previews: Option<&Previews>) -> Option<Router> {
     let nginx = reader.value(&ROUTER, values::one_of(&[("builtin", false), ("nginx", true)]));
-    let config_dir = reader.value(&NGINX_CONFIG_DIR, values::absolute_path);
+    let config_dir = reader.value(&NGINX_CONFIG_DIR, values::nginx_folder);
     let test_command = reader.value(&NGINX_TEST_COMMAND, values::command);
     let reload_command = reader.value(&NGINX_RELOAD_COMMAND, values::command);
     let probe_url = reader.option(&NGINX_PROBE_URL, values::base_url);

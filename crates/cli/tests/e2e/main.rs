@@ -9,6 +9,7 @@ mod capacity;
 mod cli;
 mod config;
 mod crash;
+mod crowd;
 mod cycles;
 mod deliveries;
 mod disk;

@@ -96,8 +96,9 @@ fn configuration(dir: &Path, port: u16) -> String {
     let temporary: Vec<String> = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {dir}/temp/{kind};"))
         .to_vec();
+    // Run by root, its workers read what root's temporary folder holds; run by anybody else, they are theirs anyway.
     format!(
-        "pid {dir}/nginx.pid; error_log {dir}/error.log notice; worker_processes 2;\n\
+        "user root; pid {dir}/nginx.pid; error_log {dir}/error.log notice; worker_processes 2;\n\
          events {{ worker_connections 512; }}\n\
          http {{ access_log off; {}\n include {dir}/foreign*.conf;\n\
          server {{ listen 127.0.0.1:{port}; include {dir}/previews/*.conf; }} }}",

@@ -72,7 +72,7 @@ fn running<'a>(view: &'a View, live: &Live) -> Page<'a> {
         ("Commit", commit_on_branch(view, &live.commit)),
         ("Ready", words::ready(live.took_ms, live.since)),
     ];
-    let mut notes = Vec::new();
+    let mut notes: Vec<String> = view.behind_login.then(|| words::asks_for_login().to_owned()).into_iter().collect();
     if let State::Running { framework, database, expires, in_place, .. } = &view.state {
         let parts = [framework, database].into_iter().flatten().map(|name| product(name));
         let runs = parts.collect::<Vec<_>>().join(" with ");

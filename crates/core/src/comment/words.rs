@@ -144,6 +144,10 @@ pub(super) fn ahead(others: usize) -> String {
     }
 }
 
+pub(super) fn asks_for_login() -> &'static str {
+    "It asks for a user name and a password; whoever runs this server has them."
+}
+
 pub(super) fn replacing_in_place() -> &'static str {
     "The server has no memory for two versions at once: the older one was stopped first, and nothing answers until this one is up."
 }

@@ -155,3 +155,30 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn below_the_domain_a_host_is_one_previews_or_nobodys() {
+    let site = |base: &str| Site::new(base.parse().unwrap(), Some("previews.example.org".parse().unwrap()));
+    let named = |host: &str| site("https://example.org").named_by(host);
+    let one = Named::Preview("my-app-1".parse().unwrap());
+    for host in ["pr-1-my-app.previews.example.org", "PR-1-my-app.Previews.example.org.:81"] {
+        assert_eq!(named(host), one, "{host}");
+    }
+    for host in ["x.previews.example.org", "a.pr-1-my-app.previews.example.org", ".previews.example.org:1"] {
+        assert_eq!(named(host), Named::Nothing, "{host}");
+    }
+    for host in ["example.org", "previews.example.org", "evilpreviews.example.org", "127.0.0.1:80", "[::1]"] {
+        assert_eq!(named(host), Named::All, "{host}");
+    }
+    assert_eq!(site("https://all.previews.example.org").named_by("All.previews.example.org:443"), Named::All);
+}
+
+#[test]
+fn a_host_header_has_one_reading() {
+    for fine in ["a", "a.b-c_d:80", "127.0.0.1", "[::1]:8080", "[::ffff:1.2.3.4]", "a."] {
+        assert!(is_authority(fine), "{fine}");
+    }
+    for bad in ["", ":80", "a:", "a:b", "a:1:2", "a b", "a@b", "a/b", "a,b", "a#", "a?", "[]", "[::1", "[x]", "[::1]x", "é"] {
+        assert!(!is_authority(bad), "{bad}");
+    }
+}

@@ -313,6 +313,7 @@ impl Reconciler {
             expires: Some(ttl::expires_at(record.active_at, self.inner.config.policy.ttl)),
             app_log,
             talk: self.talk(record.key()),
+            login: self.inner.config.site.asks_for_login(),
         }
     }
 

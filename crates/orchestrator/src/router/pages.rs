@@ -14,10 +14,13 @@ pub(super) struct Page {
 }
 
 /// Headers of every page: it is nobody's content, runs nothing, and must not outlive its cause.
-pub(super) const HEADERS: [(&str, &str); 4] = [
+pub(super) const HEADERS: [(&str, &str); 7] = [
     ("content-type", "text/html; charset=utf-8"),
     ("cache-control", "no-store"),
-    ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'"),
+    ("content-security-policy", "default-src 'none'; style-src 'unsafe-inline'; frame-ancestors 'none'"),
+    ("x-content-type-options", "nosniff"),
+    ("x-frame-options", "DENY"),
+    ("referrer-policy", "no-referrer"),
     preview_core::route::rewrite::NO_INDEX,
 ];
 
@@ -38,6 +41,12 @@ impl Page {
             "If it stays like this, the comment on the pull request says what happened.",
         ];
         Self::render(status, Some(5), "This preview is not answering", &lines)
+    }
+
+    /// Its visitors have to know a password.
+    pub(super) fn locked() -> Self {
+        let lines = ["Your browser asks for a user name and a password; whoever runs this server has them."];
+        Self::render(401, None, "This preview asks for a login", &lines)
     }
 
     /// The request cannot be passed on to any app.
@@ -68,7 +77,7 @@ mod tests {
 
     #[test]
     fn pages_say_what_happened_and_what_to_do() {
-        for page in [Page::gone(), Page::unavailable(502), Page::refused(), Page::too_large()] {
+        for page in [Page::gone(), Page::unavailable(502), Page::refused(), Page::locked(), Page::too_large()] {
             assert!(page.html.contains("<h1>") && page.html.contains("noindex"), "{}", page.html);
             assert!(page.html.contains(&format!("{} · Preview Deployer", page.status)), "{}", page.html);
             assert_eq!(page.html.contains("http-equiv=\"refresh\""), page.retry_after.is_some());

@@ -30,6 +30,11 @@ impl Paths {
         self.state().join("mirrors")
     }
 
+    /// The password of previews, where none was given.
+    pub fn preview_password(&self) -> PathBuf {
+        self.state().join("preview-password")
+    }
+
     /// The API's token, where none was given.
     pub fn api_token(&self) -> PathBuf {
         api_token(&self.ledger)

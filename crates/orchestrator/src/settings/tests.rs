@@ -259,6 +259,10 @@ fn values_with_a_form_of_their_own() {
         ("PREVIEW_BASE_URL", &["https://x.org", "http://[::1]:80/"], &["x.org", "http://x.org/path", "http://x.org:0"]),
         ("NGINX_RELOAD_COMMAND", &["systemctl reload nginx"], &["nginx; id", "sh -c 'x'", "$(id)"]),
         ("IMAGE_REGISTRY_PREFIX", &["registry.local:5000", "r.example.com/mirror/"], &["https://r", "r/../x", "r/A b"]),
+        ("NGINX_CONFIG_DIR", &["/etc/nginx/a b"], &["/etc/$x", "/a\"b", "/a'b", "/a\\b", "/a\nb", "relative"]),
+        ("PREVIEW_AUTH_USER", &["qa", "a.b_c-1"], &["a b", "a:b", "\n", "é"]),
+        ("PREVIEW_AUTH", &["basic", "none"], &["digest"]),
+        ("TRUSTED_PROXY", &["loopback", "none"], &["all"]),
         ("ORCHESTRATOR_HOST", &["0.0.0.0", "localhost", "::1"], &["example.com", "1.2.3"]),
         ("DEPLOYMENTS_DIR", &["/srv/a b"], &["relative", "/a/../b", "/"]),
         ("CONTAINER_CPUS", &["0.25", "4"], &["0", "-1", "x"]),
@@ -274,6 +278,26 @@ fn values_with_a_form_of_their_own() {
             assert!(mistake(&[(name, value)]).contains("expected"), "{name}={value}");
         }
     }
+}
+
+#[test]
+fn a_login_is_asked_for_only_when_it_is_wanted() {
+    assert!(read(&[]).unwrap().login.is_none());
+    let login = read(&[("PREVIEW_AUTH", "basic")]).unwrap().login.unwrap();
+    assert_eq!((login.user.as_str(), login.password.is_none()), ("preview", true));
+    let login = read(&[("PREVIEW_AUTH", "basic"), ("PREVIEW_AUTH_PASSWORD", SECRET)]).unwrap().login.unwrap();
+    assert!(login.password.is_some());
+    assert!(mistake(&[("PREVIEW_AUTH_PASSWORD", SECRET)]).contains("PREVIEW_AUTH=basic"), "no password for nothing");
+    let weak = mistake(&[("PREVIEW_AUTH", "basic"), ("PREVIEW_AUTH_PASSWORD", "hunter2")]);
+    assert!(weak.contains("too short") && !weak.contains("hunter2"), "{weak}");
+}
+
+#[test]
+fn a_token_for_looking_is_another_one() {
+    let http = read(&[("API_TOKEN", SECRET), ("API_READ_TOKEN", TOKEN)]).unwrap().http;
+    assert!(http.token.is_some() && http.read_token.is_some() && !http.behind_proxy);
+    let same = mistake(&[("API_TOKEN", SECRET), ("API_READ_TOKEN", SECRET)]);
+    assert!(same.contains("another one") && !same.contains(SECRET), "{same}");
 }
 
 #[test]

@@ -317,6 +317,24 @@ pub(super) fn absolute_path(text: &str) -> Result<PathBuf, Wrong> {
     }
 }
 
+/// Reads the path of a folder that stands in nginx's configuration, where some characters mean something.
+pub(super) fn nginx_folder(text: &str) -> Result<PathBuf, Wrong> {
+    if text.contains(['$', '"', '\'', '\\']) || text.chars().any(char::is_control) {
+        return Err(Wrong::expected("an absolute path without quotes, `$`, `\\` and control characters"));
+    }
+    absolute_path(text)
+}
+
+/// Reads the name of a user who logs in.
+pub(super) fn user_name(text: &str) -> Result<String, Wrong> {
+    let plain = text.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if plain && (1..=64).contains(&text.len()) {
+        Ok(text.to_owned())
+    } else {
+        Err(Wrong::expected("letters, digits, `.`, `_` and `-`, at most 64"))
+    }
+}
+
 /// Reads the address of an engine on this machine.
 pub(super) fn docker_host(text: &str) -> Result<String, Wrong> {
     let path = text.strip_prefix("unix://").map(absolute_path);

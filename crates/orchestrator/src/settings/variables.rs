@@ -12,6 +12,7 @@ pub const GROUPS: &[Group] = &[
     ("Webhooks and polling", &[WEBHOOKS, GITHUB_WEBHOOK_SECRET, RESYNC_INTERVAL_SECONDS]),
     ("Which pull requests", &[FORK_POLICY, DRAFTS, BOTS, REQUIRE_LABEL]),
     ("Addresses of previews", &[PREVIEW_BASE_URL, PREVIEW_DOMAIN]),
+    ("A login in front of previews", &[PREVIEW_AUTH, PREVIEW_AUTH_USER, PREVIEW_AUTH_PASSWORD]),
     ("The service's own API", &[ORCHESTRATOR_HOST, ORCHESTRATOR_PORT, API_TOKEN, API_READ_TOKEN, TRUSTED_PROXY]),
     ("Router", &[ROUTER, ROUTER_PORT, NGINX_CONFIG_DIR, NGINX_TEST_COMMAND, NGINX_RELOAD_COMMAND, NGINX_PROBE_URL]),
     ("Folders and files", &[DEPLOYMENTS_DIR, DEPLOYMENTS_DB, LOG_DIR]),
@@ -45,7 +46,6 @@ pub const GROUPS: &[Group] = &[
 pub const NOT_YET: &[(&str, &str)] = &[
     ("GITHUB_APP_ID", "signing in as a GitHub App; use GITHUB_TOKEN"),
     ("GITHUB_APP_PRIVATE_KEY_FILE", "signing in as a GitHub App; use GITHUB_TOKEN"),
-    ("PREVIEW_AUTH", "a login in front of previews"),
     ("REGISTRY_CONFIG", "logins of private image registries"),
 ];
 
@@ -109,6 +109,21 @@ pub(super) const PREVIEW_DOMAIN: Variable = Variable::optional(
     "Gives each preview a host of its own, `pr-12-my-org-my-app.PREVIEW_DOMAIN`; needs a wildcard DNS record.",
 );
 
+pub(super) const PREVIEW_AUTH: Variable = Variable::new(
+    "PREVIEW_AUTH",
+    "none",
+    "`basic`: visitors of every preview are asked for one user name and password, which the app never sees. `none`: everybody \
+     who reaches the server sees them.",
+);
+pub(super) const PREVIEW_AUTH_USER: Variable =
+    Variable::new("PREVIEW_AUTH_USER", "preview", "The user name: letters, digits, `.`, `_` and `-`.");
+pub(super) const PREVIEW_AUTH_PASSWORD: Variable = Variable::optional(
+    "PREVIEW_AUTH_PASSWORD",
+    "made at the first start, in the file `preview-password` beside `DEPLOYMENTS_DB`",
+    "The password: at least 16 random characters.",
+)
+.secret();
+
 pub(super) const ORCHESTRATOR_HOST: Variable =
     Variable::new("ORCHESTRATOR_HOST", "127.0.0.1", "The IP address at which the service listens.");
 pub(super) const ORCHESTRATOR_PORT: Variable =
@@ -142,7 +157,8 @@ pub(super) const ROUTER_PORT: Variable =
 pub(super) const NGINX_CONFIG_DIR: Variable = Variable::new(
     "NGINX_CONFIG_DIR",
     "/etc/nginx/preview-configs",
-    "The folder for one nginx file per preview; nginx includes it inside its `server` block.",
+    "The folder for one nginx file per preview; nginx includes it inside its `server` block. An absolute path without quotes, `$` \
+     or `\\`.",
 );
 pub(super) const NGINX_TEST_COMMAND: Variable = Variable::new(
     "NGINX_TEST_COMMAND",

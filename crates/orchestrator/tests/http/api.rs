@@ -35,6 +35,37 @@ async fn only_the_token_opens_the_api() {
 }
 
 #[tokio::test]
+async fn a_reader_looks_and_changes_nothing() {
+    let house = House::open().await;
+    let id = house.add_preview(12).await;
+    for line in ["GET /api/previews", "GET /api/previews/my-org-my-app-12", "GET /api/deliveries", "HEAD /api/previews"] {
+        assert_eq!(house.ask(line).read_token().send().await.status, 200, "{line}");
+    }
+    assert!(house.ask("GET /health").read_token().send().await.json()["version"].is_string());
+    for line in [
+        "DELETE /api/previews/my-org-my-app-12",
+        "POST /api/previews/my-org-my-app-12/redeploy",
+        "PUT /api/previews/my-org-my-app-12",
+        "POST /api/nothing",
+    ] {
+        let answer = house.ask(line).read_token().send().await;
+        assert_eq!(answer.status, 403, "{line}");
+        assert!(answer.detail().contains("may only look"), "{line}");
+    }
+    assert!(house.pending_on_disk().is_empty() && house.ledger.read(|state| state.deployments.contains_key(&id)));
+}
+
+#[tokio::test]
+async fn nothing_that_is_asked_leads_elsewhere() {
+    let house = House::open().await;
+    for path in ["//evil.example", "/\\evil.example", "/api//evil.example", "/health/", "/api/previews/", "/%0d%0aX-A:%20b"] {
+        let answer = house.ask(&format!("GET {path}")).token().send().await;
+        assert!(answer.status >= 400, "{path}: {answer:?}");
+        assert_eq!((answer.header("location"), answer.header("x-a")), (None, None), "{path}");
+    }
+}
+
+#[tokio::test]
 async fn the_api_answers_only_under_its_own_names() {
     let house = House::open().await;
     let port = house.address.port();
@@ -102,9 +133,17 @@ async fn every_refusal_is_a_problem_and_every_answer_is_guarded() {
     wrong.problem();
     let fine = house.ask("GET /health").send().await;
     for answer in [nowhere, wrong, fine] {
-        assert_eq!(answer.header("x-content-type-options"), Some("nosniff"));
-        assert_eq!(answer.header("cache-control"), Some("no-store"));
-        assert_eq!(answer.header("access-control-allow-origin"), None);
+        for (name, value) in [
+            ("x-content-type-options", Some("nosniff")),
+            ("cache-control", Some("no-store")),
+            ("x-frame-options", Some("DENY")),
+            ("content-security-policy", Some("default-src 'none'; frame-ancestors 'none'")),
+            ("referrer-policy", Some("no-referrer")),
+            ("access-control-allow-origin", None),
+            ("location", None),
+        ] {
+            assert_eq!(answer.header(name), value, "{name}");
+        }
     }
 }
 

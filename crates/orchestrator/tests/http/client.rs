@@ -8,7 +8,7 @@ use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
-use crate::house::{SECRET, TOKEN};
+use crate::house::{READ_TOKEN, SECRET, TOKEN};
 
 const PATIENCE: Duration = Duration::from_secs(20);
 
@@ -48,6 +48,10 @@ impl Request {
 
     pub(crate) fn token(self) -> Self {
         self.header("Authorization", &format!("Bearer {TOKEN}"))
+    }
+
+    pub(crate) fn read_token(self) -> Self {
+        self.header("Authorization", &format!("Bearer {READ_TOKEN}"))
     }
 
     pub(crate) fn body(mut self, body: impl Into<Vec<u8>>) -> Self {
@@ -92,7 +96,8 @@ impl Request {
             answer
         };
         let answer = String::from_utf8(timeout(PATIENCE, talk).await.expect("no answer")).unwrap();
-        assert!(!answer.contains(TOKEN) && !answer.contains(SECRET), "a secret in {answer}");
+        let secret = [TOKEN, READ_TOKEN, SECRET].into_iter().find(|secret| answer.contains(secret));
+        assert_eq!(secret, None, "in {answer}");
         Answer::read(&answer)
     }
 

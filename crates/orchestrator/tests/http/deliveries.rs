@@ -16,7 +16,7 @@ fn real(name: &str) -> Value {
     serde_json::from_str::<Value>(all).unwrap()["examples"][name].clone()
 }
 
-fn opened(number: u64) -> Value {
+pub(crate) fn opened(number: u64) -> Value {
     let mut body = real("pull_request.opened");
     body["number"] = number.into();
     body
@@ -32,7 +32,7 @@ fn unsigned(house: &House, event: &str, body: &[u8]) -> Request {
         .body(body)
 }
 
-fn signed(house: &House, event: &str, body: &[u8]) -> Request {
+pub(crate) fn signed(house: &House, event: &str, body: &[u8]) -> Request {
     unsigned(house, event, body).header("X-Hub-Signature-256", &sha256_signature(SECRET.as_bytes(), body))
 }
 

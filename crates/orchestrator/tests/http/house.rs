@@ -68,6 +68,12 @@ impl House {
         Self::with(ledger, Some(SECRET), dir).await
     }
 
+    /// Nothing stands in front of it.
+    pub(crate) async fn directly_reached() -> Self {
+        let ledger = Ledger::new(State::default(), Full);
+        Self::built(ledger, Some(SECRET), tempfile::tempdir().unwrap(), false).await
+    }
+
     pub(crate) async fn without_webhooks() -> Self {
         Self::with(Ledger::new(State::default(), Full), None, tempfile::tempdir().unwrap()).await
     }
@@ -77,6 +83,10 @@ impl House {
     }
 
     async fn with(ledger: Ledger, secret: Option<&str>, dir: TempDir) -> Self {
+        Self::built(ledger, secret, dir, true).await
+    }
+
+    async fn built(ledger: Ledger, secret: Option<&str>, dir: TempDir, behind_proxy: bool) -> Self {
         let outside = Arc::new(Nobody::new());
         let folders = Folders::new(dir.path().join("deployments"), dir.path().join("logs"));
         let reconciler = Reconciler::new(config(), all(&outside), ledger.clone(), folders.clone());
@@ -95,7 +105,7 @@ impl House {
             walls: Arc::new(|| None),
             token: TOKEN.into(),
             read_token: Some(READ_TOKEN.into()),
-            behind_proxy: true,
+            behind_proxy,
             webhook_secret: secret.map(Into::into),
         };
         let shutdown = CancellationToken::new();

@@ -2,6 +2,7 @@
 
 mod api;
 mod client;
+mod crowd;
 mod deliveries;
 mod health;
 mod house;

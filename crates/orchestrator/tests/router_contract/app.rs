@@ -8,7 +8,7 @@
 //! | `/events` | a first event at once, the second when [`App::release`] is called |
 //! | `/slow` | when [`App::release`] is called |
 //! | `/hang-up` | closes the connection without an answer |
-//! | `Upgrade: websocket` | switches, then sends back every byte |
+//! | `Upgrade: websocket` | switches, then sends back every byte; not at `/no-socket` |
 
 use std::convert::Infallible;
 use std::pin::pin;
@@ -88,7 +88,8 @@ async fn answer(
     name: &'static str,
     release: Arc<watch::Sender<bool>>,
 ) -> Result<Response<Body>, std::io::Error> {
-    if request.headers().get(header::UPGRADE).is_some_and(|value| value == "websocket") {
+    let asks = request.headers().get(header::UPGRADE).is_some_and(|value| value == "websocket");
+    if asks && request.uri().path() != "/no-socket" {
         let upgraded = hyper::upgrade::on(&mut request);
         tokio::spawn(async move {
             let (mut read, mut write) = tokio::io::split(TokioIo::new(upgraded.await.unwrap()));

@@ -17,7 +17,7 @@ use crate::rig::{Rig, table};
 
 fn router() -> Builtin {
     let listener = StdListener::bind("127.0.0.1:0").unwrap();
-    Builtin::start(listener, Site::new("https://previews.example".parse().unwrap(), None), &RouteTable::default())
+    Builtin::start(listener, Site::new("https://previews.example".parse().unwrap(), None), None, &RouteTable::default())
         .unwrap()
 }
 

@@ -8,6 +8,7 @@ use preview_core::ids::HostPort;
 use preview_core::route::{Route, RouteTable, Site};
 use preview_exec::{Limits, Program};
 use preview_orchestrator::needs::Router;
+use preview_orchestrator::router::Login;
 use preview_orchestrator::router::builtin::Builtin;
 use preview_orchestrator::router::nginx::{Nginx, Settings};
 use tempfile::TempDir;
@@ -29,15 +30,25 @@ pub(crate) struct Rig {
 impl Rig {
     /// The router inside the service.
     pub(crate) async fn builtin() -> Self {
+        Self::builtin_behind(None).await
+    }
+
+    /// The same, with a login in front of previews.
+    pub(crate) async fn builtin_behind(login: Option<Login>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let site = Site::new("http://previews.example".parse().unwrap(), Some(DOMAIN.parse().unwrap()));
-        let router = Builtin::start(listener, site, &RouteTable::default()).unwrap();
+        let router = Builtin::start(listener, site, login.as_ref(), &RouteTable::default()).unwrap();
         Self { address: router.address(), router: Arc::new(router), nginx: None }
     }
 
     /// A real nginx.
     pub(crate) async fn nginx() -> Self {
-        let nginx = PrivateNginx::start().await;
+        Self::nginx_behind(None).await
+    }
+
+    /// The same, with a login in front of previews.
+    pub(crate) async fn nginx_behind(login: Option<Login>) -> Self {
+        let nginx = PrivateNginx::start(login).await;
         Self { address: nginx.address, router: Arc::new(nginx.router()), nginx: Some(nginx) }
     }
 
@@ -56,11 +67,12 @@ pub(crate) fn table(routes: &[(&str, HostPort)]) -> RouteTable {
 pub(crate) struct PrivateNginx {
     pub(crate) address: SocketAddr,
     dir: TempDir,
+    login: Option<Login>,
     running: AbortHandle,
 }
 
 impl PrivateNginx {
-    async fn start() -> Self {
+    async fn start(login: Option<Login>) -> Self {
         let dir = tempfile::Builder::new().prefix("preview-nginx-").tempdir().unwrap();
         let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
         for folder in ["previews/hosts", "foreign", "temp"] {
@@ -80,7 +92,7 @@ impl PrivateNginx {
             tokio::net::TcpStream::connect(port).await.is_ok()
         })
         .await;
-        Self { address: port, dir, running: running.abort_handle() }
+        Self { address: port, dir, login, running: running.abort_handle() }
     }
 
     /// A router that writes for it, as a service just started would have.
@@ -95,6 +107,7 @@ impl PrivateNginx {
             reload_command: command(&["-s", "reload"]),
             probe_url: format!("http://{}", self.address),
             domain: Some(DOMAIN.parse().unwrap()),
+            login: self.login.clone().map(|login| (login, "0123456789ab".to_owned())),
         };
         Nginx::new(settings, http_client())
     }
@@ -133,8 +146,9 @@ fn configuration(dir: &Path, address: SocketAddr) -> String {
     let temporary = ["client_body", "proxy", "fastcgi", "uwsgi", "scgi"]
         .map(|kind| format!("{kind}_temp_path {dir}/temp/{kind};"))
         .join(" ");
+    // Run by root, its workers read what root's temporary folder holds; run by anybody else, they are theirs anyway.
     format!(
-        "pid {dir}/nginx.pid; error_log {dir}/error.log notice; worker_processes 2;
+        "user root; pid {dir}/nginx.pid; error_log {dir}/error.log notice; worker_processes 2;
          events {{ worker_connections 512; }}
          http {{
              access_log off; {temporary}

@@ -5,6 +5,20 @@ use std::net::IpAddr;
 use http::header::{self, HeaderMap, HeaderName, HeaderValue};
 use preview_core::route::rewrite;
 
+/// Whether there is one reading of where a request ends: what two readers see differently is how a second request is smuggled
+/// behind the first. (hyper refuses what has no reading at all.)
+///
+/// Source: RFC 9112, sections 6.1 and 6.3.
+pub(super) fn has_one_reading(headers: &HeaderMap) -> bool {
+    let lengths = headers.get_all(header::CONTENT_LENGTH).iter().count();
+    let mut codings = headers.get_all(header::TRANSFER_ENCODING).iter();
+    match (codings.next(), codings.next()) {
+        (None, _) => lengths <= 1,
+        (Some(coding), None) => lengths == 0 && coding.as_bytes().eq_ignore_ascii_case(b"chunked"),
+        (Some(_), Some(_)) => false,
+    }
+}
+
 /// Headers that speak of one connection alone (RFC 9110, section 7.6.1), whether `Connection` names them or not.
 const HOP_BY_HOP: [HeaderName; 9] = [
     header::CONNECTION,
@@ -64,8 +78,9 @@ pub(super) struct Visitor<'a> {
 
 /// Tells the app about its visitor, in place of whatever the visitor said of themselves.
 pub(super) fn introduce(headers: &mut HeaderMap, visitor: &Visitor<'_>) {
-    // `X_Forwarded_For` is the same name to an app that gets its headers as CGI variables.
-    let theirs = |name: &&HeaderName| rewrite::FORWARDED.contains(&name.as_str().replace('_', "-").as_str());
+    // `X_Forwarded_For` is the same name to an app that gets its headers as CGI variables; nginx passes no such name on either.
+    let plain = |name: &str| name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'-');
+    let theirs = |name: &&HeaderName| rewrite::FORWARDED.contains(&name.as_str()) || !plain(name.as_str());
     let theirs: Vec<HeaderName> = headers.keys().filter(theirs).cloned().collect();
     for name in theirs {
         headers.remove(name);
@@ -142,6 +157,25 @@ mod tests {
         ]);
         strip_hop_by_hop(&mut given);
         assert_eq!(given, headers(&[("host", "a"), ("content-length", "3"), ("authorization", "b")]));
+    }
+
+    #[test]
+    fn a_request_ends_in_one_place() {
+        let chunked = ("transfer-encoding", "Chunked");
+        let length = ("content-length", "3");
+        for (given, one) in [
+            (&[][..], true),
+            (&[length], true),
+            (&[chunked], true),
+            (&[length, length], false),
+            (&[length, chunked], false),
+            (&[chunked, chunked], false),
+            (&[("transfer-encoding", "gzip, chunked")], false),
+            (&[("transfer-encoding", "identity")], false),
+            (&[("transfer-encoding", "")], false),
+        ] {
+            assert_eq!(has_one_reading(&headers(given)), one, "{given:?}");
+        }
     }
 
     #[test]

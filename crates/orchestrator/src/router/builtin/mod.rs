@@ -25,14 +25,16 @@ use hyper_util::rt::{TokioIo, TokioTimer};
 use preview_core::ids::HostPort;
 use preview_core::route::{RouteTable, Site};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
+use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use self::patience::Patient;
 use self::proxy::Proxy;
+use crate::crowd::{Place, Places};
 use crate::needs::{Fault, Router};
+use crate::router::login::Login;
 
-/// Visitors' connections at a time; more wait in the kernel's queue.
+/// Visitors' connections at a time, a quarter of them from one address; more wait in the kernel's queue.
 const MAX_CONNECTIONS: usize = 1024;
 /// A visitor has this long to send a request's head, and an idle connection to begin one.
 const HEAD: Duration = Duration::from_secs(30);
@@ -53,16 +55,21 @@ pub struct Builtin {
 }
 
 impl Builtin {
-    /// Answers on this listener from now on, with this table from its first visitor on. Must be called within a tokio runtime.
+    /// Answers on this listener from now on, with this table from its first visitor on, and asks them for the login. Must be called within a tokio runtime.
     ///
     /// # Errors
     /// When the listener can't be made non-blocking or has no address.
-    pub fn start(listener: std::net::TcpListener, site: Site, table: &RouteTable) -> io::Result<Self> {
+    pub fn start(
+        listener: std::net::TcpListener,
+        site: Site,
+        login: Option<&Login>,
+        table: &RouteTable,
+    ) -> io::Result<Self> {
         listener.set_nonblocking(true)?;
         let listener = TcpListener::from_std(listener)?;
         let address = listener.local_addr()?;
         let (stop, stopped) = watch::channel(false);
-        let proxy = Arc::new(Proxy::new(site, stopped.clone()));
+        let proxy = Arc::new(Proxy::new(site, login, stopped.clone()));
         proxy.traffic.switch(table);
         let accepting = tokio::spawn(accept(listener, proxy.clone(), stopped));
         Ok(Self { address, proxy, accepting: accepting.into(), stop })
@@ -117,31 +124,33 @@ impl Router for Builtin {
 #[derive(Clone)]
 struct Peer {
     address: IpAddr,
-    _place: Arc<OwnedSemaphorePermit>,
+    _place: Arc<Place>,
 }
 
 /// Accepts connections until told to stop, then waits for those that are open.
 async fn accept(listener: TcpListener, proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
-    let places = Arc::new(Semaphore::new(MAX_CONNECTIONS));
+    let places = Places::new(MAX_CONNECTIONS);
     let mut connections = JoinSet::new();
     loop {
         let accepted = async {
-            let place = places.clone().acquire_owned().await;
-            (place, listener.accept().await)
+            let free = places.free().await;
+            (free, listener.accept().await)
         };
         tokio::select! {
             () = told(&mut stop) => break,
             Some(_) = connections.join_next() => {}
-            accepted = accepted => match accepted {
-                (Ok(place), Ok((stream, address))) => {
-                    let peer = Peer { address: address.ip(), _place: Arc::new(place) };
-                    connections.spawn(serve(stream, peer, proxy.clone(), stop.clone()));
+            (free, accepted) = accepted => match accepted {
+                Ok((stream, address)) => {
+                    // Whose source has as many as it may have is let go at once.
+                    if let Some(place) = places.seat(free, address.ip()) {
+                        let peer = Peer { address: address.ip(), _place: Arc::new(place) };
+                        connections.spawn(serve(stream, peer, proxy.clone(), stop.clone()));
+                    }
                 }
-                (_, Err(error)) => {
+                Err(error) => {
                     tracing::warn!(%error, "the built-in router could not accept a connection; trying again");
                     tokio::time::sleep(ACCEPT_AGAIN).await;
                 }
-                (Err(_), _) => break,
             },
         }
     }

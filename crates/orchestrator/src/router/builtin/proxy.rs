@@ -13,13 +13,14 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
 use preview_core::ids::DeploymentId;
-use preview_core::route::{Site, Target, prefix};
+use preview_core::route::{Named, Site, Target, is_authority, prefix};
 use tokio::sync::watch;
 
 use super::body::{self, Carried, Download, Upload};
 use super::headers::{self, Visitor};
 use super::traffic::{Traffic, UnderWay};
 use super::{Peer, tunnel};
+use crate::router::login::{CHALLENGE, Gate, Login};
 use crate::router::pages::{self, Page};
 
 /// An app has this long to accept a connection.
@@ -34,6 +35,8 @@ const LINGER: Duration = Duration::from_secs(10);
 /// Sends requests to apps and brings their answers back.
 pub(super) struct Proxy {
     site: Site,
+    /// What visitors have to open first.
+    gate: Option<Gate>,
     /// Which app serves what.
     pub(super) traffic: Traffic,
     /// Keeps connections: for requests that can be repeated when the app closes one under our hands.
@@ -66,7 +69,7 @@ enum Way {
 
 impl Proxy {
     /// A proxy without routes.
-    pub(super) fn new(site: Site, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(site: Site, login: Option<&Login>, stop: watch::Receiver<bool>) -> Self {
         let client = |kept_per_app| {
             let mut connector = HttpConnector::new();
             connector.set_nodelay(true);
@@ -78,7 +81,8 @@ impl Proxy {
                 .set_host(false)
                 .build(connector)
         };
-        Self { site, traffic: Traffic::default(), kept: client(32), fresh: client(0), stop }
+        let gate = login.map(Gate::new);
+        Self { site, gate, traffic: Traffic::default(), kept: client(32), fresh: client(0), stop }
     }
 
     /// Answers a visitor's request.
@@ -101,12 +105,12 @@ impl Proxy {
 
     /// Finds the preview that a request is for.
     fn way(&self, request: &Request<Incoming>) -> Way {
-        let Some(host) = host_of(request) else { return Way::Page(Page::refused()) };
-        let domain = self.site.domain();
-        let named = domain.and_then(|domain| domain.deployment(host.to_str().unwrap_or_default()));
-        let (target, mount): (_, fn(&DeploymentId) -> String) = match named {
-            Some(id) => (Target::of_host(id, request.uri().path()), |_| String::new()),
-            None => (Target::of_path(request.uri().path()), prefix),
+        let host = host_of(request).filter(|_| headers::has_one_reading(request.headers()));
+        let Some(host) = host else { return Way::Page(Page::refused()) };
+        let (target, mount): (_, fn(&DeploymentId) -> String) = match self.site.named_by(host.to_str().unwrap_or_default()) {
+            Named::Preview(id) => (Target::of_host(id, request.uri().path()), |_| String::new()),
+            Named::All => (Target::of_path(request.uri().path()), prefix),
+            Named::Nothing => return Way::Page(Page::gone()),
         };
         match target {
             Target::Preview { id, rest } => self.way_in(mount(&id), id, rest, request, host),
@@ -131,7 +135,12 @@ impl Proxy {
         let Ok(ask) = PathAndQuery::try_from(with_query(rest, request.uri())) else {
             return Way::Page(Page::refused());
         };
-        let websocket = request.version() == Version::HTTP_11 && headers::asks_for_websocket(request.headers());
+        if self.gate.as_ref().is_some_and(|gate| !gate.opens(request.headers())) {
+            return Way::Page(Page::locked());
+        }
+        let bare_get = request.method() == Method::GET && request.body().is_end_stream();
+        let websocket =
+            bare_get && request.version() == Version::HTTP_11 && headers::asks_for_websocket(request.headers());
         Way::App(Box::new(Visit { id, under_way, prefix, ask, host, websocket }))
     }
 
@@ -151,6 +160,10 @@ impl Proxy {
             prefix: &visit.prefix,
         };
         headers::introduce(&mut told, &visitor);
+        if self.gate.is_some() {
+            // The login is ours, not the app's to know.
+            told.remove(header::AUTHORIZATION);
+        }
 
         let asked = tokio::time::timeout(FIRST_BYTE, self.ask(&mut visit, head.method, told, upload)).await;
         let mut answer = match asked {
@@ -213,18 +226,17 @@ fn outgoing(visit: &Visit, method: Method, headers: HeaderMap, upload: Upload) -
     request
 }
 
-/// The host that a request is for: the target's own where it names one (RFC 9112, section 3.2.2), else its one `Host` header.
+/// The host that a request is for: that of its one `Host` header, with which a target that names one has to agree (RFC 9112,
+/// section 3.2.2).
 fn host_of(request: &Request<Incoming>) -> Option<HeaderValue> {
     let mut named = request.headers().get_all(header::HOST).into_iter();
     let (first, second) = (named.next(), named.next());
     if second.is_some() || request.method() == Method::CONNECT {
         return None;
     }
-    match request.uri().authority() {
-        Some(authority) => HeaderValue::try_from(authority.as_str()).ok(),
-        None if request.version() == Version::HTTP_10 => Some(first.cloned().unwrap_or(HeaderValue::from_static(""))),
-        None => first.cloned(),
-    }
+    let host = first.filter(|host| host.to_str().is_ok_and(is_authority))?;
+    let agrees = |authority: &Authority| authority.as_str().as_bytes().eq_ignore_ascii_case(host.as_bytes());
+    request.uri().authority().is_none_or(agrees).then(|| host.clone())
 }
 
 fn declared_length(headers: &HeaderMap) -> Option<u64> {
@@ -268,6 +280,9 @@ fn page_answer(page: Page) -> Response<Download> {
     if status == StatusCode::BAD_REQUEST {
         // Who sends such a request may have sent more behind it that means something else to us than to them.
         headers.insert(header::CONNECTION, HeaderValue::from_static("close"));
+    }
+    if status == StatusCode::UNAUTHORIZED {
+        headers.insert(header::WWW_AUTHENTICATE, HeaderValue::from_static(CHALLENGE));
     }
     if let Some(seconds) = page.retry_after {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));

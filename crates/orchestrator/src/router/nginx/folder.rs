@@ -2,10 +2,10 @@
 
 use std::fs::{self, File, Permissions};
 use std::io::{self, Write};
-use std::os::unix::fs::PermissionsExt;
+use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::text::{Files, HOSTS, STANDING, deployment, is_ours};
+use super::text::{Files, HOSTS, PASSWORDS, STANDING, deployment, is_ours};
 
 /// Our own beginnings of files; nginx includes `*.conf` alone.
 const UNFINISHED: &str = ".preview-deployer-";
@@ -38,7 +38,7 @@ impl Folder {
             names.extend(entry?.file_name().into_string().ok());
         }
         for name in names {
-            if name != HOSTS && name != STANDING && deployment(&name).is_none() {
+            if ![HOSTS, STANDING, PASSWORDS].contains(&name.as_str()) && deployment(&name).is_none() {
                 continue;
             }
             match fs::read_to_string(self.0.join(&name)) {
@@ -60,7 +60,7 @@ impl Folder {
         for (name, text) in new.iter().filter(|(name, text)| old.get(*name) != Some(text)) {
             let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.0)?;
             file.write_all(text.as_bytes())?;
-            file.as_file().set_permissions(Permissions::from_mode(0o644))?;
+            self.hand_over(file.as_file(), name)?;
             file.as_file().sync_all()?;
             file.persist(self.0.join(name))?;
         }
@@ -72,6 +72,16 @@ impl Folder {
         }
         File::open(&sub)?.sync_all()?;
         File::open(&self.0)?.sync_all()
+    }
+
+    /// Lets nginx read a file. Passwords are for its workers alone: they get the folder's group, if we may give it.
+    fn hand_over(&self, file: &File, name: &str) -> io::Result<()> {
+        if name != PASSWORDS {
+            return file.set_permissions(Permissions::from_mode(0o644));
+        }
+        // Where we may not, nginx can't read the file and lets nobody in; that is told after the reload.
+        let _ = std::os::unix::fs::fchown(file, None, Some(fs::metadata(&self.0)?.gid()));
+        file.set_permissions(Permissions::from_mode(0o640))
     }
 
     /// Deletes what a writer that was killed has left.
@@ -89,7 +99,8 @@ impl Folder {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::router::nginx::text::render;
+    use crate::router::login::Login;
+    use crate::router::nginx::text::{House, Lock};
     use preview_core::ids::HostPort;
     use preview_core::route::{Route, RouteTable};
 
@@ -103,14 +114,18 @@ mod tests {
         let dir = tempfile::tempdir().unwrap();
         let folder = Folder::new(dir.path().join("previews"));
         assert!(folder.read().unwrap().is_empty());
-        let first = render(&table(1), Some(&"p.example.org".parse().unwrap()), 1);
+        let login = Login::new("preview", "s3cret-password".into());
+        let lock = Lock { login, salt: "0123".to_owned(), file: "/x".to_owned() };
+        let first = House { domain: Some("p.example.org".parse().unwrap()), lock: Some(lock) }.render(&table(1), 1);
         folder.replace(&Files::new(), &first).unwrap();
         for (name, text) in [("other.conf", "# mine"), ("my-app-pr-9.conf", "# mine"), (".preview-deployer-x", "")] {
             fs::write(folder.path().join(name), text).unwrap();
         }
         assert_eq!(folder.read().unwrap(), first);
 
-        let second = render(&table(2), None, 2);
+        let mode = fs::metadata(folder.path().join(PASSWORDS)).unwrap().permissions().mode();
+        assert_eq!(mode & 0o777, 0o640);
+        let second = House::default().render(&table(2), 2);
         folder.replace(&first, &second).unwrap();
         assert_eq!(folder.read().unwrap(), second);
         let mut left: Vec<_> = fs::read_dir(folder.path()).unwrap().map(|entry| entry.unwrap().file_name()).collect();

@@ -1,11 +1,12 @@
 //! The nginx router: files for an nginx that the server's operator owns.
 //!
 //! The operator includes `{config_dir}/*.conf` in the server block of the previews and, where previews have hosts of their own,
-//! `{config_dir}/hosts/*.conf` in the one of the wildcard host. `text` says what the files hold, `folder` puts them there,
-//! `server` speaks with nginx, `connections` counts what is under way. Here is their order: what stands is tested, then written,
+//! `{config_dir}/hosts/*.conf` in the one of the wildcard host. `text` says what the files hold, `escape` what may be written
+//! into them, `folder` puts them there, `server` speaks with nginx, `connections` counts what is under way. Here is their order: what stands is tested, then written,
 //! tested again, taken back or taken up.
 
 mod connections;
+mod escape;
 mod folder;
 mod server;
 mod text;
@@ -24,7 +25,8 @@ use tokio::time::sleep;
 use self::folder::Folder;
 pub use self::server::{CommandLine, EmptyCommand};
 use self::server::{Refusal, Server};
-use self::text::Files;
+use self::text::{Files, House, Lock, PASSWORDS};
+use super::login::Login;
 use crate::needs::{Fault, Router};
 
 /// How often a port that drains is looked at.
@@ -45,13 +47,15 @@ pub struct Settings {
     pub probe_url: String,
     /// The domain below which previews have hosts of their own.
     pub domain: Option<Domain>,
+    /// What visitors of previews have to know, and the salt of its hash.
+    pub login: Option<(Login, String)>,
 }
 
 /// The router that writes for nginx.
 #[derive(Debug)]
 pub struct Nginx {
     server: Server,
-    domain: Option<Domain>,
+    house: House,
     /// The newest table asked for, and how many have been.
     wanted: Mutex<(u64, RouteTable)>,
     /// One change at a time.
@@ -71,11 +75,13 @@ type MyTurn = OwnedMutexGuard<Turn>;
 impl Nginx {
     /// A router that asks nginx through this client.
     pub fn new(settings: Settings, http: reqwest::Client) -> Self {
-        let Settings { config_dir, test_command, reload_command, probe_url, domain } = settings;
+        let Settings { config_dir, test_command, reload_command, probe_url, domain, login } = settings;
+        let file = config_dir.join(PASSWORDS).display().to_string();
+        let lock = login.map(|(login, salt)| Lock { login, salt, file });
         let turn = Turn { folder: Folder::new(config_dir), done: 0, result: Ok(()) };
         Self {
             server: Server { test_command, reload_command, probe_url, http },
-            domain,
+            house: House { domain, lock },
             wanted: Mutex::default(),
             turn: Arc::new(tokio::sync::Mutex::new(turn)),
         }
@@ -99,7 +105,7 @@ impl Nginx {
         let written = text::generation(&old);
         if written.is_some()
             && answered == written
-            && old == text::render(table, self.domain.as_ref(), written.unwrap_or(0))
+            && old == self.house.render(table, written.unwrap_or(0))
         {
             return (turn, Ok(()));
         }
@@ -109,11 +115,21 @@ impl Nginx {
             return (turn, Err(theirs(&refusal)));
         }
         let generation = answered.max(written).unwrap_or(0) + 1;
-        let new = text::render(table, self.domain.as_ref(), generation);
+        let new = self.house.render(table, generation);
         let (turn, result) = self.exchange(old, new, turn).await;
-        match result {
-            Ok(()) => (turn, self.server.reload(generation).await),
-            Err(fault) => (turn, Err(fault)),
+        let result = match result {
+            Ok(()) => self.take_up(generation).await,
+            Err(fault) => Err(fault),
+        };
+        (turn, result)
+    }
+
+    /// Has nginx run with what is written, and let in who has the password.
+    async fn take_up(&self, generation: u64) -> Result<(), Fault> {
+        self.server.reload(generation).await?;
+        match &self.house.lock {
+            Some(lock) => self.server.lets_in(&lock.login, &lock.file).await,
+            None => Ok(()),
         }
     }
 
@@ -158,7 +174,7 @@ impl Router for Nginx {
         let files = files?;
         let answered = self.server.generation().await?;
         let runs = answered.is_some() && answered == text::generation(&files);
-        Ok(if runs { text::table(&files) } else { RouteTable::new() })
+        Ok(if runs { self.house.table(&files) } else { RouteTable::new() })
     }
 
     async fn drain(&self, port: HostPort, at_most: Duration) {

@@ -9,8 +9,9 @@ use http::header;
 use preview_exec::{ExecError, Limits, Program};
 use tokio::time::{Instant, sleep};
 
-use super::text::GENERATION_PATH;
+use super::text::{GENERATION_PATH, LOGIN_PATH};
 use crate::needs::Fault;
+use crate::router::login::Login;
 
 /// What a question over HTTP may take.
 const ASK: Duration = Duration::from_secs(2);
@@ -110,6 +111,21 @@ impl Server {
             .advise(
                 "nginx's error log says why; the probe URL must lead to the server block that includes the previews",
             ))
+    }
+
+    /// Whether nginx lets in who has the password: it answers 500 or 403 to everybody where it can't read the file.
+    pub(super) async fn lets_in(&self, login: &Login, file: &str) -> Result<(), Fault> {
+        let url = format!("{}{LOGIN_PATH}", self.probe_url.trim_end_matches('/'));
+        let request = self.http.get(url).header(header::CONNECTION, "close").timeout(ASK);
+        let request = login.header().into_iter().fold(request, |request, value| request.header(header::AUTHORIZATION, value));
+        match request.send().await.map(|answer| answer.status().as_u16()) {
+            Ok(204) => Ok(()),
+            answer => {
+                let answer = answer.map_or_else(|error| error.without_url().to_string(), |status| status.to_string());
+                Err(Fault::passing(format!("nginx does not let in who has the previews' password (it answers: {answer})"))
+                    .advise(format!("nginx's workers must be able to read {file}: give its folder their group")))
+            }
+        }
     }
 
     /// The generation that nginx answers with; `None` when it answers something else, as it does before our first reload.

@@ -1,7 +1,7 @@
 //! The files that nginx reads: their names and their text, made of parsed values alone.
 //!
-//! A slug, a number, a port and a domain have no character that means anything to nginx, so no file can hold a directive that
-//! its template doesn't.
+//! A slug, a number, a port and a domain have no character that means anything to nginx, and `escape` lets nothing else be
+//! written: no file can hold a directive that its template doesn't.
 
 use std::collections::BTreeMap;
 
@@ -9,6 +9,8 @@ use minijinja::{Environment, context};
 use preview_core::ids::{DeploymentId, HostPort};
 use preview_core::route::{Domain, Route, RouteTable, prefix, rewrite};
 
+use super::escape;
+use crate::router::login::{Login, REALM};
 use crate::router::pages::{self, Page};
 
 /// Where nginx tells which configuration it runs.
@@ -20,19 +22,88 @@ pub(super) const STANDING: &str = "00-preview-deployer.conf";
 /// The file with all hosts, in the include folder of the wildcard server.
 pub(super) const HOSTS: &str = "hosts/preview-deployer.conf";
 
+/// The file with the previews' login. nginx includes `*.conf` alone.
+pub(super) const PASSWORDS: &str = "preview-deployer.htpasswd";
+/// Where nginx answers 204 to who has the password.
+pub(super) const LOGIN_PATH: &str = "/.preview-deployer/login";
+
+/// A login as nginx gets it.
+#[derive(Debug, Clone)]
+pub(super) struct Lock {
+    /// User and password.
+    pub(super) login: Login,
+    /// Makes the hash this installation's own.
+    pub(super) salt: String,
+    /// Where [`PASSWORDS`] is, as nginx finds it: an absolute path.
+    pub(super) file: String,
+}
+
 /// Files by their names, relative to the include folder.
 pub(super) type Files = BTreeMap<String, String>;
 
-/// Everything that nginx should read for this table.
-pub(super) fn render(table: &RouteTable, domain: Option<&Domain>, generation: u64) -> Files {
-    let templates = templates();
-    let mut files: Files =
-        table.iter().map(|route| (file_name(&route.deployment), preview(&templates, &route))).collect();
-    files.insert(STANDING.to_owned(), standing(&templates, generation));
-    if let Some(domain) = domain {
-        files.insert(HOSTS.to_owned(), hosts(&templates, table, domain));
+/// What all files are made from beside the table.
+#[derive(Debug, Clone, Default)]
+pub(super) struct House {
+    /// The domain below which previews have hosts of their own.
+    pub(super) domain: Option<Domain>,
+    /// What visitors have to know.
+    pub(super) lock: Option<Lock>,
+}
+
+impl House {
+    /// Everything that nginx should read for this table.
+    pub(super) fn render(&self, table: &RouteTable, generation: u64) -> Files {
+        let templates = templates();
+        let preview = |route: Route| (file_name(&route.deployment), self.preview(&templates, &route));
+        let mut files: Files = table.iter().map(preview).collect();
+        files.insert(STANDING.to_owned(), self.standing(&templates, generation));
+        if let Some(domain) = &self.domain {
+            files.insert(HOSTS.to_owned(), self.hosts(&templates, table, domain));
+        }
+        if let Some(Lock { login, salt, .. }) = &self.lock {
+            files.insert(PASSWORDS.to_owned(), format!("{MARKER}\n{}\n", login.hashed(salt)));
+        }
+        files
     }
-    files
+
+    /// The routes in these files. A file that isn't what we would write for its route (an older release's, or one that somebody
+    /// edited) is no route: it is to be written again.
+    pub(super) fn table(&self, files: &Files) -> RouteTable {
+        let templates = templates();
+        let routes = files.iter().filter_map(|(name, text)| {
+            let route = Route { deployment: deployment(name)?, port: port(text)? };
+            (self.preview(&templates, &route) == *text).then_some(route)
+        });
+        routes.collect()
+    }
+
+    fn preview(&self, templates: &Environment<'_>, route: &Route) -> String {
+        let values = context! {
+            marker => format!("{MARKER} Port {}", route.port),
+            prefix => prefix(&route.deployment),
+            port => route.port.get(),
+            origin_wide => rewrite::ORIGIN_WIDE.to_vec(),
+            ..self.common()
+        };
+        fill(templates, "nginx-preview.conf", values)
+    }
+
+    fn standing(&self, templates: &Environment<'_>, generation: u64) -> String {
+        let marker = format!("{MARKER} Generation {generation}");
+        fill(templates, "nginx-standing.conf", context! { marker, generation, ..self.common() })
+    }
+
+    fn hosts(&self, templates: &Environment<'_>, table: &RouteTable, domain: &Domain) -> String {
+        let host = |route: Route| context! { name => domain.host(&route.deployment), port => route.port.get() };
+        let hosts: Vec<_> = table.iter().map(host).collect();
+        fill(templates, "nginx-hosts.conf", context! { marker => MARKER, hosts, prefix => "", ..self.common() })
+    }
+
+    /// What more than one template takes.
+    fn common(&self) -> minijinja::Value {
+        let passwords = self.lock.as_ref().map(|lock| lock.file.as_str());
+        context! { passwords, realm => REALM, left_out => left_out(), pages => pages() }
+    }
 }
 
 /// Whether a file is ours, by its text.
@@ -44,17 +115,6 @@ pub(super) fn is_ours(text: &str) -> bool {
 pub(super) fn generation(files: &Files) -> Option<u64> {
     let line = files.get(STANDING)?.lines().next()?;
     line.strip_prefix(MARKER)?.strip_prefix(" Generation ")?.parse().ok()
-}
-
-/// The routes in these files. A file that isn't what we would write for its route (an older release's, or one that somebody
-/// edited) is no route: it is to be written again.
-pub(super) fn table(files: &Files) -> RouteTable {
-    let templates = templates();
-    let routes = files.iter().filter_map(|(name, text)| {
-        let route = Route { deployment: deployment(name)?, port: port(text)? };
-        (preview(&templates, &route) == *text).then_some(route)
-    });
-    routes.collect()
 }
 
 /// `my-app-pr-12.conf`.
@@ -73,29 +133,6 @@ fn port(text: &str) -> Option<HostPort> {
     HostPort::new(line.strip_prefix(MARKER)?.strip_prefix(" Port ")?.parse().ok()?)
 }
 
-fn preview(templates: &Environment<'_>, route: &Route) -> String {
-    let values = context! {
-        marker => format!("{MARKER} Port {}", route.port),
-        prefix => prefix(&route.deployment),
-        port => route.port.get(),
-        origin_wide => rewrite::ORIGIN_WIDE.to_vec(),
-        left_out => left_out(),
-    };
-    fill(templates, "nginx-preview.conf", values)
-}
-
-fn standing(templates: &Environment<'_>, generation: u64) -> String {
-    let marker = format!("{MARKER} Generation {generation}");
-    fill(templates, "nginx-standing.conf", context! { marker, generation, pages => pages() })
-}
-
-fn hosts(templates: &Environment<'_>, table: &RouteTable, domain: &Domain) -> String {
-    let host = |route: Route| context! { name => domain.host(&route.deployment), port => route.port.get() };
-    let hosts: Vec<_> = table.iter().map(host).collect();
-    let values = context! { marker => MARKER, hosts, prefix => "", left_out => left_out(), pages => pages() };
-    fill(templates, "nginx-hosts.conf", values)
-}
-
 /// Headers of a visitor that the app doesn't get, beside those that are replaced.
 fn left_out() -> Vec<&'static str> {
     let replaced = ["x-forwarded-for", "x-forwarded-host", "x-forwarded-prefix", "x-forwarded-proto"];
@@ -104,7 +141,7 @@ fn left_out() -> Vec<&'static str> {
 
 /// Pages as the template takes them.
 fn pages() -> Vec<minijinja::Value> {
-    let named = [("gone", Page::gone()), ("unavailable", Page::unavailable(502))];
+    let named = [("gone", Page::gone()), ("unavailable", Page::unavailable(502)), ("locked", Page::locked())];
     let value = |(name, page): (&'static str, Page)| {
         let retry = page.retry_after.map(|seconds| ("retry-after", seconds.to_string()));
         let others = pages::HEADERS.iter().filter(|(name, _)| *name != "content-type");
@@ -117,8 +154,10 @@ fn pages() -> Vec<minijinja::Value> {
 
 fn templates() -> Environment<'static> {
     let mut templates = Environment::new();
+    escape::guard(&mut templates);
     for (name, text) in [
         ("nginx-preview.conf", include_str!("../../../../../templates/nginx-preview.conf")),
+        ("nginx-login.conf", include_str!("../../../../../templates/nginx-login.conf")),
         ("nginx-proxy.conf", include_str!("../../../../../templates/nginx-proxy.conf")),
         ("nginx-standing.conf", include_str!("../../../../../templates/nginx-standing.conf")),
         ("nginx-pages.conf", include_str!("../../../../../templates/nginx-pages.conf")),
@@ -140,9 +179,23 @@ mod tests {
     use preview_core::ids::PrNumber;
     use proptest::prelude::*;
 
+    fn house() -> House {
+        House { domain: Some("previews.example.org".parse().unwrap()), lock: None }
+    }
+
+    fn locked() -> House {
+        let login = Login::new("preview", "s3cret-password".into());
+        let file = format!("/etc/nginx/preview configs/{PASSWORDS}");
+        House { lock: Some(Lock { login, salt: "0123456789ab".to_owned(), file }), ..house() }
+    }
+
     fn files() -> Files {
+        files_of(&house())
+    }
+
+    fn files_of(house: &House) -> Files {
         let route = Route { deployment: "my-org-my-app-12".parse().unwrap(), port: HostPort::new(8000).unwrap() };
-        render(&[route].into_iter().collect(), Some(&"previews.example.org".parse().unwrap()), 7)
+        house.render(&[route].into_iter().collect(), 7)
     }
 
     #[test]
@@ -164,48 +217,151 @@ mod tests {
     fn files_tell_what_was_written_and_edited_ones_nothing() {
         let mut files = files();
         assert_eq!(generation(&files), Some(7));
-        assert_eq!(table(&files).len(), 1);
+        assert_eq!(house().table(&files).len(), 1);
         assert!(files.values().all(|text| is_ours(text)));
         let edited = files.get_mut("my-org-my-app-pr-12.conf").unwrap();
         *edited = edited.replace(":8000$", ":8001$");
-        assert!(table(&files).is_empty());
+        assert!(house().table(&files).is_empty());
+        assert!(locked().table(&super::tests::files()).is_empty(), "what was open is to be written again");
     }
 
-    /// nginx reads pages out of single quotes, at most 4096 bytes of them, and fills in `$names`.
+    #[test]
+    fn a_login_stands_in_front_of_every_preview_and_its_password_nowhere() {
+        let files = files_of(&locked());
+        assert_eq!(locked().table(&files).len(), 1);
+        for name in ["my-org-my-app-pr-12.conf", HOSTS] {
+            let text = &files[name];
+            let proxied = text.matches("proxy_pass ").count();
+            assert_eq!(text.matches("auth_basic previews;").count(), proxied, "{text}");
+            assert_eq!(text.matches("proxy_set_header Authorization \"\";").count(), proxied, "{text}");
+            assert!(text.contains("auth_basic_user_file \"/etc/nginx/preview configs/preview-deployer.htpasswd\";"));
+        }
+        assert!(files.values().all(|text| !text.contains("s3cret-password")));
+        assert!(files[PASSWORDS].lines().nth(1).unwrap().starts_with("preview:{SSHA}"));
+    }
+
+    /// nginx takes a word of at most 4096 bytes, and fills in `$names`.
     #[test]
     fn pages_can_stand_in_quotes() {
-        for page in [Page::gone(), Page::unavailable(502)] {
+        for page in [Page::gone(), Page::unavailable(502), Page::locked()] {
             assert!(!page.html.contains(['\'', '$', '\\']) && page.html.len() < 4000, "{}", page.html);
         }
     }
 
-    /// The words of a configuration, and what separates directives.
-    fn shape(text: &str) -> Vec<String> {
-        let spaced = text.replace('{', " { ").replace('}', " } ").replace(';', " ; ");
-        spaced.split_whitespace().map(str::to_owned).collect()
+    /// What nginx reads as structure, in order: the ends of directives and blocks. Words, quotes and comments are what they
+    /// are to `ngx_conf_read_token`.
+    fn shape(text: &str) -> String {
+        let (mut shape, mut chars) = (String::new(), text.chars());
+        let mut at_word = false;
+        while let Some(c) = chars.next() {
+            match c {
+                '#' if !at_word => drop(chars.by_ref().find(|c| *c == '\n')),
+                quote @ ('"' | '\'') if !at_word => {
+                    while let Some(inner) = chars.next() {
+                        match inner {
+                            '\\' => drop(chars.next()),
+                            inner if inner == quote => break,
+                            _ => {}
+                        }
+                    }
+                }
+                '\\' => drop(chars.next()),
+                ';' | '{' | '}' => {
+                    shape.push(c);
+                    at_word = false;
+                }
+                c => at_word = !c.is_whitespace(),
+            }
+        }
+        shape
+    }
+
+    /// Each place of a template filled with something hostile, one at a time; the rest as it should be.
+    fn hostile(template: &str, text: &str) -> Vec<Option<String>> {
+        let fine = || {
+            let page = context! { name => "gone", status => 404, html => "x", headers => [["x-a", "b"]] };
+            context! {
+                marker => MARKER, prefix => "/my-app/pr-1", port => 8000, generation => 7, realm => REALM, passwords => "/x",
+                origin_wide => ["x-a"], left_out => ["x-b"], pages => [page],
+                hosts => [context! { name => "pr-1-a.example.org", port => 8000 }],
+            }
+        };
+        let value = || text.to_owned();
+        let word = || "x".to_owned();
+        let page = |name: String, html: String, header: [String; 2]| context! { name, status => 404, html, headers => [header] };
+        let changes = [
+            context! { marker => format!("# {text}") },
+            context! { prefix => value() },
+            context! { realm => value() },
+            context! { passwords => value() },
+            context! { origin_wide => [value()] },
+            context! { left_out => [value()] },
+            context! { hosts => [context! { name => value(), port => 8000 }] },
+            context! { pages => [page(value(), word(), [word(), word()])] },
+            context! { pages => [page(word(), value(), [word(), word()])] },
+            context! { pages => [page(word(), word(), [value(), word()])] },
+            context! { pages => [page(word(), word(), [word(), value()])] },
+        ];
+        let templates = templates();
+        let template = templates.get_template(template).unwrap();
+        changes.into_iter().map(|change| template.render(context! { ..change, ..fine() }).ok()).collect()
+    }
+
+    const TEMPLATES: [&str; 3] = ["nginx-preview.conf", "nginx-standing.conf", "nginx-hosts.conf"];
+
+    /// What the template writes where nothing is hostile.
+    fn harmless(template: &str) -> String {
+        hostile(template, "x").into_iter().flatten().next().unwrap()
+    }
+
+    #[test]
+    fn what_would_open_a_directive_is_not_written_bare() {
+        for text in [
+            "/x; return 200 pwned",
+            "/x } server { listen 81;",
+            "/x\nlua_code_cache off;",
+            "/x # ",
+            "/x$request_uri",
+            "/x\\",
+            "/x\"; evil on; \"",
+            "/x' evil",
+            "/x{1}",
+            "a b",
+            "é",
+            "/x\0",
+        ] {
+            for (template, place) in [("nginx-preview.conf", 1), ("nginx-preview.conf", 2), ("nginx-hosts.conf", 6)] {
+                assert_eq!(hostile(template, text)[place], None, "{template}: {text:?}");
+            }
+        }
     }
 
     proptest! {
+        /// Whatever the value and wherever it stands: it is refused, or the file has the very directives of its template.
+        #[test]
+        fn no_value_makes_a_new_directive(text in r#"([a-z/;{}"'\#$ \\]|\n|\t|\PC){1,24}"#) {
+            for template in TEMPLATES {
+                let like = shape(&harmless(template));
+                for written in hostile(template, &text).into_iter().flatten() {
+                    prop_assert_eq!(shape(&written), like.as_str(), "{}", written);
+                }
+            }
+        }
+
         #[test]
         fn no_name_makes_a_new_directive(
             slug in "[a-z0-9]{1,8}(-[a-z0-9]{1,8}){0,3}", number in 1u64.., port in 1u16..,
         ) {
             let id = DeploymentId::new(slug.parse().unwrap(), PrNumber::new(number).unwrap());
             let route = Route { deployment: id.clone(), port: HostPort::new(port).unwrap() };
-            let domain: Domain = "previews.example.org".parse().unwrap();
-            let ours = render(&[route].into_iter().collect(), Some(&domain), 7);
+            let ours = house().render(&[route].into_iter().collect(), 7);
             let name = file_name(&id);
             prop_assert_eq!(deployment(&name), Some(id));
-            prop_assert!(!name.contains(['/', '\\', ' ']) && name != STANDING);
-            prop_assert_eq!(table(&ours).len(), 1);
+            prop_assert!(!name.contains(['/', '\\', ' ']) && name != STANDING && name != PASSWORDS);
+            prop_assert_eq!(house().table(&ours).len(), 1);
             let example = files();
             for (file, like) in [(name.as_str(), "my-org-my-app-pr-12.conf"), (HOSTS, HOSTS)] {
-                let (text, like) = (shape(&ours[file]), shape(&example[like]));
-                prop_assert_eq!(text.len(), like.len());
-                for (word, like) in text.iter().zip(&like) {
-                    let structural = |word: &str| ["{", "}", ";"].contains(&word);
-                    prop_assert_eq!(structural(word), structural(like), "{} {}", word, like);
-                }
+                prop_assert_eq!(shape(&ours[file]), shape(&example[like]));
             }
         }
     }
