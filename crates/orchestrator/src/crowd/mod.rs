@@ -9,7 +9,7 @@ mod places;
 use std::net::{IpAddr, Ipv6Addr};
 
 pub(crate) use allowance::Allowance;
-pub(crate) use places::Places;
+pub(crate) use places::{Place, Places};
 
 /// Where requests come from, as far as it tells people apart: an IPv4 address, or the network of an IPv6 one, in which a single
 /// person has as many addresses as they like (RFC 6177 gives a household a /64 at least).
