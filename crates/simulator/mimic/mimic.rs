@@ -6,9 +6,9 @@
 use std::collections::HashMap;
 use std::env;
 use std::io::{self, BufRead, BufReader, Write};
-use std::net::{TcpListener, TcpStream};
+use std::net::{TcpListener, TcpStream, ToSocketAddrs};
 use std::process;
-use std::sync::Arc;
+use std::sync::{Arc, Mutex};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -89,6 +89,11 @@ impl Script {
 }
 
 fn main() {
+    let words: Vec<String> = env::args().skip(1).collect();
+    if let Some((_, places)) = words.split_first().filter(|(word, _)| *word == "reach") {
+        // A build's step: it says what it reached and goes on.
+        return places.iter().for_each(|at| println!("reach {at} {}", reach(at)));
+    }
     let (script, born) = (Arc::new(Script::read()), Instant::now());
     obey_or_ignore_sigterm(script.ignore_sigterm);
     if script.multiply {
@@ -256,8 +261,48 @@ fn answer(to: &mut TcpStream, request: &Request, script: &Script, born: Instant)
             send(to, "302 Found", &[&location], "")
         }
         "/exit" => process::exit(script.exit_code),
+        "/reach" => send(to, "200 OK", &[], &reach(value("at").unwrap_or(""))),
+        "/write" => {
+            let megabytes = value("mb").and_then(|mb| mb.parse().ok()).unwrap_or(0);
+            let written = write_file(value("path").unwrap_or(""), megabytes);
+            send(to, "200 OK", &[], &written.map_or_else(|error| format!("refused: {error}"), |()| "written".to_owned()))
+        }
+        "/eat" => {
+            EATEN.lock().unwrap().push(vec![1; value("mb").and_then(|mb| mb.parse().ok()).unwrap_or(1) << 20]);
+            send(to, "200 OK", &[], "eaten")
+        }
+        "/multiply" => {
+            thread::spawn(|| multiply());
+            send(to, "200 OK", &[], "multiplying")
+        }
+        "/talk" => {
+            let line = "mimic: a line of very many that nobody will ever read\n".repeat(20_000);
+            for _ in 0..value("mb").and_then(|mb| mb.parse().ok()).unwrap_or(1) {
+                io::stdout().write_all(line.as_bytes())?;
+            }
+            send(to, "200 OK", &[], "talked")
+        }
         _ => send(to, "404 Not Found", &[], "mimic knows no such path"),
     }
+}
+
+/// What `/eat` took, for good.
+static EATEN: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());
+
+/// Whether a host and port answer within a second: `open`, or why not.
+fn reach(at: &str) -> String {
+    let connected = at.to_socket_addrs().and_then(|mut found| {
+        let address = found.next().ok_or_else(|| io::Error::other("no such host"))?;
+        TcpStream::connect_timeout(&address, Duration::from_secs(1))
+    });
+    connected.map_or_else(|error| format!("closed: {error}"), |_| "open".to_owned())
+}
+
+/// Writes so many megabytes to a file (none: opens it for writing), or to the socket that it is.
+fn write_file(path: &str, megabytes: usize) -> io::Result<()> {
+    let mut file = std::fs::OpenOptions::new().create(true).append(true).open(path)?;
+    let block = vec![b'x'; 1 << 20];
+    (0..megabytes).try_for_each(|_| file.write_all(&block))
 }
 
 const COOKIES: [&str; 4] = [

@@ -21,6 +21,7 @@ pub(crate) struct Engine {
     bridge: String,
     /// Beneath it are the control groups of all its containers and builds.
     pub(crate) group: String,
+    firewall: bool,
 }
 
 impl Engine {
@@ -38,10 +39,18 @@ impl Engine {
         engine.started().await
     }
 
+    /// Starts one that sets rules of the packet filter: for a test with a network of its own.
+    pub(crate) async fn start_with_firewall() -> Self {
+        let mut engine = Self::prepare().await;
+        engine.firewall = true;
+        engine.started().await
+    }
+
     async fn prepare() -> Self {
         let dir = tempfile::Builder::new().prefix("preview-engine-").tempdir().unwrap();
         let number: u16 = rand::random_range(0..16_384);
-        let engine = Self { dir, bridge: format!("pde{number}"), group: format!("/preview-e2e-{number}") };
+        let engine =
+            Self { dir, bridge: format!("pde{number}"), group: format!("/preview-e2e-{number}"), firewall: false };
         std::fs::create_dir(engine.disk()).unwrap();
         engine.make_bridge(number).await;
         engine
@@ -79,7 +88,8 @@ impl Engine {
         let dockerd = Program::new("setpriv")
             .args(["--pdeathsig", "TERM", "dockerd", "--host", &self.host()])
             .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
-            .args(["--bridge", &self.bridge, "--iptables=false", "--ip-masq=false", "--ip-forward=false"])
+            .args(["--bridge", &self.bridge])
+            .args(["iptables", "ip-masq", "ip-forward"].map(|what| format!("--{what}={}", self.firewall)))
             .args(["--cgroup-parent", &self.group])
             .limits(Limits::seconds(1200));
         let mut log = File::create(self.path("log")).unwrap();
