@@ -113,6 +113,8 @@ pub enum State {
     Down {
         /// It, as it was.
         live: Live,
+        /// Whether it was stopped because it filled the disk.
+        filled: bool,
         /// The last lines that the app wrote; hostile text.
         log_tail: Vec<String>,
     },
@@ -206,7 +208,8 @@ impl State {
                 Some(Self::Failed { commit, failure, in_place, still })
             }
             (_, Some(serving)) if serving.down => {
-                live(serving).map(|live| Self::Down { live, log_tail: beside.app_log.clone() })
+                let filled = serving.filled;
+                live(serving).map(|live| Self::Down { live, filled, log_tail: beside.app_log.clone() })
             }
             (attempt, Some(_)) => still.map(|live| Self::Running {
                 live,

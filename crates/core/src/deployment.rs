@@ -160,6 +160,9 @@ pub struct Serving {
     /// Whether it stopped answering by itself and Docker could not bring it back.
     #[serde(default)]
     pub down: bool,
+    /// Whether it was stopped because it, or its database, had filled more of the disk than it may.
+    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
+    pub filled: bool,
 }
 
 /// Fingerprints of what people were told.

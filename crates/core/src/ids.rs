@@ -452,6 +452,24 @@ mod tests {
         ProjectSlug::for_repo(&repo.parse().unwrap(), |_| false).to_string()
     }
 
+    /// What is parsed goes into file names, labels, paths, nginx's files and argument vectors: so no hostile name is one.
+    #[test]
+    fn a_hostile_name_is_no_name_of_ours() {
+        let names: Vec<String> = serde_json::from_str(include_str!("hostile-names.json")).unwrap();
+        assert!(names.len() >= 40);
+        for name in names {
+            assert!(name.parse::<DeploymentId>().is_err(), "{name:?}");
+            assert!(name.parse::<CommitSha>().is_err(), "{name:?}");
+            assert!(name.parse::<RepoName>().is_err(), "{name:?}");
+            for text in [format!("{name}/app"), format!("org/{name}")] {
+                let Ok(repo) = text.parse::<RepoName>() else { continue };
+                assert!(repo.to_string().bytes().all(|b| b.is_ascii_alphanumeric() || b"-_./".contains(&b)), "{repo}");
+                let slug = ProjectSlug::for_repo(&repo, |_| false).to_string();
+                assert_eq!(slug.parse::<ProjectSlug>().unwrap().to_string(), slug);
+            }
+        }
+    }
+
     #[test]
     fn a_plain_slug_joins_owner_and_name() {
         assert_eq!(slug("My-Org/My.App__x"), "my-org-my-app-x");

@@ -427,6 +427,17 @@ pub struct EngineEvent {
     pub action: String,
 }
 
+/// A container that has written more than it may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// Whose.
+    pub deployment: DeploymentId,
+    /// Which.
+    pub part: Part,
+    /// What it has written.
+    pub bytes: u64,
+}
+
 /// What runs containers and builds images: Docker with Compose.
 #[async_trait]
 pub trait ContainerEngine: Send + Sync + 'static {
@@ -463,6 +474,11 @@ pub trait ContainerEngine: Send + Sync + 'static {
     async fn events(&self) -> BoxStream<'static, EngineEvent>;
     /// What our things and the build cache take on the disk. Takes the engine seconds: not to be asked often.
     async fn disk_use(&self) -> Result<DiskUse, Fault>;
+    /// Containers of ours that have written more than so many bytes, beside their image and in their volumes together. Cheap to
+    /// ask: it is found out anew when the disk has lost enough since the last time, and now and then.
+    async fn filled(&self, limit: u64) -> Result<Vec<Filled>, Fault>;
+    /// Stops a part for good, and for a database whatever may go on writing to it.
+    async fn halt(&self, id: &DeploymentId, part: Part) -> Result<(), Fault>;
     /// Removes images of ours that nothing names or runs, and, given a size, what of the build cache was used least and longest
     /// ago, until this much of it is left.
     async fn tidy(&self, build_cache: Option<u64>) -> Result<(), Fault>;

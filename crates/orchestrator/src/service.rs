@@ -460,6 +460,7 @@ fn config(
         github: settings.github.server.as_str().to_owned(),
         base_images,
         limits: container_limits(&settings.limits),
+        container_disk: settings.limits.container_disk,
         runtimes: ByTrust { member: None, stranger: settings.limits.untrusted_runtime.clone() },
         max_previews: settings.capacity.previews,
         // Where they share one limit, each has it to itself.

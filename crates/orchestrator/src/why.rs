@@ -205,6 +205,9 @@ fn state(record: &Deployment, now: Timestamp) -> String {
         let url = record.url.as_deref().unwrap_or("its address");
         let (commit, time) = (short(&serving.commit_sha), span(now.duration_since(serving.since)));
         match serving.down {
+            true if serving.filled => {
+                format!("{commit} was stopped, because it had written more than CONTAINER_DISK_MB")
+            }
             true => format!("{commit} has ended by itself and does not come back"),
             false => format!("{commit} answers at {url} for {time}"),
         }
@@ -259,6 +262,7 @@ fn next_of(record: &Deployment, facts: &Facts<'_>) -> Option<String> {
             (Some(Desired::Commit(wanted)), Some(serving)) if serving.commit_sha != *wanted => {
                 format!("its worker, which is to bring up {}", short(wanted))
             }
+            (_, Some(serving)) if serving.filled => "a commit that writes less to the disk".to_owned(),
             (_, Some(serving)) if serving.down => "the app to come back, or a new commit".to_owned(),
             _ => return None,
         },

@@ -24,6 +24,7 @@ mod network;
 mod nginx;
 mod obstacles;
 mod outages;
+mod prisoner;
 mod rig;
 mod stories;
 mod token;

@@ -45,11 +45,11 @@ pub(super) fn page<'a>(view: &'a View, mask: &Mask<'_>) -> Page<'a> {
         State::Failed { commit, failure, in_place, still } => {
             failed(view, commit, (failure, *in_place), still.as_ref(), mask)
         }
-        State::Down { live, log_tail } => Page {
+        State::Down { live, filled, log_tail } => Page {
             rows: vec![("Preview", link(&live.url)), ("Commit", commit_on_branch(view, &live.commit))],
-            notes: vec![words::how_to_revive().to_owned()],
+            notes: vec![if *filled { words::how_to_fill_less() } else { words::how_to_revive() }.to_owned()],
             log: log_tail,
-            ..Page::titled(words::down())
+            ..Page::titled(if *filled { words::filled() } else { words::down() })
         },
         State::Draft => Page { notes: vec![words::leave_draft().to_owned()], ..Page::titled(words::draft()) },
         State::Unapproved { commit } => Page {

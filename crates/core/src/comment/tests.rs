@@ -74,7 +74,8 @@ fn every_state_reads_well() {
         ("failed_update", failed(Blame::Author, false, Some(live(old())))),
         ("failed_in_place", failed(Blame::Author, true, None)),
         ("failed_for_now", failed(Blame::Passing, false, None)),
-        ("down", State::Down { live: live(new()), log_tail: vec!["panic: out of cheese".into()] }),
+        ("down", State::Down { live: live(new()), filled: false, log_tail: vec!["panic: out of cheese".into()] }),
+        ("filled", State::Down { live: live(new()), filled: true, log_tail: vec!["writing".into()] }),
         ("draft", State::Draft),
         ("unapproved", State::Unapproved { commit: new() }),
         ("waiting", State::Waiting),
@@ -193,7 +194,7 @@ fn every_commit_status_has_its_line() {
         running(),
         failed(Blame::Author, false, None),
         failed(Blame::Passing, false, None),
-        State::Down { live: live(new()), log_tail: Vec::new() },
+        State::Down { live: live(new()), filled: false, log_tail: Vec::new() },
     ];
     let lines = states.map(|state| status_line(&view(state), &[]).unwrap());
     assert_snapshot!(lines.join("\n"));
@@ -281,6 +282,24 @@ fn a_hostile_pull_request_opens_nothing() {
     }
 }
 
+/// Sixty names that mean something to a shell, YAML, nginx, Markdown, HTML, a terminal or nobody.
+#[test]
+fn a_hostile_name_opens_nothing_in_a_comment() {
+    let names: Vec<String> = serde_json::from_str(include_str!("../hostile-names.json")).unwrap();
+    for name in names {
+        let failure =
+            Failure { cause: name.clone(), log_tail: vec!["a line".into(), name.clone()], ..failure(Blame::Author) };
+        let state = State::Failed { commit: new(), failure, in_place: false, still: Some(live(old())) };
+        let mut view = view(state);
+        view.branch = BranchName::new(&name);
+        let body = render(&view, &[]);
+        assert_eq!(own_markup(&body), EXPECTED, "{name:?}: {body}");
+        let invisible = ['\0', '\r', '\u{1b}', '\u{7}', '\u{8}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200f}'];
+        assert!(!body.contains(invisible), "{name:?}: {body:?}");
+        assert!(carries_marker(&body, key()), "{name:?}");
+    }
+}
+
 /// What a failed update's comment contains beside text and code: four links of ours, and our own tags.
 const EXPECTED: [&str; 8] = [
     "link http://203.0.113.7/my-org-my-app/pr-12/",
@@ -330,7 +349,15 @@ fn attempt(stage: Stage) -> Option<Attempt> {
 
 fn serving(commit_sha: CommitSha, down: bool) -> Option<Serving> {
     let app_port = HostPort::new(8000).unwrap();
-    Some(Serving { commit_sha, slot: Slot::A, app_port, since: at("2026-01-29T10:00:12Z"), took_ms: 12_480, down })
+    Some(Serving {
+        commit_sha,
+        slot: Slot::A,
+        app_port,
+        since: at("2026-01-29T10:00:12Z"),
+        took_ms: 12_480,
+        down,
+        filled: false,
+    })
 }
 
 fn state_of(record: &Deployment) -> Option<State> {
@@ -363,7 +390,7 @@ fn a_finished_attempt_runs_or_is_down() {
     let mut record = Deployment { serving: serving(new(), false), attempt: attempt(Stage::Done), ..record() };
     assert!(matches!(state_of(&record), Some(State::Running { live, .. }) if live.commit == new()));
     record.serving = serving(new(), true);
-    assert_eq!(state_of(&record), Some(State::Down { live: live(new()), log_tail: vec!["bye".into()] }));
+    assert_eq!(state_of(&record), Some(State::Down { live: live(new()), filled: false, log_tail: vec!["bye".into()] }));
 }
 
 #[test]

@@ -42,6 +42,15 @@ pub(super) fn down() -> &'static str {
     "🔴 Preview stopped answering: the app ended and does not stay up when restarted"
 }
 
+pub(super) fn filled() -> &'static str {
+    "🔴 Preview was stopped: its app or its database had written more to the disk than a preview may"
+}
+
+pub(super) fn how_to_fill_less() -> &'static str {
+    "Let it write less (the operator's limit is `CONTAINER_DISK_MB`) and push. A database that is full stays so: close and reopen \
+     this pull request to begin with an empty one."
+}
+
 pub(super) fn draft() -> &'static str {
     "⚪ No preview while this pull request is a draft"
 }
@@ -313,6 +322,7 @@ pub(super) fn status(state: &State) -> Option<String> {
             let yet = if failure.blame == Blame::Passing { " for now" } else { "" };
             format!("Failed{yet} while {}: {}", unquoted(doing(failure.step)), failure.cause)
         }
+        State::Down { filled: true, .. } => "Stopped: it had written more to the disk than a preview may".to_owned(),
         State::Down { .. } => "The app ended and does not stay up when restarted".to_owned(),
         State::Draft | State::Unapproved { .. } | State::Waiting | State::Removed { .. } => return None,
     })

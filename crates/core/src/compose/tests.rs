@@ -254,6 +254,14 @@ const HOSTILE: [&str; 34] = [
     "---\n...",
 ];
 
+#[test]
+fn hostile_names_arrive_as_they_are() {
+    let names: Vec<String> = serde_json::from_str(include_str!("../hostile-names.json")).unwrap();
+    for name in names {
+        assert_eq!(carried(&name), [&*name, BranchName::new(&name).as_str(), &*name], "{name:?}");
+    }
+}
+
 fn carried(text: &str) -> [String; 3] {
     let mut spec = spec();
     let mut env = EnvVars::default();

@@ -12,6 +12,10 @@ use std::collections::BTreeMap;
 
 use crate::repo_config::ContainerPort;
 
+mod refused;
+
+use refused::{names_preview, uses_preview, wants_privilege};
+
 /// Largest Dockerfile that is read, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
 
@@ -39,6 +43,14 @@ pub enum DockerfileError {
          repository; use `RUN curl` or a file of the repository"
     )]
     RemoteAdd(usize),
+    /// It takes files from an image that another preview was built as.
+    #[error("line {0}: images of previews can't be built upon")]
+    ForeignPreview(usize),
+    /// It asks for what no build gets.
+    #[error(
+        "line {0}: no build step gets the host's network or further rights; take `--network` and `--security` away"
+    )]
+    Privilege(usize),
 }
 
 /// A Dockerfile of a repository, read.
@@ -59,6 +71,8 @@ struct Stage {
     user: Option<String>,
     ports: Vec<ContainerPort>,
     variables: BTreeMap<String, String>,
+    /// The line by which it begins, where that names another preview's image.
+    preview: Option<usize>,
 }
 
 /// Every instruction of the reference.
@@ -107,9 +121,16 @@ impl OwnDockerfile {
         if stages.is_empty() {
             return Err(DockerfileError::NoStage);
         }
-        let may_fetch = |instruction: &Instruction| instruction.may_fetch(head.escape).then_some(instruction.line);
-        let remote_add =
-            Dialect::ALL.iter().flat_map(|dialect| read(*dialect)).filter_map(|found| may_fetch(&found)).min();
+        if let Some(line) = first_line(&read, |instruction| uses_preview(instruction, head.escape)) {
+            return Err(DockerfileError::ForeignPreview(line));
+        }
+        if let Some(line) = stages.iter().find_map(|stage| stage.preview) {
+            return Err(DockerfileError::ForeignPreview(line));
+        }
+        if let Some(line) = first_line(&read, |instruction| wants_privilege(instruction, head.escape)) {
+            return Err(DockerfileError::Privilege(line));
+        }
+        let remote_add = first_line(&read, |instruction| instruction.may_fetch(head.escape));
         Ok(Self { text: without_lines(text, &head.syntax_lines), stages, remote_add })
     }
 
@@ -141,6 +162,12 @@ impl OwnDockerfile {
     }
 }
 
+/// The first line, in any dialect, of an instruction like this.
+fn first_line(read: impl Fn(Dialect) -> Vec<Instruction>, is_such: impl Fn(&Instruction) -> bool) -> Option<usize> {
+    let found = Dialect::ALL.into_iter().flat_map(read).filter(is_such);
+    found.map(|instruction| instruction.line).min()
+}
+
 /// The stages of a Dockerfile, in order.
 fn stages(instructions: &[Instruction]) -> Vec<Stage> {
     let mut global = BTreeMap::new();
@@ -149,7 +176,8 @@ fn stages(instructions: &[Instruction]) -> Vec<Stage> {
         let words: Vec<&str> = instruction.arguments.split_whitespace().collect();
         match (instruction.name.as_str(), stages.last_mut()) {
             ("FROM", _) => {
-                let stage = Stage::begin(&words, &stages, &global);
+                let mut stage = Stage::begin(&words, &stages, &global);
+                stage.preview = stage.preview.map(|_| instruction.line);
                 stages.push(stage);
             }
             ("ARG", None) => define(&mut global, &words),
@@ -168,7 +196,8 @@ impl Stage {
         let named = |stage: &Self| stage.name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&image));
         let base = earlier.iter().rposition(named);
         let variables = base.map(|base| earlier[base].variables.clone()).unwrap_or_default();
-        Self { name: name.map(|name| name.to_string()), base, variables, ..Self::default() }
+        let preview = names_preview(&image).then_some(0);
+        Self { name: name.map(|name| name.to_string()), base, variables, preview, ..Self::default() }
     }
 
     fn take(&mut self, instruction: &Instruction, words: &[&str], global: &BTreeMap<String, String>) {
@@ -370,27 +399,6 @@ fn heredocs_length(instruction: &Instruction, following: &[&str]) -> usize {
         }
     }
     length
-}
-
-impl Instruction {
-    /// Whether it is an `ADD` with a source that is an address, or could become one by a variable.
-    fn may_fetch(&self, escape: char) -> bool {
-        let (name, arguments) = match self.name.as_str() {
-            "ONBUILD" => self.arguments.split_once(char::is_whitespace).unwrap_or((&self.arguments, "")),
-            name => (name, self.arguments.as_str()),
-        };
-        if !name.eq_ignore_ascii_case("ADD") {
-            return false;
-        }
-        let plain: Vec<&str> = arguments.split_whitespace().skip_while(|word| word.starts_with("--")).collect();
-        let json: Result<Vec<String>, _> = serde_json::from_str(&plain.join(" "));
-        let words = json.unwrap_or_else(|_| plain.iter().map(|word| word.to_string()).collect());
-        let sources = words.iter().take(words.len().saturating_sub(1));
-        let unquoted = |word: &String| word.replace(['"', '\'', escape], "");
-        sources.map(unquoted).any(|source| {
-            source.contains("://") || source.contains('$') || (source.contains('@') && source.contains(':'))
-        })
-    }
 }
 
 #[cfg(test)]

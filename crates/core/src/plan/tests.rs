@@ -126,6 +126,7 @@ impl World {
                     since: Timestamp::UNIX_EPOCH,
                     took_ms: 0,
                     down: false,
+                    filled: false,
                 });
             }
             Action::Settle => {

@@ -23,7 +23,15 @@ fn port(number: u16) -> HostPort {
 
 fn serving(commit: CommitSha, app_port: u16) -> Serving {
     let since = Timestamp::UNIX_EPOCH;
-    Serving { commit_sha: commit, slot: Slot::A, app_port: port(app_port), since, took_ms: 1, down: false }
+    Serving {
+        commit_sha: commit,
+        slot: Slot::A,
+        app_port: port(app_port),
+        since,
+        took_ms: 1,
+        down: false,
+        filled: false,
+    }
 }
 
 fn attempt(stage: Stage) -> Attempt {

@@ -138,7 +138,12 @@ impl Engine {
     }
 
     /// One request over a connection of its own, in a version of the API that is old enough.
-    async fn plainly<T: DeserializeOwned>(&self, method: Method, path: &str, what: &str) -> Result<T, Fault> {
+    pub(super) async fn plainly<T: DeserializeOwned>(
+        &self,
+        method: Method,
+        path: &str,
+        what: &str,
+    ) -> Result<T, Fault> {
         let version = self.docker.client_version();
         let path = format!("/v{}.{}{path}", version.major_version, version.minor_version.min(NEWEST));
         let answer = timeout(LIMIT, answer(&self.socket, method, &path)).await;

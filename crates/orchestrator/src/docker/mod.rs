@@ -6,6 +6,7 @@
 //! | `start`, `start_failure` | parts of a stack are started, and what stood in the way |
 //! | `observe`, `watch` | what there is; output and events |
 //! | `remove` | taking it away again |
+//! | `sizes` | what containers have written |
 //! | `disk` | what takes how much of the disk, and keeping the build cache small |
 //! | `api`, `tools`, `room` | one call with an end; the two plugins that we run; what the machine has to give |
 //!
@@ -25,7 +26,7 @@ use preview_core::ids::{CommitSha, DeploymentId, InstanceId};
 use preview_exec::ExecError;
 
 use crate::needs::{
-    BuildJob, Built, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault, LineSink, Part, Volumes,
+    BuildJob, Built, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault, Filled, LineSink, Part, Volumes,
 };
 
 mod api;
@@ -36,6 +37,7 @@ mod limits;
 mod observe;
 mod remove;
 mod room;
+mod sizes;
 mod start;
 mod start_failure;
 mod tools;
@@ -134,6 +136,7 @@ pub struct Engine {
     compose: Tool,
     buildx: Tool,
     data_dir: PathBuf,
+    sizes: sizes::Watch,
     holder: Holder,
 }
 
@@ -166,6 +169,7 @@ impl Engine {
             compose,
             buildx,
             data_dir: info.docker_root_dir.unwrap_or_else(|| "/".to_owned()).into(),
+            sizes: sizes::Watch::default(),
             holder: Holder::find(&driver, &options.build.group),
             options,
         })
@@ -281,6 +285,14 @@ impl ContainerEngine for Engine {
 
     async fn disk_use(&self) -> Result<DiskUse, Fault> {
         self.measure().await
+    }
+
+    async fn filled(&self, limit: u64) -> Result<Vec<Filled>, Fault> {
+        self.larger_than(limit).await
+    }
+
+    async fn halt(&self, id: &DeploymentId, part: Part) -> Result<(), Fault> {
+        self.stop_part(id, part).await
     }
 
     async fn tidy(&self, build_cache: Option<u64>) -> Result<(), Fault> {

@@ -165,9 +165,14 @@ pub(super) fn owner(labels: &Labels) -> Option<DeploymentId> {
     id.ok()
 }
 
-fn container(id: String, labels: &Labels, found: &ContainerInspectResponse) -> Container {
+/// The part that labels name.
+pub(super) fn part(labels: &Labels) -> Part {
     let service = labels.get(LABEL_SERVICE).and_then(|service| service.parse().ok());
-    let part = service.map_or(Part::Other, super::start::part);
+    service.map_or(Part::Other, super::start::part)
+}
+
+fn container(id: String, labels: &Labels, found: &ContainerInspectResponse) -> Container {
+    let part = part(labels);
     let commit = labels.get(LABEL_COMMIT).and_then(|commit| commit.parse().ok());
     let restarts = found.restart_count.and_then(|count| u64::try_from(count).ok()).unwrap_or(0);
     Container { id, part, commit, state: state(found), restarts }

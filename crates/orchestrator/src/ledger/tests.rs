@@ -38,6 +38,7 @@ fn sample() -> State {
         since: now(),
         took_ms: 4200,
         down: false,
+        filled: false,
     });
     deployment.attempt = Some(Attempt {
         commit: sha,

@@ -30,6 +30,7 @@ mod queue;
 mod report;
 mod resync;
 mod routing;
+mod sizes;
 mod watch;
 mod why;
 mod worker;
@@ -88,6 +89,8 @@ pub struct Config {
     pub limits: ByTrust<compose::Limits>,
     /// What runs them, if not the engine's default.
     pub runtimes: ByTrust<Option<compose::Runtime>>,
+    /// Bytes of disk that a container may fill.
+    pub container_disk: u64,
     /// Most previews at a time.
     pub max_previews: usize,
     /// Most builds at a time.
@@ -244,6 +247,7 @@ impl Reconciler {
         tasks.spawn(self.clone().keep_cleaning());
         tasks.spawn(self.clone().keep_house());
         tasks.spawn(self.clone().keep_watching());
+        tasks.spawn(self.clone().keep_within_sizes());
         tasks.spawn(self.clone().keep_listening());
         self.wake_all();
         self.inner.stop.cancelled().await;

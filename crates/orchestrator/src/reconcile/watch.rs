@@ -106,6 +106,10 @@ impl Reconciler {
             troubles.remove(id);
             return;
         };
+        if serving.filled {
+            // It was stopped by us, and stays so.
+            return;
+        }
         let (up, restarts) = match self.is_up(&record, &serving).await {
             Ok(seen) => seen,
             Err(fault) => {

@@ -184,6 +184,7 @@ fn preview(id: DeploymentId, repo: RepoName) -> Deployment {
         since: now(),
         took_ms: 4200,
         down: false,
+        filled: false,
     });
     record.attempt = Some(Attempt {
         commit: sha,
@@ -224,6 +225,7 @@ fn config() -> Config {
         base_images: BaseImages::public(),
         limits: ByTrust::default(),
         runtimes: ByTrust::default(),
+        container_disk: 2 << 30,
         max_previews: 10,
         max_builds: 1,
         disk_budget: None,

@@ -18,7 +18,7 @@ use preview_core::subnets::Subnet;
 use preview_orchestrator::ledger::Mark;
 use preview_orchestrator::needs::{
     BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault,
-    Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router, Source, Volumes, Want,
+    Filled, Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router, Source, Volumes, Want,
     Written,
 };
 use tokio::sync::mpsc;
@@ -119,6 +119,12 @@ impl ContainerEngine for Nobody {
         stream::pending().boxed()
     }
     async fn disk_use(&self) -> Result<DiskUse, Fault> {
+        nobody()
+    }
+    async fn filled(&self, _: u64) -> Result<Vec<Filled>, Fault> {
+        nobody()
+    }
+    async fn halt(&self, _: &DeploymentId, _: Part) -> Result<(), Fault> {
         nobody()
     }
     async fn tidy(&self, _: Option<u64>) -> Result<(), Fault> {

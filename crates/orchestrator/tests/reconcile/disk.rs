@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use preview_core::capacity::DiskUse;
 use preview_core::deployment::{QueueReason, Stage};
+use preview_orchestrator::needs::{Filled, Part};
 
 use crate::house::{House, good, minutes};
 use crate::world::trouble::{Call, Rule, Trouble};
@@ -78,5 +79,26 @@ async fn copies_of_repositories_go_when_they_are_no_longer_served_and_not_before
     house.world().rules.clear();
     house.pass(minutes(121)).await;
     assert_eq!(house.world().mirrors, [house.repo].into());
+    house.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_fills_the_disk_is_stopped_and_everybody_is_told() {
+    let mut house = House::new().await;
+    let (full, fine) = (house.open(good()).await, house.open(good()).await);
+    house.settle().await;
+    let record = house.record(full).unwrap();
+    let part = Part::App(record.serving.unwrap().slot);
+    let others = house.record(fine).unwrap().id;
+    house.world().written = vec![
+        Filled { deployment: record.id.clone(), part, bytes: 3 * GB },
+        Filled { deployment: others, part, bytes: GB },
+    ];
+    house.pass(Duration::from_secs(20)).await;
+    assert_eq!(house.world().halted, [(record.id, part)]);
+    assert!(house.world().comment(full).contains("had written more to the disk than a preview may"));
+    assert!(house.record(full).unwrap().serving.unwrap().filled);
+    assert!(!house.record(fine).unwrap().serving.unwrap().filled);
+    assert!(house.world().comment(fine).contains("Preview is ready"));
     house.kill().await;
 }

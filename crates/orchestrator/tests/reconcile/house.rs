@@ -99,6 +99,7 @@ pub(crate) fn config() -> Config {
             stranger: compose::Limits { cpu_millis: 250, memory_mb: 256 },
         },
         runtimes: ByTrust::default(),
+        container_disk: 2 << 30,
         max_previews: 10,
         max_builds: 1,
         disk_budget: None,

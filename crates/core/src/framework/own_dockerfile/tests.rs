@@ -187,3 +187,51 @@ proptest! {
         prop_assert!(read(&text).fetches_nothing().is_err(), "{}", text);
     }
 }
+
+#[test]
+fn images_of_previews_are_nobodys_base() {
+    for lines in [
+        "FROM preview-deployer/org-secret-3:0123456789012345678901234567890123456789",
+        "FROM docker.io/Preview-Deployer/org-secret-3",
+        "FROM --platform=linux/amd64 preview-deployer/org-secret-3 AS a",
+        "ARG IMAGE=preview-deployer/org-secret-3\nFROM $IMAGE",
+        "ARG A=preview-\nARG B=deployer/org-secret-3\nFROM ${A}${B}",
+        "ARG A=preview\nFROM ${A}-deployer/org-secret-3",
+        "FROM ${A:-preview-deployer/org-secret-3}",
+        "FROM ${A:-preview}-deployer/org-secret-3",
+        "FROM preview-\\\ndeployer/org-secret-3",
+        "FROM x\nCOPY --from=preview-deployer/org-secret-3 / /",
+        "FROM x\nCOPY --from=\"preview-deployer/org-secret-3\" / /",
+        "FROM x\nRUN --mount=type=bind,from=preview-deployer/org-secret-3,target=/x cp -r /x /y",
+        "FROM x\nRUN --mount=type=cache,target=/x,from=prev\\iew-deployer/org-secret-3 ls",
+        "FROM x\nONBUILD COPY --from=preview-deployer/org-secret-3 / /",
+    ] {
+        assert!(matches!(OwnDockerfile::parse(lines), Err(DockerfileError::ForeignPreview(_))), "{lines}");
+    }
+    for fine in
+        ["FROM preview/app", "FROM x\nENV URL=https://example.org/preview-deployer/x", "FROM x AS preview-deployer"]
+    {
+        assert!(OwnDockerfile::parse(fine).is_ok(), "{fine}");
+    }
+}
+
+#[test]
+fn no_step_asks_for_the_hosts_network_or_rights() {
+    for line in [
+        "RUN --network=host curl http://127.0.0.1:3000/",
+        "RUN --mount=type=cache,target=/x --network=host ls",
+        "run --network=\"host\" ls",
+        "RUN --network=ho\\\nst ls",
+        "RUN --security=insecure mount /dev/sda1 /mnt",
+        "ONBUILD RUN --network=host ls",
+        "RUN --network=custom ls",
+    ] {
+        let refused = OwnDockerfile::parse(&format!("FROM x\n{line}\n"));
+        assert!(matches!(refused, Err(DockerfileError::Privilege(2))), "{line}: {refused:?}");
+    }
+    for line in
+        ["RUN --network=none ls", "RUN --network=default ls", "RUN echo --network=host", "RUN --security=sandbox ls"]
+    {
+        assert!(OwnDockerfile::parse(&format!("FROM x\n{line}\n")).is_ok(), "{line}");
+    }
+}

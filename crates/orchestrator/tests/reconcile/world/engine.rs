@@ -12,7 +12,7 @@ use preview_core::compose::{DatabasePassword, LABEL_COMMIT, Stack};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
 use preview_orchestrator::needs::{
     BuildJob, Built, Container, ContainerEngine, ContainerState, DeploymentLock, EngineEvent, EngineView, Fault,
-    LineSink, Part, Volumes,
+    Filled, LineSink, Part, Volumes,
 };
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -462,6 +462,18 @@ impl ContainerEngine for Fakes {
 
     async fn disk_use(&self) -> Result<DiskUse, Fault> {
         self.call(Call::DiskUse, LOOK, |world| Ok(world.disk_use)).await
+    }
+
+    async fn filled(&self, limit: u64) -> Result<Vec<Filled>, Fault> {
+        let written = self.world().written.clone();
+        Ok(written.into_iter().filter(|filled| filled.bytes > limit).collect())
+    }
+
+    async fn halt(&self, id: &DeploymentId, part: Part) -> Result<(), Fault> {
+        let mut world = self.world();
+        world.written.retain(|filled| (&filled.deployment, filled.part) != (id, part));
+        world.halted.push((id.clone(), part));
+        Ok(())
     }
 
     async fn tidy(&self, build_cache: Option<u64>) -> Result<(), Fault> {

@@ -21,7 +21,7 @@ use preview_core::capacity::{DiskUse, Room};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, RepoId};
 use preview_core::route::RouteTable;
 use preview_orchestrator::ledger::State;
-use preview_orchestrator::needs::{EngineEvent, Fault};
+use preview_orchestrator::needs::{EngineEvent, Fault, Filled, Part};
 use tokio::sync::broadcast;
 use tokio::time::{Instant, sleep};
 
@@ -84,6 +84,9 @@ pub(crate) struct World {
     pub(crate) routes: RouteTable,
     pub(crate) room: Room,
     pub(crate) disk_use: DiskUse,
+    /// What containers have written, and which of them were stopped for it.
+    pub(crate) written: Vec<Filled>,
+    pub(crate) halted: Vec<(DeploymentId, Part)>,
     /// Of which repositories there is a mirror.
     pub(crate) mirrors: BTreeSet<RepoId>,
     /// What the commits hold; those that are not named hold an app that works.
@@ -148,6 +151,8 @@ impl World {
             routes: RouteTable::new(),
             room: Room { memory_available: 8 * GB, disk_free: 80 * GB, disk_total: 100 * GB },
             disk_use: DiskUse::default(),
+            written: Vec::new(),
+            halted: Vec::new(),
             mirrors: BTreeSet::new(),
             apps: BTreeMap::new(),
             stored: None,

@@ -1,0 +1,89 @@
+//! A preview that tries to get out, to take everything and to stay: contained, and its neighbour notices nothing.
+
+use std::time::{Duration, Instant};
+
+use preview_simulator::{Change, Mimic, Pull};
+
+use crate::rig::{Rig, Setup};
+
+/// Files of the engine, of the kernel and of its own image that nobody's code may write.
+const OUTSIDE: [&str; 8] = [
+    "/var/run/docker.sock",
+    "/run/docker.sock",
+    "/etc/passwd",
+    "/etc/hosts",
+    "/mimic",
+    "/proc/sys/kernel/core_pattern",
+    "/proc/sysrq-trigger",
+    "/sys/kernel/uevent_helper",
+];
+
+/// A mimic with a folder that it may write to.
+fn prisoner(version: &str) -> Vec<Change> {
+    let dockerfile = "FROM scratch\nCOPY mimic VERSION /\nCOPY --chown=10001:10001 data /data\nENTRYPOINT [\"/mimic\"]\n";
+    let changes = [Change::write("Dockerfile", dockerfile), Change::write("data/file", "x")];
+    Mimic::new(version).files().into_iter().chain(changes).collect()
+}
+
+/// What it answers to an order; nothing, where the order was the end of it.
+async fn order(rig: &Rig, pull: &Pull, what: &str) -> String {
+    let answer = rig.http.get(format!("{}{what}", rig.url(pull))).timeout(Duration::from_secs(10)).send().await;
+    match answer {
+        Ok(answer) => answer.text().await.unwrap_or_default(),
+        Err(_) => String::new(),
+    }
+}
+
+/// The time of a visit: the one in the middle of many.
+async fn median(rig: &Rig, url: &str) -> Duration {
+    let mut times = Vec::new();
+    for _ in 0..41 {
+        let begun = Instant::now();
+        assert_eq!(rig.http.get(url).send().await.unwrap().status(), 200);
+        times.push(begun.elapsed());
+    }
+    times.sort();
+    times[20]
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_that_tries_everything_is_contained() {
+    let rig = Setup::new().set("CONTAINER_DISK_MB", 32).start().await;
+    let (_, neighbour) = rig.up("neighbour").await;
+    let pull = rig.open_with(prisoner("prisoner one")).await;
+    let (id, url) = (rig.id(&pull), rig.url(&pull));
+    rig.until_answers(&url, "prisoner one").await;
+    for path in OUTSIDE {
+        let said = order(&rig, &pull, &format!("write?path={path}")).await;
+        assert!(said.starts_with("refused"), "{path}: {said}");
+    }
+
+    // Its log is cut, and what it eats beyond its limit is its own end.
+    assert_eq!(order(&rig, &pull, "talk?mb=20").await, "talked");
+    let log = rig.container(&id, "app-a").await["LogPath"].as_str().unwrap().to_owned();
+    assert!(std::fs::metadata(log).unwrap().len() < 12_000_000);
+    order(&rig, &pull, "eat?mb=600").await;
+    rig.until("the engine has brought it back", async || {
+        (rig.container(&id, "app-a").await["RestartCount"].as_u64() > Some(0)).then_some(())
+    })
+    .await;
+    rig.until_answers(&url, "prisoner one").await;
+
+    // What fills the disk is stopped, and stays so until the next push.
+    order(&rig, &pull, "write?path=/data/fill&mb=80").await;
+    rig.until_comment(&pull, "had written more to the disk than a preview may").await;
+    rig.until("it is stopped", async || {
+        (rig.container(&id, "app-a").await["State"]["Running"] == false).then_some(())
+    })
+    .await;
+    let why = rig.preview(&["why", &id]).env("API_TOKEN", crate::rig::TOKEN).run().await.unwrap();
+    assert!(why.text().contains("CONTAINER_DISK_MB"), "{}", why.text());
+
+    pull.push(prisoner("prisoner two")).await.unwrap();
+    rig.until_answers(&url, "prisoner two").await;
+    let usual = median(&rig, &neighbour).await;
+    order(&rig, &pull, "multiply").await;
+    let beside = median(&rig, &neighbour).await;
+    assert!(beside < usual * 2 + Duration::from_millis(20), "{usual:?} usually, {beside:?} beside a fork bomb");
+    rig.finish().await;
+}

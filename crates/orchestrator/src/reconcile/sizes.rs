@@ -1,0 +1,58 @@
+//! Stopping what fills the disk.
+//!
+//! Docker has no limit for what a container writes, save on a few file systems. So what containers have written is looked at, and
+//! a preview of which one has written too much is stopped, before it takes the disk of everybody. It stays stopped: started
+//! again, it would go on.
+
+use std::time::Duration;
+
+use preview_core::ids::DeploymentId;
+
+use super::Reconciler;
+use crate::needs::{Fault, Filled, Part};
+
+/// Between two questions. The engine itself is asked only when the disk has lost enough for somebody to have filled it.
+const PAUSE: Duration = Duration::from_secs(5);
+
+impl Reconciler {
+    /// Looks after sizes for ever.
+    pub(super) async fn keep_within_sizes(self) {
+        let limit = self.inner.config.container_disk;
+        loop {
+            tokio::time::sleep(PAUSE).await;
+            match self.inner.out.engine.filled(limit).await {
+                Ok(found) => {
+                    for filled in found {
+                        self.stop_what_fills(filled, limit).await;
+                    }
+                }
+                Err(fault) => tracing::debug!(cause = %fault, "could not look at what containers have written"),
+            }
+        }
+    }
+
+    async fn stop_what_fills(&self, filled: Filled, limit: u64) {
+        let Filled { deployment: id, part, bytes } = filled;
+        tracing::warn!(
+            deployment = %id, ?part, megabytes = bytes >> 20, limit = limit >> 20,
+            "a container has written more than CONTAINER_DISK_MB: its preview is stopped"
+        );
+        if let Err(fault) = self.halt(&id, part).await {
+            tracing::error!(deployment = %id, cause = %fault, "a preview that fills the disk could not be stopped");
+        }
+    }
+
+    /// Writes it down and stops the containers: the app first, which is what writes.
+    async fn halt(&self, id: &DeploymentId, part: Part) -> Result<(), Fault> {
+        let change = |state: &mut crate::ledger::State| {
+            let serving = state.deployments.get_mut(id)?.serving.as_mut()?;
+            if part == Part::Database || part == Part::App(serving.slot) {
+                (serving.down, serving.filled) = (true, true);
+            }
+            Some(())
+        };
+        self.inner.ledger.change(change).await?;
+        self.report(id);
+        self.inner.out.engine.halt(id, part).await
+    }
+}
