@@ -76,6 +76,7 @@ fn assert_shut_in(container: &Value) {
     for own in ["NetworkMode", "PidMode", "IpcMode", "UTSMode", "UsernsMode"] {
         assert_ne!(host[own], "host", "{own}");
     }
+    assert_eq!(host["IpcMode"], "private");
     assert!(!container.to_string().contains("docker.sock"));
 }
 
@@ -86,6 +87,7 @@ async fn assert_powerless(rig: &Rig, container: &Value) {
             assert_eq!(status[rights], "0000000000000000", "{status:?}");
         }
         assert_eq!(status["NoNewPrivs"], "1", "{status:?}");
+        assert_eq!(status["Seccomp"], "2", "the engine's default filter: {status:?}");
         assert!(!status["Uid"].split_whitespace().any(|user| user == "0"), "{status:?}");
         assert!(!status["Gid"].split_whitespace().any(|group| group == "0"), "{status:?}");
     }

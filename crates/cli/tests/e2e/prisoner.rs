@@ -76,7 +76,7 @@ async fn a_preview_that_tries_everything_is_contained() {
         (rig.container(&id, "app-a").await["State"]["Running"] == false).then_some(())
     })
     .await;
-    let why = rig.preview(&["why", &id]).env("API_TOKEN", crate::rig::TOKEN).run().await.unwrap();
+    let why = rig.preview(&["why", &format!("{}#{}", rig.repos[0], pull.number())]).run().await.unwrap();
     assert!(why.text().contains("CONTAINER_DISK_MB"), "{}", why.text());
 
     pull.push(prisoner("prisoner two")).await.unwrap();
