@@ -477,7 +477,7 @@ pub trait ContainerEngine: Send + Sync + 'static {
     /// Containers of ours that have written more than so many bytes, beside their image and in their volumes together. Cheap to
     /// ask: it is found out anew when the disk has lost enough since the last time, and now and then.
     async fn filled(&self, limit: u64) -> Result<Vec<Filled>, Fault>;
-    /// Stops a part for good, and for a database whatever may go on writing to it.
+    /// Stops a part for good, and with a backing service all that may go on writing to it.
     async fn halt(&self, id: &DeploymentId, part: Part) -> Result<(), Fault>;
     /// Removes images of ours that nothing names or runs, and, given a size, what of the build cache was used least and longest
     /// ago, until this much of it is left.

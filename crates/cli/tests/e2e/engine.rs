@@ -15,13 +15,15 @@ use tempfile::TempDir;
 /// How long it may take to start, and to stop with its containers.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Set in a process that has a network of its own.
+pub(crate) const OWN_NETWORK: &str = "PREVIEW_E2E_NETWORK";
+
 /// A running engine.
 pub(crate) struct Engine {
     dir: TempDir,
     bridge: String,
     /// Beneath it are the control groups of all its containers and builds.
     pub(crate) group: String,
-    firewall: bool,
 }
 
 impl Engine {
@@ -39,18 +41,11 @@ impl Engine {
         engine.started().await
     }
 
-    /// Starts one that sets rules of the packet filter: for a test with a network of its own.
-    pub(crate) async fn start_with_firewall() -> Self {
-        let mut engine = Self::prepare().await;
-        engine.firewall = true;
-        engine.started().await
-    }
-
     async fn prepare() -> Self {
         let dir = tempfile::Builder::new().prefix("preview-engine-").tempdir().unwrap();
         let number: u16 = rand::random_range(0..16_384);
         let engine =
-            Self { dir, bridge: format!("pde{number}"), group: format!("/preview-e2e-{number}"), firewall: false };
+            Self { dir, bridge: format!("pde{number}"), group: format!("/preview-e2e-{number}") };
         std::fs::create_dir(engine.disk()).unwrap();
         engine.make_bridge(number).await;
         engine
@@ -85,11 +80,13 @@ impl Engine {
     /// Killed with the test, it would leave containers behind; so it is told to stop, even if the test itself is killed.
     fn run_dockerd(&self) {
         let path = |name: &str| self.path(name).display().to_string();
+        // In a network of the test's own (see `network`) the packet filter is the test's own too.
+        let firewall = std::env::var_os(OWN_NETWORK).is_some();
         let dockerd = Program::new("setpriv")
             .args(["--pdeathsig", "TERM", "dockerd", "--host", &self.host()])
             .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
             .args(["--bridge", &self.bridge])
-            .args(["iptables", "ip-masq", "ip-forward"].map(|what| format!("--{what}={}", self.firewall)))
+            .args(["iptables", "ip-masq", "ip-forward"].map(|what| format!("--{what}={firewall}")))
             .args(["--cgroup-parent", &self.group])
             .limits(Limits::seconds(1200));
         let mut log = File::create(self.path("log")).unwrap();

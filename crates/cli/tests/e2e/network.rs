@@ -7,8 +7,7 @@ use preview_exec::{Limits, Program};
 use preview_simulator::mimic;
 use tokio::task::JoinHandle;
 
-/// Set in the process that runs in a network of its own.
-const INSIDE: &str = "PREVIEW_E2E_NETWORK";
+use crate::engine::OWN_NETWORK as INSIDE;
 
 /// Whether this process has a network of its own. If not, runs the named test again in one, and panics as it did.
 pub(crate) async fn is_own(test: &str) -> bool {

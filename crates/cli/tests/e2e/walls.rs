@@ -58,7 +58,7 @@ async fn a_preview_reaches_the_internet_and_nothing_near() {
     if !network::is_own("walls::a_preview_reaches_the_internet_and_nothing_near").await {
         return;
     }
-    let (engine, _outside) = (Engine::start_with_firewall().await, Outside::connect().await);
+    let (engine, _outside) = (Engine::start().await, Outside::connect().await);
     let host = TcpListener::bind("0.0.0.0:0").unwrap();
     let host_port = host.local_addr().unwrap().port();
     let mut rig = rig_on(&engine).await;

@@ -86,9 +86,9 @@ impl Engine {
         Ok(df.larger_than(limit, self.options.instance.as_str()))
     }
 
-    /// Of a database's deployment the app is stopped too: it would go on asking for it.
+    /// Where a backing service is full, everything is stopped: the app would go on asking for it.
     pub(super) async fn stop_part(&self, id: &DeploymentId, part: Part) -> Result<(), Fault> {
-        let concerned = |found: Part| found == part || part == Part::Database;
+        let concerned = |found: Part| found == part || !matches!(part, Part::App(_));
         let mut containers = self.containers(Some(id)).await?;
         containers.retain(|(_, container)| concerned(container.part));
         for (_, container) in containers {

@@ -42,11 +42,11 @@ impl Reconciler {
         }
     }
 
-    /// Writes it down and stops the containers: the app first, which is what writes.
+    /// Writes it down and stops the containers.
     async fn halt(&self, id: &DeploymentId, part: Part) -> Result<(), Fault> {
         let change = |state: &mut crate::ledger::State| {
             let serving = state.deployments.get_mut(id)?.serving.as_mut()?;
-            if part == Part::Database || part == Part::App(serving.slot) {
+            if !matches!(part, Part::App(slot) if slot != serving.slot) {
                 (serving.down, serving.filled) = (true, true);
             }
             Some(())
