@@ -409,7 +409,10 @@ fn login(reader: &mut Reader<'_>) -> Option<Option<PreviewLogin>> {
     let password = reader.option(&PREVIEW_AUTH_PASSWORD, values::strong_secret);
     let (wanted, user, password) = (wanted?, user?, password?);
     if password.is_some() && !wanted {
-        reader.mistake(&PREVIEW_AUTH_PASSWORD, "is set, but PREVIEW_AUTH is `none`: set PREVIEW_AUTH=basic, or remove it");
+        reader.mistake(
+            &PREVIEW_AUTH_PASSWORD,
+            "is set, but PREVIEW_AUTH is `none`: set PREVIEW_AUTH=basic, or remove it",
+        );
         return None;
     }
     Some(wanted.then_some(PreviewLogin { user, password }))

@@ -178,7 +178,9 @@ fn a_host_header_has_one_reading() {
     for fine in ["a", "a.b-c_d:80", "127.0.0.1", "[::1]:8080", "[::ffff:1.2.3.4]", "a."] {
         assert!(is_authority(fine), "{fine}");
     }
-    for bad in ["", ":80", "a:", "a:b", "a:1:2", "a b", "a@b", "a/b", "a,b", "a#", "a?", "[]", "[::1", "[x]", "[::1]x", "é"] {
+    for bad in
+        ["", ":80", "a:", "a:b", "a:1:2", "a b", "a@b", "a/b", "a,b", "a#", "a?", "[]", "[::1", "[x]", "[::1]x", "é"]
+    {
         assert!(!is_authority(bad), "{bad}");
     }
 }

@@ -88,7 +88,7 @@ async fn asking_us_often_does_not_ask_docker_often() {
     *house.outside.docker() = Mood::Gone;
     let pings = house.outside.pings.load(Ordering::SeqCst);
     tokio::time::timeout(Duration::from_secs(10), async {
-        while house.ask("GET /health").send().await.status == 200 {}
+        while house.ask("GET /health").token().send().await.status == 200 {}
     })
     .await
     .unwrap();

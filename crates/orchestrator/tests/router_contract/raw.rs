@@ -62,9 +62,9 @@ fn post(headers: &str, body: &str) -> String {
 fn lengths() -> Vec<Case> {
     let hidden = |headers: &str| post(headers, &format!("0\r\n\r\n{SECOND}"));
     vec![
-        both("a length, then chunks", Refused, hidden("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")),
-        // hyper drops a length behind chunks before we see it; what is passed on is framed anew, by chunks alone, and the
-        // second request stands for itself at its own preview.
+        // hyper drops a length beside chunks before we see it, and closes the connection after the answer, as RFC 9112, section
+        // 6.3, has it; what is passed on is framed anew, by chunks alone.
+        each("a length, then chunks", One, Refused, hidden("Content-Length: 5\r\nTransfer-Encoding: chunked\r\n")),
         each(
             "chunks, then a length",
             One,
@@ -82,13 +82,21 @@ fn lengths() -> Vec<Case> {
         both("a coding below chunks", Refused, hidden("Transfer-Encoding: gzip, chunked\r\n")),
         both("chunks below a coding", Refused, hidden("Transfer-Encoding: chunked, identity\r\n")),
         both("chunks twice", Refused, hidden("Transfer-Encoding: chunked, chunked\r\n")),
-        both("chunks twice, in two lines", Refused, hidden("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")),
+        both(
+            "chunks twice, in two lines",
+            Refused,
+            hidden("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+        ),
         both("chunks behind a vertical tab", Refused, hidden("Transfer-Encoding: \x0bchunked\r\n")),
         both("chunks in quotes", Refused, hidden("Transfer-Encoding: \"chunked\"\r\n")),
         both("chunks with a parameter", Refused, hidden("Transfer-Encoding: chunked;q=1\r\n")),
         both("chunks with a space before the colon", Refused, hidden("Transfer-Encoding : chunked\r\n")),
         both("chunks on a folded line", Refused, hidden("Transfer-Encoding:\r\n chunked\r\n")),
-        both("chunks of HTTP/1.0", Refused, hidden("Transfer-Encoding: chunked\r\n").replace("HTTP/1.1\r\nHost: p\r\nT", "HTTP/1.0\r\nHost: p\r\nT")),
+        both(
+            "chunks of HTTP/1.0",
+            Refused,
+            hidden("Transfer-Encoding: chunked\r\n").replace("HTTP/1.1\r\nHost: p\r\nT", "HTTP/1.0\r\nHost: p\r\nT"),
+        ),
     ]
 }
 
@@ -113,7 +121,8 @@ fn chunks() -> Vec<Case> {
 fn lines() -> Vec<Case> {
     vec![
         both("a folded header", Refused, get("X-A: b\r\n c\r\n")),
-        both("a header line without a colon", Refused, get("nonsense\r\n")),
+        // nginx passes it on as a header without a value.
+        each("a header line without a colon", Refused, One, get("nonsense\r\n")),
         both("a header without a name", Refused, get(": x\r\n")),
         both("a space in a header's name", Refused, get("X A: b\r\n")),
         both("a NUL in a value", Refused, get("X-A: b\0c\r\n")),
@@ -129,8 +138,7 @@ fn lines() -> Vec<Case> {
         both("a method in odd characters", Refused, get("").replace("GET", "G(T")),
         both("a header of 100 KB", Refused, get(&format!("X-A: {}\r\n", "x".repeat(100 << 10)))),
         both("a path of 100 KB", Refused, target(&format!("/my-app/pr-1/{}", "x".repeat(100 << 10)))),
-        // hyper counts headers, nginx their bytes.
-        each("a thousand headers", Refused, One, get(&"X-A: b\r\n".repeat(1000))),
+        both("a thousand headers", Refused, get(&"X-A: b\r\n".repeat(1000))),
     ]
 }
 
@@ -168,7 +176,8 @@ fn paths() -> Vec<Case> {
         both("dots out", Refused, target("/my-app/pr-1/../pr-2/x")),
         both("encoded dots out", Refused, target("/my-app/pr-1/%2e%2e/pr-2/x")),
         both("an encoded slash out", Refused, target("/my-app/pr-1/..%2fpr-2/x")),
-        both("a backslash out", Refused, target("/my-app/pr-1/..\\pr-2/x")),
+        // To nginx a backslash is a letter of the name, and stays below the prefix.
+        each("a backslash out", Refused, One, target("/my-app/pr-1/..\\pr-2/x")),
         both("dots in front", Refused, target("/x/../my-app/pr-1/x")),
         both("doubled slashes in front", Refused, target("//my-app/pr-1/x")),
         both("another host in front", Refused, target("//evil.example/my-app/pr-1/x")),
@@ -194,21 +203,37 @@ fn hops() -> Vec<Case> {
     };
     let kept = "GET /my-app/pr-1/x HTTP/1.1\r\nHost: p\r\n\r\n";
     vec![
-        both("a connection that names what we tell the app", One, get("Connection: X-Forwarded-For, X-Forwarded-Host\r\n")),
+        both(
+            "a connection that names what we tell the app",
+            One,
+            get("Connection: X-Forwarded-For, X-Forwarded-Host\r\n"),
+        ),
         both("a connection that names the host", One, get("Connection: Host\r\n")),
-        both("a connection that names the length", One, post("Connection: close, Content-Length\r\nContent-Length: 3\r\n", "abc")),
+        both(
+            "a connection that names the length",
+            One,
+            post("Connection: close, Content-Length\r\nContent-Length: 3\r\n", "abc"),
+        ),
         both("an upgrade to clear-text HTTP/2", One, upgrade("h2c")),
         both("an upgrade to TLS", One, upgrade("TLS/1.0")),
         both("underscores in a name", One, get("X_Forwarded_For: 6.6.6.6\r\n")),
         both("dots in a name", One, get("X.Forwarded.For: 6.6.6.6\r\n")),
-        both("a forged chain", One, get("X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\n")),
+        both(
+            "a forged chain",
+            One,
+            get("X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\n"),
+        ),
         both("two requests in a row", OneTwice, format!("{kept}{}", get(""))),
         both("an upload that is refused, and a request in its body", Refused, {
             let body = SECOND;
-            format!("POST /my-app/pr-9/x HTTP/1.1\r\nHost: p\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            format!(
+                "POST /my-app/pr-9/x HTTP/1.1\r\nHost: p\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
         }),
         both("an upgrade that the app declines, and a request behind it", OneTwice, {
-            let upgrade = "GET /my-app/pr-1/no-socket HTTP/1.1\r\nHost: p\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+            let upgrade =
+                "GET /my-app/pr-1/no-socket HTTP/1.1\r\nHost: p\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
             format!("{upgrade}{}", get(""))
         }),
     ]
@@ -223,7 +248,9 @@ async fn exchange(router: SocketAddr, bytes: &[u8], what: &str) -> String {
         let _ = stream.write_all(bytes).await;
         let _ = stream.read_to_end(&mut answer).await;
     };
-    tokio::time::timeout(Duration::from_secs(20), talk).await.unwrap_or_else(|_| panic!("{what}: the connection stays open"));
+    tokio::time::timeout(Duration::from_secs(20), talk)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: the connection stays open"));
     String::from_utf8_lossy(&answer).into_owned()
 }
 
