@@ -31,6 +31,7 @@ enum Command {
     Rm(commands::rm::Rm),
     Why(commands::why::Why),
     Audit(commands::audit::Audit),
+    Config(commands::config::Config),
     Demo(commands::demo::Demo),
 }
 
@@ -50,6 +51,7 @@ fn main() -> ExitCode {
             Command::Rm(rm) => rm.run().await,
             Command::Why(why) => why.run().await,
             Command::Audit(audit) => audit.run().await,
+            Command::Config(config) => config.run(),
             Command::Demo(demo) => demo.run().await,
         }
     });
