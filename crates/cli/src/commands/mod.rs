@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod audit;
+pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod firewall;
 pub(crate) mod list;

@@ -7,6 +7,7 @@ mod builds;
 mod burst;
 mod capacity;
 mod cli;
+mod compose;
 mod config;
 mod crash;
 mod crowd;

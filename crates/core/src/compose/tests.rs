@@ -41,6 +41,15 @@ fn spec() -> StackSpec {
     }
 }
 
+/// The stack of a repository's own Compose file, of which everything has been built.
+pub(super) fn with_own(stack: OwnStack) -> Stack {
+    let commit = spec().slots[&Slot::A].commit.clone();
+    let built = stack.builds().map(|(name, _)| (name, AppUser::Unprivileged)).collect();
+    let env = stack.app.runtime.env.clone();
+    let slots = BTreeMap::from([(Slot::A, SlotSpec { env, ..slot('a', 8000) })]);
+    generate(&StackSpec { database: None, slots, own: Some(OwnSpec { stack, commit, built }), ..spec() })
+}
+
 /// The file as Compose sees it: parsed, with `$$` made `$` again.
 fn seen(stack: &Stack) -> Value {
     fn undouble(value: &mut Value) {

@@ -251,6 +251,76 @@ const SIDES: &[(&str, Fate)] = &[
     ("{image: redis, depends_on: [app]}", Refused("services.other.depends_on")),
 ];
 
+/// What Compose gets to see of a file, all of it built.
+fn emitted(stack: &OwnStack) -> String {
+    crate::compose::tests::with_own(stack.clone()).to_yaml()
+}
+
+/// The keys of an object, and nothing beside them.
+fn only_keys(value: &serde_json::Value, allowed: &[&str]) {
+    for key in value.as_object().into_iter().flatten().map(|(key, _)| key) {
+        assert!(allowed.contains(&key.as_str()), "{key} in {value}");
+    }
+}
+
+/// Whatever a repository's own file says, ours holds these words and no others.
+fn only_our_words(stack: &OwnStack) {
+    const SERVICE: [&str; 28] = [
+        "cap_drop",
+        "command",
+        "cpus",
+        "depends_on",
+        "entrypoint",
+        "environment",
+        "healthcheck",
+        "image",
+        "init",
+        "ipc",
+        "labels",
+        "logging",
+        "mem_limit",
+        "memswap_limit",
+        "networks",
+        "pids_limit",
+        "ports",
+        "pull_policy",
+        "read_only",
+        "restart",
+        "runtime",
+        "security_opt",
+        "stop_grace_period",
+        "stop_signal",
+        "tmpfs",
+        "user",
+        "volumes",
+        "working_dir",
+    ];
+    let file: serde_json::Value = serde_saphyr::from_str(&emitted(stack)).unwrap();
+    only_keys(&file, &["name", "services", "networks", "volumes"]);
+    for (_, volume) in file["volumes"].as_object().into_iter().flatten() {
+        only_keys(volume, &["labels"]);
+    }
+    assert_eq!(file["networks"].as_object().unwrap().len(), 1);
+    for (name, service) in file["services"].as_object().unwrap() {
+        assert!(name.starts_with("app-") || name.starts_with("own-"), "{name}");
+        only_keys(service, &SERVICE);
+        assert_eq!(service["cap_drop"], serde_json::json!(["ALL"]));
+        assert_eq!(service["security_opt"], serde_json::json!(["no-new-privileges:true"]));
+        assert_eq!((&service["ipc"], &service["restart"]), (&"private".into(), &"unless-stopped".into()));
+        assert!(
+            service["ports"]
+                .as_array()
+                .into_iter()
+                .flatten()
+                .all(|port| port.as_str().unwrap().starts_with("127.0.0.1:8000:"))
+        );
+        for mount in service["volumes"].as_array().into_iter().flatten() {
+            only_keys(mount, &["type", "source", "target", "read_only"]);
+            assert!(mount["type"] == "volume" && mount["source"].as_str().unwrap().starts_with("own-"), "{mount}");
+        }
+    }
+}
+
 /// The file with these in it.
 fn file(build: &str, line: &str, other: &str, beside: &str) -> String {
     let volumes = if beside.starts_with("volumes:") { "" } else { "volumes: {data: {}}\n" };
@@ -283,7 +353,10 @@ fn hostile_files_are_refused_by_key_or_harmless() {
                     "{text}\n{refusals}"
                 );
             }
-            (Harmless, Ok(stack)) => assert!(!format!("{stack:?}").contains("evil"), "{text}\n{stack:?}"),
+            (Harmless, Ok(stack)) => {
+                let shown = emitted(&stack);
+                assert!(!shown.contains("evil"), "{text}\n{shown}");
+            }
             (Refused(_), Ok(stack)) => panic!("taken: {text}\n{stack:?}"),
             (Harmless, Err(refusals)) => panic!("refused: {text}\n{refusals}"),
         }
@@ -375,6 +448,12 @@ fn a_usual_file_is_taken() {
     assert!(cache.runtime.mounts[0].read_only);
     let volumes: Vec<_> = stack.volumes.iter().map(VolumeName::as_str).collect();
     assert_eq!(volumes, ["cache", "db"]);
+}
+
+#[test]
+fn what_compose_gets_to_see_of_a_usual_file() {
+    only_our_words(&usual());
+    insta::assert_snapshot!(emitted(&usual()));
 }
 
 #[test]
@@ -521,9 +600,12 @@ proptest! {
     fn no_text_makes_it_panic(text in any::<String>(), lines in lines(), service in lines()) {
         let within: String = service.lines().map(|line| format!("    {line}\n")).collect();
         for text in [text, lines, format!("services:\n  app:\n    build: .\n{within}")] {
-            if let Err(refusals) = adopt(&text) {
-                prop_assert!(!refusals.refusals.is_empty());
-                prop_assert!(refusals.refusals.iter().all(|refusal| !refusal.key.chars().any(char::is_control)));
+            match adopt(&text) {
+                Ok(stack) => only_our_words(&stack),
+                Err(refusals) => {
+                    prop_assert!(!refusals.refusals.is_empty());
+                    prop_assert!(refusals.refusals.iter().all(|refusal| !refusal.key.chars().any(char::is_control)));
+                }
             }
         }
     }
