@@ -32,6 +32,7 @@ enum Command {
     Why(commands::why::Why),
     Firewall(commands::firewall::Firewall),
     Audit(commands::audit::Audit),
+    Secret(commands::secret::Secret),
     Demo(commands::demo::Demo),
 }
 
@@ -52,6 +53,7 @@ fn main() -> ExitCode {
             Command::Why(why) => why.run().await,
             Command::Firewall(firewall) => firewall.run().await,
             Command::Audit(audit) => audit.run().await,
+            Command::Secret(secret) => secret.run().await,
             Command::Demo(demo) => demo.run().await,
         }
     });

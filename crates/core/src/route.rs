@@ -399,4 +399,6 @@ fn decode(text: &[u8]) -> Vec<u8> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

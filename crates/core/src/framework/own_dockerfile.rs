@@ -394,4 +394,6 @@ impl Instruction {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

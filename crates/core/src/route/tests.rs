@@ -133,27 +133,6 @@ proptest! {
         let domain: Domain = "p.example.org".parse().unwrap();
         prop_assert_eq!(domain.deployment(&domain.host(&id)), Some(id));
     }
-
-    /// The oracle is the URL standard's reading of dot segments, written the other way round: by building the path.
-    #[test]
-    fn nothing_that_is_passed_on_resolves_outside(rest in "(/|\\.|%2e|%2F|a|%5c|\\\\|;){0,12}") {
-        let path = format!("/my-app/pr-1/{rest}");
-        if let Target::Preview { .. } = Target::of_path(&path) {
-            let lower = path.to_ascii_lowercase();
-            let plain = lower.replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace('\\', "/");
-            let mut stack = Vec::new();
-            for segment in plain.split('/') {
-                match segment {
-                    ".." => { stack.pop(); }
-                    "." | "" => {}
-                    other => stack.push(other),
-                }
-                let below = stack.len() < 2 || stack[..2] == ["my-app", "pr-1"];
-                prop_assert!(below, "{}", path);
-            }
-            prop_assert!(stack.starts_with(&["my-app", "pr-1"]), "{}", path);
-        }
-    }
 }
 
 #[test]
@@ -178,7 +157,9 @@ fn a_host_header_has_one_reading() {
     for fine in ["a", "a.b-c_d:80", "127.0.0.1", "[::1]:8080", "[::ffff:1.2.3.4]", "a."] {
         assert!(is_authority(fine), "{fine}");
     }
-    for bad in ["", ":80", "a:", "a:b", "a:1:2", "a b", "a@b", "a/b", "a,b", "a#", "a?", "[]", "[::1", "[x]", "[::1]x", "é"] {
+    for bad in
+        ["", ":80", "a:", "a:b", "a:1:2", "a b", "a@b", "a/b", "a,b", "a#", "a?", "[]", "[::1", "[x]", "[::1]x", "é"]
+    {
         assert!(!is_authority(bad), "{bad}");
     }
 }

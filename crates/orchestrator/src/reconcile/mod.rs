@@ -30,6 +30,7 @@ mod queue;
 mod report;
 mod resync;
 mod routing;
+mod secrets;
 mod watch;
 mod why;
 mod worker;
@@ -54,6 +55,7 @@ use tokio_util::sync::CancellationToken;
 use crate::folders::Folders;
 use crate::ledger::Ledger;
 use crate::needs::{Clock, ContainerEngine, Forge, Host, Prober, Router, Source};
+use crate::secrets::Vault;
 
 use allowed::Allowed;
 use builds::Builds;
@@ -183,6 +185,7 @@ struct Inner {
     out: Outside,
     ledger: Ledger,
     folders: Folders,
+    vault: Vault,
     ports: Ports,
     places: Arc<Queue>,
     routing: Routing,
@@ -205,7 +208,7 @@ struct Inner {
 
 impl Reconciler {
     /// A reconciler at rest; [`Reconciler::run`] sets it going.
-    pub fn new(config: Config, out: Outside, ledger: Ledger, folders: Folders) -> Self {
+    pub fn new(config: Config, out: Outside, ledger: Ledger, folders: Folders, vault: Vault) -> Self {
         let ports = Ports::new(&config, out.host.clone());
         let inner = Inner {
             ports,
@@ -228,6 +231,7 @@ impl Reconciler {
             out,
             ledger,
             folders,
+            vault,
         };
         Self { inner: Arc::new(inner) }
     }

@@ -38,7 +38,8 @@ async fn only_the_token_opens_the_api() {
 async fn a_reader_looks_and_changes_nothing() {
     let house = House::open().await;
     let id = house.add_preview(12).await;
-    for line in ["GET /api/previews", "GET /api/previews/my-org-my-app-12", "GET /api/deliveries", "HEAD /api/previews"] {
+    for line in ["GET /api/previews", "GET /api/previews/my-org-my-app-12", "GET /api/deliveries", "HEAD /api/previews"]
+    {
         assert_eq!(house.ask(line).read_token().send().await.status, 200, "{line}");
     }
     assert!(house.ask("GET /health").read_token().send().await.json()["version"].is_string());
@@ -58,7 +59,9 @@ async fn a_reader_looks_and_changes_nothing() {
 #[tokio::test]
 async fn nothing_that_is_asked_leads_elsewhere() {
     let house = House::open().await;
-    for path in ["//evil.example", "/\\evil.example", "/api//evil.example", "/health/", "/api/previews/", "/%0d%0aX-A:%20b"] {
+    for path in
+        ["//evil.example", "/\\evil.example", "/api//evil.example", "/health/", "/api/previews/", "/%0d%0aX-A:%20b"]
+    {
         let answer = house.ask(&format!("GET {path}")).token().send().await;
         assert!(answer.status >= 400, "{path}: {answer:?}");
         assert_eq!((answer.header("location"), answer.header("x-a")), (None, None), "{path}");

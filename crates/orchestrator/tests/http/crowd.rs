@@ -37,7 +37,9 @@ async fn flood(house: &House, line: &str, address: &str) -> Vec<Answer> {
 #[tokio::test]
 async fn a_stranger_who_floods_is_told_to_wait_and_nobody_else_is() {
     let house = House::open().await;
-    for (line, status) in [("GET /api/previews", 401), ("GET /health", 200), ("GET /nowhere", 404), ("POST /webhook/github", 401)] {
+    for (line, status) in
+        [("GET /api/previews", 401), ("GET /health", 200), ("GET /nowhere", 404), ("POST /webhook/github", 401)]
+    {
         let address = format!("192.0.2.{}", line.len());
         let answers = flood(&house, line, &address).await;
         let (let_through, limited): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == status);

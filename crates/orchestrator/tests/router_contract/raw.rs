@@ -82,13 +82,21 @@ fn lengths() -> Vec<Case> {
         both("a coding below chunks", Refused, hidden("Transfer-Encoding: gzip, chunked\r\n")),
         both("chunks below a coding", Refused, hidden("Transfer-Encoding: chunked, identity\r\n")),
         both("chunks twice", Refused, hidden("Transfer-Encoding: chunked, chunked\r\n")),
-        both("chunks twice, in two lines", Refused, hidden("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n")),
+        both(
+            "chunks twice, in two lines",
+            Refused,
+            hidden("Transfer-Encoding: chunked\r\nTransfer-Encoding: chunked\r\n"),
+        ),
         both("chunks behind a vertical tab", Refused, hidden("Transfer-Encoding: \x0bchunked\r\n")),
         both("chunks in quotes", Refused, hidden("Transfer-Encoding: \"chunked\"\r\n")),
         both("chunks with a parameter", Refused, hidden("Transfer-Encoding: chunked;q=1\r\n")),
         both("chunks with a space before the colon", Refused, hidden("Transfer-Encoding : chunked\r\n")),
         both("chunks on a folded line", Refused, hidden("Transfer-Encoding:\r\n chunked\r\n")),
-        both("chunks of HTTP/1.0", Refused, hidden("Transfer-Encoding: chunked\r\n").replace("HTTP/1.1\r\nHost: p\r\nT", "HTTP/1.0\r\nHost: p\r\nT")),
+        both(
+            "chunks of HTTP/1.0",
+            Refused,
+            hidden("Transfer-Encoding: chunked\r\n").replace("HTTP/1.1\r\nHost: p\r\nT", "HTTP/1.0\r\nHost: p\r\nT"),
+        ),
     ]
 }
 
@@ -194,21 +202,37 @@ fn hops() -> Vec<Case> {
     };
     let kept = "GET /my-app/pr-1/x HTTP/1.1\r\nHost: p\r\n\r\n";
     vec![
-        both("a connection that names what we tell the app", One, get("Connection: X-Forwarded-For, X-Forwarded-Host\r\n")),
+        both(
+            "a connection that names what we tell the app",
+            One,
+            get("Connection: X-Forwarded-For, X-Forwarded-Host\r\n"),
+        ),
         both("a connection that names the host", One, get("Connection: Host\r\n")),
-        both("a connection that names the length", One, post("Connection: close, Content-Length\r\nContent-Length: 3\r\n", "abc")),
+        both(
+            "a connection that names the length",
+            One,
+            post("Connection: close, Content-Length\r\nContent-Length: 3\r\n", "abc"),
+        ),
         both("an upgrade to clear-text HTTP/2", One, upgrade("h2c")),
         both("an upgrade to TLS", One, upgrade("TLS/1.0")),
         both("underscores in a name", One, get("X_Forwarded_For: 6.6.6.6\r\n")),
         both("dots in a name", One, get("X.Forwarded.For: 6.6.6.6\r\n")),
-        both("a forged chain", One, get("X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\n")),
+        both(
+            "a forged chain",
+            One,
+            get("X-Forwarded-For: 6.6.6.6\r\nForwarded: for=6.6.6.6\r\nX-Real-IP: 6.6.6.6\r\n"),
+        ),
         both("two requests in a row", OneTwice, format!("{kept}{}", get(""))),
         both("an upload that is refused, and a request in its body", Refused, {
             let body = SECOND;
-            format!("POST /my-app/pr-9/x HTTP/1.1\r\nHost: p\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}", body.len())
+            format!(
+                "POST /my-app/pr-9/x HTTP/1.1\r\nHost: p\r\nConnection: close\r\nContent-Length: {}\r\n\r\n{body}",
+                body.len()
+            )
         }),
         both("an upgrade that the app declines, and a request behind it", OneTwice, {
-            let upgrade = "GET /my-app/pr-1/no-socket HTTP/1.1\r\nHost: p\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
+            let upgrade =
+                "GET /my-app/pr-1/no-socket HTTP/1.1\r\nHost: p\r\nConnection: upgrade\r\nUpgrade: websocket\r\n\r\n";
             format!("{upgrade}{}", get(""))
         }),
     ]
@@ -223,7 +247,9 @@ async fn exchange(router: SocketAddr, bytes: &[u8], what: &str) -> String {
         let _ = stream.write_all(bytes).await;
         let _ = stream.read_to_end(&mut answer).await;
     };
-    tokio::time::timeout(Duration::from_secs(20), talk).await.unwrap_or_else(|_| panic!("{what}: the connection stays open"));
+    tokio::time::timeout(Duration::from_secs(20), talk)
+        .await
+        .unwrap_or_else(|_| panic!("{what}: the connection stays open"));
     String::from_utf8_lossy(&answer).into_owned()
 }
 

@@ -107,11 +107,12 @@ impl Proxy {
     fn way(&self, request: &Request<Incoming>) -> Way {
         let host = host_of(request).filter(|_| headers::has_one_reading(request.headers()));
         let Some(host) = host else { return Way::Page(Page::refused()) };
-        let (target, mount): (_, fn(&DeploymentId) -> String) = match self.site.named_by(host.to_str().unwrap_or_default()) {
-            Named::Preview(id) => (Target::of_host(id, request.uri().path()), |_| String::new()),
-            Named::All => (Target::of_path(request.uri().path()), prefix),
-            Named::Nothing => return Way::Page(Page::gone()),
-        };
+        let (target, mount): (_, fn(&DeploymentId) -> String) =
+            match self.site.named_by(host.to_str().unwrap_or_default()) {
+                Named::Preview(id) => (Target::of_host(id, request.uri().path()), |_| String::new()),
+                Named::All => (Target::of_path(request.uri().path()), prefix),
+                Named::Nothing => return Way::Page(Page::gone()),
+            };
         match target {
             Target::Preview { id, rest } => self.way_in(mount(&id), id, rest, request, host),
             Target::MissingSlash(id) if self.traffic.enter(&id).is_some() => {

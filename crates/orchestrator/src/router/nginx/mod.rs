@@ -103,10 +103,7 @@ impl Nginx {
         };
         let answered = self.server.generation().await.ok().flatten();
         let written = text::generation(&old);
-        if written.is_some()
-            && answered == written
-            && old == self.house.render(table, written.unwrap_or(0))
-        {
+        if written.is_some() && answered == written && old == self.house.render(table, written.unwrap_or(0)) {
             return (turn, Ok(()));
         }
         if let Err(refusal) = self.server.test().await

@@ -117,13 +117,16 @@ impl Server {
     pub(super) async fn lets_in(&self, login: &Login, file: &str) -> Result<(), Fault> {
         let url = format!("{}{LOGIN_PATH}", self.probe_url.trim_end_matches('/'));
         let request = self.http.get(url).header(header::CONNECTION, "close").timeout(ASK);
-        let request = login.header().into_iter().fold(request, |request, value| request.header(header::AUTHORIZATION, value));
+        let request =
+            login.header().into_iter().fold(request, |request, value| request.header(header::AUTHORIZATION, value));
         match request.send().await.map(|answer| answer.status().as_u16()) {
             Ok(204) => Ok(()),
             answer => {
                 let answer = answer.map_or_else(|error| error.without_url().to_string(), |status| status.to_string());
-                Err(Fault::passing(format!("nginx does not let in who has the previews' password (it answers: {answer})"))
-                    .advise(format!("nginx's workers must be able to read {file}: give its folder their group")))
+                Err(Fault::passing(format!(
+                    "nginx does not let in who has the previews' password (it answers: {answer})"
+                ))
+                .advise(format!("nginx's workers must be able to read {file}: give its folder their group")))
             }
         }
     }
