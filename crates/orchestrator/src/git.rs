@@ -33,7 +33,7 @@ use preview_core::ids::{CommitSha, RepoId};
 use secrecy::SecretString;
 use tokio::task::spawn_blocking;
 
-pub(crate) use command::login;
+pub(crate) use command::{login, version};
 
 use crate::needs::{Checkout, DeploymentLock, Fault, Source, Want};
 use crate::remove_tree::remove_tree;

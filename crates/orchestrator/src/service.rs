@@ -14,6 +14,7 @@ use jiff::Timestamp;
 use preview_core::base_images::{BaseImages, InvalidImagePrefix};
 use preview_core::compose;
 use preview_core::ids::InstanceId;
+use preview_core::known_holes::{self, Component};
 use preview_core::route::{InvalidSite, RouteTable, Site};
 use preview_core::subnets::Subnet;
 use preview_core::trust::{ByTrust, Trust};
@@ -185,6 +186,7 @@ impl Service {
             Arc::new(Fence::around(firewall_of(settings, &instance).await).await.map_err(StartError::Firewall)?);
         let build_limits = engine.build_limits();
         tell_build_limits(&build_limits, settings);
+        let known_holes = known_holes(&engine).await;
         let config = config(settings, &instance, site, pace, &build_limits)?;
         let reconciler = Reconciler::new(config, outside, ledger.clone(), folders.clone(), vault);
         let stop = CancellationToken::new();
@@ -198,6 +200,7 @@ impl Service {
             disks: vec![("the ledger", state.to_owned()), ("previews' folders", settings.paths.deployments.clone())],
             github: Arc::new(move || github_trouble(&forge)),
             builds: Arc::new(move || build_trouble(&build_limits)),
+            known_holes,
             walls: {
                 let fence = fence.clone();
                 Arc::new(move || fence.trouble())
@@ -372,6 +375,16 @@ fn tell_vault(vault: &Vault) {
         let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
         tracing::error!(source, "{error}; previews whose variables refer to secrets will fail");
     }
+}
+
+/// What is known to be broken of the programs that we stand on. We work all the same: whoever runs the server decides.
+async fn known_holes(engine: &Engine) -> Vec<String> {
+    let (mut versions, git) = tokio::join!(engine.versions(), git::version());
+    versions.extend(git.map(|version| (Component::Git, version)));
+    let found = versions.iter().flat_map(|(component, version)| known_holes::holes(*component, version));
+    let told: Vec<String> = found.map(|hole| hole.to_string()).collect();
+    told.iter().for_each(|hole| tracing::warn!("{hole}"));
+    told
 }
 
 type RouterOf = (Arc<dyn Router>, Option<Arc<Builtin>>);

@@ -90,6 +90,10 @@ fn a_path_that_leads_out_of_its_prefix_is_refused() {
         "/a/../../pr-2/",
         "/./../pr-2/",
         "/a%00b",
+        // One segment to those who take neither a backslash nor `%2f` for a separator, two to others.
+        "/a\\b/../../pr-2/",
+        "/a%2fb/../../pr-2/",
+        "/a%5cb/%2e%2e/%2e%2e/pr-2/",
     ] {
         let path = format!("/my-app/pr-12{rest}");
         assert_eq!(Target::of_path(&path), Target::Refused, "{path}");

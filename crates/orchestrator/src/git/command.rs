@@ -84,6 +84,12 @@ pub(crate) fn login(token: &SecretString) -> SecretString {
     STANDARD.encode(format!("x-access-token:{}", token.expose_secret())).into()
 }
 
+/// The version of the git that we would start.
+pub(crate) async fn version() -> Option<String> {
+    let told = Program::new("git").arg("--version").limits(Limits::seconds(10)).run().await.ok()?;
+    told.text().trim().strip_prefix("git version ").map(str::to_owned)
+}
+
 impl Git {
     pub(super) fn new(server: &str, token: &SecretString, limits: CheckoutLimits) -> Self {
         let authorization = format!("Authorization: Basic {}", login(token).expose_secret()).into();

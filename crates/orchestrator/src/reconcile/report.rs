@@ -22,7 +22,6 @@ use super::Reconciler;
 use crate::folders::Log;
 use crate::ledger::State;
 use crate::needs::{CommitStatus, Fault, StatusState, Written};
-use crate::secrets::Whose;
 
 /// What is set aside until somebody approves it.
 const UNAPPROVED: SetAsideReason = SetAsideReason::Waiting(WaitReason::Approval);

@@ -102,6 +102,7 @@ impl House {
             folders: folders.clone(),
             disks: Vec::new(),
             github: Arc::new(|| None),
+            known_holes: vec!["runc 1.0 has a hole".to_owned()],
             builds: Arc::new(|| None),
             walls: Arc::new(|| None),
             token: TOKEN.into(),

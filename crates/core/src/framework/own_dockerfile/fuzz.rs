@@ -72,7 +72,7 @@ const WORDS: [&str; 52] = [
 
 #[test]
 fn own_dockerfiles() {
-    holds("a repository's Dockerfile", 1, mutated(FILES, WORDS), |text| {
+    holds("a repository's Dockerfile", 10, mutated(FILES, WORDS), |text| {
         let Ok(read) = OwnDockerfile::parse(&text) else { return Ok(()) };
         let told = (read.final_user().map(str::to_owned), read.exposed_ports(), read.fetches_nothing().is_ok());
         prop_assert!(told.1.len() <= text.len());
