@@ -16,7 +16,7 @@ use secrecy::SecretString;
 use crate::error::Failure;
 use crate::{settings, ui};
 
-/// Keeps secrets for repositories, which refer to them in `preview-config.yml` as `${secret:NAME}`
+/// Keeps secrets for repositories, encrypted; `env` refers to them as `${secret:NAME}`
 #[derive(Debug, Args)]
 #[command(
     after_help = "Run it on the service's machine as its user. Values are encrypted at rest, and given to code of the \
