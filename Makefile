@@ -17,7 +17,7 @@ demo: ground ## watch a pull request become a URL; ONCE=1 ends by itself; APP=go
 test: ground ## everything that CI runs: format, lints, documentation, all tests
 	@$(ON_GROUND) scripts/test
 
-soak: ground ## the long proof: 200 cycles, every step × fault, many scenarios; writes docs/RELIABILITY.md; STAGES="cycles faults"
+soak: ground ## the long proof: 200 cycles, every step × fault, many scenarios; writes docs/RELIABILITY.md; STAGES="cycles fuzz"
 	@$(ON_GROUND) scripts/soak $(STAGES)
 
 bench: ground ## how fast and how small; writes docs/BENCHMARKS.md

@@ -33,6 +33,7 @@ enum Command {
     Firewall(commands::firewall::Firewall),
     Audit(commands::audit::Audit),
     Config(commands::config::Config),
+    Secret(commands::secret::Secret),
     Demo(commands::demo::Demo),
 }
 
@@ -54,6 +55,7 @@ fn main() -> ExitCode {
             Command::Firewall(firewall) => firewall.run().await,
             Command::Audit(audit) => audit.run().await,
             Command::Config(config) => config.run(),
+            Command::Secret(secret) => secret.run().await,
             Command::Demo(demo) => demo.run().await,
         }
     });

@@ -147,6 +147,8 @@ pub fn parse(comment: &str) -> Option<Result<Command, Unclear>> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use proptest::prelude::*;
 

@@ -11,6 +11,7 @@ use jiff::Timestamp;
 use crate::deployment::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Step};
 use crate::desired::{SetAside, SetAsideReason, WaitReason};
 use crate::ids::{BranchName, CommitSha, PullKey, RepoName};
+use crate::mask::Mask;
 use crate::plain_text::clean;
 use crate::talk::Talk;
 
@@ -18,7 +19,6 @@ mod escape;
 mod pages;
 mod words;
 
-use escape::Mask;
 pub use words::commands;
 
 /// Longest comment that we write, in characters. GitHub refuses bodies of more than 65,536.
@@ -235,10 +235,9 @@ pub fn carries_marker(body: &str, key: PullKey) -> bool {
     body.trim_end().lines().next_back().is_some_and(|line| line.trim() == marker(key))
 }
 
-/// The comment's text, in Markdown, of at most 60,000 characters. The secrets are blotted out wherever they occur.
-pub fn render(view: &View, secrets: &[&str]) -> String {
-    let mask = Mask::new(secrets);
-    let page = pages::page(view, &mask);
+/// The comment's text, in Markdown, of at most 60,000 characters, without the secrets of the mask.
+pub fn render(view: &View, mask: &Mask) -> String {
+    let page = pages::page(view, mask);
     let mut head = format!("### {}\n", page.title);
     for (index, (label, cell)) in page.rows.iter().enumerate() {
         let before = if index == 0 { "\n" } else { "" };
@@ -252,32 +251,31 @@ pub fn render(view: &View, secrets: &[&str]) -> String {
     let foot = format!("{footer}\n{}\n", marker(view.key));
     let room = LIMIT.saturating_sub(head.chars().count() + foot.chars().count());
     let shown = view.talk.last.as_ref().map_or(&[][..], |last| &last.shown);
-    let answer = folded(shown, &mask, room / 2, |_| words::answer_summary().to_owned());
-    let log = folded(page.log, &mask, room.saturating_sub(answer.chars().count()), words::log_summary);
+    let answer = folded(shown, mask, room / 2, |_| words::answer_summary().to_owned());
+    let log = folded(page.log, mask, room.saturating_sub(answer.chars().count()), words::log_summary);
     format!("{head}{answer}{log}{foot}")
 }
 
 /// The description of the commit status, in plain text of at most 140 characters; `None` where the state says nothing
 /// about a commit.
-pub fn status_line(view: &View, secrets: &[&str]) -> Option<String> {
+pub fn status_line(view: &View, mask: &Mask) -> Option<String> {
     let line = words::status(&view.state)?;
-    Some(escape::cut(&escape::one_line(&Mask::new(secrets).over(&clean(&line))), STATUS_LIMIT))
+    Some(escape::cut(&escape::one_line(&mask.over(&clean(&line))), STATUS_LIMIT))
 }
 
 /// A failure as it may be written down: what an app printed may hold secrets that are forgotten before the failure is told.
-pub fn without_secrets(failure: Failure, secrets: &[&str]) -> Failure {
-    let one = |text: String| lines_without_secrets([text], secrets).concat();
+pub fn without_secrets(failure: Failure, mask: &Mask) -> Failure {
+    let one = |text: String| lines_without_secrets([text], mask).concat();
     Failure {
         cause: one(failure.cause),
         advice: failure.advice.map(one),
-        log_tail: lines_without_secrets(failure.log_tail, secrets),
+        log_tail: lines_without_secrets(failure.log_tail, mask),
         ..failure
     }
 }
 
 /// Lines of an app as they may be written down.
-pub fn lines_without_secrets(lines: impl IntoIterator<Item = String>, secrets: &[&str]) -> Vec<String> {
-    let mask = Mask::new(secrets);
+pub fn lines_without_secrets(lines: impl IntoIterator<Item = String>, mask: &Mask) -> Vec<String> {
     // Cleaned first: what a terminal would not show could stand in the middle of a secret.
     lines.into_iter().map(|line| mask.over(&clean(&line))).collect()
 }

@@ -16,7 +16,9 @@
 //! | [`ports`], [`subnets`], [`ttl`], [`capacity`] | which resource, until when, and is there room? |
 //! | [`repo_config`], [`framework`], [`compose`] | what is in the checkout, how is it built and run? |
 //! | [`route`], [`comment`] | what do visitors and reviewers see? |
-//! | [`plain_text`] | what of others' text may be shown? |
+//! | [`known_holes`] | which versions of what we stand on are known to be broken? |
+//! | [`secrets`] | which code gets which of the operator's secrets? |
+//! | [`plain_text`], [`mask`] | what of others' text may be shown? |
 
 pub mod base_images;
 pub mod capacity;
@@ -27,11 +29,14 @@ pub mod deployment;
 pub mod desired;
 pub mod framework;
 pub mod ids;
+pub mod known_holes;
+pub mod mask;
 pub mod plain_text;
 pub mod plan;
 pub mod ports;
 pub mod repo_config;
 pub mod route;
+pub mod secrets;
 pub mod subnets;
 pub mod talk;
 pub mod trust;

@@ -356,47 +356,49 @@ impl<'a> Target<'a> {
     }
 }
 
-/// Whether a path, decoded once, climbs above where it begins, or carries a NUL. Doubled slashes count as one, and a backslash
-/// as a slash, because some reader on the way may take them so.
+/// Whether a path climbs above where it begins, or carries a NUL, to anybody who may read it on the way: with all of it decoded
+/// once or its dots alone, with a backslash as a slash or not. Doubled slashes count as one.
 fn leaves(rest: &str) -> bool {
     if !rest.contains(['%', '\\', '.', '\0']) {
         return false;
     }
+    let readings = [decode(rest.as_bytes(), |_| true), decode(rest.as_bytes(), |byte| byte == b'.')];
+    readings.iter().any(|path| path.contains(&0) || climbs(path, b"/") || climbs(path, b"/\\"))
+}
+
+fn climbs(path: &[u8], separators: &[u8]) -> bool {
     let mut depth = 0usize;
-    for segment in decode(rest.as_bytes()).split(|byte| matches!(byte, b'/' | b'\\')) {
+    for segment in path.split(|byte| separators.contains(byte)) {
         match segment {
             b"" | b"." => {}
             b".." => match depth.checked_sub(1) {
                 Some(above) => depth = above,
                 None => return true,
             },
-            segment if segment.contains(&0) => return true,
             _ => depth += 1,
         }
     }
     false
 }
 
-/// Replaces each `%XX` by its byte; a percent sign without two digits stays.
-fn decode(text: &[u8]) -> Vec<u8> {
+/// Replaces each `%XX` by its byte, if that is wanted; a percent sign without two digits stays.
+fn decode(text: &[u8], wanted: impl Fn(u8) -> bool) -> Vec<u8> {
     let digit = |at: usize| text.get(at).and_then(|byte| char::from(*byte).to_digit(16));
     let mut bytes = Vec::with_capacity(text.len());
     let mut at = 0;
     while let Some(&byte) = text.get(at) {
-        match (byte, digit(at + 1), digit(at + 2)) {
-            (b'%', Some(high), Some(low)) => {
-                // Two hexadecimal digits are at most 255.
-                bytes.push((high * 16 + low) as u8);
-                at += 3;
-            }
-            _ => {
-                bytes.push(byte);
-                at += 1;
-            }
-        }
+        let encoded = match (byte, digit(at + 1), digit(at + 2)) {
+            // Two hexadecimal digits are at most 255.
+            (b'%', Some(high), Some(low)) => Some((high * 16 + low) as u8).filter(|byte| wanted(*byte)),
+            _ => None,
+        };
+        bytes.push(encoded.unwrap_or(byte));
+        at += if encoded.is_some() { 3 } else { 1 };
     }
     bytes
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

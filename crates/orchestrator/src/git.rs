@@ -33,6 +33,8 @@ use preview_core::ids::{CommitSha, RepoId};
 use secrecy::SecretString;
 use tokio::task::spawn_blocking;
 
+pub(crate) use command::{login, version};
+
 use crate::needs::{Checkout, DeploymentLock, Fault, Source, Want};
 use crate::remove_tree::remove_tree;
 use command::Git;

@@ -10,6 +10,7 @@
 //! | [`firewall`] | what previews and builds may reach, kept up |
 //! | [`folders`], [`health`] | a deployment's folder; asking an app whether it is up |
 //! | [`http`] | the webhook extractor, the API, `/health` |
+//! | [`secrets`] | the operator's secrets; all that is known to be secret |
 //! | [`settings`] | the environment, checked once |
 //! | [`service`], [`sockets`] | all of it wired together; sockets that were opened for us |
 
@@ -31,6 +32,7 @@ pub mod reconcile;
 mod remove_tree;
 pub mod router;
 mod sealed;
+pub mod secrets;
 pub mod service;
 pub mod settings;
 pub mod sockets;

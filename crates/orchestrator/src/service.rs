@@ -14,17 +14,18 @@ use jiff::Timestamp;
 use preview_core::base_images::{BaseImages, InvalidImagePrefix};
 use preview_core::compose;
 use preview_core::ids::InstanceId;
+use preview_core::known_holes::{self, Component};
 use preview_core::route::{InvalidSite, RouteTable, Site};
 use preview_core::subnets::Subnet;
 use preview_core::trust::{ByTrust, Trust};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
 use crate::docker::{self, BuildLimits, Engine};
 use crate::firewall::{self, Fence, Refused};
 use crate::folders::Folders;
-use crate::git::GitSource;
+use crate::git::{self, GitSource};
 use crate::github::{BadSettings, ForgeHealth, GitHub, GitHubSettings, install_tls};
 use crate::health::HttpProber;
 use crate::host::{self, ThisHost};
@@ -35,6 +36,7 @@ use crate::reconcile::{Config, Outside, Pace, Reconciler, routes};
 use crate::router::Login;
 use crate::router::builtin::Builtin;
 use crate::router::nginx::{self, Nginx};
+use crate::secrets::{Known, Vault, Whose};
 use crate::settings::{self, Settings};
 
 /// How long the built-in router may take to finish what visitors began.
@@ -111,6 +113,8 @@ pub struct Given {
     pub pace: Pace,
     /// The shortest time between two writes to GitHub; `None` for what GitHub asks for.
     pub write_interval: Option<Duration>,
+    /// Where the service puts whatever it knows to be secret, for whoever writes its log.
+    pub known: Known,
 }
 
 /// A service that runs.
@@ -141,7 +145,7 @@ impl Service {
         if let Some((network, interface)) = host::in_the_way_of(settings.network.subnet) {
             return Err(StartError::Subnet { network, interface });
         }
-        let Given { api, router, pace, write_interval } = given;
+        let Given { api, router, pace, write_interval, known } = given;
         let state = settings.paths.state();
         // Before any port: who starts us twice should learn that, and not be told to choose another port.
         let (ledger, found) = Ledger::open(&settings.paths.ledger, Timestamp::now())?;
@@ -152,6 +156,9 @@ impl Service {
             Some(token) => token.clone(),
             None => kept(&settings.paths.api_token(), random_token)?.into(),
         };
+        learn_own(&known, settings, &token);
+        let vault = Vault::new(settings.paths.secrets(), settings.paths.secrets_key.clone(), known);
+        tell_vault(&vault);
         let site = Site::new(
             settings.previews.base_url.as_str().parse()?,
             settings.previews.domain.as_ref().map(|domain| domain.parse()).transpose()?,
@@ -164,7 +171,7 @@ impl Service {
         let github = &settings.github;
         let source = Arc::new(GitSource::new(settings.paths.mirrors(), github.server.as_str(), &github.token));
         // The last that can fail: who comes from now on is served.
-        let login = login(settings)?;
+        let login = login(settings, vault.known())?;
         let (router, builtin) = start_router(settings, router, &site, login, &instance, &ledger.read(routes))?;
         let outside = Outside {
             engine: engine.clone(),
@@ -179,8 +186,9 @@ impl Service {
             Arc::new(Fence::around(firewall_of(settings, &instance).await).await.map_err(StartError::Firewall)?);
         let build_limits = engine.build_limits();
         tell_build_limits(&build_limits, settings);
+        let known_holes = known_holes(&engine).await;
         let config = config(settings, &instance, site, pace, &build_limits)?;
-        let reconciler = Reconciler::new(config, outside, ledger.clone(), folders.clone());
+        let reconciler = Reconciler::new(config, outside, ledger.clone(), folders.clone(), vault);
         let stop = CancellationToken::new();
         let desk = Desk {
             reconciler: reconciler.clone(),
@@ -192,6 +200,7 @@ impl Service {
             disks: vec![("the ledger", state.to_owned()), ("previews' folders", settings.paths.deployments.clone())],
             github: Arc::new(move || github_trouble(&forge)),
             builds: Arc::new(move || build_trouble(&build_limits)),
+            known_holes,
             walls: {
                 let fence = fence.clone();
                 Arc::new(move || fence.trouble())
@@ -337,13 +346,45 @@ fn random_token() -> String {
 }
 
 /// What visitors of previews have to know; the password is made at the first start unless it was given.
-fn login(settings: &Settings) -> Result<Option<Login>, StartError> {
+fn login(settings: &Settings, known: &Known) -> Result<Option<Login>, StartError> {
     let Some(login) = &settings.login else { return Ok(None) };
     let password = match &login.password {
         Some(password) => password.clone(),
         None => kept(&settings.paths.preview_password(), random_token)?.into(),
     };
+    known.learn(Whose::Service, password.expose_secret());
     Ok(Some(Login::new(&login.user, password)))
+}
+
+/// The service's own secrets, in every spelling in which it sends them.
+fn learn_own(known: &Known, settings: &Settings, api_token: &SecretString) {
+    let login = git::login(&settings.github.token);
+    let own = [
+        Some(&settings.github.token),
+        Some(&login),
+        Some(api_token),
+        settings.http.read_token.as_ref(),
+        settings.webhooks.secret.as_ref(),
+    ];
+    own.into_iter().flatten().for_each(|secret| known.learn(Whose::Service, secret.expose_secret()));
+}
+
+/// Reads the operator's secrets once, so that they are known before anything is logged.
+fn tell_vault(vault: &Vault) {
+    if let Err(error) = vault.load() {
+        let source = std::error::Error::source(&error).map(ToString::to_string).unwrap_or_default();
+        tracing::error!(source, "{error}; previews whose variables refer to secrets will fail");
+    }
+}
+
+/// What is known to be broken of the programs that we stand on. We work all the same: whoever runs the server decides.
+async fn known_holes(engine: &Engine) -> Vec<String> {
+    let (mut versions, git) = tokio::join!(engine.versions(), git::version());
+    versions.extend(git.map(|version| (Component::Git, version)));
+    let found = versions.iter().flat_map(|(component, version)| known_holes::holes(*component, version));
+    let told: Vec<String> = found.map(|hole| hole.to_string()).collect();
+    told.iter().for_each(|hole| tracing::warn!("{hole}"));
+    told
 }
 
 type RouterOf = (Arc<dyn Router>, Option<Arc<Builtin>>);

@@ -10,6 +10,7 @@ mod paths;
 mod reader;
 mod values;
 mod variables;
+mod vault;
 
 #[cfg(test)]
 mod tests;
@@ -40,6 +41,7 @@ pub use reader::{Fallback, Mistake, Mistakes, Variable, Variables};
 pub use values::BaseUrl;
 use variables::*;
 pub use variables::{GROUPS, Group, NOT_YET};
+pub use vault::VaultPaths;
 
 /// Everything that an installation can be told.
 #[derive(Debug, Clone)]
@@ -454,7 +456,10 @@ fn paths(reader: &mut Reader<'_>) -> Option<Paths> {
     let deployments = reader.value(&DEPLOYMENTS_DIR, values::absolute_path);
     let ledger = reader.value(&DEPLOYMENTS_DB, values::absolute_path);
     let logs = reader.value(&LOG_DIR, values::absolute_path);
-    Some(Paths { deployments: deployments?, ledger: ledger?, logs: logs? })
+    let key = reader.option(&SECRETS_KEY_FILE, values::absolute_path);
+    let ledger = ledger?;
+    let secrets_key = key?.unwrap_or_else(|| paths::secrets_key(&ledger));
+    Some(Paths { deployments: deployments?, ledger, logs: logs?, secrets_key })
 }
 
 fn capacity(reader: &mut Reader<'_>) -> Option<Capacity> {

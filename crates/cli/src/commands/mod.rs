@@ -8,5 +8,6 @@ pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod redeploy;
 pub(crate) mod rm;
+pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod why;

@@ -1,6 +1,7 @@
 //! `preview serve`
 
 use clap::Args;
+use preview_orchestrator::secrets::Known;
 use preview_orchestrator::service::{Given, Service, StartError};
 use preview_orchestrator::settings::{Settings, Variables, check_paths, look_alikes};
 use preview_orchestrator::sockets::Passed;
@@ -30,10 +31,11 @@ impl Serve {
             ui::line("the settings are fine");
             return Ok(());
         }
-        log::start(settings.log);
+        let known = Known::default();
+        log::start(settings.log, known.clone());
         std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a bug: please report it with this log")));
         misspelt.iter().for_each(|hint| tracing::warn!("{hint}"));
-        serve(&settings).await
+        serve(&settings, known).await
     }
 }
 
@@ -47,13 +49,13 @@ fn checked(variables: &Variables) -> Result<Settings, Failure> {
 }
 
 /// Serves until SIGTERM or SIGINT; a second one cuts off even the stopping.
-async fn serve(settings: &Settings) -> Result<(), Failure> {
+async fn serve(settings: &Settings, known: Known) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
     let sockets = Passed::take().map_err(|error| {
         let failure = Failure::new("the sockets that were passed on cannot be used").because(&error);
         failure.kind(Kind::Settings).hint("docs/OPERATIONS.md shows the socket units")
     })?;
-    let given = Given { api: sockets.api, router: sockets.router, ..Given::default() };
+    let given = Given { api: sockets.api, router: sockets.router, known, ..Given::default() };
     let service = tokio::select! {
         started = Service::start(settings, given) => started.map_err(not_started)?,
         () = stop.asked() => return Ok(()),

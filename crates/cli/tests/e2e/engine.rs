@@ -44,8 +44,7 @@ impl Engine {
     async fn prepare() -> Self {
         let dir = tempfile::Builder::new().prefix("preview-engine-").tempdir().unwrap();
         let number: u16 = rand::random_range(0..16_384);
-        let engine =
-            Self { dir, bridge: format!("pde{number}"), group: format!("/preview-e2e-{number}") };
+        let engine = Self { dir, bridge: format!("pde{number}"), group: format!("/preview-e2e-{number}") };
         std::fs::create_dir(engine.disk()).unwrap();
         engine.make_bridge(number).await;
         engine

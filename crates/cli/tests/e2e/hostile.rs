@@ -1,22 +1,18 @@
 //! Pull requests that mean harm: each is refused, or harmless.
 
-use std::collections::BTreeSet;
 use std::path::Path;
 use std::time::Duration;
 
-use base64::Engine;
-use base64::engine::general_purpose::STANDARD;
 use futures_util::future::join_all;
 use preview_simulator::state::{Comment, Outcome, StatusState};
-use preview_simulator::{Change, Fault, Matching, Mimic, NewPull, Permission, Pull, sha256_signature};
+use preview_simulator::{Change, Matching, Mimic, NewPull, Permission, Pull, sha256_signature};
 use serde_json::Value;
-use tokio::sync::oneshot;
 
 use crate::isolation::{WITH_POSTGRES, environment};
 use crate::rig::{Rig, Setup, TOKEN};
 
 /// A mimic with other files beside or instead of its own.
-fn mimic_with(version: &str, changes: impl IntoIterator<Item = Change>) -> Vec<Change> {
+pub(crate) fn mimic_with(version: &str, changes: impl IntoIterator<Item = Change>) -> Vec<Change> {
     Mimic::new(version).files().into_iter().chain(changes).collect()
 }
 
@@ -31,7 +27,7 @@ async fn log(rig: &Rig, pull: &Pull, stream: &str) -> String {
 }
 
 /// All that anybody is told of this pull request: comment, status, record, logs.
-async fn all_that_is_told(rig: &Rig, pull: &Pull) -> String {
+pub(crate) async fn all_that_is_told(rig: &Rig, pull: &Pull) -> String {
     let comments: Vec<_> = pull.bot_comments().into_iter().map(|comment| comment.body).collect();
     let record = rig.ask_api(&format!("/api/previews/{}", rig.id(pull))).await;
     let logs = [build_log(rig, pull).await, log(rig, pull, "app").await];
@@ -39,7 +35,7 @@ async fn all_that_is_told(rig: &Rig, pull: &Pull) -> String {
 }
 
 /// Every file beneath a folder.
-fn files_beneath(folder: &Path) -> Vec<std::path::PathBuf> {
+pub(crate) fn files_beneath(folder: &Path) -> Vec<std::path::PathBuf> {
     // A file may go while we look.
     let entries = std::fs::read_dir(folder).into_iter().flatten().flatten();
     let found = entries.flat_map(|entry| match entry.file_type() {
@@ -358,80 +354,5 @@ async fn drafts_and_what_lacks_a_label_wait() {
     rig.until_gone(&rig.url(&plain)).await;
     rig.until_gone(&rig.url(&draft)).await;
     rig.until_comment(&draft, "a draft").await;
-    rig.finish().await;
-}
-
-// -------------------------------------------------------------------------------------------------------------- canaries
-
-/// Every secret of an installation, in each form in which it travels.
-fn secrets(rig: &Rig) -> Vec<String> {
-    let token = rig.github.token();
-    let login = STANDARD.encode(format!("x-access-token:{token}"));
-    vec![token.to_owned(), login, rig.github.webhook_secret().to_owned(), TOKEN.to_owned()]
-}
-
-/// Reads all processes' command lines until it is told to stop; gives those with a secret in them.
-async fn watch_command_lines(secrets: Vec<String>, mut stop: oneshot::Receiver<()>) -> BTreeSet<String> {
-    let mut found = BTreeSet::new();
-    let mut ticks = tokio::time::interval(Duration::from_millis(10));
-    loop {
-        tokio::select! {
-            _ = &mut stop => return found,
-            _ = ticks.tick() => {}
-        }
-        let processes = std::fs::read_dir("/proc").unwrap().flatten();
-        let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());
-        let lines = lines.map(|line| String::from_utf8_lossy(&line).replace('\0', " "));
-        found.extend(lines.filter(|line| secrets.iter().any(|secret| line.contains(secret))));
-    }
-}
-
-/// Through good and bad days: an update, a failed build, a git server and an API that fail and refuse, a forged delivery.
-async fn good_and_bad_days(rig: &Rig) -> Vec<Pull> {
-    let (good, url) = rig.up("version one").await;
-    rig.github.fail_next(Matching::git(), 1, Fault::Status(500));
-    rig.github.fail_next(Matching::get("/pulls/"), 1, Fault::Status(401));
-    rig.github.fail_next(Matching::writes(), 1, Fault::Status(403));
-    good.push(Mimic::new("version two").config(WITH_POSTGRES).files()).await.unwrap();
-    rig.until_answers(&url, "version two").await;
-    let dockerfile = "FROM debian:bookworm-slim\nRUN env; cat /proc/self/environ; false\n";
-    let broken = rig.open_with(mimic_with("never", [Change::write("Dockerfile", dockerfile)])).await;
-    rig.until_comment(&broken, "Preview failed while building").await;
-    rig.github.fail_next(Matching::git(), 1, Fault::Status(401));
-    let denied = rig.open(Mimic::new("at last")).await;
-    rig.until_answers(&rig.url(&denied), "at last").await;
-    let forged = [("X-GitHub-Event", "pull_request"), ("X-Hub-Signature-256", "sha256=00")];
-    rig.repo().deliver_raw("pull_request", "{}", &forged);
-    vec![good, broken, denied]
-}
-
-#[tokio::test(flavor = "multi_thread")]
-async fn no_secret_is_ever_shown_or_stored() {
-    let rig = Setup::new().set("LOG_LEVEL", "trace").start().await;
-    let (stop, stopped) = oneshot::channel();
-    let watch = tokio::spawn(watch_command_lines(secrets(&rig), stopped));
-    let pulls = good_and_bad_days(&rig).await;
-    let mut told = Vec::new();
-    for pull in &pulls {
-        told.push((format!("#{}", pull.number()), all_that_is_told(&rig, pull).await));
-    }
-    for path in ["/api/previews", "/api/deliveries", "/api/audit"] {
-        told.push((path.to_owned(), rig.ask_api(path).await.to_string()));
-    }
-    let files = files_beneath(rig.dir.path());
-    assert!(files.iter().any(|file| file.ends_with("deployments.json")) && files.len() > 20, "{files:?}");
-    for file in files {
-        // Pipes and sockets hold nothing.
-        let is_file = file.symlink_metadata().is_ok_and(|about| about.is_file());
-        let bytes = if is_file { std::fs::read(&file).unwrap_or_default() } else { Vec::new() };
-        told.push((file.display().to_string(), String::from_utf8_lossy(&bytes).into_owned()));
-    }
-    stop.send(()).unwrap();
-    assert_eq!(watch.await.unwrap(), BTreeSet::new(), "command lines with a secret");
-    for secret in secrets(&rig) {
-        let leaks: Vec<&str> =
-            told.iter().filter(|(_, text)| text.contains(&secret)).map(|(place, _)| &**place).collect();
-        assert_eq!(leaks, [""; 0]);
-    }
     rig.finish().await;
 }

@@ -5,6 +5,7 @@
 
 mod builds;
 mod burst;
+mod canary;
 mod capacity;
 mod cli;
 mod compose;

@@ -20,7 +20,8 @@ const OUTSIDE: [&str; 8] = [
 
 /// A mimic with a folder that it may write to.
 fn prisoner(version: &str) -> Vec<Change> {
-    let dockerfile = "FROM scratch\nCOPY mimic VERSION /\nCOPY --chown=10001:10001 data /data\nENTRYPOINT [\"/mimic\"]\n";
+    let dockerfile =
+        "FROM scratch\nCOPY mimic VERSION /\nCOPY --chown=10001:10001 data /data\nENTRYPOINT [\"/mimic\"]\n";
     let changes = [Change::write("Dockerfile", dockerfile), Change::write("data/file", "x")];
     Mimic::new(version).files().into_iter().chain(changes).collect()
 }
@@ -72,10 +73,8 @@ async fn a_preview_that_tries_everything_is_contained() {
     // What fills the disk is stopped, and stays so until the next push.
     order(&rig, &pull, "write?path=/data/fill&mb=80").await;
     rig.until_comment(&pull, "had written more to the disk than a preview may").await;
-    rig.until("it is stopped", async || {
-        (rig.container(&id, "app-a").await["State"]["Running"] == false).then_some(())
-    })
-    .await;
+    rig.until("it is stopped", async || (rig.container(&id, "app-a").await["State"]["Running"] == false).then_some(()))
+        .await;
     let why = rig.preview(&["why", &format!("{}#{}", rig.repos[0], pull.number())]).run().await.unwrap();
     assert!(why.text().contains("CONTAINER_DISK_MB"), "{}", why.text());
 

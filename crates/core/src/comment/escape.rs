@@ -3,14 +3,11 @@
 //! GitHub links mentions, issues and addresses after Markdown is rendered, so a backslash alone doesn't stop them. Inside
 //! code nothing is linked; elsewhere an invisible U+200B breaks them up.
 
+use crate::mask::Mask;
 use crate::plain_text::clean;
 
 /// Longest piece of prose from outside, and longest name, in characters.
 const PIECE: usize = 300;
-/// Shorter secrets are not blotted out: they would be found in every other word.
-const SHORTEST_SECRET: usize = 4;
-/// What stands where a secret was.
-const BLOT: &str = "[secret]";
 /// Breaks what GitHub would link, and isn't seen.
 const BREAK: char = '\u{200B}';
 
@@ -40,48 +37,10 @@ pub(super) fn keep_end(text: &str, limit: usize) -> String {
     format!("{note}\n{whole}")
 }
 
-/// Secrets to be blotted out of whatever is shown.
-pub(super) struct Mask<'a>(Vec<&'a str>);
-
-impl<'a> Mask<'a> {
-    /// A secret of several lines counts line by line, as logs have it.
-    pub(super) fn new(secrets: &[&'a str]) -> Self {
-        let lines = secrets.iter().flat_map(|secret| secret.lines()).map(str::trim);
-        Self(lines.filter(|line| line.chars().count() >= SHORTEST_SECRET).collect())
-    }
-
-    /// The text with every character that belongs to a secret blotted out, overlapping ones too.
-    pub(super) fn over(&self, text: &str) -> String {
-        let mut found: Vec<(usize, usize)> = Vec::new();
-        for secret in &self.0 {
-            let mut from = 0;
-            while let Some(at) = text[from..].find(secret).map(|at| from + at) {
-                found.push((at, at + secret.len()));
-                from = at + secret.chars().next().map_or(1, char::len_utf8);
-            }
-        }
-        found.sort_unstable();
-        let mut out = String::with_capacity(text.len());
-        let mut done = 0;
-        for (start, end) in found {
-            if start >= done {
-                out.push_str(&text[done..start]);
-                out.push_str(BLOT);
-            }
-            done = done.max(end);
-        }
-        out.push_str(&text[done..]);
-        out
-    }
-
-    /// A sentence from outside as Markdown: what stands between backticks becomes code, all else plain words.
-    pub(super) fn prose(&self, text: &str) -> String {
-        prose(&self.over(&text.lines().map(clean).collect::<Vec<_>>().join(" ")))
-    }
-}
-
-fn prose(text: &str) -> String {
-    let text = cut(&one_line(text), PIECE);
+/// A sentence from outside as Markdown: what stands between backticks becomes code, all else plain words.
+pub(super) fn prose(mask: &Mask, text: &str) -> String {
+    let text = mask.over(&text.lines().map(clean).collect::<Vec<_>>().join(" "));
+    let text = cut(&one_line(&text), PIECE);
     let mut out = String::new();
     let mut rest = text.as_str();
     while let Some((before, quoted, after)) = quoted(rest) {
@@ -159,5 +118,7 @@ pub(super) fn link(url: &str) -> String {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -1,9 +1,10 @@
 //! Which sentences each state needs, and in which order.
 
-use super::escape::{Mask, code, link};
+use super::escape::{code, link, prose};
 use super::{Live, State, View, words};
 use crate::deployment::Failure;
 use crate::ids::CommitSha;
+use crate::mask::Mask;
 use crate::talk::Talk;
 
 /// A comment before it is laid out. All parts but the log are Markdown.
@@ -26,7 +27,7 @@ impl Page<'_> {
     }
 }
 
-pub(super) fn page<'a>(view: &'a View, mask: &Mask<'_>) -> Page<'a> {
+pub(super) fn page<'a>(view: &'a View, mask: &Mask) -> Page<'a> {
     match &view.state {
         State::Queued { commit, reason, ahead, still } => Page {
             rows: rows(view, commit, still.as_ref(), []),
@@ -92,17 +93,17 @@ fn failed<'a>(
     commit: &CommitSha,
     (failure, in_place): (&'a Failure, bool),
     still: Option<&Live>,
-    mask: &Mask<'_>,
+    mask: &Mask,
 ) -> Page<'a> {
     let gone = in_place && still.is_none();
-    let cause = mask.prose(&failure.cause);
+    let cause = prose(mask, &failure.cause);
     let title = match still {
         Some(_) => words::update_failed(failure.step, failure.blame, &cause),
         None => words::failed(failure.step, failure.blame, &cause),
     };
     let notes = [
         gone.then(|| words::stopped_for_it().to_owned()),
-        failure.advice.as_ref().map(|advice| words::what_to_try(&mask.prose(advice))),
+        failure.advice.as_ref().map(|advice| words::what_to_try(&prose(mask, advice))),
         Some(words::what_happens_next(failure.blame).to_owned()),
     ];
     Page {

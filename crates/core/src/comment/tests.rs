@@ -6,6 +6,7 @@ use super::*;
 use crate::command::Command;
 use crate::deployment::Blame;
 use crate::ids::{CommentId, DeploymentId, HostPort, PrNumber, RepoId, Slot};
+use crate::mask::Mask;
 use crate::talk::{Answered, Approval, Outcome};
 
 const URL: &str = "http://203.0.113.7/my-org-my-app/pr-12/";
@@ -80,14 +81,14 @@ fn every_state_reads_well() {
         ("unapproved", State::Unapproved { commit: new() }),
         ("waiting", State::Waiting),
     ] {
-        assert_snapshot!(name, render(&view(state), &[]));
+        assert_snapshot!(name, render(&view(state), &Mask::default()));
     }
 }
 
 #[test]
 fn a_running_preview_without_framework_database_or_end() {
     let state = State::Running { live: live(new()), framework: None, database: None, expires: None, in_place: true };
-    assert_snapshot!(render(&view(state), &[]));
+    assert_snapshot!(render(&view(state), &Mask::default()));
 }
 
 fn said(command: Option<Command>, outcome: Outcome, shown: Vec<String>) -> Talk {
@@ -101,7 +102,7 @@ fn said(command: Option<Command>, outcome: Outcome, shown: Vec<String>) -> Talk 
 fn an_answer_is_folded_into_the_comment_and_the_approver_is_named() {
     let hostile = "</details> ```` @everyone [x](http://evil) \u{1b}[31m".to_owned();
     let talk = said(Some(Command::Logs), Outcome::Shown, vec!["listening".into(), hostile]);
-    assert_snapshot!(render(&view(running()).with(talk), &[]));
+    assert_snapshot!(render(&view(running()).with(talk), &Mask::default()));
 }
 
 #[test]
@@ -164,8 +165,9 @@ fn every_removal_says_why_and_how_it_comes_back() {
         RemovalReason::Waiting,
         RemovalReason::Unapproved,
     ];
-    let texts =
-        reasons.map(|reason| render(&view(State::Removed { reason, active_at: at("2026-01-22T10:00:00Z") }), &[]));
+    let texts = reasons.map(|reason| {
+        render(&view(State::Removed { reason, active_at: at("2026-01-22T10:00:00Z") }), &Mask::default())
+    });
     assert_snapshot!(texts.join("\n"));
 }
 
@@ -196,9 +198,9 @@ fn every_commit_status_has_its_line() {
         failed(Blame::Passing, false, None),
         State::Down { live: live(new()), filled: false, log_tail: Vec::new() },
     ];
-    let lines = states.map(|state| status_line(&view(state), &[]).unwrap());
+    let lines = states.map(|state| status_line(&view(state), &Mask::default()).unwrap());
     assert_snapshot!(lines.join("\n"));
-    assert_eq!(status_line(&view(State::Draft), &[]), None);
+    assert_eq!(status_line(&view(State::Draft), &Mask::default()), None);
 }
 
 #[test]
@@ -206,7 +208,7 @@ fn a_status_line_is_cut_cleaned_and_masked() {
     let mut hostile = failure(Blame::Author);
     hostile.cause = format!("\u{202E}\u{1B}[31mtoken s3cr3t-value\n{}", "x".repeat(300));
     let state = State::Failed { commit: new(), failure: hostile, in_place: false, still: None };
-    let line = status_line(&view(state), &["s3cr3t-value"]).unwrap();
+    let line = status_line(&view(state), &Mask::new(["s3cr3t-value"])).unwrap();
     assert_eq!(line.chars().count(), STATUS_LIMIT);
     assert!(line.starts_with("Failed while building the image: token [secret] xxx"), "{line}");
 }
@@ -220,7 +222,7 @@ fn what_is_written_down_of_a_failure_holds_no_secret() {
         log_tail: vec![said.into()],
         ..failure(Blame::Author)
     };
-    let kept = without_secrets(failure, &["hunter2"]);
+    let kept = without_secrets(failure, &Mask::new(["hunter2"]));
     for text in [&kept.cause, kept.advice.as_ref().unwrap(), &kept.log_tail[0]] {
         assert_eq!(text, "password is [secret]!");
     }
@@ -228,7 +230,7 @@ fn what_is_written_down_of_a_failure_holds_no_secret() {
 
 #[test]
 fn the_marker_is_the_last_line_and_belongs_to_one_pull_request() {
-    let mut body = render(&view(running()), &[]);
+    let mut body = render(&view(running()), &Mask::default());
     assert!(carries_marker(&body, key()));
     assert!(carries_marker(&body.replace('\n', "\r\n"), key()));
     let other = PullKey { number: PrNumber::new(1).unwrap(), ..key() };
@@ -240,7 +242,7 @@ fn the_marker_is_the_last_line_and_belongs_to_one_pull_request() {
 
 #[test]
 fn the_cause_is_in_the_first_line() {
-    let body = render(&view(failed(Blame::Author, false, None)), &[]);
+    let body = render(&view(failed(Blame::Author, false, None)), &Mask::default());
     assert!(body.lines().next().unwrap().contains("`npm ci` ended with exit code 1"), "{body}");
 }
 
@@ -248,7 +250,8 @@ fn the_cause_is_in_the_first_line() {
 fn only_the_last_fifty_lines_are_shown() {
     let mut long = failure(Blame::Author);
     long.log_tail = (0..200).map(|n| format!("line {n}")).chain(["".into(), "  ".into()]).collect();
-    let body = render(&view(State::Failed { commit: new(), failure: long, in_place: false, still: None }), &[]);
+    let body =
+        render(&view(State::Failed { commit: new(), failure: long, in_place: false, still: None }), &Mask::default());
     assert!(body.contains("Last 50 lines") && body.contains("\nline 150\n") && body.contains("\nline 199\n"), "{body}");
     assert!(!body.contains("line 149\n"), "{body}");
 }
@@ -257,7 +260,8 @@ fn only_the_last_fifty_lines_are_shown() {
 fn a_huge_log_is_cut_from_its_beginning() {
     let mut huge = failure(Blame::Author);
     huge.log_tail = (0..50).map(|n| format!("{n}{}", "ü`".repeat(2_000))).chain(["the end".into()]).collect();
-    let body = render(&view(State::Failed { commit: new(), failure: huge, in_place: false, still: None }), &[]);
+    let body =
+        render(&view(State::Failed { commit: new(), failure: huge, in_place: false, still: None }), &Mask::default());
     let length = body.chars().count();
     assert!((LIMIT - 5_000..=LIMIT).contains(&length), "{length}");
     assert!(body.contains("too long to show") && body.contains("\nthe end\n") && carries_marker(&body, key()));
@@ -276,7 +280,7 @@ fn a_hostile_pull_request_opens_nothing() {
         let still = Some(live(old()));
         let mut view = view(State::Failed { commit: new(), failure: failure.clone(), in_place: false, still });
         view.branch = BranchName::new(&branch);
-        let body = render(&view, &[]);
+        let body = render(&view, &Mask::default());
         assert!(!body.contains(['\u{202E}', '\u{0}', '\r']), "{body}");
         assert_eq!(own_markup(&body), EXPECTED, "{body}");
     }

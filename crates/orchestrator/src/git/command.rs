@@ -76,12 +76,23 @@ pub(super) struct Git {
     pub(super) limits: CheckoutLimits,
 }
 
+/// What git tells the server of us.
+///
+/// Source: <https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation#about-authentication-as-a-github-app-installation>
+/// (any user name serves a personal token, an installation's needs this one).
+pub(crate) fn login(token: &SecretString) -> SecretString {
+    STANDARD.encode(format!("x-access-token:{}", token.expose_secret())).into()
+}
+
+/// The version of the git that we would start.
+pub(crate) async fn version() -> Option<String> {
+    let told = Program::new("git").arg("--version").limits(Limits::seconds(10)).run().await.ok()?;
+    told.text().trim().strip_prefix("git version ").map(str::to_owned)
+}
+
 impl Git {
     pub(super) fn new(server: &str, token: &SecretString, limits: CheckoutLimits) -> Self {
-        // Source: https://docs.github.com/en/apps/creating-github-apps/authenticating-with-a-github-app/authenticating-as-a-github-app-installation#about-authentication-as-a-github-app-installation
-        // (any user name serves a personal token, an installation's needs this one).
-        let login = STANDARD.encode(format!("x-access-token:{}", token.expose_secret()));
-        let authorization = format!("Authorization: Basic {login}").into();
+        let authorization = format!("Authorization: Basic {}", login(token).expose_secret()).into();
         Self { server: server.trim_end_matches('/').to_owned(), authorization, limits }
     }
 

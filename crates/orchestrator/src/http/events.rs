@@ -130,6 +130,8 @@ fn issue_comment(wire: &Wire) -> Meaning {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use serde_json::{Value, json};
 

@@ -36,6 +36,7 @@ pub(super) struct Pulse {
     pub(super) github: Trouble,
     pub(super) builds: Trouble,
     pub(super) walls: Trouble,
+    pub(super) known_holes: Vec<String>,
     pub(super) disks: Vec<(&'static str, PathBuf)>,
     pub(super) last: tokio::sync::Mutex<Option<(Instant, Checks)>>,
 }
@@ -78,6 +79,7 @@ struct Details {
     repairs: u64,
     disk: Option<Share>,
     unknown_repositories: Vec<RepoName>,
+    known_holes: Vec<String>,
 }
 
 /// What our things take on the disk, as last added up. Bytes.
@@ -179,6 +181,7 @@ impl Pulse {
             repairs,
             disk: disk.map(Share::from),
             unknown_repositories,
+            known_holes: self.known_holes.clone(),
         }
     }
 }

@@ -15,6 +15,8 @@ use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use preview_core::deployment::{Deployment, Stage};
 use preview_core::ids::{DeploymentId, Slot};
+use preview_core::mask::Mask;
+use preview_core::plain_text::clean;
 use serde::Deserialize;
 use tokio::io::{AsyncReadExt, AsyncSeekExt};
 
@@ -67,8 +69,18 @@ pub(super) async fn logs(
     if wanted.follow {
         follow(api, &record, wanted.stream, lines).await
     } else {
-        last_lines(&api, &record, wanted.stream, lines).await.map(into_text)
+        let mask = api.reconciler.mask(&id);
+        let said = last_lines(&api, &record, wanted.stream, lines).await?;
+        Ok(into_text(said.into_iter().map(|line| without_secrets(&mask, &line)).collect()))
     }
+}
+
+/// A line as it may be shown. Whoever reads it may leave out what a terminal would not show, so secrets are looked for in
+/// what is left then too.
+fn without_secrets(mask: &Mask, line: &str) -> String {
+    let plain = clean(line);
+    let masked = mask.over(&plain);
+    if masked == plain { mask.over(line) } else { masked }
 }
 
 fn into_text(lines: Vec<String>) -> Response {
@@ -114,13 +126,14 @@ async fn follow(api: Arc<Api>, record: &Deployment, from: Stream, lines: usize) 
     };
     let id = &record.id;
     let shutdown = api.shutdown.clone();
+    let mask = api.reconciler.mask(id);
     let lines = match from {
         Stream::Build => follow_build(api, id.clone(), lines),
         Stream::App => api.engine.follow(id, Part::App(app_slot(record)), lines).await,
         Stream::Db => api.engine.follow(id, Part::Database, lines).await,
     };
     let events = lines
-        .map(|line| Event::default().data(line))
+        .map(move |line| Event::default().data(without_secrets(&mask, &line)))
         .chain(stream::once(async { Event::default().event("end").data("") }))
         .map(move |event| {
             let _held = &place;

@@ -75,6 +75,8 @@ pub struct Desk {
     pub builds: Trouble,
     /// What previews and builds are not kept from, if so.
     pub walls: Trouble,
+    /// What is known to be broken of the programs that we stand on.
+    pub known_holes: Vec<String>,
     /// What opens `/api` and the details of `/health`.
     pub token: SecretString,
     /// What opens the same for looking alone.
@@ -109,6 +111,7 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
         github: desk.github,
         builds: desk.builds,
         walls: desk.walls,
+        known_holes: desk.known_holes,
         disks: desk.disks,
         last: Mutex::default(),
     }));

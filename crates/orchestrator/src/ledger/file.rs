@@ -119,7 +119,19 @@ impl LedgerFile {
     }
 }
 
-enum Parsed {
+/// What the ledger says, for whoever only looks: nothing is locked, set aside or made.
+pub fn peek(path: &Path) -> Result<State, OpenError> {
+    match parse(path)? {
+        Parsed::State(state) => Ok(*state),
+        Parsed::Missing => Err(io::ErrorKind::NotFound),
+        Parsed::Older(_) | Parsed::Unreadable => Err(io::ErrorKind::InvalidData),
+    }
+    .map_err(|kind| OpenError::Io { what: "read", path: path.to_owned(), source: kind.into() })
+}
+
+/// What a file turned out to be.
+#[derive(Debug)]
+pub(super) enum Parsed {
     Missing,
     State(Box<State>),
     Older(Box<State>),
@@ -128,28 +140,32 @@ enum Parsed {
 
 /// Reads one file. Only a newer version and a refusing operating system are errors: anything else can be repaired.
 fn parse(path: &Path) -> Result<Parsed, OpenError> {
-    #[derive(Deserialize)]
-    struct Head {
-        version: Option<u64>,
-    }
     let text = match fs::read(path) {
         Ok(text) => text,
         Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(Parsed::Missing),
         Err(source) => return Err(OpenError::Io { what: "read", path: path.to_owned(), source }),
     };
-    let Ok(head) = serde_json::from_slice::<Head>(&text) else { return Ok(Parsed::Unreadable) };
+    let _reading = tracing::error_span!("ledger", path = %path.display()).entered();
+    read_text(&text).map_err(|found| OpenError::Newer { path: path.to_owned(), found })
+}
+
+/// What a ledger's text says; an error is the number of a form newer than ours.
+pub(super) fn read_text(text: &[u8]) -> Result<Parsed, u64> {
+    #[derive(Deserialize)]
+    struct Head {
+        version: Option<u64>,
+    }
+    let Ok(head) = serde_json::from_slice::<Head>(text) else { return Ok(Parsed::Unreadable) };
     Ok(match head.version {
-        Some(found) if found > u64::from(VERSION) => {
-            return Err(OpenError::Newer { path: path.to_owned(), found });
-        }
-        Some(_) => serde_json::from_slice(&text).map_or_else(
+        Some(found) if found > u64::from(VERSION) => return Err(found),
+        Some(_) => serde_json::from_slice(text).map_or_else(
             |error| {
-                tracing::error!(path = %path.display(), %error, "the ledger is unreadable");
+                tracing::error!(%error, "the ledger is unreadable");
                 Parsed::Unreadable
             },
             |state| Parsed::State(Box::new(state)),
         ),
-        None => older::import(&text).map_or(Parsed::Unreadable, |state| Parsed::Older(Box::new(state))),
+        None => older::import(text).map_or(Parsed::Unreadable, |state| Parsed::Older(Box::new(state))),
     })
 }
 

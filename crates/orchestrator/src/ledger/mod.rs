@@ -4,6 +4,8 @@
 //! come while a write is under way share the next one, so that a burst of webhooks costs a handful of writes.
 
 mod file;
+#[cfg(test)]
+mod fuzz;
 mod heard;
 mod older;
 mod state;
@@ -15,7 +17,7 @@ use std::time::Duration;
 use jiff::Timestamp;
 use tokio::sync::watch;
 
-pub use file::{Found, LedgerFile, OpenError, Storage};
+pub use file::{Found, LedgerFile, OpenError, Storage, peek};
 pub use heard::{Done, Heard, Mark};
 pub use state::{Imported, Pending, Project, Reason, State};
 

@@ -30,6 +30,7 @@ mod queue;
 mod report;
 mod resync;
 mod routing;
+mod secrets;
 mod sizes;
 mod watch;
 mod why;
@@ -55,6 +56,7 @@ use tokio_util::sync::CancellationToken;
 use crate::folders::Folders;
 use crate::ledger::Ledger;
 use crate::needs::{Clock, ContainerEngine, Forge, Host, Prober, Router, Source};
+use crate::secrets::Vault;
 
 use allowed::Allowed;
 use builds::Builds;
@@ -186,6 +188,7 @@ struct Inner {
     out: Outside,
     ledger: Ledger,
     folders: Folders,
+    vault: Vault,
     ports: Ports,
     places: Arc<Queue>,
     routing: Routing,
@@ -208,7 +211,7 @@ struct Inner {
 
 impl Reconciler {
     /// A reconciler at rest; [`Reconciler::run`] sets it going.
-    pub fn new(config: Config, out: Outside, ledger: Ledger, folders: Folders) -> Self {
+    pub fn new(config: Config, out: Outside, ledger: Ledger, folders: Folders, vault: Vault) -> Self {
         let ports = Ports::new(&config, out.host.clone());
         let inner = Inner {
             ports,
@@ -231,6 +234,7 @@ impl Reconciler {
             out,
             ledger,
             folders,
+            vault,
         };
         Self { inner: Arc::new(inner) }
     }

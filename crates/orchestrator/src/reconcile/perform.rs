@@ -14,6 +14,7 @@ use super::decide::{Decision, aside};
 use super::{Pace, Reconciler};
 use crate::ledger::State;
 use crate::needs::{Fault, Part, Volumes, Written};
+use crate::secrets::Whose;
 
 /// Tries after the first, of what fails for a passing reason.
 const RETRIES: u32 = 3;
@@ -232,6 +233,7 @@ impl Reconciler {
     }
 
     fn remove_folder(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.inner.vault.known().forget(&Whose::Deployment(id.clone()));
         let removed = self.inner.folders.remove(id);
         removed.map_err(|error| Fault::passing(format!("the preview's folder could not be removed: {error}")))
     }

@@ -284,7 +284,7 @@ impl Reconciler {
 
     /// What the commit status should say.
     fn status_of(&self, record: &Deployment, view: &View) -> Option<CommitStatus> {
-        let description = comment::status_line(view, &borrowed(&self.secrets_of(&record.id)))?;
+        let description = comment::status_line(view, &self.mask(&record.id))?;
         let (serving, attempt) = (record.serving.as_ref(), record.attempt.as_ref());
         let served = serving.map(|serving| &serving.commit_sha);
         let (commit, state) = match attempt.map(|attempt| (&attempt.commit, &attempt.stage)) {
@@ -318,13 +318,7 @@ impl Reconciler {
     }
 
     fn rendered(&self, view: &View, id: &DeploymentId) -> String {
-        comment::render(view, &borrowed(&self.secrets_of(id)))
-    }
-
-    /// What must not be shown of a deployment: its database's password, should the app print it.
-    pub(super) fn secrets_of(&self, id: &DeploymentId) -> Vec<String> {
-        let known = self.inner.folders.known_password(id).ok().flatten();
-        known.map(|password| password.expose().to_owned()).into_iter().collect()
+        comment::render(view, &self.mask(id))
     }
 }
 
@@ -345,8 +339,4 @@ fn of_status(status: &CommitStatus) -> String {
     let CommitStatus { commit, state, description, .. } = status;
     let words = if *state == StatusState::Pending { "" } else { description };
     fingerprint(&format!("{commit} {state:?} {words}"))
-}
-
-pub(super) fn borrowed(texts: &[String]) -> Vec<&str> {
-    texts.iter().map(String::as_str).collect()
 }

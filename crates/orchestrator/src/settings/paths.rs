@@ -17,6 +17,8 @@ pub struct Paths {
     pub ledger: PathBuf,
     /// Logs of builds.
     pub logs: PathBuf,
+    /// The key of the operator's secrets.
+    pub secrets_key: PathBuf,
 }
 
 impl Paths {
@@ -35,6 +37,11 @@ impl Paths {
         self.state().join("preview-password")
     }
 
+    /// The operator's secrets, sealed.
+    pub fn secrets(&self) -> PathBuf {
+        secrets(&self.ledger)
+    }
+
     /// The API's token, where none was given.
     pub fn api_token(&self) -> PathBuf {
         api_token(&self.ledger)
@@ -48,6 +55,16 @@ fn state(ledger: &Path) -> &Path {
 /// Where the API's token is kept that the service made, beside this ledger.
 pub(super) fn api_token(ledger: &Path) -> PathBuf {
     state(ledger).join("api-token")
+}
+
+/// Where the operator's secrets are kept, beside this ledger.
+pub(super) fn secrets(ledger: &Path) -> PathBuf {
+    state(ledger).join("secrets.json")
+}
+
+/// Where their key is, unless it was put elsewhere.
+pub(super) fn secrets_key(ledger: &Path) -> PathBuf {
+    state(ledger).join("secrets.key")
 }
 
 /// Makes the folders that are missing, for us alone, and writes into each of them: a folder without rights shows at the start

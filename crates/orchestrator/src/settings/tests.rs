@@ -332,7 +332,12 @@ fn a_file_fills_in_what_the_environment_leaves_out_and_its_text_is_never_repeate
 fn folders_are_made_and_tried() {
     let dir = tempfile::tempdir().unwrap();
     let at = |name: &str| dir.path().join(name);
-    let paths = Paths { deployments: at("x/deployments"), ledger: at("state/ledger.json"), logs: at("logs") };
+    let paths = Paths {
+        deployments: at("x/deployments"),
+        ledger: at("state/ledger.json"),
+        logs: at("logs"),
+        secrets_key: at("key"),
+    };
     check_paths(&paths).unwrap();
     assert!(paths.deployments.is_dir() && paths.state().is_dir() && !paths.ledger.exists());
     std::fs::write(at("file"), "").unwrap();

@@ -15,7 +15,7 @@ pub const GROUPS: &[Group] = &[
     ("A login in front of previews", &[PREVIEW_AUTH, PREVIEW_AUTH_USER, PREVIEW_AUTH_PASSWORD]),
     ("The service's own API", &[ORCHESTRATOR_HOST, ORCHESTRATOR_PORT, API_TOKEN, API_READ_TOKEN, TRUSTED_PROXY]),
     ("Router", &[ROUTER, ROUTER_PORT, NGINX_CONFIG_DIR, NGINX_TEST_COMMAND, NGINX_RELOAD_COMMAND, NGINX_PROBE_URL]),
-    ("Folders and files", &[DEPLOYMENTS_DIR, DEPLOYMENTS_DB, LOG_DIR]),
+    ("Folders and files", &[DEPLOYMENTS_DIR, DEPLOYMENTS_DB, LOG_DIR, SECRETS_KEY_FILE]),
     ("Clean-up", &[CLEANUP_TTL_DAYS, CLEANUP_INTERVAL_MINUTES]),
     ("Capacity", &[MAX_CONCURRENT_PREVIEWS, MAX_CONCURRENT_BUILDS, DISK_BUDGET_GB]),
     (
@@ -190,6 +190,12 @@ pub(super) const LOG_DIR: Variable = Variable::new(
     "LOG_DIR",
     "/opt/preview-deployer/logs",
     "The folder for the logs of builds and of apps that ended, 10 MB at most for each; they go with their preview.",
+);
+
+pub(super) const SECRETS_KEY_FILE: Variable = Variable::optional(
+    "SECRETS_KEY_FILE",
+    "`secrets.key` beside `DEPLOYMENTS_DB`",
+    "The key that `preview secret` encrypts with, made when it is first needed. Name another folder to keep it out of backups.",
 );
 
 pub(super) const CLEANUP_TTL_DAYS: Variable =

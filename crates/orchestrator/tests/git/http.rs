@@ -1,7 +1,10 @@
 //! Over HTTP, from a server like GitHub: logging in, answers that go wrong, pull requests as people open them.
 
-use std::time::Duration;
+use std::path::{Path, PathBuf};
+use std::time::{Duration, Instant};
 
+use base64::Engine;
+use base64::engine::general_purpose::STANDARD;
 use preview_core::deployment::Blame;
 use preview_orchestrator::git::GitSource;
 use preview_orchestrator::needs::{Source, Want};
@@ -111,4 +114,48 @@ async fn an_answer_that_never_comes_is_given_up_and_the_next_try_works() {
     assert!(fault.blame == Blame::Passing && fault.cause.contains("was stopped"), "{fault}");
     drop(guard);
     source(&world, &github).checkout(&want(&pull), world.src(), &world.hold).await.unwrap();
+}
+
+/// Command line and environment of every process on this machine that works in these mirrors. What ends meanwhile reads as
+/// nothing.
+fn working_in(mirrors: &Path) -> Vec<(String, String)> {
+    let processes = std::fs::read_dir("/proc").unwrap().flatten().map(|entry| entry.path());
+    let there = |process: &PathBuf| std::fs::read_link(process.join("cwd")).is_ok_and(|cwd| cwd.starts_with(mirrors));
+    let read = |path: PathBuf| String::from_utf8_lossy(&std::fs::read(path).unwrap_or_default()).replace('\0', " ");
+    processes.filter(there).map(|process| (read(process.join("cmdline")), read(process.join("environ")))).collect()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn the_token_stands_in_the_environment_of_one_process_and_nowhere_else() {
+    let (world, github) = (World::new().await, GitHub::start(Options::default()).await.unwrap());
+    let pull = open_pull(&github).await;
+    let login = STANDARD.encode(format!("x-access-token:{}", github.token()));
+    let guard = github.fail_while(Matching::git(), Fault::Hang(Duration::from_secs(1)));
+    let (source, want, into) = (source(&world, &github), want(&pull), world.src());
+    let fetching = source.checkout(&want, into, &world.hold);
+    let watching = async {
+        let mut seen = Vec::new();
+        let deadline = Instant::now() + Duration::from_secs(30);
+        while !seen.iter().any(|(_, environment): &(String, String)| environment.contains(&login)) {
+            assert!(Instant::now() < deadline, "no git had the login in its environment: {seen:?}");
+            seen.extend(working_in(&world.mirrors()));
+            tokio::time::sleep(Duration::from_millis(5)).await;
+        }
+        drop(guard);
+        seen
+    };
+    let (done, seen) = tokio::join!(fetching, watching);
+    done.unwrap();
+    for (line, _) in &seen {
+        assert!(!line.contains(github.token()) && !line.contains(&login), "{line}");
+    }
+    for file in each_file_beneath(&world.mirrors()) {
+        let content = String::from_utf8_lossy(&std::fs::read(&file).unwrap()).into_owned();
+        assert!(!content.contains(github.token()) && !content.contains(&login), "{}", file.display());
+    }
+}
+
+fn each_file_beneath(folder: &Path) -> Vec<PathBuf> {
+    let entries = std::fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path());
+    entries.flat_map(|path| if path.is_dir() { each_file_beneath(&path) } else { vec![path] }).collect()
 }

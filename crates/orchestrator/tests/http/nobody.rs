@@ -18,8 +18,8 @@ use preview_core::subnets::Subnet;
 use preview_orchestrator::ledger::Mark;
 use preview_orchestrator::needs::{
     BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault,
-    Filled, Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router, Source, Volumes, Want,
-    Written,
+    Filled, Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router, Source,
+    Volumes, Want, Written,
 };
 use tokio::sync::mpsc;
 

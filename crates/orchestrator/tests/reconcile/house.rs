@@ -16,6 +16,7 @@ use preview_core::trust::ByTrust;
 use preview_orchestrator::folders::Folders;
 use preview_orchestrator::ledger::{Ledger, Reason, State};
 use preview_orchestrator::reconcile::{Config, Outside, Pace, Reconciler};
+use preview_orchestrator::secrets::{Known, Vault};
 use tempfile::TempDir;
 use tokio::task::{JoinHandle, yield_now};
 use tokio::time::{Instant, sleep};
@@ -198,7 +199,11 @@ impl House {
             clock: fakes.clone(),
             host: fakes.clone(),
         };
-        let reconciler = Reconciler::new(self.config.clone(), outside, ledger.clone(), self.folders());
+        let reconciler = {
+            let at = |name: &str| self.dir.path().join(name);
+            let vault = Vault::new(at("secrets.json"), at("secrets.key"), Known::default());
+            Reconciler::new(self.config.clone(), outside, ledger.clone(), self.folders(), vault)
+        };
         let running = reconciler.clone();
         let task = tokio::spawn(async move { running.run().await });
         self.life = Some(Life { fakes, reconciler, ledger, task });

@@ -69,6 +69,7 @@ impl Stage {
             // Nobody limits our writes here, and people watch the comment.
             pace: Pace { edit: Duration::from_millis(500), ..Pace::default() },
             write_interval: Some(Duration::from_millis(50)),
+            ..Given::default()
         };
         let service = Service::start(&settings, given).await.map_err(not_started)?;
         for repo in &repos {

@@ -348,4 +348,6 @@ fn below(path: &str, key: &str) -> String {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

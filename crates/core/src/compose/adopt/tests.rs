@@ -364,7 +364,7 @@ fn hostile_files_are_refused_by_key_or_harmless() {
 }
 
 /// A file as teams write them.
-const USUAL: &str = r#"
+pub(super) const USUAL: &str = r#"
 x-note: what begins with x- is nobody's business
 services:
   web:

@@ -161,17 +161,6 @@ fn fetching_from_addresses_is_noticed() {
 }
 
 proptest! {
-    #[test]
-    fn no_text_makes_it_panic(
-        text in any::<String>(),
-        lines in prop::collection::vec("(FROM x|USER|ADD|EXPOSE|RUN|ENV|ARG|#|)[ =<$`{}\"\\[\\]:\\\\/a-z0-9@-]{0,12}", 0..10),
-    ) {
-        let _ = OwnDockerfile::parse(&text);
-        if let Ok(read) = OwnDockerfile::parse(&lines.join("\n")) {
-            let _ = (read.final_user(), read.exposed_ports(), read.fetches_nothing());
-        }
-    }
-
     /// However an address is cut by continuations and quotes, it is noticed.
     #[test]
     fn no_continuation_hides_an_address(at in prop::collection::btree_set(0usize..20, 0..6), heredoc: bool) {

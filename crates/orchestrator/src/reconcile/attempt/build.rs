@@ -68,7 +68,10 @@ impl Reconciler {
         if self.inner.ledger.change(change).await? != Some(true) {
             return Err(Fault::passing("no host port is free for the database"));
         }
-        trying.found = Some(Arc::new(Found { detected, config }));
+        let found = Found { detected, config };
+        // What it can't have is told before anything is built for it.
+        self.env_of(trying, &found)?;
+        trying.found = Some(Arc::new(found));
         Ok(())
     }
 

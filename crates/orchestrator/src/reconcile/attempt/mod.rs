@@ -21,7 +21,6 @@ use preview_core::trust::Trust;
 use tokio::time::Instant;
 
 use super::Reconciler;
-use super::report::borrowed;
 use crate::ledger::{Reason, State};
 use crate::needs::{Checkout, DeploymentLock, Fault};
 
@@ -33,15 +32,15 @@ pub(super) struct Work {
 }
 
 /// An attempt under way.
-struct Trying {
-    key: PullKey,
-    id: DeploymentId,
+pub(super) struct Trying {
+    pub(super) key: PullKey,
+    pub(super) id: DeploymentId,
     /// The telling that it answers.
     told: Option<u64>,
     commit: CommitSha,
     slot: Slot,
     /// Whose code it is, which decides what it may use.
-    trust: Trust,
+    pub(super) trust: Trust,
     begun: Instant,
     /// The slot's port, known from the switch on, when the record holds that of the old slot.
     port: Option<HostPort>,
@@ -52,9 +51,9 @@ struct Trying {
 }
 
 /// What was found in the checkout.
-struct Found {
+pub(super) struct Found {
     detected: Detected,
-    config: RepoConfig,
+    pub(super) config: RepoConfig,
 }
 
 impl Found {
@@ -137,7 +136,7 @@ impl Reconciler {
     pub(super) async fn record_failure(&self, work: &mut Work, action: &Action, fault: Fault) -> Result<(), Fault> {
         let Some(trying) = work.trying.take() else { return Err(fault) };
         let now = self.inner.out.clock.now();
-        let secrets = self.secrets_of(&trying.id);
+        let mask = self.mask(&trying.id);
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(&trying.id)?;
             let attempt = record.attempt.as_mut()?;
@@ -146,7 +145,7 @@ impl Reconciler {
                 _ => first_step(action),
             };
             tracing::info!(deployment = %trying.id, step = step.name(), cause = %fault, "the attempt failed");
-            attempt.stage = Stage::Failed(comment::without_secrets(fault.at(step), &borrowed(&secrets)));
+            attempt.stage = Stage::Failed(comment::without_secrets(fault.at(step), &mask));
             record.updated_at = now;
             spend_redeploy(state, trying.key, trying.told);
             Some(())

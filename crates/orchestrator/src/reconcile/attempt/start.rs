@@ -117,7 +117,7 @@ impl Reconciler {
         let config = &self.inner.config;
         let compose = found.detected.compose.as_ref();
         let mut env = compose.map(|compose| compose.stack.app.runtime.env.clone()).unwrap_or_default();
-        env.extend(found.config.env.clone());
+        env.extend(self.env_of(trying, found)?);
         let own = compose.map(|compose| OwnSpec {
             stack: compose.stack.clone(),
             commit: trying.commit.clone(),

@@ -8,7 +8,6 @@ use preview_core::ids::{DeploymentId, PullKey};
 use preview_core::talk::{Answered, Approval, Outcome};
 
 use super::super::Reconciler;
-use super::super::report::borrowed;
 use super::{Heeded, note_done};
 use crate::folders::Log;
 use crate::ledger::{Mark, Reason, State};
@@ -168,7 +167,7 @@ impl Reconciler {
                 lines = self.inner.folders.tail(id, log, LINES).unwrap_or_default();
             }
         }
-        Ok(comment::lines_without_secrets(lines, &borrowed(&self.secrets_of(id))))
+        Ok(comment::lines_without_secrets(lines, &self.mask(id)))
     }
 }
 

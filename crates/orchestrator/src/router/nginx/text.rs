@@ -174,6 +174,8 @@ fn fill(templates: &Environment<'_>, name: &str, values: minijinja::Value) -> St
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests {
     use super::*;
     use preview_core::ids::PrNumber;
@@ -189,7 +191,7 @@ mod tests {
         House { lock: Some(Lock { login, salt: "0123456789ab".to_owned(), file }), ..house() }
     }
 
-    fn files() -> Files {
+    pub(super) fn files() -> Files {
         files_of(&house())
     }
 

@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 use std::time::Duration;
 
 use async_trait::async_trait;
+use jiff::Timestamp;
 use preview_core::comment::carries_marker;
 use preview_core::desired::Pull;
 use preview_core::ids::{BranchName, CommentId, CommitSha, PrNumber, PullKey, RepoId, RepoName};
-use jiff::Timestamp;
 use preview_orchestrator::ledger::Mark;
 use preview_orchestrator::needs::{CommitStatus, Fault, Forge, Person, PullAnswer, Remarks, Repository, Written};
 

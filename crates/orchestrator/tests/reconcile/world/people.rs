@@ -113,7 +113,8 @@ impl Fakes {
         let read = move |world: &mut World| {
             world.hub.answer()?;
             let all = world.people.remarks.iter().filter(|(of, _)| *of == repo).map(|(_, remark)| remark.clone());
-            let mut all: Vec<Remark> = all.filter(|remark| since.is_none_or(|since| remark.edited_at >= since)).collect();
+            let mut all: Vec<Remark> =
+                all.filter(|remark| since.is_none_or(|since| remark.edited_at >= since)).collect();
             all.sort_by_key(|remark| remark.edited_at);
             let newest = all.last().map(|remark| remark.edited_at);
             Ok(Remarks { on_pulls: if since.is_some() { all } else { Vec::new() }, newest })

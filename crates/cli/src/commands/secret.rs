@@ -1,0 +1,144 @@
+//! `preview secret`
+
+use std::io::{BufRead, IsTerminal, Read};
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+use jiff::Timestamp;
+use preview_core::ids::{RepoId, RepoName};
+use preview_core::secrets::{self, SecretName};
+use preview_orchestrator::ledger::{Project, peek};
+use preview_orchestrator::secrets::{Known, Vault};
+use preview_orchestrator::settings::VaultPaths;
+use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
+use secrecy::SecretString;
+
+use crate::error::Failure;
+use crate::{settings, ui};
+
+/// Keeps secrets for repositories, encrypted; `env` refers to them as `${secret:NAME}`
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Run it on the service's machine as its user. Values are encrypted at rest, and given to code of the \
+                  repository itself alone, never to a fork's. A change is there for the next deployment."
+)]
+pub(crate) struct Secret {
+    #[command(subcommand)]
+    what: What,
+}
+
+#[derive(Debug, Subcommand)]
+enum What {
+    /// Sets a secret; the value is asked for, or read from standard input
+    Set {
+        /// The repository, as in ALLOWED_REPOS (my-org/my-app)
+        repo: RepoName,
+        /// The secret's name: letters, digits and `_`
+        name: SecretName,
+    },
+    /// Lists the names of secrets, never a value
+    List {
+        /// Only those of this repository
+        repo: Option<RepoName>,
+    },
+    /// Removes a secret; what runs keeps it until it is deployed again
+    Rm {
+        /// The repository
+        repo: RepoName,
+        /// The secret's name
+        name: SecretName,
+    },
+}
+
+impl Secret {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let paths = VaultPaths::read(&settings::variables()?).map_err(settings::wrong)?;
+        let repositories = Repositories::of(&paths.ledger)?;
+        let vault = Vault::new(paths.secrets, paths.key, Known::default());
+        match self.what {
+            What::Set { repo, name } => {
+                let id = repositories.id(&repo)?;
+                let value = value(&name)?;
+                vault.set(id, name.clone(), &value, Timestamp::now())?;
+                ui::note(format!("{repo} has the secret {name}; it is there for the next deployment"));
+            }
+            What::List { repo } => {
+                let only = repo.as_ref().map(|repo| repositories.id(repo)).transpose()?;
+                let listed = vault.list()?.into_iter().filter(|secret| only.is_none_or(|only| only == secret.repo));
+                let row = |secret: preview_orchestrator::secrets::Listed| {
+                    let age = ui::age(Some(&secret.since.to_string()));
+                    vec![repositories.name(secret.repo), secret.name.to_string(), age]
+                };
+                ui::table(&["REPOSITORY", "SECRET", "SET"], &listed.map(row).collect::<Vec<_>>());
+            }
+            What::Rm { repo, name } => {
+                if !vault.remove(repositories.id(&repo)?, &name)? {
+                    let failure = Failure::new(format!("{repo} has no secret {name}"));
+                    return Err(failure.hint("`preview secret list` shows all"));
+                }
+                ui::note(format!("the secret {name} of {repo} is gone; what runs keeps it until it is deployed again"));
+            }
+        }
+        Ok(())
+    }
+}
+
+/// The repositories that the service knows.
+struct Repositories(Vec<(RepoId, Project)>);
+
+impl Repositories {
+    fn of(ledger: &Path) -> Result<Self, Failure> {
+        let state = peek(ledger).map_err(|error| Failure::from(error).hint("run this as the service's user"))?;
+        Ok(Self(state.projects.into_iter().collect()))
+    }
+
+    fn id(&self, repo: &RepoName) -> Result<RepoId, Failure> {
+        let found = self.0.iter().find(|(_, project)| project.name == *repo).map(|(id, _)| *id);
+        found.ok_or_else(|| {
+            let hint = "name it in ALLOWED_REPOS and start the service, which learns its number from GitHub";
+            Failure::new(format!("the service does not know the repository {repo}")).hint(hint)
+        })
+    }
+
+    fn name(&self, id: RepoId) -> String {
+        let found = self.0.iter().find(|(known, _)| *known == id);
+        found.map_or_else(|| format!("repository {id}"), |(_, project)| project.name.to_string())
+    }
+}
+
+/// The value, from a person who sees nothing of it or from a program; never from an argument, which every user of the machine
+/// could read. One line break at its end is not part of it.
+fn value(name: &SecretName) -> Result<SecretString, Failure> {
+    let input = std::io::stdin();
+    let mut text = String::new();
+    if input.is_terminal() {
+        ui::note(format!("value of {name} (it is not shown):"));
+        let _quiet = Quiet::begin()?;
+        input.lock().read_line(&mut text)?;
+    } else {
+        // One byte more than may be, so that too much is seen.
+        input.lock().take(secrets::LONGEST as u64 + 3).read_to_string(&mut text)?;
+    }
+    let value = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
+    secrets::check_value(value).map_err(|rule| Failure::new(format!("the value of {name} {rule}")))?;
+    Ok(value.to_owned().into())
+}
+
+/// A terminal that shows nothing of what is typed, until it is dropped.
+struct Quiet(Termios);
+
+impl Quiet {
+    fn begin() -> Result<Self, Failure> {
+        let before = tcgetattr(std::io::stdin())?;
+        let mut quiet = before.clone();
+        quiet.local_modes.remove(LocalModes::ECHO);
+        tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet)?;
+        Ok(Self(before))
+    }
+}
+
+impl Drop for Quiet {
+    fn drop(&mut self) {
+        drop(tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0));
+    }
+}
