@@ -50,7 +50,7 @@ async fn two_services_come_up_are_updated_and_go() {
     .await;
     assert_eq!(volumes(&rig, &id).await, kept);
 
-    pull.close().await.unwrap();
+    pull.close().unwrap();
     rig.until_gone(&url).await;
     rig.finish().await;
 }

@@ -6,7 +6,7 @@
 //!
 //! | key | value | default |
 //! | --- | --- | --- |
-//! | `framework` | `nestjs`, `node`, `go`, or `docker` for the repository's own Dockerfile | by the files found |
+//! | `framework` | `nestjs`, `node`, `go`, `compose`, or `docker` for the repository's own Dockerfile | by the files found |
 //! | `database` | `postgres` or `none` | by the drivers among the dependencies |
 //! | `dockerfile` | path of the repository's own Dockerfile | `Dockerfile`, where there is one |
 //! | `app_entrypoint` | what is run: the built file of a Node app (`dist/main.js`), the folder of a Go program (`./cmd/api`) | by framework |
