@@ -139,6 +139,6 @@ impl Quiet {
 
 impl Drop for Quiet {
     fn drop(&mut self) {
-        drop(tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0));
+        let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0);
     }
 }

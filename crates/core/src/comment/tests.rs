@@ -296,7 +296,7 @@ fn a_hostile_name_opens_nothing_in_a_comment() {
         let state = State::Failed { commit: new(), failure, in_place: false, still: Some(live(old())) };
         let mut view = view(state);
         view.branch = BranchName::new(&name);
-        let body = render(&view, &[]);
+        let body = render(&view, &Mask::default());
         assert_eq!(own_markup(&body), EXPECTED, "{name:?}: {body}");
         let invisible = ['\0', '\r', '\u{1b}', '\u{7}', '\u{8}', '\u{9b}', '\u{202e}', '\u{2066}', '\u{200f}'];
         assert!(!body.contains(invisible), "{name:?}: {body:?}");
@@ -406,7 +406,7 @@ fn removal_comes_before_all_else() {
 #[test]
 fn a_login_is_told_and_no_password() {
     let record = Deployment { serving: serving(new(), false), attempt: attempt(Stage::Done), ..record() };
-    let text = |login| render(&View::of(&record, &Beside { login, ..Beside::default() }).unwrap(), &[]);
+    let text = |login| render(&View::of(&record, &Beside { login, ..Beside::default() }).unwrap(), &Mask::default());
     let words = "It asks for a user name and a password; whoever runs this server has them.";
     assert!(text(true).contains(words) && !text(false).contains(words), "{}", text(true));
 }

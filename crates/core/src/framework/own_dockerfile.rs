@@ -121,16 +121,16 @@ impl OwnDockerfile {
         if stages.is_empty() {
             return Err(DockerfileError::NoStage);
         }
-        if let Some(line) = first_line(&read, |instruction| uses_preview(instruction, head.escape)) {
+        if let Some(line) = first_line(read, |instruction| uses_preview(instruction, head.escape)) {
             return Err(DockerfileError::ForeignPreview(line));
         }
         if let Some(line) = stages.iter().find_map(|stage| stage.preview) {
             return Err(DockerfileError::ForeignPreview(line));
         }
-        if let Some(line) = first_line(&read, |instruction| wants_privilege(instruction, head.escape)) {
+        if let Some(line) = first_line(read, |instruction| wants_privilege(instruction, head.escape)) {
             return Err(DockerfileError::Privilege(line));
         }
-        let remote_add = first_line(&read, |instruction| instruction.may_fetch(head.escape));
+        let remote_add = first_line(read, |instruction| instruction.may_fetch(head.escape));
         Ok(Self { text: without_lines(text, &head.syntax_lines), stages, remote_add })
     }
 
