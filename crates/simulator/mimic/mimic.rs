@@ -265,7 +265,12 @@ fn answer(to: &mut TcpStream, request: &Request, script: &Script, born: Instant)
         "/write" => {
             let megabytes = value("mb").and_then(|mb| mb.parse().ok()).unwrap_or(0);
             let written = write_file(value("path").unwrap_or(""), megabytes);
-            send(to, "200 OK", &[], &written.map_or_else(|error| format!("refused: {error}"), |()| "written".to_owned()))
+            send(
+                to,
+                "200 OK",
+                &[],
+                &written.map_or_else(|error| format!("refused: {error}"), |()| "written".to_owned()),
+            )
         }
         "/eat" => {
             EATEN.lock().unwrap().push(vec![1; value("mb").and_then(|mb| mb.parse().ok()).unwrap_or(1) << 20]);
