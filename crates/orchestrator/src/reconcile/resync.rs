@@ -32,10 +32,11 @@ impl Reconciler {
         for repo in allowed {
             match self.inner.out.forge.open_pulls(repo).await {
                 Ok(pulls) => {
-                    self.listen_to(repo);
                     if let Err(fault) = self.compare(repo, &pulls).await {
                         tracing::warn!(%repo, cause = %fault, "could not compare the open pull requests");
                     }
+                    // Once the repository has its project, which keeps what was heard.
+                    self.listen_to(repo);
                 }
                 Err(fault) => fault.log(&format!("could not list the open pull requests of repository {repo}")),
             }

@@ -2,7 +2,7 @@ use std::sync::LazyLock;
 
 use preview_core::deployment::{Attempt, Failure, Serving, Step};
 use preview_core::desired::{ForkPolicy, Pull};
-use preview_core::ids::{BranchName, HostPort, RepoId, Slot};
+use preview_core::ids::{BranchName, CommentId, HostPort, RepoId, Slot};
 
 use super::*;
 
@@ -139,9 +139,13 @@ fn every_decision_has_its_reason() {
         Desired::Waiting(WaitReason::Bot),
         Desired::Waiting(WaitReason::Label),
         Desired::Waiting(WaitReason::Fork),
+        Desired::Waiting(WaitReason::Approval),
     ] {
         text += &said(|facts| facts.desired = Some(&desired));
     }
+    let (commit, by, at) = (commit("a"), "alice".parse().unwrap(), before(0));
+    let approval = Approval { commit, by, comment: CommentId(7), at };
+    text += &said(|facts| facts.approval = Some(&approval));
     insta::assert_snapshot!(text);
 }
 
