@@ -379,7 +379,7 @@ fn removal_comes_before_all_else() {
 #[test]
 fn a_login_is_told_and_no_password() {
     let record = Deployment { serving: serving(new(), false), attempt: attempt(Stage::Done), ..record() };
-    let text = |login| render(&View::of(&record, &Beside { login, ..Beside::default() }).unwrap(), &[]);
+    let text = |login| render(&View::of(&record, &Beside { login, ..Beside::default() }).unwrap(), &Mask::default());
     let words = "It asks for a user name and a password; whoever runs this server has them.";
     assert!(text(true).contains(words) && !text(false).contains(words), "{}", text(true));
 }
