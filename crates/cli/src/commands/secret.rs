@@ -139,6 +139,7 @@ impl Quiet {
 
 impl Drop for Quiet {
     fn drop(&mut self) {
+        // A terminal that went away needs nothing put back.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0);
     }
 }
