@@ -76,7 +76,10 @@ async fn a_preview_reaches_the_internet_and_nothing_near() {
     restart(&mut rig, &[("FIREWALL", "all")]).await;
     assert_eq!(reached(&rig, &ours, &near).await, [""; 0]);
     assert_eq!(reached(&rig, &ours, &internet).await, internet);
-    assert_eq!(reached(&rig, &ours, &[neighbour.clone(), format!("{theirs}:3000")]).await, [neighbour.clone()]);
+    assert_eq!(
+        reached(&rig, &ours, &[neighbour.clone(), format!("{theirs}:3000")]).await,
+        std::slice::from_ref(&neighbour)
+    );
     rig.until_answers(&url, "ours").await;
     assert_eq!(rig.ask_api("/health").await["checks"]["walls"]["ok"], true);
     assert_build_is_shut_in(&rig, &near, &internet).await;
@@ -84,7 +87,7 @@ async fn a_preview_reaches_the_internet_and_nothing_near() {
     restart(&mut rig, &[("EGRESS", "deny"), ("EGRESS_ALLOW", Outside::PRIVATE)]).await;
     let all = [near.clone(), internet].concat();
     assert_eq!(reached(&rig, &ours, &all).await, [Outside::PRIVATE], "what is allowed by name, and nothing else");
-    assert_eq!(reached(&rig, &ours, &[neighbour.clone()]).await, [neighbour]);
+    assert_eq!(reached(&rig, &ours, std::slice::from_ref(&neighbour)).await, [neighbour]);
     rig.until_answers(&url, "ours").await;
 
     assert_command_agrees(&rig).await;
