@@ -11,7 +11,7 @@ use preview_core::deployment::{Attempt, Blame, Deployment, Failure, RemovalReaso
 use preview_core::ids::{BranchName, CommitSha, HostPort, RepoId, Slot};
 use preview_core::plan::{Action, Again, Observed, Target, plan};
 use preview_simulator::state::{Permission, StatusState};
-use preview_simulator::{Mimic, Pull};
+use preview_simulator::{Change, Mimic, Pull};
 use serde_json::Value;
 
 use crate::isolation::WITH_POSTGRES;
@@ -86,10 +86,25 @@ pub(crate) enum Story {
     NoDatabase,
     /// Somebody asks for an empty database.
     Reset,
+    /// A version whose Compose file names one service less follows.
+    NoService,
 }
 
-pub(crate) const STORIES: [Story; 7] =
-    [Story::Deploy, Story::Update, Story::Removal, Story::Failure, Story::Loss, Story::NoDatabase, Story::Reset];
+pub(crate) const STORIES: [Story; 8] = [
+    Story::Deploy,
+    Story::Update,
+    Story::Removal,
+    Story::Failure,
+    Story::Loss,
+    Story::NoDatabase,
+    Story::Reset,
+    Story::NoService,
+];
+
+/// An app, and a service beside it.
+const TWO_SERVICES: &str = "services:\n  app:\n    build: .\n    ports: ['3000']\n  store:\n    build: .\n";
+/// The app alone.
+const ONE_SERVICE: &str = "services:\n  app:\n    build: .\n    ports: ['3000']\n";
 
 impl Story {
     pub(crate) fn title(self) -> &'static str {
@@ -101,6 +116,7 @@ impl Story {
             Self::Loss => "container lost",
             Self::NoDatabase => "database dropped",
             Self::Reset => "database reset",
+            Self::NoService => "service dropped",
         }
     }
 
@@ -140,6 +156,13 @@ impl Story {
                 let actions = plan(&wish, Some(&record), &seen);
                 actions.into_iter().filter(|action| matches!(action, Action::RemoveDatabase)).collect()
             }
+            Self::NoService => {
+                serve(&mut record, &mut seen);
+                seen.services = ["store".parse().unwrap()].into();
+                let wish = Target::Commit { commit: old, again: Again::No };
+                let actions = plan(&wish, Some(&record), &seen);
+                actions.into_iter().filter(|action| matches!(action, Action::RemoveService(_))).collect()
+            }
             Self::Reset => {
                 serve(&mut record, &mut seen);
                 let wish = Target::Commit { commit: old, again: Again::FromNothing };
@@ -149,14 +172,18 @@ impl Story {
     }
 
     /// What the apps of this story are. They start slowly, so that there is a while in which they are waited for.
-    fn app(self, version: &str) -> Mimic {
+    fn app(self, version: &str) -> Vec<Change> {
         let app = Mimic::new(version).starting_after(Duration::from_millis(700));
-        match self {
+        let app = match self {
             Self::Failure => app.exiting_after(Duration::ZERO, 7, "no tea, no fun"),
             Self::Removal | Self::Reset => app.config(WITH_POSTGRES),
             Self::NoDatabase if version == "version one" => app.config(WITH_POSTGRES),
+            Self::NoService => app.config("health_check_path: /health\n"),
             _ => app,
-        }
+        };
+        let services = if version == "version one" { TWO_SERVICES } else { ONE_SERVICE };
+        let compose = (self == Self::NoService).then(|| Change::write("docker-compose.preview.yml", services));
+        app.files().into_iter().chain(compose).collect()
     }
 
     /// What there is before.
@@ -165,7 +192,7 @@ impl Story {
             return None;
         }
         rig.repo().set_permission(MAINTAINER, Permission::Write);
-        let pull = rig.open(self.app("version one")).await;
+        let pull = rig.open_with(self.app("version one")).await;
         one_preview(rig, &pull, "version one").await;
         let lock = rig.dir.path().join("deployments").join(rig.id(&pull)).join("lock");
         rig.until("nobody works for it", async || File::open(&lock).ok()?.try_lock().ok()).await;
@@ -173,10 +200,12 @@ impl Story {
     }
 
     pub(crate) async fn begin(self, rig: &Rig, pull: Option<Pull>) -> Pull {
-        let Some(pull) = pull else { return rig.open(self.app("version one")).await };
+        let Some(pull) = pull else { return rig.open_with(self.app("version one")).await };
         match self {
             Self::Deploy | Self::Failure => {}
-            Self::Update | Self::NoDatabase => drop(pull.push(self.app("version two").files()).await.unwrap()),
+            Self::Update | Self::NoDatabase | Self::NoService => {
+                drop(pull.push(self.app("version two")).await.unwrap());
+            }
             Self::Removal => pull.close().unwrap(),
             Self::Reset => drop(pull.comment(MAINTAINER, "/preview reset-db")),
             Self::Loss => drop(rig.docker(&["rm", "--force", &rig.containers(&rig.id(&pull)).await[0]]).await),
@@ -190,6 +219,11 @@ impl Story {
         match self {
             Self::Deploy | Self::Loss | Self::Reset => one_preview(rig, pull, "version one").await,
             Self::Update => one_preview(rig, pull, "version two").await,
+            Self::NoService => {
+                one_preview(rig, pull, "version two").await;
+                let alone = async || (rig.containers(&id).await.len() == 1).then_some(());
+                rig.until("the service is gone", alone).await;
+            }
             Self::NoDatabase => {
                 one_preview(rig, pull, "version two").await;
                 let freed = |record: &Value| record["dbPort"].is_null();

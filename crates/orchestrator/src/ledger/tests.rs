@@ -6,6 +6,7 @@ use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
 use preview_core::deployment::{Attempt, Deployment, Serving, Stage};
 use preview_core::ids::{BranchName, CommentId, HostPort, PrNumber, PullKey, RepoId, Slot};
+use preview_core::trust::Trust;
 
 use super::*;
 
@@ -25,6 +26,7 @@ fn sample() -> State {
     let sha: preview_core::ids::CommitSha = "abc123".repeat(7)[..40].parse().unwrap();
     let mut deployment =
         Deployment::new(id.clone(), (key().repo, repo), BranchName::new("feature-branch"), sha.clone(), now());
+    deployment.trust = Trust::Member;
     deployment.framework = Some("nestjs".into());
     deployment.db_type = Some("postgres".into());
     deployment.db_port = HostPort::new(9000);

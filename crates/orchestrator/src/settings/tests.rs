@@ -69,7 +69,7 @@ fn every_mistake_is_named_at_once() {
       - GITHUB_TOKEN is not set: The token for GitHub: may read contents, and write pull requests (comments) and commit statuses.
       - ALLOWED_REPOS is `not a repository`: `not a repository` is not a valid repository: write it as owner/name
       - GITHUB_WEBHOOK_SECRET is not usable: it is too short: expected at least 16 random characters, for example from `openssl rand -hex 32`
-      - FORK_POLICY is `ask`: expected `deny`, `approve` or `allow`
+      - FORK_POLICY is `ask`: expected `deny` or `approve` or `allow`
       - CLEANUP_TTL_DAYS is `soon`: expected a number above 0, at most 3650, with a point for fractions
       - ORCHESTRATOR_PORT is `70000`: expected a port from 0 to 65535
       - DEPLOYMENTS_DIR is `here`: expected an absolute path without `..`
