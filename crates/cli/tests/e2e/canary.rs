@@ -89,7 +89,7 @@ async fn good_and_bad_days(rig: &mut Rig) -> Vec<Pull> {
     let told = environment(rig, &good).await;
     assert_eq!(told["PAYMENT"], "https://pay.example/?key=canary-of-the-operator");
     rig.github.fail_next(Matching::git(), 1, Fault::Status(500));
-    rig.github.fail_next(Matching::get("/pulls/"), 1, Fault::Status(401));
+    rig.github.fail_next(Matching::get("/pulls/"), 1, Fault::Status(502));
     rig.github.fail_next(Matching::writes(), 1, Fault::Status(500));
     let foreign = rig.nginx.as_ref().unwrap().foreign_file();
     std::fs::write(&foreign, "no_such_directive on;\n").unwrap();

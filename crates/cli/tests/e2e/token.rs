@@ -44,7 +44,10 @@ async fn without_a_token_that_counts_previews_stay_up_and_grow_old() {
     rig.stop_service().await;
     let log = rig.log();
     assert_eq!(times(&log, "GitHub does not accept our token"), 2, "once for each start: {log}");
-    assert!(times(&log, " WARN ") + times(&log, "\"level\":\"WARN\"") <= 2, "{log}");
+    // What a start says of the machine that it is on (known holes, no firewall) is no concern of the token's.
+    let of_start = |line: &&str| line.contains("preview_orchestrator::service") || line.contains("::firewall");
+    let warnings = log.lines().filter(|line| line.contains("WARN") && !of_start(line)).count();
+    assert!(warnings <= 2, "{log}");
     let again = rig.github.look(|state| state.count(&Matching::api())) - asked;
     assert!(again <= 2, "a token that does not count is not repeated: {again} times");
 

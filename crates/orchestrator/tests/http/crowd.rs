@@ -59,8 +59,9 @@ async fn a_stranger_who_floods_is_told_to_wait_and_nobody_else_is() {
 async fn a_valid_signature_is_never_limited_away() {
     let house = House::open().await;
     house.learn_allowed().await;
-    let limited = flood(&house, "POST /webhook/github", "192.0.2.1").await;
-    assert_eq!(limited.last().unwrap().status, 429);
+    let answers = flood(&house, "POST /webhook/github", "192.0.2.1").await;
+    // On a slow machine the last one may have come late enough to be let through again.
+    assert!(answers.iter().any(|answer| answer.status == 429));
     for _ in 0..FLOOD {
         let answer = a_delivery(&house).from("192.0.2.1").send().await;
         assert_eq!(answer.status, 202, "{answer:?}");

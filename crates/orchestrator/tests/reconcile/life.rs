@@ -88,7 +88,7 @@ async fn quiet_means_quiet() {
     house.world().mark();
     house.pass(hours(2)).await;
     let looks = [Call::Observe, Call::ObserveAll, Call::ObserveRoutes, Call::OpenPulls, Call::Pull, Call::Probe];
-    let housekeeping = [Call::Room, Call::DiskUse, Call::Tidy, Call::TidyMirrors];
+    let housekeeping = [Call::Remarks, Call::Room, Call::DiskUse, Call::Tidy, Call::TidyMirrors];
     let looks = [&looks[..], &housekeeping].concat();
     let others: Vec<Call> = house.world().calls.iter().filter(|call| !looks.contains(call)).copied().collect();
     assert_eq!(others, []);

@@ -23,9 +23,6 @@ use super::planted::Planted;
 use super::trouble::Call;
 use super::{Build, Ended, Fakes, HANG, Run, World};
 
-/// What a container may use of CPU when it is made, in thousandths.
-const LASTING_CPU: u32 = 500;
-
 /// Everything of one deployment.
 #[derive(Default)]
 pub(crate) struct Stock {
@@ -49,6 +46,8 @@ pub(crate) struct Running {
     pub(crate) broken: bool,
     /// What it may use of CPU, in thousandths.
     pub(crate) cpu: u32,
+    /// The limit that it was made with.
+    lasting: u32,
 }
 
 impl Running {
@@ -164,7 +163,8 @@ impl World {
         // A database opens with the password that its volume was made with.
         let password = service["environment"]["DB_PASSWORD"].as_str();
         let broken = password.is_some() && password != self.stock(id).key.as_deref();
-        let app = Running { commit, port, started: Instant::now(), broken, cpu: LASTING_CPU };
+        let lasting = (service["cpus"].as_f64().unwrap() * 1000.0).round() as u32;
+        let app = Running { commit, port, started: Instant::now(), broken, cpu: lasting, lasting };
         self.stock(id).apps.insert(slot, app);
         self.tell(id, "start");
         Ok(())
@@ -186,7 +186,7 @@ impl World {
     /// Whether the app at this port still hurries.
     pub(crate) fn hurries(&self, id: &DeploymentId, port: HostPort) -> bool {
         let apps = self.engine.get(id).into_iter().flat_map(|stock| stock.apps.values());
-        apps.filter(|app| app.port == port).any(|app| app.cpu != LASTING_CPU)
+        apps.filter(|app| app.port == port).any(|app| app.cpu != app.lasting)
     }
 
     /// Somebody else takes a slot's container away.
