@@ -101,7 +101,8 @@ impl Reconciler {
             }
             imported
         });
-        imported.await?.into_iter().for_each(|key| self.wake(key));
+        // Of those that run, one may have been closed since: no list of open ones tells of it.
+        imported.await?.into_iter().chain(running).for_each(|key| self.wake(key));
         Ok(())
     }
 
