@@ -1,6 +1,6 @@
 //! A repository's own Compose file, taken up into our model, or refused.
 //!
-//! [`adopt`] reads the text once; Compose never sees it. What becomes of each key stands in [`keys`](super::keys); what a value may be in
+//! [`adopt`] reads the text once; Compose never sees it. What becomes of each key stands in [`super::keys`]; what a value may be in
 //! [`own`](super::own). A refusal names line, key, reason and remedy, and repeats of the file the key alone. Many are told at
 //! once, so that nobody has to push ten times.
 //!
