@@ -94,7 +94,7 @@ async fn good_and_bad_days(rig: &mut Rig) -> Vec<Pull> {
     let foreign = rig.nginx.as_ref().unwrap().foreign_file();
     std::fs::write(&foreign, "no_such_directive on;\n").unwrap();
     good.push(confessing(Mimic::new("version two"))).await.unwrap();
-    rig.until_comment(&good, "no_such_directive").await;
+    rig.until_comment(&good, "no\\_such\\_directive").await;
     std::fs::remove_file(&foreign).unwrap();
     rig.until_answers(&url, "version two").await;
     rig.kill_service().await;

@@ -365,10 +365,10 @@ impl FromStr for ImageName {
     type Err = Unfit;
     fn from_str(text: &str) -> Result<Self, Unfit> {
         const ODD: Unfit =
-            Unfit("this is no name of an image", "write it such as `redis:7` or `ghcr.io/owner/name:tag`");
+            Unfit("this is no name of an image", "write it such as `redis:7` or `registry.example.com/owner/name:tag`");
         const FOREIGN: Unfit = Unfit(
             "the registry must be a public host name with a dot",
-            "use an image of Docker Hub or of a registry such as `ghcr.io`",
+            "use an image of Docker Hub or of a registry with a name",
         );
         let (name, digest) = text.split_once('@').map_or((text, None), |(name, digest)| (name, Some(digest)));
         let slash = name.rfind('/').map_or(0, |at| at + 1);
