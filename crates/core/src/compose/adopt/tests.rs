@@ -463,7 +463,11 @@ fn images_always_have_a_tag_and_a_mirror_only_moves_the_public_ones() {
         ("redis", "redis:latest", "mirror.example.com/hub/redis:latest"),
         ("deadbeef", "deadbeef:latest", "mirror.example.com/hub/deadbeef:latest"),
         ("docker.io/library/redis:7", "library/redis:7", "mirror.example.com/hub/library/redis:7"),
-        ("registry.example.com/owner/name:v1", "registry.example.com/owner/name:v1", "registry.example.com/owner/name:v1"),
+        (
+            "registry.example.com/owner/name:v1",
+            "registry.example.com/owner/name:v1",
+            "registry.example.com/owner/name:v1",
+        ),
         (
             "registry.example.com:5000/a/b",
             "registry.example.com:5000/a/b:latest",

@@ -109,7 +109,6 @@ pub(crate) enum Saying {
     Stops,
     Deploys,
     Redeploys,
-    Resets,
     AsksForHelp,
 }
 
@@ -348,7 +347,7 @@ impl Saying {
             Self::Stops,
             Self::Deploys,
             Self::Redeploys,
-            Self::Resets,
+            Self::Redeploys,
             Self::AsksForHelp,
         ])
     }
