@@ -3,22 +3,22 @@
 //! Everything is made here and handed on, so that a test starts the same service on free ports, and nothing reads the
 //! environment or a clock behind anybody's back.
 
-use std::io::{self, Write};
+mod identity;
+mod told;
+
+use std::io;
 use std::net::{SocketAddr, TcpListener};
-use std::os::unix::fs::OpenOptionsExt;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
 use jiff::Timestamp;
-use preview_core::base_images::{BaseImages, InvalidImagePrefix};
-use preview_core::compose;
+use preview_core::base_images::InvalidImagePrefix;
 use preview_core::ids::InstanceId;
 use preview_core::known_holes::{self, Component};
 use preview_core::route::{InvalidSite, RouteTable, Site};
 use preview_core::subnets::Subnet;
-use preview_core::trust::{ByTrust, Trust};
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use tokio::task::{JoinError, JoinHandle};
 use tokio_util::sync::CancellationToken;
 
@@ -26,17 +26,17 @@ use crate::docker::{self, BuildLimits, Engine};
 use crate::firewall::{self, Fence, Refused};
 use crate::folders::Folders;
 use crate::git::{self, GitSource};
-use crate::github::{BadSettings, ForgeHealth, GitHub, GitHubSettings, install_tls};
+use crate::github::{BadSettings, ForgeHealth, GitHub, install_tls};
 use crate::health::HttpProber;
 use crate::host::{self, ThisHost};
 use crate::http::{self, Desk};
 use crate::ledger::{Found, Ledger, OpenError};
 use crate::needs::{Clock, Router};
-use crate::reconcile::{Config, Outside, Pace, Reconciler, routes};
+use crate::reconcile::{Outside, Pace, Reconciler, routes};
 use crate::router::Login;
 use crate::router::builtin::Builtin;
 use crate::router::nginx::{self, Nginx};
-use crate::secrets::{Known, Vault, Whose};
+use crate::secrets::{Known, Vault};
 use crate::settings::{self, Settings};
 
 /// How long the built-in router may take to finish what visitors began.
@@ -151,12 +151,9 @@ impl Service {
         let (ledger, found) = Ledger::open(&settings.paths.ledger, Timestamp::now())?;
         let listener = listen(api, settings.http.listen, "the API", "ORCHESTRATOR_PORT")?;
         tell_found(&found);
-        let instance = instance(state)?;
-        let token = match &settings.http.token {
-            Some(token) => token.clone(),
-            None => kept(&settings.paths.api_token(), random_token)?.into(),
-        };
-        learn_own(&known, settings, &token);
+        let instance = identity::instance(state)?;
+        let token = identity::api_token(settings)?;
+        identity::learn_own(&known, settings, &token);
         let vault = Vault::new(settings.paths.secrets(), settings.paths.secrets_key.clone(), known);
         tell_vault(&vault);
         let site = Site::new(
@@ -165,13 +162,13 @@ impl Service {
         )
         .behind_login(settings.login.is_some());
         let folders = Folders::new(settings.paths.deployments.clone(), settings.paths.logs.clone());
-        let engine = Arc::new(Engine::connect(engine_options(settings, &instance, state)).await?);
+        let engine = Arc::new(Engine::connect(told::engine(settings, &instance, state)).await?);
         let clock = Arc::new(SystemClock);
-        let forge = Arc::new(GitHub::new(github_settings(settings, write_interval))?);
+        let forge = Arc::new(GitHub::new(told::github(settings, write_interval))?);
         let github = &settings.github;
         let source = Arc::new(GitSource::new(settings.paths.mirrors(), github.server.as_str(), &github.token));
         // The last that can fail: who comes from now on is served.
-        let login = login(settings, vault.known())?;
+        let login = identity::login(settings, vault.known())?;
         let (router, builtin) = start_router(settings, router, &site, login, &instance, &ledger.read(routes))?;
         let outside = Outside {
             engine: engine.clone(),
@@ -187,7 +184,7 @@ impl Service {
         let build_limits = engine.build_limits();
         tell_build_limits(&build_limits, settings);
         let known_holes = known_holes(&engine).await;
-        let config = config(settings, &instance, site, pace, &build_limits)?;
+        let config = told::reconciler(settings, &instance, site, pace, &build_limits)?;
         let reconciler = Reconciler::new(config, outside, ledger.clone(), folders.clone(), vault);
         let stop = CancellationToken::new();
         let desk = Desk {
@@ -309,12 +306,6 @@ fn tell_found(found: &Found) {
     }
 }
 
-/// This installation's own name, made at its first start.
-fn instance(state: &Path) -> Result<InstanceId, StartError> {
-    let text = kept(&state.join("instance"), || InstanceId::from_bytes(rand::random()).to_string())?;
-    Ok(text.parse().unwrap_or_else(|_| InstanceId::from_bytes(rand::random())))
-}
-
 async fn firewall_of(settings: &Settings, instance: &InstanceId) -> firewall::Plan {
     let bridge = docker::default_bridge(&settings.docker_host).await;
     firewall::Plan::new(instance.clone(), settings.network, settings.reach.clone(), bridge)
@@ -322,51 +313,7 @@ async fn firewall_of(settings: &Settings, instance: &InstanceId) -> firewall::Pl
 
 /// What the firewall of the installation with these settings should be. Its name is made if it has none yet.
 pub async fn firewall_plan(settings: &Settings) -> Result<firewall::Plan, StartError> {
-    Ok(firewall_of(settings, &instance(settings.paths.state())?).await)
-}
-
-/// A text that is made once and kept in a private file.
-fn kept(path: &Path, make: impl FnOnce() -> String) -> Result<String, StartError> {
-    let error = |source| StartError::File { path: path.to_owned(), source };
-    match std::fs::read_to_string(path) {
-        Ok(text) if !text.trim().is_empty() => return Ok(text.trim().to_owned()),
-        Ok(_) => {}
-        Err(source) if source.kind() == io::ErrorKind::NotFound => {}
-        Err(source) => return Err(error(source)),
-    }
-    let text = make();
-    let mut options = std::fs::OpenOptions::new();
-    let file = options.create(true).truncate(true).write(true).mode(0o600).open(path);
-    file.and_then(|mut file| writeln!(file, "{text}").and_then(|()| file.sync_all())).map_err(error)?;
-    Ok(text)
-}
-
-fn random_token() -> String {
-    hex::encode(rand::random::<[u8; 32]>())
-}
-
-/// What visitors of previews have to know; the password is made at the first start unless it was given.
-fn login(settings: &Settings, known: &Known) -> Result<Option<Login>, StartError> {
-    let Some(login) = &settings.login else { return Ok(None) };
-    let password = match &login.password {
-        Some(password) => password.clone(),
-        None => kept(&settings.paths.preview_password(), random_token)?.into(),
-    };
-    known.learn(Whose::Service, password.expose_secret());
-    Ok(Some(Login::new(&login.user, password)))
-}
-
-/// The service's own secrets, in every spelling in which it sends them.
-fn learn_own(known: &Known, settings: &Settings, api_token: &SecretString) {
-    let login = git::login(&settings.github.token);
-    let own = [
-        Some(&settings.github.token),
-        Some(&login),
-        Some(api_token),
-        settings.http.read_token.as_ref(),
-        settings.webhooks.secret.as_ref(),
-    ];
-    own.into_iter().flatten().for_each(|secret| known.learn(Whose::Service, secret.expose_secret()));
+    Ok(firewall_of(settings, &identity::instance(settings.paths.state())?).await)
 }
 
 /// Reads the operator's secrets once, so that they are known before anything is logged.
@@ -421,33 +368,6 @@ fn start_router(
     }
 }
 
-fn engine_options(settings: &Settings, instance: &InstanceId, state: &Path) -> docker::EngineOptions {
-    docker::EngineOptions {
-        docker_host: Some(settings.docker_host.clone()),
-        instance: instance.clone(),
-        home: state.join("docker"),
-        runtime: settings.limits.untrusted_runtime.clone(),
-        build: docker::BuildOptions {
-            group: settings.build_group.clone(),
-            ceilings: docker::Ceilings {
-                memory_bytes: settings.limits.build_memory,
-                cpus: settings.limits.build_cpus,
-                processes: settings.limits.build_processes,
-            },
-            timeout: settings.limits.build_timeout,
-            silence: settings.limits.build_silence,
-        },
-    }
-}
-
-fn github_settings(settings: &Settings, write_interval: Option<Duration>) -> GitHubSettings {
-    let mut github = GitHubSettings::new(settings.github.api.as_str(), settings.github.token.clone());
-    if let Some(interval) = write_interval {
-        github.pace.between_writes = interval;
-    }
-    github
-}
-
 fn tell_build_limits(limits: &BuildLimits, settings: &Settings) {
     if let Some(trouble) = build_trouble(limits) {
         tracing::warn!("{trouble}");
@@ -474,50 +394,4 @@ fn github_trouble(forge: &GitHub) -> Option<String> {
         ForgeHealth::Unauthorised { advice } => Some(advice.to_owned()),
         ForgeHealth::Token(troubles) => Some(troubles.join(" ")),
     }
-}
-
-fn container_limits(limits: &settings::Limits) -> ByTrust<compose::Limits> {
-    let of = |trust| compose::Limits {
-        cpu_millis: (limits.container_cpus.of(trust) * 1000.0).round() as u32,
-        memory_mb: u32::try_from(limits.container_memory.of(trust) >> 20).unwrap_or(u32::MAX),
-    };
-    ByTrust { member: of(Trust::Member), stranger: of(Trust::Stranger) }
-}
-
-fn config(
-    settings: &Settings,
-    instance: &InstanceId,
-    site: Site,
-    pace: Pace,
-    build_limits: &BuildLimits,
-) -> Result<Config, StartError> {
-    let prefix = settings.limits.image_prefix.as_str();
-    let base_images = if prefix.is_empty() { BaseImages::public() } else { BaseImages::with_prefix(prefix)? };
-    Ok(Config {
-        instance: instance.clone(),
-        allowed: settings.github.repositories.clone(),
-        policy: settings.policy.clone(),
-        site,
-        github: settings.github.server.as_str().to_owned(),
-        base_images,
-        limits: container_limits(&settings.limits),
-        container_disk: settings.limits.container_disk,
-        runtimes: ByTrust { member: None, stranger: settings.limits.untrusted_runtime.clone() },
-        max_previews: settings.capacity.previews,
-        // Where they share one limit, each has it to itself.
-        max_builds: match build_limits {
-            BuildLimits::Together => 1,
-            BuildLimits::Absent(_) => settings.capacity.builds,
-        },
-        disk_budget: settings.capacity.disk_budget,
-        app_ports: settings.network.app_ports,
-        db_ports: settings.network.db_ports,
-        reserved_ports: settings.reserved_ports(),
-        subnets: settings.network.subnet,
-        health_timeout: settings.health.timeout,
-        health_interval: settings.health.interval,
-        resync_interval: settings.webhooks.resync_interval,
-        cleanup_interval: settings.cleanup_interval,
-        pace,
-    })
 }

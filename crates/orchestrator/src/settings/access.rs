@@ -31,7 +31,7 @@ impl Access {
     /// Reads what is needed and no more: whoever asks the service need not know its secrets. With `api`, the service is there.
     pub fn read(variables: &Variables, api: Option<BaseUrl>) -> Result<Self, Mistakes> {
         let mut reader = Reader::new(variables);
-        let http = super::http(&mut reader);
+        let http = super::sections::http(&mut reader);
         let ledger = reader.value(&DEPLOYMENTS_DB, values::absolute_path);
         let access = http.zip(ledger).and_then(|(http, ledger)| {
             let api = api.or_else(|| at(http.listen, &mut reader))?;

@@ -1,5 +1,8 @@
 use std::fmt::Write as _;
 
+use jiff::SignedDuration;
+use preview_core::desired::ForkPolicy;
+
 use super::*;
 
 const SECRET: &str = "5f0c1d2e3b4a59687706152433425160";

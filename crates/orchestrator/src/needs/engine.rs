@@ -1,0 +1,213 @@
+//! What is asked of what builds images and runs containers: Docker.
+
+use std::path::PathBuf;
+
+use async_trait::async_trait;
+use futures_util::stream::BoxStream;
+use preview_core::capacity::{DiskUse, Room};
+use preview_core::compose::own::{OwnName, StageName};
+use preview_core::compose::{DatabasePassword, Stack, app_image, own_image};
+use preview_core::ids::{CommitSha, DeploymentId, RepoId, Slot};
+use preview_core::repo_config::EnvVars;
+use preview_core::trust::Trust;
+
+use super::{DeploymentLock, Fault};
+
+/// An image to be built.
+#[derive(Debug, Clone)]
+pub struct BuildJob {
+    /// Whose image it is.
+    pub deployment: DeploymentId,
+    /// The base repository: names the cache.
+    pub repo: RepoId,
+    /// The commit, for the image's tag alone: nothing volatile enters the build.
+    pub commit: CommitSha,
+    /// The folder with the checkout.
+    pub context: PathBuf,
+    /// The Dockerfile's text, ours or the repository's, checked.
+    pub dockerfile: String,
+    /// The stage to stop at; the last one without.
+    pub target: Option<StageName>,
+    /// Build arguments of the repository's own Compose file.
+    pub args: EnvVars,
+    /// The service beside the app that it is for.
+    pub service: Option<OwnName>,
+    /// How far its code is trusted: with the repository's cache, and with registry logins.
+    pub trust: Trust,
+}
+
+impl BuildJob {
+    /// The image's name and tag.
+    pub fn image(&self) -> String {
+        match self.service {
+            Some(service) => own_image(&self.deployment, &self.commit, service),
+            None => app_image(&self.deployment, &self.commit),
+        }
+    }
+}
+
+/// Which volumes of a deployment are meant.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Volumes {
+    /// All of them.
+    All,
+    /// Those of a database of ours, not those of the repository's own Compose file.
+    Database,
+}
+
+/// Takes a build's output line by line.
+pub type LineSink<'a> = &'a mut (dyn FnMut(&str) + Send);
+
+/// A part of a deployment in the engine.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Part {
+    /// One slot's container.
+    App(Slot),
+    /// The database's container.
+    Database,
+    /// The container of a service beside the app, of the repository's own Compose file.
+    Own(OwnName),
+    /// A container that carries our labels but no role that we know.
+    Other,
+}
+
+/// How a container is.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum ContainerState {
+    /// Made, not started.
+    Created,
+    /// Its process runs; the engine's own health check says…
+    Running {
+        /// `None` where the image has no health check or it has not answered yet.
+        healthy: Option<bool>,
+    },
+    /// It ended and the engine starts it again and again.
+    Restarting {
+        /// The last exit code.
+        exit_code: i64,
+    },
+    /// It ended.
+    Exited {
+        /// The exit code.
+        exit_code: i64,
+        /// Whether the kernel killed it for want of memory.
+        out_of_memory: bool,
+    },
+}
+
+/// A container of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Container {
+    /// The engine's id.
+    pub id: String,
+    /// What it is.
+    pub part: Part,
+    /// The commit that it runs, for slots.
+    pub commit: Option<CommitSha>,
+    /// How it is.
+    pub state: ContainerState,
+    /// How often the engine has restarted it.
+    pub restarts: u64,
+}
+
+/// Everything of one deployment that the engine has.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EngineView {
+    /// Containers, running or not.
+    pub containers: Vec<Container>,
+    /// Names of volumes.
+    pub volumes: Vec<String>,
+    /// Names of networks.
+    pub networks: Vec<String>,
+    /// Tags of images built for it, by commit.
+    pub images: Vec<CommitSha>,
+}
+
+impl EngineView {
+    /// Whether there is nothing.
+    pub fn is_empty(&self) -> bool {
+        *self == Self::default()
+    }
+
+    /// The container of a part.
+    pub fn part(&self, part: Part) -> Option<&Container> {
+        self.containers.iter().find(|container| container.part == part)
+    }
+}
+
+/// What was built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Built {
+    /// The image's user (`Config.User`), empty for root.
+    pub user: String,
+}
+
+/// Something happened to a container of ours.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct EngineEvent {
+    /// To whom.
+    pub deployment: DeploymentId,
+    /// The engine's word: `die`, `oom`, `start`, `destroy`, `health_status: unhealthy` …
+    pub action: String,
+}
+
+/// A container that has written more than it may.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Filled {
+    /// Whose.
+    pub deployment: DeploymentId,
+    /// Which.
+    pub part: Part,
+    /// What it has written.
+    pub bytes: u64,
+}
+
+/// What runs containers and builds images: Docker with Compose.
+#[async_trait]
+pub trait ContainerEngine: Send + Sync + 'static {
+    /// Builds the image and tags it. Its output goes to `log`.
+    async fn build(&self, job: &BuildJob, log: LineSink<'_>, hold: &DeploymentLock) -> Result<Built, Fault>;
+    /// Writes the stack's file into `dir` and starts these parts of it (and the network and volumes that they need), leaving
+    /// others as they are; with no part, makes the network. Returns when they are started, not when they are healthy.
+    async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault>;
+    /// As `start`, and puts new containers where those that are up differ from the stack.
+    async fn replace(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault>;
+    /// Changes what a part's container may use of CPU, in thousandths. Nothing there is success.
+    async fn limit_cpu(&self, id: &DeploymentId, part: Part, millis: u32) -> Result<(), Fault>;
+    /// What there is of one deployment.
+    async fn observe(&self, id: &DeploymentId) -> Result<EngineView, Fault>;
+    /// Every deployment of this installation of which there is anything.
+    async fn observe_all(&self) -> Result<Vec<(DeploymentId, EngineView)>, Fault>;
+    /// Stops and removes one part's container with its anonymous volumes. Nothing there is success.
+    async fn remove_part(&self, id: &DeploymentId, part: Part) -> Result<(), Fault>;
+    /// Removes all containers of the deployment, with their anonymous volumes.
+    async fn remove_containers(&self, id: &DeploymentId) -> Result<(), Fault>;
+    /// Removes named volumes of it.
+    async fn remove_volumes(&self, id: &DeploymentId, which: Volumes) -> Result<(), Fault>;
+    /// Removes its networks.
+    async fn remove_networks(&self, id: &DeploymentId) -> Result<(), Fault>;
+    /// Removes the images built for it, but for the commits to keep.
+    async fn remove_images(&self, id: &DeploymentId, keep: &[CommitSha]) -> Result<(), Fault>;
+    /// The password that the database's container was made with; none where there is no such container.
+    async fn database_password(&self, id: &DeploymentId) -> Result<Option<DatabasePassword>, Fault>;
+    /// The last lines of a part's output; empty when there is no such container.
+    async fn logs(&self, id: &DeploymentId, part: Part, lines: usize) -> Result<Vec<String>, Fault>;
+    /// A part's output from its last `lines` lines on, as it comes.
+    async fn follow(&self, id: &DeploymentId, part: Part, lines: usize) -> BoxStream<'static, String>;
+    /// Events of our containers, until the engine goes away.
+    async fn events(&self) -> BoxStream<'static, EngineEvent>;
+    /// What our things and the build cache take on the disk. Takes the engine seconds: not to be asked often.
+    async fn disk_use(&self) -> Result<DiskUse, Fault>;
+    /// Containers of ours that have written more than so many bytes, beside their image and in their volumes together. Cheap to
+    /// ask: it is found out anew when the disk has lost enough since the last time, and now and then.
+    async fn filled(&self, limit: u64) -> Result<Vec<Filled>, Fault>;
+    /// Stops a part for good, and with a backing service all that may go on writing to it.
+    async fn halt(&self, id: &DeploymentId, part: Part) -> Result<(), Fault>;
+    /// Removes images of ours that nothing names or runs, and, given a size, what of the build cache was used least and longest
+    /// ago, until this much of it is left.
+    async fn tidy(&self, build_cache: Option<u64>) -> Result<(), Fault>;
+    /// What there is to give.
+    async fn room(&self) -> Result<Room, Fault>;
+    /// Whether it answers at all, and as what (version), for `/health`.
+    async fn ping(&self) -> Result<String, Fault>;
+}
