@@ -102,7 +102,7 @@ impl Setup {
         let (api, visitors) = (free_port(), nginx.as_ref().map_or_else(free_port, |nginx| nginx.port));
         let base = format!("http://127.0.0.1:{visitors}");
         let mut settings = self.settings;
-        settings.extend(own_settings(&github, dir.path(), &self.repos, api, visitors, &base, berth.number));
+        settings.extend(own_settings(&github, dir.path(), &self.repos, api, visitors, &base, &berth));
         settings.extend(nginx.iter().flat_map(Nginx::settings));
         for name in &self.repos {
             github.repo(name).unwrap().add_hook(&format!("http://127.0.0.1:{api}/webhook/github"));
@@ -144,7 +144,7 @@ fn own_settings(
     api: u16,
     visitors: u16,
     base: &str,
-    number: u16,
+    berth: &Berth,
 ) -> Vec<(String, String)> {
     let path = |name: &str| dir.join(name).display().to_string();
     let settings = [
@@ -160,9 +160,9 @@ fn own_settings(
         ("DEPLOYMENTS_DIR", path("deployments")),
         ("DEPLOYMENTS_DB", path("state/deployments.json")),
         ("LOG_DIR", path("logs")),
-        ("APP_PORT_START", (10_000 + 200 * number).to_string()),
-        ("DB_PORT_START", (23_000 + 100 * number).to_string()),
-        ("PREVIEW_SUBNET", format!("10.{}.0.0/20", 130 + number)),
+        ("APP_PORT_START", berth.apps().to_string()),
+        ("DB_PORT_START", berth.databases().to_string()),
+        ("PREVIEW_SUBNET", format!("10.{}.0.0/20", 130 + berth.number)),
         ("FIREWALL", "off".to_owned()),
     ];
     settings.map(|(name, value)| (name.to_owned(), value)).to_vec()
@@ -181,9 +181,25 @@ impl Berth {
             let path = std::env::temp_dir().join(format!("preview-e2e-berth-{number}"));
             // Somebody else's file is somebody else's berth.
             let held = File::create(path).ok()?;
-            held.try_lock().ok().map(|()| Self { number, _held: held })
+            held.try_lock().ok()?;
+            let berth = Self { number, _held: held };
+            berth.is_empty().then_some(berth)
         };
         (0..60).find_map(free).expect("fewer than 60 installations at a time")
+    }
+
+    fn apps(&self) -> u16 {
+        10_000 + 200 * self.number
+    }
+
+    fn databases(&self) -> u16 {
+        23_000 + 100 * self.number
+    }
+
+    /// Whether nobody listens where its first previews will, such as a program of this machine that knows nothing of berths.
+    fn is_empty(&self) -> bool {
+        let mut first = (0..50).flat_map(|n| [self.apps() + n, self.databases() + n]);
+        first.all(|port| TcpListener::bind(("127.0.0.1", port)).is_ok())
     }
 }
 
