@@ -111,9 +111,10 @@ pub enum Action {
     LastWords(RemovalReason),
     /// Take the record and its ports out of the ledger.
     Forget,
-    /// Write down that what served is no longer there.
+    /// Write down that what served is no longer there, as [`Self::Retire`] does.
     Lost,
-    /// Write down that nothing serves any more, because all of it is to begin anew.
+    /// Write down that nothing serves any more, because all of it is to begin anew. What served becomes the attempt, so that
+    /// its port is given back when the next one begins: no sooner than its containers are gone.
     Retire,
     /// Wait for a place and write down the attempt, its slot and its port.
     Begin {
@@ -211,21 +212,15 @@ fn remove(reason: RemovalReason, record: &Deployment, seen: &Observed) -> Vec<Ac
 /// Keeps a deployment at a commit, or brings it there.
 fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) -> Vec<Action> {
     if again == Again::FromNothing {
-        let mut actions = vec![Action::Retire];
-        actions.extend(sweep(&Observed { folder: false, ..seen.clone() }));
         // In the other slot, so that an older copy of the ledger doesn't take the new container for the one it knows.
-        actions.extend(bring_up(commit, record.idle_slot(), None));
-        return actions;
+        return begin_anew(Action::Retire, commit, record.idle_slot(), record, seen);
     }
     let serving = record.serving.as_ref();
     let database_lost = record.db_type.is_some() && !seen.database;
     let service_lost = !record.services.is_subset(&seen.services);
     if serving.is_some_and(|serving| database_lost || service_lost || !seen.slots.contains(&serving.slot)) {
-        let mut actions = vec![Action::Lost];
-        let (volumes, own_volumes) = (seen.locked_out(), false);
-        actions.extend(sweep(&Observed { folder: false, volumes, own_volumes, ..seen.clone() }));
-        actions.extend(bring_up(commit, Slot::A, None));
-        return actions;
+        let seen = Observed { volumes: seen.locked_out(), own_volumes: false, ..seen.clone() };
+        return begin_anew(Action::Lost, commit, Slot::A, record, &seen);
     }
     let attempt = record.attempt.as_ref().filter(|attempt| attempt.commit == *commit);
     let failed = attempt.is_some_and(|attempt| matches!(attempt.stage, Stage::Failed(_)));
@@ -236,11 +231,25 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
         return take_down_attempt(record, seen);
     }
     let mut actions = reroute(serving, seen);
+    if serving.is_none() && seen.slots.contains(&record.idle_slot().other()) {
+        // Of a new beginning that was cut off.
+        actions.push(Action::ClearSlot(record.idle_slot().other()));
+    }
     if seen.locked_out() {
         actions.push(Action::RemoveDatabase);
     }
     let old = serving.map(|serving| (serving.slot, serving.app_port));
     actions.extend(bring_up(commit, record.idle_slot(), old));
+    actions
+}
+
+/// Takes down all but the folder and brings the commit up: first the attempt, whose line in the ledger what serves now takes.
+fn begin_anew(first: Action, commit: &CommitSha, slot: Slot, record: &Deployment, seen: &Observed) -> Vec<Action> {
+    let beside = record.serving.as_ref().map(|serving| serving.slot.other()).filter(|slot| seen.slots.contains(slot));
+    let mut actions: Vec<Action> = beside.map(Action::ClearSlot).into_iter().collect();
+    actions.push(first);
+    actions.extend(sweep(&Observed { folder: false, ..seen.clone() }));
+    actions.extend(bring_up(commit, slot, None));
     actions
 }
 

@@ -75,7 +75,19 @@ impl World {
             }
             Action::LastWords(_) | Action::Drain(..) => {}
             Action::Forget => self.record = None,
-            Action::Lost | Action::Retire => self.record.as_mut().unwrap().serving = None,
+            Action::Lost | Action::Retire => {
+                let record = self.record.as_mut().unwrap();
+                if let Some(serving) = record.serving.take() {
+                    record.attempt = Some(Attempt {
+                        commit: serving.commit_sha,
+                        slot: serving.slot,
+                        app_port: Some(serving.app_port),
+                        started_at: Timestamp::UNIX_EPOCH,
+                        stage: Stage::Running(Step::Checkout),
+                        in_place: false,
+                    });
+                }
+            }
             Action::Begin { commit, slot } => {
                 let record = self.record.get_or_insert_with(record);
                 record.attempt = Some(Attempt {

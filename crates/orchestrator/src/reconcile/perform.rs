@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use preview_core::compose::is_own_volume;
-use preview_core::deployment::{Blame, Deployment, RemovalReason, Stage};
+use preview_core::deployment::{Attempt, Blame, Deployment, RemovalReason, Serving, Stage, Step};
 use preview_core::desired::{Pull, SetAside};
 use preview_core::ids::{DeploymentId, HostPort, PullKey};
 use preview_core::plan::{Action, Observed};
@@ -172,9 +172,18 @@ impl Reconciler {
         }
     }
 
-    /// Nothing serves any more.
+    /// Nothing serves any more. What did is the attempt now, and its port rests from when the next one begins.
     async fn retire(&self, id: &DeploymentId) -> Result<(), Fault> {
-        self.give_back(|state| Some(vec![state.deployments.get_mut(id)?.serving.take()?.app_port])).await
+        let started_at = self.inner.out.clock.now();
+        let change = |state: &mut State| {
+            let record = state.deployments.get_mut(id)?;
+            let Serving { commit_sha: commit, slot, app_port, .. } = record.serving.take()?;
+            let stage = Stage::Running(Step::Checkout);
+            let attempt = Attempt { commit, slot, app_port: Some(app_port), started_at, stage, in_place: false };
+            let former = record.attempt.replace(attempt)?;
+            former.app_port.filter(|port| *port != app_port).map(|port| vec![port])
+        };
+        self.give_back(change).await
     }
 
     /// What served is gone, removed by somebody else.

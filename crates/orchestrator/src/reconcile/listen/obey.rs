@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 use preview_core::command::{Command, CommitPrefix, Hours};
 use preview_core::comment::{self, commands};
+use preview_core::deployment::Deployment;
 use preview_core::desired::{ForkPolicy, Pull, WaitReason, waits};
 use preview_core::ids::{DeploymentId, PullKey};
 use preview_core::talk::{Answered, Approval, Outcome};
@@ -79,6 +80,10 @@ impl Reconciler {
         let Ok(command) = &heeded.asked else { return Effect::only(Outcome::NotUnderstood) };
         let id = state.id_of(key);
         let has_record = id.as_ref().is_some_and(|id| state.deployments.contains_key(id));
+        // What is going, or told to go, has no database to be reset.
+        let told_to_go = state.pending.get(&key).is_some_and(|pending| pending.reason == Reason::Stop);
+        let stays = |record: &Deployment| record.removing.is_none() && !told_to_go;
+        let stays = id.as_ref().and_then(|id| state.deployments.get(id)).is_some_and(stays);
         let has_line = id.as_ref().is_some_and(|id| state.set_aside.contains_key(id));
         match command {
             Command::Help | Command::Why => Effect::only(Outcome::Shown),
@@ -91,7 +96,7 @@ impl Reconciler {
                 Some(WaitReason::Approval) => Effect::only(Outcome::NeedsWholeName),
                 Some(reason) => Effect::only(Outcome::Waiting(reason)),
                 None if *command == Command::Redeploy => Effect::tell(Outcome::Deploying, Reason::Redeploy),
-                None if has_record => Effect::tell(Outcome::Resetting, Reason::ResetDatabase),
+                None if stays => Effect::tell(Outcome::Resetting, Reason::ResetDatabase),
                 None => Effect::only(Outcome::NoPreview),
             },
             Command::Keep(time) => self.keep(state, id.as_ref(), *time, now),

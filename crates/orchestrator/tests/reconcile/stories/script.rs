@@ -109,6 +109,7 @@ pub(crate) enum Saying {
     Stops,
     Deploys,
     Redeploys,
+    Resets,
     AsksForHelp,
 }
 
@@ -347,7 +348,7 @@ impl Saying {
             Self::Stops,
             Self::Deploys,
             Self::Redeploys,
-            Self::Redeploys,
+            Self::Resets,
             Self::AsksForHelp,
         ])
     }

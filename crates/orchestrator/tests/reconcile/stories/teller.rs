@@ -342,9 +342,10 @@ impl Teller {
             Saying::Stops => (MAINTAINER, "/preview stop".to_owned()),
             Saying::Deploys => (MAINTAINER, "/preview deploy".to_owned()),
             Saying::Redeploys => (MAINTAINER, "/preview redeploy".to_owned()),
+            Saying::Resets => (MAINTAINER, "/preview reset-db".to_owned()),
             Saying::AsksForHelp => (MAINTAINER, "/preview help".to_owned()),
         };
-        if saying == Saying::Stops {
+        if matches!(saying, Saying::Stops | Saying::Resets) {
             self.late.retain(|late| late.key != topic.key);
             self.let_go(topic.key);
         }
@@ -359,7 +360,9 @@ impl Teller {
             _ = self.house.reconciler().hint(topic.key.repo);
         }
         self.intend(&topic, saying, pull.from_fork(), waits, head);
-        if matches!(saying, Saying::Stops | Saying::Deploys | Saying::Redeploys) || topic.wish != Wish::Deployed {
+        if matches!(saying, Saying::Stops | Saying::Deploys | Saying::Redeploys | Saying::Resets)
+            || topic.wish != Wish::Deployed
+        {
             self.until_heard().await;
         }
     }
@@ -373,6 +376,7 @@ impl Teller {
             }
             Saying::Approves => self.wish(topic.key, Wish::Deployed),
             Saying::Deploys if waits != Some(WaitReason::Approval) => self.wish(topic.key, Wish::Deployed),
+            Saying::Resets => self.wish(topic.key, topic.wish),
             Saying::Redeploys if waits.is_none() => self.wish(topic.key, Wish::Deployed),
             Saying::Stops => self.wish(topic.key, Wish::Stopped),
             _ => {}
