@@ -69,7 +69,12 @@ impl Client {
 
     /// Asks for JSON.
     pub(crate) async fn json<T: DeserializeOwned>(&self, path: &str) -> Result<T, Failure> {
-        let answer = self.ask(Method::GET, path).await?;
+        self.answer(Method::GET, path).await
+    }
+
+    /// Asks, and reads the JSON of the answer.
+    pub(crate) async fn answer<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Failure> {
+        let answer = self.ask(method, path).await?;
         answer.json().await.map_err(|error| {
             let what = format!("what answers at {} is not the service, or of another version", self.api);
             Failure::new(what).because(&error.without_url())

@@ -28,7 +28,11 @@ fn fine(program: Program, dir: &Path) -> Program {
 
 #[tokio::test]
 async fn every_command_has_its_help() {
-    for command in ["", "serve", "list", "logs", "redeploy", "rm", "why", "audit", "demo"] {
+    let commands = [
+        "", "serve", "list", "logs", "redeploy", "reset-db", "keep", "rm", "why", "audit", "demo", "secret",
+        "firewall", "config",
+    ];
+    for command in commands {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let (code, output) = ended(preview(&args)).await;
         assert_eq!(code, 0, "{command}");

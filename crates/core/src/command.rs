@@ -6,6 +6,7 @@
 //! which holds nothing but numbers and hexadecimal digits.
 
 use std::fmt;
+use std::str::FromStr;
 
 use jiff::SignedDuration;
 use serde::{Deserialize, Serialize};
@@ -53,17 +54,27 @@ impl Hours {
     pub fn span(self) -> SignedDuration {
         SignedDuration::from_hours(i64::from(self.hours)).min(LONGEST_KEEP)
     }
+}
 
-    /// `3d` or `12h`.
-    fn parse(text: &str) -> Option<Self> {
+/// A text that is no time to keep a preview for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+#[error("expected days or hours such as `3d` or `12h`, 30 days at most")]
+pub struct InvalidHours;
+
+/// `3d` or `12h`.
+impl FromStr for Hours {
+    type Err = InvalidHours;
+
+    fn from_str(text: &str) -> Result<Self, InvalidHours> {
         let (number, hours_each) = match text.strip_suffix('d') {
             Some(days) => (days, 24),
-            None => (text.strip_suffix('h')?, 1),
+            None => (text.strip_suffix('h').ok_or(InvalidHours)?, 1),
         };
         let digits = !number.is_empty() && number.len() <= 3 && number.bytes().all(|b| b.is_ascii_digit());
-        let hours = number.parse::<u16>().ok().filter(|_| digits)?.checked_mul(hours_each)?;
+        let number = number.parse::<u16>().ok().filter(|_| digits).ok_or(InvalidHours)?;
+        let hours = number.checked_mul(hours_each).filter(|hours| *hours > 0).ok_or(InvalidHours)?;
         let span = SignedDuration::from_hours(i64::from(hours));
-        (hours > 0 && span <= LONGEST_KEEP).then_some(Self { hours })
+        if span <= LONGEST_KEEP { Ok(Self { hours }) } else { Err(InvalidHours) }
     }
 }
 
@@ -138,7 +149,7 @@ pub fn parse(comment: &str) -> Option<Result<Command, Unclear>> {
         ["stop"] => Ok(Command::Stop),
         ["reset-db"] => Ok(Command::ResetDb),
         ["keep"] => Ok(Command::Keep(None)),
-        ["keep", time] => Hours::parse(time).map(|time| Command::Keep(Some(time))).ok_or(Unclear),
+        ["keep", time] => time.parse().map(|time| Command::Keep(Some(time))).map_err(|InvalidHours| Unclear),
         ["logs"] => Ok(Command::Logs),
         ["why"] => Ok(Command::Why),
         [] | ["help"] => Ok(Command::Help),

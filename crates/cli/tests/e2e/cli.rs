@@ -61,6 +61,16 @@ async fn a_preview_is_listed_read_and_built_again_and_removed() {
         attempt["startedAt"] != begun && attempt["step"] == "done"
     })
     .await;
+    let kept: serde_json::Value = serde_json::from_str(&done(&rig, &["keep", &id, "12d", "--json"]).await).unwrap();
+    let until: jiff::Timestamp = kept["keptUntil"].as_str().unwrap().parse().unwrap();
+    assert_eq!(until.duration_since(jiff::Timestamp::now()).as_hours(), 12 * 24 - 1, "{until}");
+    assert_eq!(preview(&rig, &["keep", &id, "31d"]).await.0, 2);
+    let container = rig.containers(&id).await;
+    done(&rig, &["reset-db", &id]).await;
+    rig.until_record(&id, "begun anew", |record| record.unwrap()["serving"].is_null()).await;
+    rig.until_answers(&url, "version one").await;
+    assert_ne!(rig.containers(&id).await, container, "in the other slot");
+    rig.until_record(&id, "settled", |record| record.unwrap()["attempt"]["step"] == "done").await;
     assert_eq!(done(&rig, &["audit"]).await, "0 leftovers\n");
 
     done(&rig, &["rm", &id]).await;

@@ -8,6 +8,8 @@ use axum::extract::{FromRequestParts, Path, Query, State};
 use axum::response::{IntoResponse, Response};
 use http::StatusCode;
 use http::request::Parts;
+use jiff::Timestamp;
+use preview_core::command::Hours;
 use preview_core::deployment::Deployment;
 use preview_core::ids::DeploymentId;
 use serde::{Deserialize, Serialize};
@@ -106,6 +108,37 @@ pub(super) async fn stop(State(api): State<Arc<Api>>, Named(id): Named) -> Resul
 /// `POST /api/previews/{id}/redeploy`
 pub(super) async fn redeploy(State(api): State<Arc<Api>>, Named(id): Named) -> Result<Response, Problem> {
     api.command(&id, Reason::Redeploy).await
+}
+
+/// `POST /api/previews/{id}/reset-db`
+pub(super) async fn reset_database(State(api): State<Arc<Api>>, Named(id): Named) -> Result<Response, Problem> {
+    api.command(&id, Reason::ResetDatabase).await
+}
+
+/// For how long a preview is to be kept.
+#[derive(Deserialize)]
+pub(super) struct KeepFor {
+    #[serde(rename = "for")]
+    time: Option<String>,
+}
+
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+pub(super) struct Kept {
+    kept_until: Timestamp,
+}
+
+/// `POST /api/previews/{id}/keep?for=3d`; without a time, for one more time to live.
+pub(super) async fn keep(
+    State(api): State<Arc<Api>>,
+    Named(id): Named,
+    keep: Result<Query<KeepFor>, QueryRejection>,
+) -> Result<Json<Kept>, Problem> {
+    let bad = |why: String| Problem::new(StatusCode::BAD_REQUEST, why);
+    let Query(KeepFor { time }) = keep.map_err(|why| bad(why.body_text()))?;
+    let time = time.map(|time| time.parse::<Hours>()).transpose().map_err(|why| bad(format!("for: {why}")))?;
+    let kept = api.reconciler.keep(&id, time).await.map_err(|why| not_accepted(&why))?;
+    kept.map(|kept_until| Json(Kept { kept_until })).ok_or_else(|| no_such_preview(&id))
 }
 
 /// `GET /api/deliveries`

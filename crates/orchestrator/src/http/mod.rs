@@ -138,6 +138,8 @@ fn api_routes(api: Api) -> Router {
         .route("/previews", get(api::list))
         .route("/previews/{id}", get(api::show).merge(delete(api::stop)))
         .route("/previews/{id}/redeploy", post(api::redeploy))
+        .route("/previews/{id}/reset-db", post(api::reset_database))
+        .route("/previews/{id}/keep", post(api::keep))
         .route("/previews/{id}/logs", get(logs::logs))
         .route("/deliveries", get(api::deliveries))
         .route("/audit", get(api::audit))

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use jiff::Timestamp;
+use jiff::{SignedDuration, Timestamp};
 use preview_core::deployment::Deployment;
 use preview_core::desired::SetAside;
 use preview_core::ids::{
@@ -227,6 +227,23 @@ impl State {
     /// Which commit of it somebody approved last.
     pub fn approved(&self, key: PullKey) -> Option<&CommitSha> {
         self.talks.get(&key)?.approval.as_ref().map(|approval| &approval.commit)
+    }
+
+    /// Whether there is a preview of it that nothing takes down yet: none that is going, or told to go.
+    pub fn stays(&self, key: PullKey) -> bool {
+        let record = self.id_of(key).and_then(|id| self.deployments.get(&id));
+        let told_to_go = self.pending.get(&key).is_some_and(|pending| pending.reason == Reason::Stop);
+        record.is_some_and(|record| record.removing.is_none()) && !told_to_go
+    }
+
+    /// Keeps a preview until `until`, at least: its time to live counts from when it would have to have begun. Gives when it
+    /// ends now; `None` where there is no preview that could stay.
+    pub fn keep(&mut self, key: PullKey, until: Timestamp, ttl: SignedDuration) -> Option<Timestamp> {
+        let id = self.id_of(key).filter(|_| self.stays(key))?;
+        let record = self.deployments.get_mut(&id)?;
+        let from = until.checked_sub(ttl).unwrap_or(record.active_at);
+        record.active_at = record.active_at.max(from);
+        Some(preview_core::ttl::expires_at(record.active_at, ttl))
     }
 
     /// Notes that a pull request is to be looked at.

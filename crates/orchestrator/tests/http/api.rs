@@ -19,6 +19,8 @@ async fn only_the_token_opens_the_api() {
         "GET /api/previews/my-org-my-app-12",
         "DELETE /api/previews/my-org-my-app-12",
         "POST /api/previews/my-org-my-app-12/redeploy",
+        "POST /api/previews/my-org-my-app-12/reset-db",
+        "POST /api/previews/my-org-my-app-12/keep?for=3d",
         "GET /api/previews/my-org-my-app-12/logs?stream=build",
         "GET /api/deliveries",
         "GET /api/nothing",
@@ -46,6 +48,8 @@ async fn a_reader_looks_and_changes_nothing() {
     for line in [
         "DELETE /api/previews/my-org-my-app-12",
         "POST /api/previews/my-org-my-app-12/redeploy",
+        "POST /api/previews/my-org-my-app-12/reset-db",
+        "POST /api/previews/my-org-my-app-12/keep?for=3d",
         "PUT /api/previews/my-org-my-app-12",
         "POST /api/nothing",
     ] {
@@ -121,6 +125,46 @@ async fn wishes_are_written_down() {
     for line in ["DELETE /api/previews/my-org-my-app-99", "POST /api/previews/my-org-my-app-99/redeploy"] {
         assert_eq!(house.ask(line).token().send().await.status, 404);
     }
+}
+
+#[tokio::test]
+async fn a_database_is_reset_of_what_stays_alone() {
+    let house = House::open().await;
+    house.add_preview(12).await;
+    house.add_preview(13).await;
+    let reset = house.ask("POST /api/previews/my-org-my-app-12/reset-db").token().send().await;
+    assert_eq!(reset.status, 202);
+    assert_eq!(house.on_disk()["pending"][0]["reason"], "resetDatabase");
+    // What is told to go has none that could be: a reset that came later would bring it back.
+    house.ask("DELETE /api/previews/my-org-my-app-13").token().send().await;
+    for id in ["my-org-my-app-13", "my-org-my-app-99"] {
+        let reset = house.ask(&format!("POST /api/previews/{id}/reset-db")).token().send().await;
+        assert_eq!(reset.status, 404, "{id}");
+    }
+    assert_eq!(house.on_disk()["pending"][1]["reason"], "stop");
+}
+
+#[tokio::test]
+async fn a_preview_is_kept_for_longer_and_never_for_less() {
+    let house = House::open().await;
+    house.add_preview(12).await;
+    let keep = async |rest: &str| house.ask(&format!("POST /api/previews/{rest}")).token().send().await;
+    let until = async |rest: &str| {
+        let kept = keep(rest).await;
+        assert_eq!(kept.status, 200, "{rest}");
+        kept.json()["keptUntil"].as_str().unwrap().parse::<jiff::Timestamp>().unwrap()
+    };
+    let (week, month) = (until("my-org-my-app-12/keep").await, until("my-org-my-app-12/keep?for=30d").await);
+    assert_eq!(month.duration_since(week).as_hours(), 23 * 24);
+    assert_eq!(until("my-org-my-app-12/keep?for=1h").await, month);
+    let active = house.on_disk()["deployments"]["my-org-my-app-12"]["activeAt"].clone();
+    assert_eq!(active, month.checked_sub(jiff::SignedDuration::from_hours(7 * 24)).unwrap().to_string());
+    for wrong in ["", "31d", "0h", "-1d", "forever", "3d%00", "99999999999999999999d"] {
+        let answer = keep(&format!("my-org-my-app-12/keep?for={wrong}")).await;
+        assert_eq!(answer.status, 400, "{wrong}");
+        assert!(answer.detail().contains("`3d`"), "{}", answer.detail());
+    }
+    assert_eq!(keep("my-org-my-app-99/keep").await.status, 404);
 }
 
 #[tokio::test]

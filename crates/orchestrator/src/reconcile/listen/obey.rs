@@ -1,9 +1,8 @@
 //! Doing what somebody may command: what it changes in the ledger, in one commit with the note that it is done.
 
 use jiff::Timestamp;
-use preview_core::command::{Command, CommitPrefix, Hours};
+use preview_core::command::{Command, CommitPrefix};
 use preview_core::comment::{self, commands};
-use preview_core::deployment::Deployment;
 use preview_core::desired::{ForkPolicy, Pull, WaitReason, waits};
 use preview_core::ids::{DeploymentId, PullKey};
 use preview_core::talk::{Answered, Approval, Outcome};
@@ -80,10 +79,6 @@ impl Reconciler {
         let Ok(command) = &heeded.asked else { return Effect::only(Outcome::NotUnderstood) };
         let id = state.id_of(key);
         let has_record = id.as_ref().is_some_and(|id| state.deployments.contains_key(id));
-        // What is going, or told to go, has no database to be reset.
-        let told_to_go = state.pending.get(&key).is_some_and(|pending| pending.reason == Reason::Stop);
-        let stays = |record: &Deployment| record.removing.is_none() && !told_to_go;
-        let stays = id.as_ref().and_then(|id| state.deployments.get(id)).is_some_and(stays);
         let has_line = id.as_ref().is_some_and(|id| state.set_aside.contains_key(id));
         match command {
             Command::Help | Command::Why => Effect::only(Outcome::Shown),
@@ -96,10 +91,13 @@ impl Reconciler {
                 Some(WaitReason::Approval) => Effect::only(Outcome::NeedsWholeName),
                 Some(reason) => Effect::only(Outcome::Waiting(reason)),
                 None if *command == Command::Redeploy => Effect::tell(Outcome::Deploying, Reason::Redeploy),
-                None if stays => Effect::tell(Outcome::Resetting, Reason::ResetDatabase),
+                None if state.stays(key) => Effect::tell(Outcome::Resetting, Reason::ResetDatabase),
                 None => Effect::only(Outcome::NoPreview),
             },
-            Command::Keep(time) => self.keep(state, id.as_ref(), *time, now),
+            Command::Keep(time) => {
+                let kept = self.keep_in(state, key, *time, now);
+                Effect::only(kept.map_or(Outcome::NoPreview, Outcome::Kept))
+            }
         }
     }
 
@@ -128,17 +126,6 @@ impl Reconciler {
             Some(reason) => Effect::tell(Outcome::Waiting(reason), Reason::Deploy),
             None => Effect::tell(Outcome::Deploying, Reason::Deploy),
         }
-    }
-
-    /// Moves the time to live: it counts from when it would have to have begun.
-    fn keep(&self, state: &mut State, id: Option<&DeploymentId>, time: Option<Hours>, now: Timestamp) -> Effect {
-        let ttl = self.inner.config.policy.ttl;
-        let record = id.and_then(|id| state.deployments.get_mut(id)).filter(|record| record.removing.is_none());
-        let Some(record) = record else { return Effect::only(Outcome::NoPreview) };
-        let until = now.checked_add(time.map_or(ttl, Hours::span)).unwrap_or(now);
-        let from = until.checked_sub(ttl).unwrap_or(now);
-        record.active_at = record.active_at.max(from);
-        Effect::only(Outcome::Kept(preview_core::ttl::expires_at(record.active_at, ttl)))
     }
 
     /// Lines to be folded into the comment.
