@@ -15,20 +15,27 @@ mod report;
 mod update;
 mod webhooks;
 
+use std::process::ExitCode;
+
 use report::Report;
 
-fn main() {
+fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     // `cargo test --benches` asks for a run without measuring: there is nothing to check here.
     if arguments.iter().any(|argument| argument == "--test") {
-        return;
+        return ExitCode::SUCCESS;
     }
     let only = arguments.into_iter().find(|argument| !argument.starts_with('-'));
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
-    runtime.block_on(measure(only.as_deref()));
+    let report = runtime.block_on(measure(only.as_deref()));
+    if report.missed().is_empty() {
+        return ExitCode::SUCCESS;
+    }
+    println!("missed: {}", report.missed().join("; "));
+    ExitCode::FAILURE
 }
 
-async fn measure(only: Option<&str>) {
+async fn measure(only: Option<&str>) -> Report {
     let wanted = |part: &str| only.is_none_or(|only| only == part);
     let mut report = Report::begin();
     if wanted("footprint") {
@@ -46,4 +53,5 @@ async fn measure(only: Option<&str>) {
     if only.is_none() {
         report.write().await;
     }
+    report
 }

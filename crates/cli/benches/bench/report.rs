@@ -8,6 +8,7 @@ use preview_exec::Program;
 /// What was measured.
 pub(crate) struct Report {
     rows: Vec<[String; 5]>,
+    missed: Vec<String>,
 }
 
 /// The value below which this share of all values lies.
@@ -25,7 +26,7 @@ pub(crate) fn median(values: &[f64]) -> f64 {
 impl Report {
     pub(crate) fn begin() -> Self {
         println!("(all of it takes some five minutes)");
-        Self { rows: Vec::new() }
+        Self { rows: Vec::new(), missed: Vec::new() }
     }
 
     /// Adds a figure: what, how much in which unit (none for a ratio or a count), at most how much, and how it came about.
@@ -42,7 +43,15 @@ impl Report {
         };
         let row = [what.to_owned(), shown(value), most.map_or("–".to_owned(), shown), met.to_owned(), how];
         println!("{}: {} (at most {}: {}) {}", row[0], row[1], row[2], row[3].trim_matches('*'), row[4]);
+        if most.is_some_and(|most| value > most) {
+            self.missed.push(row[0].clone());
+        }
         self.rows.push(row);
+    }
+
+    /// What is slower or larger than it may be.
+    pub(crate) fn missed(&self) -> &[String] {
+        &self.missed
     }
 
     /// Writes the page.
