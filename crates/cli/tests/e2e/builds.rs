@@ -6,7 +6,7 @@ use preview_simulator::{Change, Mimic, Pull};
 use serde_json::json;
 use tokio::time::{Instant, interval};
 
-use crate::engine::Engine;
+use crate::engine::{Engine, GROUPS};
 use crate::rig::{Rig, Setup};
 
 /// Visits and deliveries, as many of each, one pair after the other.
@@ -74,9 +74,11 @@ impl Engine {
         [("DOCKER_HOST", self.host()), ("BUILD_CGROUP", format!("{}/buildkit", self.group))]
     }
 
-    /// A limit of its builds, as the kernel has it: `pids`, `pids.max`.
+    /// A limit of its builds, as the kernel has it: `pids`, `pids.max`. Version 2 of control groups knows no kinds of them.
     fn of_builds(&self, kind: &str, file: &str) -> String {
-        let path = format!("/sys/fs/cgroup/{kind}{}/buildkit/{file}", self.group);
+        let unified = std::path::Path::new(GROUPS).join("cgroup.controllers").exists();
+        let kind = if unified { String::new() } else { format!("/{kind}") };
+        let path = format!("{GROUPS}{kind}{}/buildkit/{file}", self.group);
         std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().to_owned()
     }
 }

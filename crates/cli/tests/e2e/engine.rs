@@ -15,6 +15,9 @@ use tempfile::TempDir;
 /// How long it may take to start, and to stop with its containers.
 const PATIENCE: Duration = Duration::from_secs(30);
 
+/// Where the kernel shows control groups.
+pub(crate) const GROUPS: &str = "/sys/fs/cgroup";
+
 /// Set in a process that has a network of its own.
 pub(crate) const OWN_NETWORK: &str = "PREVIEW_E2E_NETWORK";
 
@@ -86,7 +89,8 @@ impl Engine {
             .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
             .args(["--bridge", &self.bridge])
             .args(["iptables", "ip-masq", "ip-forward"].map(|what| format!("--{what}={firewall}")))
-            .args(["--cgroup-parent", &self.group])
+            // What systemd holds it would want as a slice; these groups are the test's own to make and to remove.
+            .args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", &self.group])
             .limits(Limits::seconds(1200));
         let mut log = File::create(self.path("log")).unwrap();
         tokio::spawn(async move { dockerd.run_with(move |_, line| writeln!(log, "{line}").unwrap()).await });
@@ -125,9 +129,12 @@ impl Engine {
         }
     }
 
+    /// Of version 1 there is a group for each kind of resource, of version 2 one for all.
     fn remove_groups(&self) {
-        for kind in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            let group = kind.path().join(self.group.trim_start_matches('/'));
+        let all = PathBuf::from(GROUPS);
+        let kinds = std::fs::read_dir(&all).into_iter().flatten().flatten().map(|kind| kind.path());
+        for kind in kinds.chain([all]) {
+            let group = kind.join(self.group.trim_start_matches('/'));
             drop(std::fs::remove_dir(group.join("buildkit")));
             drop(std::fs::remove_dir(group));
         }
