@@ -95,17 +95,43 @@ async fn a_followed_log_goes_on_until_nobody_reads_it() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
-async fn an_audit_finds_what_does_not_belong() {
+async fn an_audit_finds_what_does_not_belong_and_the_next_sweep_removes_and_counts_it() {
     // Nothing sweeps it away before the audit looks.
-    let rig = Setup::new().set("RESYNC_INTERVAL_SECONDS", 3600).start().await;
+    let mut rig = Setup::new().set("RESYNC_INTERVAL_SECONDS", 3600).start().await;
     assert_eq!(done(&rig, &["audit"]).await, "0 leftovers\n");
-    let stray = rig.dir.path().join("deployments/nobody-knows-7");
-    std::fs::create_dir(&stray).unwrap();
+    leave_behind(&rig).await;
     let (code, text) = preview(&rig, &["audit"]).await;
     assert_eq!(code, 3, "{text}");
-    assert!(text.contains("nobody-knows-7"), "{text}");
-    std::fs::remove_dir(&stray).unwrap();
+    for kind in ["container", "network", "volume", "image", "folder"] {
+        let told = |line: &str| line.contains(kind) && line.contains("nobody-knows-7");
+        assert!(text.lines().any(told), "no {kind} in:\n{text}");
+    }
+    let repairs = rig.ledger()["repairs"].as_u64().unwrap_or_default();
+    rig.stop_service().await;
+    rig.set("RESYNC_INTERVAL_SECONDS", 1);
+    rig.set("CLEANUP_INTERVAL_MINUTES", 1.0 / 60.0);
+    rig.start_service().await;
+    rig.until("all of it is gone", async || rig.engine_leftovers().await.is_empty().then_some(())).await;
+    rig.until("the audit agrees", async || (preview(&rig, &["audit"]).await.0 == 0).then_some(())).await;
+    assert!(rig.ledger()["repairs"].as_u64().unwrap() > repairs, "what should not have happened is counted");
     rig.finish().await;
+}
+
+/// One of each kind, of a preview that nobody knows.
+async fn leave_behind(rig: &Rig) {
+    let id = "nobody-knows-7";
+    let labels = [format!("preview-deployer.deployment={id}"), format!("preview-deployer.instance={}", rig.instance())];
+    let labelled = labels.each_ref().map(|label| ["--label", label.as_str()]).concat();
+    let make = async |what: &[&str], named: &[&str]| rig.docker(&[what, &labelled, named].concat()).await;
+    make(&["network", "create"], &[id]).await;
+    make(&["volume", "create"], &[&format!("{id}_db-data")]).await;
+    let container = format!("{id}-app-a-1");
+    let app = ["--label", "preview-deployer.service=app-a", "--name", &container, "debian:bookworm-slim", "true"];
+    make(&["container", "create"], &app).await;
+    let changes = labels.map(|label| format!("LABEL {label}"));
+    let image = format!("preview-deployer/{id}:{}", "7".repeat(40));
+    rig.docker(&["commit", "--change", &changes[0], "--change", &changes[1], &container, &image]).await;
+    std::fs::create_dir(rig.dir.path().join("deployments").join(id)).unwrap();
 }
 
 #[tokio::test(flavor = "multi_thread")]

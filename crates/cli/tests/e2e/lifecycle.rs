@@ -1,5 +1,6 @@
 //! From opening to closing, and what may happen between: the main road, with both routers where visitors are concerned.
 
+use std::future::Future;
 use std::time::Duration;
 
 use futures_util::future::join_all;
@@ -9,6 +10,11 @@ use serde_json::{Value, json};
 
 use crate::load::Load;
 use crate::rig::{Rig, RouterKind, Setup, assert_all_served};
+
+/// The same story with each router, side by side: both wait more than they work.
+async fn with_each_router<Story: Future<Output = ()>>(story: impl Fn(RouterKind) -> Story) {
+    tokio::join!(story(RouterKind::Builtin), story(RouterKind::Nginx));
+}
 
 // --------------------------------------------------------------------------------------------- opened, pushed to, closed
 
@@ -46,7 +52,11 @@ async fn a_whole_life_with_nginx() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn reopened_it_is_back_with_its_comment() {
-    let rig = Setup::new().start().await;
+    with_each_router(reopened).await;
+}
+
+async fn reopened(router: RouterKind) {
+    let rig = Setup::new().router(router).start().await;
     let (pull, url) = rig.up("version one").await;
     let before = rig.until_comment(&pull, &url).await;
     pull.close().unwrap();
@@ -151,14 +161,18 @@ async fn a_bad_update(rig: &Rig, bad: Bad) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_an_update_fails_the_old_version_serves_on() {
-    let rig = Setup::new().set("HEALTH_TIMEOUT_SECONDS", 3).start().await;
+    with_each_router(bad_updates).await;
+}
+
+async fn bad_updates(router: RouterKind) {
+    let rig = Setup::new().router(router).set("HEALTH_TIMEOUT_SECONDS", 3).start().await;
     join_all(bad_commits().into_iter().map(|bad| a_bad_update(&rig, bad))).await;
     rig.finish().await;
 }
 
 /// A first attempt that fails leaves nothing but the comment, so that others get its place.
-async fn a_bad_first_attempt(bad: Bad) {
-    let setup = Setup::new().set("HEALTH_TIMEOUT_SECONDS", 3).set("MAX_CONCURRENT_PREVIEWS", 1);
+async fn a_bad_first_attempt(bad: Bad, router: RouterKind) {
+    let setup = Setup::new().router(router).set("HEALTH_TIMEOUT_SECONDS", 3).set("MAX_CONCURRENT_PREVIEWS", 1);
     let rig = setup.start().await;
     let pull = rig.open_with(bad.files).await;
     let comment = rig.until_comment(&pull, "Preview failed").await;
@@ -181,14 +195,19 @@ async fn a_bad_first_attempt(bad: Bad) {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn first_attempts_that_fail_hold_no_place() {
-    join_all(bad_commits().into_iter().map(a_bad_first_attempt)).await;
+    let with = |router| bad_commits().into_iter().map(move |bad| a_bad_first_attempt(bad, router));
+    join_all(with(RouterKind::Builtin).chain(with(RouterKind::Nginx))).await;
 }
 
 // --------------------------------------------------------------------------------------------------------- time to live
 
 #[tokio::test(flavor = "multi_thread")]
 async fn when_its_time_is_over_it_goes_until_the_next_push() {
-    let mut rig = Setup::new().start().await;
+    with_each_router(expired).await;
+}
+
+async fn expired(router: RouterKind) {
+    let mut rig = Setup::new().router(router).start().await;
     let (pull, url) = rig.up("version one").await;
     let id = rig.id(&pull);
     rig.stop_service().await;
@@ -220,7 +239,11 @@ async fn when_its_time_is_over_it_goes_until_the_next_push() {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn what_was_open_before_us_stays_untouched_until_it_is_pushed_to() {
-    let mut rig = Setup::new().prepare().await;
+    with_each_router(open_before_us).await;
+}
+
+async fn open_before_us(router: RouterKind) {
+    let mut rig = Setup::new().router(router).prepare().await;
     let (old, reopened) = (rig.open(Mimic::new("old")).await, rig.open(Mimic::new("reopened")).await);
     rig.start_service().await;
     rig.until_listed(3).await;
@@ -318,7 +341,11 @@ async fn leave_note(rig: &Rig, url: &str, message: &str) -> Vec<String> {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_nest_app_keeps_its_postgres_data_over_a_push() {
-    let rig = Setup::new().example("nestjs-postgres").set("HEALTH_TIMEOUT_SECONDS", 60).start().await;
+    with_each_router(nest_app).await;
+}
+
+async fn nest_app(router: RouterKind) {
+    let rig = Setup::new().router(router).example("nestjs-postgres").set("HEALTH_TIMEOUT_SECONDS", 60).start().await;
     let greeting = |text: &str| vec![Change::write("src/greeting.ts", format!("export const GREETING = '{text}';\n"))];
     let pull = rig.open_with(greeting("Hello one")).await;
     let url = rig.url(&pull);

@@ -76,13 +76,15 @@ async fn visit_until(url: String, mut stopped: oneshot::Receiver<()>) -> Seen {
 }
 
 /// As browsers do, a visit is sent once more if its connection, used before, was closed just when it was sent: nginx that
-/// reloads closes idle connections, and neither side can know better.
+/// reloads closes idle connections, and neither side can know better. A connection that is refused is no such thing.
 ///
 /// Source: <https://www.rfc-editor.org/rfc/rfc9112#section-9.3.1>
 async fn visit(client: &reqwest::Client, url: &str, reuses: bool) -> Result<String, String> {
     let begun = Instant::now();
     let answer = match client.get(url).send().await {
-        Err(error) if reuses && error.is_request() && begun.elapsed() < AT_ONCE => client.get(url).send().await,
+        Err(error) if reuses && error.is_request() && !error.is_connect() && begun.elapsed() < AT_ONCE => {
+            client.get(url).send().await
+        }
         answer => answer,
     };
     let answer = answer.map_err(|error| format!("{error:?}"))?;

@@ -635,6 +635,8 @@ impl Rig {
         })
         .await;
         self.assert_nothing_left().await;
+        let audit = self.preview(&["audit"]).status().await.unwrap();
+        assert!(audit.status.success(), "{}{}", audit.text(), audit.stderr);
         self.stop_service().await;
         self.assert_nothing_left().await;
         let log = self.log();
