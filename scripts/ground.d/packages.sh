@@ -24,6 +24,8 @@ packages_wanted() {
         if [ "${pair%%:*}" = dockerd ] && { engine_elsewhere || engine_answers || engine_denied; }; then continue; fi
         have "${pair%%:*}" || echo "${pair#*:}"
     done | sort -u
+    # What only CI insists on.
+    [ -z "${CI:-}" ] || have shellcheck || echo shellcheck
     libc_headers_present || echo libc6-dev
     ca_bundle_present || echo ca-certificates
 }
