@@ -1,8 +1,12 @@
 //! The keys and names that `preview-config.yml` may hold: one table each, in which later work moves a line.
+//!
+//! From the table of keys come what is read, the JSON Schema ([`super::schema`]) and the table of docs/CONFIGURATION.md, so that a
+//! key can't have a meaning without a form, a description and a default.
 
 use crate::framework::{Database, Framework};
 
 use super::DatabaseChoice;
+use super::schema::{Field, Form, Without};
 
 /// A key that has a meaning now.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -18,27 +22,101 @@ pub(super) enum Key {
     Dockerfile,
 }
 
-/// Every key of the format; `None` where this version gives it no meaning yet.
-const KEYS: [(&str, Option<Key>); 19] = [
-    ("framework", Some(Key::Framework)),
-    ("database", Some(Key::Database)),
-    ("health_check_path", Some(Key::HealthCheckPath)),
-    ("health_check_timeout", Some(Key::HealthCheckTimeout)),
-    ("app_port", Some(Key::AppPort)),
-    ("app_port_env", Some(Key::AppPortEnv)),
-    ("app_entrypoint", Some(Key::AppEntrypoint)),
-    ("env", Some(Key::Env)),
-    ("dockerfile", Some(Key::Dockerfile)),
-    ("build_commands", None),
-    ("startup_commands", None),
-    ("extra_services", None),
-    ("env_file", None),
-    ("migrate", None),
-    ("seed", None),
-    ("on_push", None),
-    ("resources", None),
-    ("root", None),
-    ("image", None),
+use Without::{Value, Words};
+
+/// What each key that has a meaning is, in the order of the documentation.
+const KEYS: [(Key, Field); 9] = [
+    (
+        Key::Framework,
+        Field::new(
+            "framework",
+            Form::OneOf(framework_list),
+            "how the app is built and run; `docker` is the repository's own Dockerfile, `compose` its own Compose file",
+            Words("the repository's own Compose file or Dockerfile if there is one, else what the files show"),
+        ),
+    ),
+    (
+        Key::Database,
+        Field::new(
+            "database",
+            Form::OneOf(database_list),
+            "the database beside the app",
+            Words("the one whose driver is among the dependencies"),
+        ),
+    ),
+    (
+        Key::Dockerfile,
+        Field::new(
+            "dockerfile",
+            Form::PATH,
+            "path of the repository's own Dockerfile",
+            Words("`Dockerfile`, where there is one"),
+        ),
+    ),
+    (
+        Key::AppEntrypoint,
+        Field::new(
+            "app_entrypoint",
+            Form::PATH,
+            "what is run: the built file of a Node app (`dist/main.js`), the folder of a Go program (`./cmd/api`)",
+            Words("by framework"),
+        ),
+    ),
+    (
+        Key::AppPort,
+        Field::new(
+            "app_port",
+            Form::Whole(1, 65_535),
+            "the port on which the app listens in its container",
+            Words("3000 (NestJS, Node.js), 8080 (Go), `EXPOSE` or 8080 (Dockerfile)"),
+        ),
+    ),
+    (
+        Key::AppPortEnv,
+        Field::new("app_port_env", Form::VARIABLE, "the variable that tells the app its port", Value("PORT")),
+    ),
+    (
+        Key::Env,
+        Field::new(
+            "env",
+            Form::VARIABLES,
+            "variables of the app, a list of `KEY=value` or a map; `${secret:NAME}` in a value stands for a secret that the \
+             operator set ([OPERATIONS.md](OPERATIONS.md#secrets-of-repositories))",
+            Words("none"),
+        ),
+    ),
+    (
+        Key::HealthCheckPath,
+        Field::new(
+            "health_check_path",
+            Form::URL_PATH,
+            "the path that is asked to learn whether the app is up; it is with any status below 400",
+            Value("/"),
+        ),
+    ),
+    (
+        Key::HealthCheckTimeout,
+        Field::new(
+            "health_check_timeout",
+            Form::Whole(1, super::MAX_HEALTH_TIMEOUT),
+            "seconds until the app must answer",
+            Words("the server's `HEALTH_TIMEOUT_SECONDS`"),
+        ),
+    ),
+];
+
+/// Keys of the format that this version gives no meaning yet.
+const LATER: [&str; 10] = [
+    "build_commands",
+    "startup_commands",
+    "extra_services",
+    "env_file",
+    "migrate",
+    "seed",
+    "on_push",
+    "resources",
+    "root",
+    "image",
 ];
 
 /// Every framework of the format.
@@ -73,37 +151,60 @@ pub(super) enum Lookup<T> {
 }
 
 pub(super) fn key(word: &str) -> Lookup<Key> {
-    lookup(&KEYS, word)
+    let known = KEYS.iter().map(|(key, field)| (field.name, Some(*key)));
+    lookup(known.chain(LATER.map(|name| (name, None))), word)
+}
+
+/// Every key that has a meaning, in the order of the documentation.
+pub(super) fn fields() -> impl Iterator<Item = Field> {
+    KEYS.into_iter().map(|(_, field)| field)
+}
+
+/// What belongs to the format and has no meaning yet: keys, frameworks and databases.
+pub(super) fn later() -> [(&'static str, Vec<&'static str>); 3] {
+    [("keys", LATER.to_vec()), ("frameworks", without(&FRAMEWORKS)), ("databases", without(&DATABASES))]
 }
 
 pub(super) fn framework(word: &str) -> Lookup<Framework> {
-    lookup(&FRAMEWORKS, word)
+    lookup(FRAMEWORKS.into_iter(), word)
 }
 
 pub(super) fn database(word: &str) -> Lookup<DatabaseChoice> {
-    lookup(&DATABASES, word)
+    lookup(DATABASES.into_iter(), word)
 }
 
 /// The names that `framework` may have, for an error.
 pub(super) fn framework_names() -> String {
-    supported(&FRAMEWORKS)
+    framework_list().join(", ")
 }
 
 /// The names that `database` may have, for an error.
 pub(super) fn database_names() -> String {
+    database_list().join(", ")
+}
+
+fn framework_list() -> Vec<&'static str> {
+    supported(&FRAMEWORKS)
+}
+
+fn database_list() -> Vec<&'static str> {
     supported(&DATABASES)
 }
 
-fn supported<T>(table: &[(&'static str, Option<T>)]) -> String {
-    let names: Vec<&str> = table.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name).collect();
-    names.join(", ")
+fn supported<T>(table: &[(&'static str, Option<T>)]) -> Vec<&'static str> {
+    table.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name).collect()
 }
 
-fn lookup<T: Copy>(table: &[(&'static str, Option<T>)], word: &str) -> Lookup<T> {
-    match table.iter().find(|(name, _)| *name == word) {
-        Some((_, Some(value))) => Lookup::Known(*value),
+fn without<T>(table: &[(&'static str, Option<T>)]) -> Vec<&'static str> {
+    table.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect()
+}
+
+fn lookup<T>(mut table: impl Iterator<Item = (&'static str, Option<T>)> + Clone, word: &str) -> Lookup<T> {
+    let names = table.clone().map(|(name, _)| name);
+    match table.find(|(name, _)| *name == word) {
+        Some((_, Some(value))) => Lookup::Known(value),
         Some((_, None)) => Lookup::NotYet,
-        None => Lookup::Unknown(nearest(table.iter().map(|(name, _)| *name), word)),
+        None => Lookup::Unknown(nearest(names, word)),
     }
 }
 

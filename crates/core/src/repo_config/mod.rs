@@ -3,18 +3,7 @@
 //! The file is optional and so is each of its keys: what isn't said is detected. It comes from a pull request and is hostile
 //! until read: see [`values`] for what a value may be and `crate::yaml` for what YAML is accepted. All mistakes are told at once, each with
 //! line and column; of the file's content a mistake repeats the offending key and nothing else.
-//!
-//! | key | value | default |
-//! | --- | --- | --- |
-//! | `framework` | `nestjs`, `node`, `go`, `compose`, or `docker` for the repository's own Dockerfile | by the files found |
-//! | `database` | `postgres` or `none` | by the drivers among the dependencies |
-//! | `dockerfile` | path of the repository's own Dockerfile | `Dockerfile`, where there is one |
-//! | `app_entrypoint` | what is run: the built file of a Node app (`dist/main.js`), the folder of a Go program (`./cmd/api`) | by framework |
-//! | `app_port` | port that the app listens on in its container | 3000 (NestJS), 8080 (Go), EXPOSE or 8080 (Dockerfile) |
-//! | `app_port_env` | variable that tells the app its port | `PORT` |
-//! | `env` | list of `KEY=value`, or a map; `${secret:NAME}` stands for a secret of the operator's | none |
-//! | `health_check_path` | path that is asked to learn whether the app is up | `/` |
-//! | `health_check_timeout` | seconds until the app must be healthy, 1 to 600 | the server's setting |
+//! What the keys are stands in [`keys`], of which the schema and docs/CONFIGURATION.md are made.
 
 use std::fmt;
 use std::time::Duration;
@@ -27,8 +16,10 @@ use read::{Entry, Variable};
 
 mod keys;
 mod read;
+mod schema;
 pub mod values;
 
+pub use schema::{documentation, schema};
 pub use values::{ContainerPort, EnvName, EnvVars, HealthPath, InvalidValue, RelativePath};
 
 /// The file's name, at the root of the repository.
