@@ -3,9 +3,11 @@
 //! One table; [`holes`] compares a version with it. Distributions close holes without a new number of the program's own, so the
 //! table also has packages that are known to, and any other package of a distribution is reported as *perhaps*.
 //!
-//! Sources: the advisories of <https://github.com/opencontainers/runc/security>, <https://github.com/moby/moby/security>,
+//! Sources, read in November 2026: the advisories of <https://github.com/opencontainers/runc/security>, <https://github.com/moby/moby/security>,
 //! <https://github.com/moby/buildkit/security>, <https://github.com/docker/compose/security>, <https://github.com/git/git/security>;
-//! for packages <https://security-tracker.debian.org> and <https://ubuntu.com/security/notices>.
+//! for Debian's packages their own `changelog.Debian` (that of `runc` 1.1.5+ds1-1+deb12u1 names CVE-2024-21626 alone, 1.1.15+ds1-2+deb13u1
+//! two of the three of 2025; `docker-compose` 2.26.1-4 and `docker.io` 20.10.24+dfsg1-1+deb12u1 none of theirs but CVE-2024-41110,
+//! whose fix the engine's own number does not show); for Ubuntu's <https://ubuntu.com/security/notices>.
 
 use std::fmt;
 
@@ -58,12 +60,19 @@ pub struct Hole {
 const GIT_2024: &[Release] = &[[2, 39, 4], [2, 40, 2], [2, 41, 1], [2, 42, 2], [2, 43, 4], [2, 44, 1], [2, 45, 1]];
 const GIT_2025: &[Release] =
     &[[2, 43, 7], [2, 44, 4], [2, 45, 4], [2, 46, 4], [2, 47, 3], [2, 48, 2], [2, 49, 1], [2, 50, 1]];
-/// The engine's releases with BuildKit 0.12.5 inside.
-const ENGINE_2024: &[Release] = &[[24, 0, 9], [25, 0, 2]];
+/// The engine's releases with BuildKit 0.12.5 inside; those of 24.0 never got it.
+const ENGINE_2024: &[Release] = &[[25, 0, 2]];
+/// The engine's releases with BuildKit 0.28.1 inside.
+const ENGINE_2026: &[Release] = &[[29, 3, 1]];
 const RUNC_2025: &[Release] = &[[1, 2, 8], [1, 3, 3]];
 
 const fn hole(id: &'static str, component: Component, what: &'static str, fixed: &'static [Release]) -> Hole {
     Hole { id, component, what, fixed, packages: &[] }
+}
+
+/// A hole of runc from 2025 that Debian 13's package has closed.
+const fn closed_in_debian_13(hole: Hole) -> Hole {
+    Hole { packages: &[("1.1.15+ds1-2+deb13u", 1)], ..hole }
 }
 
 /// Every hole that is looked for.
@@ -75,6 +84,7 @@ pub const TABLE: &[Hole] = &[
     hole("CVE-2024-23651", Component::BuildKit, "builds side by side read files of the host", &[[0, 12, 5]]),
     hole("CVE-2024-23652", Component::BuildKit, "a build removes files of the host", &[[0, 12, 5]]),
     hole("CVE-2024-23653", Component::BuildKit, "a build runs with more rights than it was given", &[[0, 12, 5]]),
+    hole("CVE-2026-33748", Component::BuildKit, "a build from a git address reads files beside it", &[[0, 28, 1]]),
     hole("CVE-2024-23651", Component::Engine, "builds side by side read files of the host", ENGINE_2024),
     hole("CVE-2024-23652", Component::Engine, "a build removes files of the host", ENGINE_2024),
     hole("CVE-2024-23653", Component::Engine, "a build runs with more rights than it was given", ENGINE_2024),
@@ -90,6 +100,13 @@ pub const TABLE: &[Hole] = &[
         "a request gets past an authorization plugin, where there is one",
         &[[23, 0, 15], [25, 0, 6], [26, 1, 5], [27, 1, 1]],
     ),
+    hole("CVE-2026-33748", Component::Engine, "a build from a git address reads files beside it", ENGINE_2026),
+    hole(
+        "CVE-2026-34040",
+        Component::Engine,
+        "a large request gets past an authorization plugin, where there is one",
+        ENGINE_2026,
+    ),
     Hole {
         id: "CVE-2024-21626",
         component: Component::Runc,
@@ -102,8 +119,13 @@ pub const TABLE: &[Hole] = &[
             ("1.1.7-0ubuntu1~22.04.", 2),
         ],
     },
-    hole("CVE-2025-31133", Component::Runc, "a container gets out through masked paths", RUNC_2025),
-    hole("CVE-2025-52565", Component::Runc, "a container gets out through its console", RUNC_2025),
+    closed_in_debian_13(hole(
+        "CVE-2025-31133",
+        Component::Runc,
+        "a container gets out through masked paths",
+        RUNC_2025,
+    )),
+    closed_in_debian_13(hole("CVE-2025-52565", Component::Runc, "a container gets out through its console", RUNC_2025)),
     hole("CVE-2025-52881", Component::Runc, "a container gets out through writes to /proc", RUNC_2025),
 ];
 
@@ -141,7 +163,8 @@ pub fn holes(component: Component, version: &str) -> Vec<Finding> {
     let found = TABLE.iter().filter(|hole| {
         hole.component == component && !hole.is_fixed_in(release, before) && !hole.is_fixed_in_package(version)
     });
-    let perhaps = is_distributions(rest);
+    // git's own word is its bare number, whatever package it came in.
+    let perhaps = component == Component::Git || is_distributions(rest);
     found.map(|hole| Finding { hole, version: harmless(version), perhaps }).collect()
 }
 
@@ -205,6 +228,7 @@ mod tests {
         use Component::*;
         let runc = ["CVE-2025-31133", "CVE-2025-52565", "CVE-2025-52881"];
         let builds = ["CVE-2024-23651", "CVE-2024-23652", "CVE-2024-23653"];
+        let engine = ["CVE-2026-33748", "CVE-2026-34040"];
         let cases: &[(Component, &str, &[&str])] = &[
             (Runc, "1.1.11", &["CVE-2024-21626", runc[0], runc[1], runc[2]]),
             (Runc, "1.1.12", &runc),
@@ -223,10 +247,13 @@ mod tests {
             (Compose, "v2.40.1", &["CVE-2025-62725"]),
             (Compose, "2.40.2", &[]),
             (Compose, "5.0.0-desktop.1", &[]),
-            (BuildKit, "v0.12.4", &builds),
-            (BuildKit, "0.13.1", &[]),
-            (Engine, "24.0.9", &["CVE-2024-29018", "CVE-2024-41110"]),
-            (Engine, "28.2.2", &[]),
+            (BuildKit, "v0.12.4", &[&builds[..], &engine[..1]].concat()),
+            (BuildKit, "0.13.1", &engine[..1]),
+            (BuildKit, "0.28.1", &[]),
+            (Engine, "24.0.9", &[&builds[..], &["CVE-2024-29018", "CVE-2024-41110"], &engine].concat()),
+            (Engine, "25.0.6", &engine),
+            (Engine, "28.5.2", &engine),
+            (Engine, "29.3.1", &[]),
             (Engine, "not a version", &[]),
             (Engine, "", &[]),
         ];
@@ -238,6 +265,8 @@ mod tests {
     #[test]
     fn packages_of_distributions_are_known_or_perhaps() {
         assert!(ids(Component::Runc, "1.1.5+ds1-1+deb12u1").iter().all(|id| id.starts_with("CVE-2025")));
+        assert_eq!(ids(Component::Runc, "1.1.15+ds1-2+deb13u1"), ["CVE-2025-52881"]);
+        assert_eq!(ids(Component::Runc, "1.1.15+ds1-2+b4").len(), 3);
         assert!(ids(Component::Runc, "1.1.5+ds1-1+b4").contains(&"CVE-2024-21626"));
         assert!(ids(Component::Runc, "1.1.7-0ubuntu1~22.04.1").contains(&"CVE-2024-21626"));
         assert!(!ids(Component::Runc, "1.1.7-0ubuntu1~22.04.3").contains(&"CVE-2024-21626"));
@@ -246,6 +275,8 @@ mod tests {
                      2.40.2 or later";
         assert_eq!(told("v2.26.1"), plain);
         assert!(told("2.26.1-4").contains(" may have CVE-2025-62725") && told("2.26.1-4").contains("tracker"));
+        let git = holes(Component::Git, "2.39.5")[0].to_string();
+        assert!(git.contains("git 2.39.5 may have CVE-2025-48384"), "Debian 12 has closed it under this number: {git}");
         assert!(!told("2.26.1\u{1b}[31m").contains('\u{1b}'));
     }
 

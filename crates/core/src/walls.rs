@@ -36,6 +36,17 @@ const INSIDE: [&str; 11] = [
     "240.0.0.0/4",
 ];
 
+/// Whether an address is nobody's on the internet.
+pub fn is_inside(address: Ipv4Addr) -> bool {
+    let covers = |range: &str| {
+        let (base, prefix) = range.split_once('/')?;
+        let (base, prefix): (Ipv4Addr, u32) = (base.parse().ok()?, prefix.parse().ok()?);
+        let mask = u32::MAX.checked_shl(32 - prefix)?;
+        Some(base.to_bits() & mask == address.to_bits() & mask)
+    };
+    INSIDE.into_iter().any(|range| covers(range) == Some(true))
+}
+
 /// The port of name servers.
 const DNS: u16 = 53;
 

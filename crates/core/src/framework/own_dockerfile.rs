@@ -1,9 +1,9 @@
 //! What must be known of a repository's own Dockerfile before it is built.
 //!
-//! It is read as BuildKit's Dockerfile frontend reads it: parser directives, comments, continued lines, heredocs. Two
-//! questions are a matter of safety, and frontends of different ages read differently: so a `syntax` line is looked for in the
-//! whole head of the file, and an `ADD` in every dialect (an old frontend, which knows no heredocs, takes their lines for
-//! instructions). The other two, the last stage's user and ports, are what the Dockerfile says; a base image may
+//! It is read as BuildKit's Dockerfile frontend reads it: parser directives, comments, continued lines, heredocs. What
+//! frontend and which instructions it wants is a matter of safety, and frontends of different ages read differently: so a `syntax`
+//! line is looked for in the whole head of the file, and what is refused in every dialect (an old frontend, which knows no heredocs,
+//! takes their lines for instructions). The other two, the last stage's user and ports, are what the Dockerfile says; a base image may
 //! say more, so the built image's own configuration is the last word: see [`runs_as_root`].
 //!
 //! Source: <https://docs.docker.com/reference/dockerfile/>
@@ -12,9 +12,10 @@ use std::collections::BTreeMap;
 
 use crate::repo_config::ContainerPort;
 
+mod near;
 mod refused;
 
-use refused::{names_preview, uses_preview, wants_privilege};
+use refused::{names_preview, steers_builder, uses_preview, wants_privilege};
 
 /// Largest Dockerfile that is read, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -51,6 +52,15 @@ pub enum DockerfileError {
         "line {0}: no build step gets the host's network or further rights; take `--network` and `--security` away"
     )]
     Privilege(usize),
+    /// It gives an order to the builder itself.
+    #[error("line {0}: an argument named `BUILDKIT_…` steers the builder itself; take it away")]
+    Steers(usize),
+    /// It fetches from the server's own neighbourhood.
+    #[error(
+        "line {0}: `ADD` from `localhost` or from an address that is nobody's on the internet would be fetched on the server's own \
+         network; use `RUN curl` or a file of the repository"
+    )]
+    NearAdd(usize),
 }
 
 /// A Dockerfile of a repository, read.
@@ -129,6 +139,13 @@ impl OwnDockerfile {
         }
         if let Some(line) = first_line(read, |instruction| wants_privilege(instruction, head.escape)) {
             return Err(DockerfileError::Privilege(line));
+        }
+        if let Some(line) = first_line(read, |instruction| steers_builder(instruction, head.escape)) {
+            return Err(DockerfileError::Steers(line));
+        }
+        let variables = all_variables(&modern);
+        if let Some(line) = first_line(read, |instruction| instruction.fetches_near(head.escape, &variables)) {
+            return Err(DockerfileError::NearAdd(line));
         }
         let remote_add = first_line(read, |instruction| instruction.may_fetch(head.escape));
         Ok(Self { text: without_lines(text, &head.syntax_lines), stages, remote_add })
@@ -229,6 +246,19 @@ fn define(variables: &mut BTreeMap<String, String>, words: &[&str]) {
         let value = expand(value, variables);
         variables.insert(name.to_owned(), value);
     }
+}
+
+/// All that the file gives a value to, wherever; of several values the last.
+fn all_variables(instructions: &[Instruction]) -> BTreeMap<String, String> {
+    let mut variables = BTreeMap::new();
+    for instruction in instructions.iter().filter(|instruction| ["ARG", "ENV"].contains(&instruction.name.as_str())) {
+        let words: Vec<&str> = instruction.arguments.split_whitespace().collect();
+        match words[..] {
+            [name, value] if !name.contains('=') => define(&mut variables, &[&format!("{name}={value}")]),
+            _ => define(&mut variables, &words),
+        }
+    }
+    variables
 }
 
 /// The text without its quotes and with `$NAME`, `${NAME}` and `${NAME:-default}` replaced; unknown names become nothing.

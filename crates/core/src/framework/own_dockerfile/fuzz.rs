@@ -15,7 +15,7 @@ const FILES: [&str; 6] = [
     "\u{FEFF}#!/bin/sh\n# check=skip=all\n\nFROM scratch\nLABEL a=\"ADD http://x /x\"\nVOLUME /data\nSTOPSIGNAL 9\nSHELL [\"/bin/sh\"]\n",
 ];
 
-const WORDS: [&str; 52] = [
+const WORDS: [&str; 55] = [
     "# syntax=evil.example/f\n",
     "#syntax=docker/dockerfile:1\n",
     "# escape=`\n",
@@ -62,6 +62,9 @@ const WORDS: [&str; 52] = [
     "[",
     "]",
     "http://h/x",
+    "http://127.0.0.1/x",
+    "git@[::1]:",
+    "ARG BUILDKIT_SYNTAX=x\n",
     "\u{FEFF}",
     "\u{0}",
     "\u{85}",

@@ -28,22 +28,40 @@ pub(super) fn wants_privilege(instruction: &Instruction, escape: char) -> bool {
     })
 }
 
+/// Whether it declares an argument that BuildKit takes for an order to itself, such as `BUILDKIT_SYNTAX`.
+///
+/// Source: <https://docs.docker.com/reference/dockerfile/#buildkit-built-in-build-args>
+pub(super) fn steers_builder(instruction: &Instruction, escape: char) -> bool {
+    let (name, arguments) = instruction.in_effect();
+    let plain = arguments.replace(['"', '\'', escape], "").to_ascii_uppercase();
+    name.eq_ignore_ascii_case("ARG") && plain.split_whitespace().any(|word| word.starts_with("BUILDKIT_"))
+}
+
 impl Instruction {
-    /// Whether it is an `ADD` with a source that is an address, or could become one by a variable.
-    pub(super) fn may_fetch(&self, escape: char) -> bool {
-        let (name, arguments) = match self.name.as_str() {
+    /// Its name and arguments; behind `ONBUILD` those of the instruction that it keeps for later.
+    fn in_effect(&self) -> (&str, &str) {
+        match self.name.as_str() {
             "ONBUILD" => self.arguments.split_once(char::is_whitespace).unwrap_or((&self.arguments, "")),
-            name => (name, self.arguments.as_str()),
-        };
+            name => (name, &self.arguments),
+        }
+    }
+
+    /// What an `ADD` adds, without quotes and escapes; nothing of any other instruction.
+    pub(super) fn added(&self, escape: char) -> Vec<String> {
+        let (name, arguments) = self.in_effect();
         if !name.eq_ignore_ascii_case("ADD") {
-            return false;
+            return Vec::new();
         }
         let plain: Vec<&str> = arguments.split_whitespace().skip_while(|word| word.starts_with("--")).collect();
         let json: Result<Vec<String>, _> = serde_json::from_str(&plain.join(" "));
         let words = json.unwrap_or_else(|_| plain.iter().map(|word| word.to_string()).collect());
         let sources = words.iter().take(words.len().saturating_sub(1));
-        let unquoted = |word: &String| word.replace(['"', '\'', escape], "");
-        sources.map(unquoted).any(|source| {
+        sources.map(|word| word.replace(['"', '\'', escape], "")).collect()
+    }
+
+    /// Whether it is an `ADD` with a source that is an address, or could become one by a variable.
+    pub(super) fn may_fetch(&self, escape: char) -> bool {
+        self.added(escape).iter().any(|source| {
             source.contains("://") || source.contains('$') || (source.contains('@') && source.contains(':'))
         })
     }

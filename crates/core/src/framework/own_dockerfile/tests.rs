@@ -123,7 +123,7 @@ fn exposed_ports_are_those_of_tcp_in_the_last_stage() {
 #[test]
 fn fetching_from_addresses_is_noticed() {
     for line in [
-        "ADD http://127.0.0.1:3000/api/previews /x",
+        "ADD http://h.example:3000/api/previews /x",
         "add --chown=1:1 https://x/y /x",
         "ADD git@github.com:a/b.git /x",
         "ADD git://x/y /x",
@@ -221,6 +221,26 @@ fn no_step_asks_for_the_hosts_network_or_rights() {
     for line in
         ["RUN --network=none ls", "RUN --network=default ls", "RUN echo --network=host", "RUN --security=sandbox ls"]
     {
+        assert!(OwnDockerfile::parse(&format!("FROM x\n{line}\n")).is_ok(), "{line}");
+    }
+}
+
+#[test]
+fn no_argument_steers_the_builder() {
+    for line in [
+        "ARG BUILDKIT_SYNTAX=evil.example/frontend",
+        "arg buildkit_cache_mount_ns=other",
+        "ARG A=1 BUILDKIT_CONTEXT_KEEP_GIT_DIR=1",
+        "ARG \"BUILDKIT_SYNTAX\"=x",
+        "ARG BUILDKIT\\\n_SYNTAX=x",
+        "ONBUILD ARG BUILDKIT_INLINE_CACHE=1",
+    ] {
+        let refused = OwnDockerfile::parse(&format!("FROM x\n{line}\n"));
+        assert!(matches!(refused, Err(DockerfileError::Steers(2))), "{line}: {refused:?}");
+        let first = OwnDockerfile::parse(&format!("{line}\nFROM x\n"));
+        assert!(matches!(first, Err(DockerfileError::Steers(1))), "{line}: {first:?}");
+    }
+    for line in ["ARG MY_BUILDKIT_SYNTAX=x", "ENV BUILDKIT_SYNTAX=x", "RUN echo BUILDKIT_SYNTAX", "ARG BUILDKIT=1"] {
         assert!(OwnDockerfile::parse(&format!("FROM x\n{line}\n")).is_ok(), "{line}");
     }
 }
