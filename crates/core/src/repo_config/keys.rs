@@ -1,6 +1,7 @@
 //! The keys and names that `preview-config.yml` may hold: one table each, in which later work moves a line.
 
-use crate::framework::{Database, Framework};
+use crate::backing::{Backing, Database};
+use crate::framework::Framework;
 
 use super::DatabaseChoice;
 
@@ -9,6 +10,7 @@ use super::DatabaseChoice;
 pub(super) enum Key {
     Framework,
     Database,
+    ExtraServices,
     HealthCheckPath,
     HealthCheckTimeout,
     AppPort,
@@ -22,6 +24,7 @@ pub(super) enum Key {
 const KEYS: [(&str, Option<Key>); 19] = [
     ("framework", Some(Key::Framework)),
     ("database", Some(Key::Database)),
+    ("extra_services", Some(Key::ExtraServices)),
     ("health_check_path", Some(Key::HealthCheckPath)),
     ("health_check_timeout", Some(Key::HealthCheckTimeout)),
     ("app_port", Some(Key::AppPort)),
@@ -31,7 +34,6 @@ const KEYS: [(&str, Option<Key>); 19] = [
     ("dockerfile", Some(Key::Dockerfile)),
     ("build_commands", None),
     ("startup_commands", None),
-    ("extra_services", None),
     ("env_file", None),
     ("migrate", None),
     ("seed", None),
@@ -54,11 +56,21 @@ const FRAMEWORKS: [(&str, Option<Framework>); 8] = [
 ];
 
 /// Every database of the format.
-const DATABASES: [(&str, Option<DatabaseChoice>); 4] = [
+const DATABASES: [(&str, Option<DatabaseChoice>); 5] = [
     ("postgres", Some(DatabaseChoice::Use(Database::Postgres))),
+    ("mysql", Some(DatabaseChoice::Use(Database::Mysql))),
+    ("mariadb", Some(DatabaseChoice::Use(Database::MariaDb))),
+    ("mongodb", Some(DatabaseChoice::Use(Database::MongoDb))),
     ("none", Some(DatabaseChoice::Without)),
-    ("mysql", None),
-    ("mongodb", None),
+];
+
+/// Every name that `extra_services` may hold.
+const EXTRAS: [(&str, Option<Backing>); 5] = [
+    ("redis", Some(Backing::Redis)),
+    ("postgres", Some(Backing::Database(Database::Postgres))),
+    ("mysql", Some(Backing::Database(Database::Mysql))),
+    ("mariadb", Some(Backing::Database(Database::MariaDb))),
+    ("mongodb", Some(Backing::Database(Database::MongoDb))),
 ];
 
 /// What a table says of a word.
@@ -84,6 +96,10 @@ pub(super) fn database(word: &str) -> Lookup<DatabaseChoice> {
     lookup(&DATABASES, word)
 }
 
+pub(super) fn extra(word: &str) -> Lookup<Backing> {
+    lookup(&EXTRAS, word)
+}
+
 /// The names that `framework` may have, for an error.
 pub(super) fn framework_names() -> String {
     supported(&FRAMEWORKS)
@@ -92,6 +108,11 @@ pub(super) fn framework_names() -> String {
 /// The names that `database` may have, for an error.
 pub(super) fn database_names() -> String {
     supported(&DATABASES)
+}
+
+/// The names that `extra_services` may hold, for an error.
+pub(super) fn extra_names() -> String {
+    supported(&EXTRAS)
 }
 
 fn supported<T>(table: &[(&'static str, Option<T>)]) -> String {

@@ -7,7 +7,8 @@
 //! | key | value | default |
 //! | --- | --- | --- |
 //! | `framework` | `nestjs`, `node`, `go`, `compose`, or `docker` for the repository's own Dockerfile | by the files found |
-//! | `database` | `postgres` or `none` | by the drivers among the dependencies |
+//! | `database` | `postgres`, `mysql`, `mariadb`, `mongodb` or `none` | by the drivers among the dependencies |
+//! | `extra_services` | list of `redis` and databases beside the main one | `redis` where a client is among the dependencies |
 //! | `dockerfile` | path of the repository's own Dockerfile | `Dockerfile`, where there is one |
 //! | `app_entrypoint` | what is run: the built file of a Node app (`dist/main.js`), the folder of a Go program (`./cmd/api`) | by framework |
 //! | `app_port` | port that the app listens on in its container | 3000 (NestJS), 8080 (Go), EXPOSE or 8080 (Dockerfile) |
@@ -16,10 +17,12 @@
 //! | `health_check_path` | path that is asked to learn whether the app is up | `/` |
 //! | `health_check_timeout` | seconds until the app must be healthy, 1 to 600 | the server's setting |
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use crate::framework::{Database, Files, Framework, ReadFileError};
+use crate::backing::{Backing, Database};
+use crate::framework::{Files, Framework, ReadFileError};
 use crate::yaml::Place;
 
 use keys::{Key, Lookup};
@@ -45,6 +48,8 @@ pub struct RepoConfig {
     pub framework: Option<Framework>,
     /// Which database it gets.
     pub database: Option<DatabaseChoice>,
+    /// Which services it gets beside that; an empty list says that it gets none.
+    pub extra_services: Option<BTreeSet<Backing>>,
     /// What is asked to learn whether the app is up.
     pub health_check_path: Option<HealthPath>,
     /// How long the app may take to become healthy.
@@ -137,6 +142,11 @@ impl RepoConfig {
                 let mistake = self.set(key, &text).err().map(|message| Mistake::new(place, message));
                 mistake.into_iter().collect()
             }
+            Entry::Names(names) => {
+                self.extra_services.get_or_insert_default();
+                let mistake = |(place, name): (Place, String)| Some(Mistake::new(place, self.add_extra(&name).err()?));
+                names.into_iter().filter_map(mistake).collect()
+            }
             Entry::Env(variables) => variables.into_iter().filter_map(|variable| self.add_variable(variable)).collect(),
             Entry::Odd(place, name, meaning) => vec![Mistake::new(place, odd_key(&name, &meaning))],
         }
@@ -151,6 +161,7 @@ impl RepoConfig {
                 self.framework = Some(named("framework", keys::framework(text), keys::framework_names)?);
             }
             Key::Database => self.database = Some(named("database", keys::database(text), keys::database_names)?),
+            Key::ExtraServices => self.add_extra(text)?,
             Key::HealthCheckPath => self.health_check_path = parsed("health_check_path", text)?,
             Key::HealthCheckTimeout => self.health_check_timeout = Some(health_timeout(text)?),
             Key::AppPort => self.app_port = parsed("app_port", text)?,
@@ -159,6 +170,12 @@ impl RepoConfig {
             Key::Dockerfile => self.dockerfile = parsed("dockerfile", text)?,
             Key::Env => return Err("`env` must be a list of `KEY=value` or a map of names and values".to_owned()),
         }
+        Ok(())
+    }
+
+    fn add_extra(&mut self, name: &str) -> Result<(), String> {
+        let extra = named("extra_services", keys::extra(name), keys::extra_names)?;
+        self.extra_services.get_or_insert_default().insert(extra);
         Ok(())
     }
 
