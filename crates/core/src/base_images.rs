@@ -16,11 +16,28 @@ pub enum BaseImage {
     Debian,
     /// The PostgreSQL server.
     Postgres,
+    /// The MySQL server.
+    Mysql,
+    /// The MariaDB server.
+    MariaDb,
+    /// The MongoDB server.
+    MongoDb,
+    /// The Redis server.
+    Redis,
 }
 
 impl BaseImage {
     /// Every image of the table.
-    pub const ALL: [Self; 4] = [Self::Node, Self::Go, Self::Debian, Self::Postgres];
+    pub const ALL: [Self; 8] = [
+        Self::Node,
+        Self::Go,
+        Self::Debian,
+        Self::Postgres,
+        Self::Mysql,
+        Self::MariaDb,
+        Self::MongoDb,
+        Self::Redis,
+    ];
 
     /// Name and tag on the public registry.
     pub fn reference(self) -> &'static str {
@@ -29,6 +46,10 @@ impl BaseImage {
             Self::Go => "golang:1.24-bookworm",
             Self::Debian => "debian:bookworm-slim",
             Self::Postgres => "postgres:16-bookworm",
+            Self::Mysql => "mysql:8.4",
+            Self::MariaDb => "mariadb:11",
+            Self::MongoDb => "mongo:7",
+            Self::Redis => "redis:7-bookworm",
         }
     }
 }

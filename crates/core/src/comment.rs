@@ -93,6 +93,8 @@ pub enum State {
         framework: Option<String>,
         /// The database beside it.
         database: Option<String>,
+        /// The backing services beside that.
+        extras: Vec<String>,
         /// When it is removed if nobody pushes.
         expires: Option<Timestamp>,
         /// Whether the older version had to stop first, for want of memory.
@@ -215,6 +217,7 @@ impl State {
                 live,
                 framework: record.framework.clone(),
                 database: record.db_type.clone(),
+                extras: record.extras.iter().map(ToString::to_string).collect(),
                 expires: beside.expires,
                 in_place: attempt.is_some_and(|attempt| attempt.in_place),
             }),

@@ -9,6 +9,7 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
+use crate::backing::Backing;
 use crate::compose::own::OwnName;
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, PrNumber, PullKey, RepoId, RepoName, Slot};
 use crate::trust::Trust;
@@ -213,6 +214,8 @@ pub struct Deployment {
     pub framework: Option<String>,
     /// The database that runs beside it (`postgres`), if any.
     pub db_type: Option<String>,
+    /// The backing services beside the database that the version which serves has.
+    pub extras: BTreeSet<Backing>,
     /// The services beside the app that the version which serves has, of the repository's own Compose file.
     pub services: BTreeSet<OwnName>,
     /// The database's host port.
@@ -276,6 +279,7 @@ impl Deployment {
             trust: Trust::Stranger,
             framework: None,
             db_type: None,
+            extras: BTreeSet::new(),
             services: BTreeSet::new(),
             db_port: None,
             subnet: None,

@@ -20,6 +20,7 @@
 //! | [`secrets`] | which code gets which of the operator's secrets? |
 //! | [`plain_text`], [`mask`] | what of others' text may be shown? |
 
+pub mod backing;
 pub mod base_images;
 pub mod capacity;
 pub mod command;

@@ -6,6 +6,7 @@
 
 use std::collections::BTreeSet;
 
+use crate::backing::Backing;
 use crate::compose::own::OwnName;
 use crate::deployment::{Blame, Deployment, RemovalReason, Serving, Stage};
 use crate::ids::{CommitSha, HostPort, Slot};
@@ -43,12 +44,16 @@ pub struct Observed {
     pub slots: BTreeSet<Slot>,
     /// Whether its database's container exists.
     pub database: bool,
+    /// Backing services beside the database whose container exists.
+    pub extras: BTreeSet<Backing>,
     /// Services beside the app, of the repository's own Compose file, whose container exists.
     pub services: BTreeSet<OwnName>,
     /// Whether any other container of it exists.
     pub others: bool,
     /// Whether a volume of a database of ours exists.
     pub volumes: bool,
+    /// Backing services beside the database of which a volume exists.
+    pub extra_volumes: BTreeSet<Backing>,
     /// Whether a volume of the repository's own Compose file exists.
     pub own_volumes: bool,
     /// Whether a network of it exists.
@@ -68,13 +73,20 @@ pub struct Observed {
 impl Observed {
     /// Whether any container of it exists.
     pub fn containers(&self) -> bool {
-        self.database || self.others || !self.slots.is_empty() || !self.services.is_empty()
+        let beside = !self.extras.is_empty() || !self.services.is_empty();
+        self.database || self.others || !self.slots.is_empty() || beside
     }
 
-    /// Whether there is a database's volume that nobody can open any more: its password went with the folder, and no
+    /// Whether there is a database's volume that nobody can open any more: the password went with the folder, and no
     /// container knows it.
     fn locked_out(&self) -> bool {
-        self.volumes && !self.password && !self.database
+        let data = self.volumes || !self.extra_volumes.is_empty();
+        data && !self.password && !self.database && self.extras.is_empty()
+    }
+
+    /// Whether any volume exists.
+    fn data(&self) -> bool {
+        self.volumes || self.own_volumes || !self.extra_volumes.is_empty()
     }
 
     /// Whether there is nothing at all.
@@ -96,6 +108,8 @@ pub enum Action {
     RemoveVolumes,
     /// Remove a database that the version which serves doesn't want: its container and its volume, and then its port.
     RemoveDatabase,
+    /// Remove a backing service beside it that the version which serves doesn't want: its container and its volume.
+    RemoveExtra(Backing),
     /// Remove a service that the version which serves doesn't name.
     RemoveService(OwnName),
     /// Remove the network.
@@ -181,7 +195,7 @@ fn sweep(seen: &Observed) -> Vec<Action> {
     if seen.containers() {
         actions.push(Action::RemoveContainers);
     }
-    if seen.volumes || seen.own_volumes {
+    if seen.data() {
         actions.push(Action::RemoveVolumes);
     }
     if seen.networks {
@@ -217,9 +231,10 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
     }
     let serving = record.serving.as_ref();
     let database_lost = record.db_type.is_some() && !seen.database;
-    let service_lost = !record.services.is_subset(&seen.services);
+    let service_lost = !record.services.is_subset(&seen.services) || !record.extras.is_subset(&seen.extras);
     if serving.is_some_and(|serving| database_lost || service_lost || !seen.slots.contains(&serving.slot)) {
-        let seen = Observed { volumes: seen.locked_out(), own_volumes: false, ..seen.clone() };
+        let volumes = seen.locked_out();
+        let seen = Observed { volumes, own_volumes: false, extra_volumes: BTreeSet::new(), ..seen.clone() };
         return begin_anew(Action::Lost, commit, Slot::A, record, &seen);
     }
     let attempt = record.attempt.as_ref().filter(|attempt| attempt.commit == *commit);
@@ -237,6 +252,7 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
     }
     if seen.locked_out() {
         actions.push(Action::RemoveDatabase);
+        actions.extend(seen.extra_volumes.iter().map(|extra| Action::RemoveExtra(*extra)));
     }
     let old = serving.map(|serving| (serving.slot, serving.app_port));
     actions.extend(bring_up(commit, record.idle_slot(), old));
@@ -322,6 +338,8 @@ fn leftovers_beside(serving: &Serving, record: &Deployment, seen: &Observed) -> 
     if record.db_type.is_none() && (seen.database || seen.volumes || record.db_port.is_some()) {
         actions.push(Action::RemoveDatabase);
     }
+    let extras = seen.extras.union(&seen.extra_volumes).filter(|extra| !record.extras.contains(extra));
+    actions.extend(extras.map(|extra| Action::RemoveExtra(*extra)));
     actions.extend(seen.services.difference(&record.services).map(|name| Action::RemoveService(*name)));
     if seen.images.iter().any(|image| *image != serving.commit_sha) {
         actions.push(Action::RemoveImages { keep: Some(serving.commit_sha.clone()) });

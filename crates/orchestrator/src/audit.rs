@@ -6,8 +6,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use preview_core::compose::is_own_volume;
+use preview_core::backing::Backing;
 use preview_core::compose::own::OwnName;
+use preview_core::compose::{KeptBy, kept_by};
 use preview_core::deployment::{Deployment, RemovalReason, Serving, Stage, Step};
 use preview_core::desired::Desired;
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
@@ -42,6 +43,8 @@ pub enum Thing {
     App(Slot),
     /// The database's container.
     Database,
+    /// The container of a backing service beside the database.
+    Extra(Backing),
     /// The container of a service beside the app.
     Service(OwnName),
     /// A container that has no role.
@@ -247,7 +250,9 @@ fn stuck(record: &Deployment) -> Option<Option<Step>> {
 #[derive(Default)]
 struct Kept<'a> {
     serving: Option<&'a Serving>,
-    database: bool,
+    /// Which database, as the ledger calls it.
+    database: Option<&'a str>,
+    extras: BTreeSet<Backing>,
     services: BTreeSet<OwnName>,
     folder: bool,
     ports: BTreeSet<HostPort>,
@@ -257,10 +262,11 @@ impl<'a> Kept<'a> {
     fn of(record: &'a Deployment) -> Self {
         let serving = record.serving.as_ref();
         let ports = serving.map(|serving| serving.app_port).into_iter();
-        let database = serving.is_some() && record.db_type.is_some();
-        let ports = ports.chain(record.db_port.filter(|_| database)).collect();
+        let database = serving.and(record.db_type.as_deref());
+        let ports = ports.chain(record.db_port.filter(|_| database.is_some())).collect();
+        let extras = serving.map(|_| record.extras.clone()).unwrap_or_default();
         let services = serving.map(|_| record.services.clone()).unwrap_or_default();
-        Self { serving, database, services, folder: true, ports }
+        Self { serving, database, extras, services, folder: true, ports }
     }
 }
 
@@ -277,6 +283,8 @@ fn missing(record: &Deployment, sides: &Sides) -> Vec<Problem> {
         if record.db_type.is_some() && view.part(Part::Database).is_none() {
             missing.push(Thing::Database);
         }
+        let extras = record.extras.iter().filter(|extra| view.part(Part::Extra(**extra)).is_none());
+        missing.extend(extras.map(|extra| Thing::Extra(*extra)));
         let services = record.services.iter().filter(|name| view.part(Part::Own(**name)).is_none());
         missing.extend(services.map(|name| Thing::Service(*name)));
         if sides.routes.get(id).is_none() {
@@ -295,14 +303,21 @@ fn leftovers(id: &DeploymentId, sides: &Sides, kept: &Kept<'_>) -> Vec<Problem> 
     for container in &view.containers {
         match container.part {
             Part::App(part) if Some(part) != slot => left(Thing::App(part)),
-            Part::Database if !kept.database => left(Thing::Database),
+            Part::Database if kept.database.is_none() => left(Thing::Database),
+            Part::Extra(extra) if !kept.extras.contains(&extra) => left(Thing::Extra(extra)),
             Part::Own(name) if !kept.services.contains(&name) => left(Thing::Service(name)),
             Part::Other => left(Thing::OtherContainer),
-            Part::App(_) | Part::Database | Part::Own(_) => {}
+            Part::App(_) | Part::Database | Part::Extra(_) | Part::Own(_) => {}
         }
     }
-    // Volumes of the repository's own Compose file stay as long as the preview.
-    if view.volumes.iter().any(|volume| !(kept.database || up && is_own_volume(id, volume))) {
+    let stays = |volume: &String| match kept_by(id, volume) {
+        KeptBy::Database(database) => kept.database == Some(database.as_str()),
+        KeptBy::Extra(extra) => kept.extras.contains(&extra),
+        // As long as the preview.
+        KeptBy::Own => up,
+        KeptBy::Nobody => false,
+    };
+    if !view.volumes.iter().all(stays) {
         left(Thing::Volume);
     }
     if !view.networks.is_empty() && !up {
@@ -374,6 +389,7 @@ impl fmt::Display for Thing {
         match self {
             Self::App(slot) => write!(f, "the app's container in slot {slot}"),
             Self::Database => f.write_str("the database's container"),
+            Self::Extra(extra) => write!(f, "the container of `{extra}`"),
             Self::Service(name) => write!(f, "the container of the service `{name}`"),
             Self::OtherContainer => f.write_str("a container without a role"),
             Self::Volume => f.write_str("a volume"),

@@ -1,6 +1,7 @@
 //! `preview logs`
 
 use clap::Args;
+use preview_core::compose::own::OwnName;
 use preview_core::ids::DeploymentId;
 use reqwest::{Method, Response};
 
@@ -8,17 +9,20 @@ use crate::client::Service;
 use crate::error::Failure;
 use crate::ui;
 
-/// Shows what a preview's app, build or database wrote
+/// Shows what a preview's app, build, database or another of its services wrote
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// The preview, as `preview list` shows it (my-org-my-app-12)
     preview: DeploymentId,
     /// The newest build instead of the app
-    #[arg(long, conflicts_with = "db")]
+    #[arg(long, conflicts_with_all = ["db", "of"])]
     build: bool,
     /// The database instead of the app
-    #[arg(long)]
+    #[arg(long, conflicts_with = "of")]
     db: bool,
+    /// This service instead of the app: one of `extra_services`, or of the repository's own Compose file
+    #[arg(long = "service", value_name = "NAME", value_parser = service_name)]
+    of: Option<String>,
     /// Go on as it comes, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
@@ -29,12 +33,19 @@ pub(crate) struct Logs {
     service: Service,
 }
 
+/// A name as services have them, which needs no escaping in an address.
+fn service_name(text: &str) -> Result<String, String> {
+    let name: OwnName = text.parse().map_err(|_| "no service has such a name".to_owned())?;
+    Ok(name.to_string())
+}
+
 impl Logs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let stream = match (self.build, self.db) {
-            (true, _) => "build",
-            (_, true) => "db",
-            _ => "app",
+        let stream = match (self.build, self.db, &self.of) {
+            (true, _, _) => "build".to_owned(),
+            (_, true, _) => "db".to_owned(),
+            (_, _, Some(name)) => format!("service&name={name}"),
+            _ => "app".to_owned(),
         };
         let path = format!("/api/previews/{}/logs?stream={stream}&lines={}", self.preview, self.lines);
         let client = self.service.connect()?;

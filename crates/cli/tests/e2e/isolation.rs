@@ -150,22 +150,35 @@ async fn an_app_is_told_what_was_promised_and_no_secret_of_ours() {
     assert!(password.len() >= 32 && password.bytes().all(|byte| byte.is_ascii_hexdigit()), "{password}");
     let (name, path) = (format!("pr_{number}"), url.strip_prefix(&rig.base).unwrap());
     let database = format!("postgresql://preview:{password}@db:5432/{name}");
+    let jdbc = format!("jdbc:postgresql://db:5432/{name}");
     let branch = pull.look().head.branch;
     let promised = BTreeMap::from([
         ("DATABASE_URL", database.as_str()),
+        ("DB_CONNECTION", "pgsql"),
+        ("DB_DATABASE", &name),
         ("DB_HOST", "db"),
         ("DB_NAME", &name),
         ("DB_PASSWORD", password),
         ("DB_PORT", "5432"),
         ("DB_USER", "preview"),
+        ("DB_USERNAME", "preview"),
         ("GREETING", "$HOME and ${PATH}"),
         ("PORT", "3000"),
+        ("POSTGRES_DB", &name),
+        ("POSTGRES_HOST", "db"),
+        ("POSTGRES_PASSWORD", password),
+        ("POSTGRES_PORT", "5432"),
+        ("POSTGRES_URL", &database),
+        ("POSTGRES_USER", "preview"),
         ("PREVIEW", "true"),
         ("PREVIEW_BASE_PATH", path),
         ("PREVIEW_BRANCH", &branch),
         ("PREVIEW_COMMIT_SHA", commit.as_str()),
         ("PREVIEW_PR_NUMBER", &number),
         ("PREVIEW_URL", &url),
+        ("SPRING_DATASOURCE_PASSWORD", password),
+        ("SPRING_DATASOURCE_URL", &jdbc),
+        ("SPRING_DATASOURCE_USERNAME", "preview"),
     ]);
     // What any container has.
     let usual = ["HOME", "HOSTNAME", "PATH"];

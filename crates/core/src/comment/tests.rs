@@ -51,6 +51,7 @@ fn running() -> State {
         live: live(new()),
         framework: Some("nestjs".into()),
         database: Some("postgres".into()),
+        extras: vec!["redis".into()],
         expires: Some(at("2026-02-05T10:00:00Z")),
         in_place: false,
     }
@@ -87,7 +88,7 @@ fn every_state_reads_well() {
 
 #[test]
 fn a_running_preview_without_framework_database_or_end() {
-    let state = State::Running { live: live(new()), framework: None, database: None, expires: None, in_place: true };
+    let state = State::Running { live: live(new()), framework: None, database: None, extras: Vec::new(), expires: None, in_place: true };
     assert_snapshot!(render(&view(state), &Mask::default()));
 }
 

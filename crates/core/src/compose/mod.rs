@@ -10,27 +10,33 @@
 //!
 //! The file holds the database's password: it is to be written with mode 0600, outside of any checkout.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 
+use crate::backing::{Backing, Database};
 use crate::base_images::BaseImages;
+use crate::framework::Framework;
 use crate::framework::own_dockerfile::runs_as_root;
-use crate::framework::{Database, Framework};
-use crate::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceId, PrNumber, Slot};
+use crate::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceId, Slot};
 use crate::repo_config::{ContainerPort, EnvName, EnvVars};
 use crate::subnets::Subnet;
 use crate::trust::Trust;
 
 pub mod adopt;
 mod app;
+mod backing;
 pub mod keys;
+mod mariadb;
 mod model;
+mod mongodb;
+mod mysql;
 pub mod own;
 mod own_service;
 mod postgres;
+mod redis;
 
-use model::Service;
+pub use backing::{KeptBy, kept_by};
 pub use model::{Labels, Network, Stack};
 use own::{OwnName, OwnStack};
 
@@ -68,11 +74,6 @@ pub fn commit_of_tag(tag: &str) -> Option<CommitSha> {
     tag.split('-').next()?.parse().ok()
 }
 
-/// Whether a volume of a deployment is one of its repository's own Compose file.
-pub fn is_own_volume(deployment: &DeploymentId, volume: &str) -> bool {
-    volume.strip_prefix(&format!("{deployment}_")).is_some_and(|name| name.starts_with(OWN))
-}
-
 /// What the names of services and volumes begin with that come from a repository's own Compose file, so that none is taken for one of
 /// ours.
 const OWN: &str = "own-";
@@ -84,6 +85,8 @@ pub enum ServiceName {
     App(Slot),
     /// The database, whichever it is.
     Database,
+    /// A backing service beside that.
+    Extra(Backing),
     /// A service beside the app of the repository's own Compose file.
     Own(OwnName),
 }
@@ -93,6 +96,7 @@ impl fmt::Display for ServiceName {
         match self {
             Self::App(slot) => write!(f, "app-{slot}"),
             Self::Database => f.write_str("db"),
+            Self::Extra(extra) => extra.fmt(f),
             Self::Own(name) => write!(f, "{OWN}{name}"),
         }
     }
@@ -100,7 +104,7 @@ impl fmt::Display for ServiceName {
 
 /// A text that is no [`ServiceName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a service is called `app-a`, `app-b`, `db`, or `own-` and its own name")]
+#[error("a service is called `app-a`, `app-b`, `db`, as a backing service is, or `own-` and its own name")]
 pub struct InvalidServiceName;
 
 impl FromStr for ServiceName {
@@ -109,12 +113,13 @@ impl FromStr for ServiceName {
         if let Some(own) = text.strip_prefix(OWN) {
             return own.parse().map(Self::Own).map_err(|_| InvalidServiceName);
         }
-        let all = [Self::App(Slot::A), Self::App(Slot::B), Self::Database];
-        all.into_iter().find(|name| name.to_string() == text).ok_or(InvalidServiceName)
+        let ours = [Self::App(Slot::A), Self::App(Slot::B), Self::Database];
+        let mut all = ours.into_iter().chain(Backing::ALL.map(Self::Extra));
+        all.find(|name| name.to_string() == text).ok_or(InvalidServiceName)
     }
 }
 
-/// The password of a deployment's database: lower-case hexadecimal, so that it needs escaping nowhere, not even in a URL.
+/// The password of all of a deployment's backing services: lower-case hexadecimal, so that it needs escaping nowhere, not even in a URL.
 /// `Debug` doesn't show it, and it has no `Display` and no serde form.
 #[derive(Clone, PartialEq, Eq)]
 pub struct DatabasePassword(String);
@@ -125,9 +130,13 @@ pub struct DatabasePassword(String);
 pub struct InvalidPassword;
 
 impl DatabasePassword {
-    /// The password that stands in the environment (`NAME=value`) of a database's container.
+    /// The password that stands in the environment (`NAME=value`) of a backing service's container.
     pub fn from_environment(lines: &[String]) -> Option<Self> {
-        let password = |line: &String| line.strip_prefix(postgres::PASSWORD)?.strip_prefix('=')?.parse().ok();
+        let password = |line: &String| {
+            let (name, value) = line.split_once('=')?;
+            backing::password_variables().find(|variable| *variable == name)?;
+            value.parse().ok()
+        };
         lines.iter().find_map(password)
     }
 
@@ -252,6 +261,10 @@ pub struct StackSpec {
     pub slots: BTreeMap<Slot, SlotSpec>,
     /// The database, if it has one.
     pub database: Option<DatabaseSpec>,
+    /// The backing services beside that.
+    pub extras: BTreeSet<Backing>,
+    /// What all of them open with; without one there are none.
+    pub password: Option<DatabasePassword>,
     /// The repository's own Compose file, if it has one.
     pub own: Option<OwnSpec>,
 }
@@ -298,39 +311,17 @@ pub struct SlotSpec {
 pub struct DatabaseSpec {
     /// Which one.
     pub database: Database,
-    /// Its user's password.
-    pub password: DatabasePassword,
+    /// What `DATABASE_URL` begins with, if not what is usual for it.
+    pub scheme: Option<&'static str>,
     /// Where it is reached on 127.0.0.1.
     pub host_port: HostPort,
-}
-
-/// What a backing service brings into the stack.
-struct Backing {
-    /// Its container.
-    service: Service,
-    /// Its volume's name within the project.
-    volume: &'static str,
-    /// The variables by which an app finds it.
-    env: Vec<(&'static str, String)>,
-}
-
-/// The name of a deployment's database.
-fn database_name(number: PrNumber) -> String {
-    format!("pr_{number}")
-}
-
-/// The one place that knows which file makes which backing service.
-fn backing(spec: &StackSpec, database: &DatabaseSpec) -> Backing {
-    match database.database {
-        Database::Postgres => postgres::backing(spec, database),
-    }
 }
 
 /// The stack of a deployment.
 pub fn generate(spec: &StackSpec) -> Stack {
     let mut stack = Stack::new(spec);
-    let backing = spec.database.as_ref().map(|database| backing(spec, database));
-    let env = backing.as_ref().map(|backing| backing.env.clone()).unwrap_or_default();
+    let backing = backing::all(spec);
+    let env: Vec<_> = backing.iter().flat_map(|backed| backed.env.iter().cloned()).collect();
     if let Some(own) = &spec.own {
         own_service::add(&mut stack, spec, own);
     }
@@ -339,14 +330,12 @@ pub fn generate(spec: &StackSpec) -> Stack {
         if let Some(own) = &spec.own {
             own_service::shape_app(&mut app, &stack, &own.stack.app);
         }
-        if backing.is_some() {
-            app.wait_for(ServiceName::Database);
-        }
+        backing.iter().for_each(|backed| app.wait_for(backed.name));
         stack.add_service(ServiceName::App(*slot), app);
     }
-    if let Some(backing) = backing {
-        stack.add_volume(backing.volume.to_owned());
-        stack.add_service(ServiceName::Database, backing.service);
+    for backed in backing {
+        backed.volume.into_iter().for_each(|volume| stack.add_volume(volume));
+        stack.add_service(backed.name, backed.service);
     }
     stack
 }

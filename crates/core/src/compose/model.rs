@@ -298,6 +298,11 @@ impl Service {
         self.tmpfs.push("/tmp:size=64m,mode=1777");
     }
 
+    /// A folder in memory, over what the image has there.
+    pub(super) fn in_memory(&mut self, folder: &'static str) {
+        self.tmpfs.push(folder);
+    }
+
     /// Another name for it on the deployment's network, beside the service's own.
     pub(super) fn alias(&mut self, alias: &str) {
         self.networks.entry(NETWORK).or_default().aliases.push(alias.to_owned());

@@ -6,14 +6,29 @@
 use crate::base_images::BaseImage;
 use crate::repo_config::ContainerPort;
 
-use super::model::{HealthCheck, Service};
-use super::{Backing, DatabaseSpec, ServiceName, StackSpec, database_name};
+use super::backing::{Account, Called, Recipe, USER, Variables, usual_url};
+use super::model::Service;
 
-const PORT: ContainerPort = ContainerPort::new(5432).unwrap();
-const USER: &str = "preview";
-/// Where the database's container has its password.
-pub(super) const PASSWORD: &str = "POSTGRES_PASSWORD";
-const VOLUME: &str = "db-data";
+pub(super) const RECIPE: Recipe = Recipe {
+    image: BaseImage::Postgres,
+    port: ContainerPort::new(5432).unwrap(),
+    user: "999:999",
+    data: Some("/var/lib/postgresql/data"),
+    password: "POSTGRES_PASSWORD",
+    shape,
+    probe,
+    scheme: "postgresql",
+    url: usual_url,
+    variables: Variables {
+        url: &["POSTGRES_URL"],
+        host: "POSTGRES_HOST",
+        port: "POSTGRES_PORT",
+        user: Some("POSTGRES_USER"),
+        password: "POSTGRES_PASSWORD",
+        name: Some("POSTGRES_DB"),
+    },
+    called: Some(Called { laravel: "pgsql", jdbc: Some("postgresql") }),
+};
 
 /// Caches for a small container. A commit may be lost when the host dies (a preview's data is disposable), but nothing is ever
 /// corrupted: `fsync` stays on.
@@ -29,32 +44,13 @@ const COMMAND: [&str; 9] = [
     "jit=off",
 ];
 
-pub(super) fn backing(spec: &StackSpec, database: &DatabaseSpec) -> Backing {
-    let name = database_name(spec.deployment.number());
-    let password = database.password.expose();
-    let mut service = Service::new(spec, ServiceName::Database, spec.base_images.get(BaseImage::Postgres));
-    service.user("999:999");
+fn shape(service: &mut Service, account: &Account<'_>) {
     service.command(&COMMAND);
-    service.publish(database.host_port, PORT);
-    service.alias("postgres");
-    service.mount(VOLUME, "/var/lib/postgresql/data", false);
-    service.health(HealthCheck::by_probe(&probe(&name)));
     service.env("POSTGRES_USER", USER);
-    service.env(PASSWORD, password);
-    service.env("POSTGRES_DB", &name);
-    let host = ServiceName::Database.to_string();
-    let env = vec![
-        ("DATABASE_URL", format!("postgresql://{USER}:{password}@{host}:{PORT}/{name}")),
-        ("DB_HOST", host),
-        ("DB_PORT", PORT.to_string()),
-        ("DB_NAME", name),
-        ("DB_USER", USER.to_owned()),
-        ("DB_PASSWORD", password.to_owned()),
-    ];
-    Backing { service, volume: VOLUME, env }
+    service.env("POSTGRES_DB", &account.name);
 }
 
 /// Asks over TCP: the server that the image starts for its own initialisation listens on the socket alone.
-fn probe(database: &str) -> String {
-    format!("pg_isready -q -h 127.0.0.1 -U {USER} -d {database}")
+fn probe(account: &Account<'_>) -> String {
+    format!("pg_isready -q -h 127.0.0.1 -U {USER} -d {}", account.name)
 }

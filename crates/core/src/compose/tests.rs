@@ -34,9 +34,11 @@ fn spec() -> StackSpec {
         slots: BTreeMap::from([(Slot::A, slot('a', 8000))]),
         database: Some(DatabaseSpec {
             database: Database::Postgres,
-            password: PASSWORD.parse().unwrap(),
+            scheme: None,
             host_port: HostPort::new(9000).unwrap(),
         }),
+        extras: BTreeSet::new(),
+        password: Some(PASSWORD.parse().unwrap()),
         own: None,
     }
 }
@@ -86,6 +88,88 @@ fn an_update_with_postgres() {
     let mut spec = spec();
     spec.slots.insert(Slot::B, SlotSpec { user: AppUser::Unprivileged, ..slot('b', 8001) });
     insta::assert_snapshot!(generate(&spec).to_yaml());
+}
+
+/// The same with another main database, and these services beside it.
+fn with(database: Database, extras: &[Backing]) -> StackSpec {
+    let spec = spec();
+    let database = spec.database.clone().map(|of| DatabaseSpec { database, ..of });
+    StackSpec { database, extras: extras.iter().copied().collect(), ..spec }
+}
+
+#[test]
+fn mysql_and_redis() {
+    insta::assert_snapshot!(generate(&with(Database::Mysql, &[Backing::Redis])).to_yaml());
+}
+
+#[test]
+fn mongodb_and_mariadb() {
+    insta::assert_snapshot!(generate(&with(Database::MongoDb, &[Database::MariaDb.into()])).to_yaml());
+}
+
+#[test]
+fn every_service_runs_as_somebody_else_than_root_and_opens_with_the_password() {
+    for database in Database::ALL {
+        let spec = with(database, &Backing::ALL);
+        let file = seen(&generate(&spec));
+        let names = Backing::ALL.map(|extra| ServiceName::Extra(extra).to_string());
+        for name in names.iter().chain([&"db".to_owned()]) {
+            let service = &file["services"][name];
+            assert_eq!(service["user"], "999:999", "{name}");
+            assert!(service["healthcheck"]["test"][1].as_str().is_some_and(|test| !test.contains(PASSWORD)), "{name}");
+            assert!(!service["command"].to_string().contains(PASSWORD), "{name}");
+            assert_eq!(file["services"]["app-a"]["depends_on"][name]["condition"], "service_healthy", "{name}");
+            assert_eq!(service["ports"].is_array(), name == "db", "{name}: the main database alone is reached on the host");
+            let environment = service["environment"].as_object().unwrap();
+            let lines: Vec<String> =
+                environment.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap())).collect();
+            let password = DatabasePassword::from_environment(&lines).unwrap();
+            assert_eq!(password.expose(), PASSWORD, "{name}");
+        }
+        let volumes: Vec<&String> = file["volumes"].as_object().unwrap().keys().collect();
+        assert_eq!(volumes.len(), 5, "one for each database, and none for Redis: {volumes:?}");
+    }
+}
+
+#[test]
+fn variables_of_services_beside_each_other_do_not_fight() {
+    let url = |database, scheme, name: &str| {
+        let mut spec = with(database, &Backing::ALL);
+        spec.database.as_mut().unwrap().scheme = scheme;
+        seen(&generate(&spec))["services"]["app-a"]["environment"][name].as_str().unwrap().to_owned()
+    };
+    let expected = |scheme: &str, host: &str, rest: &str| format!("{scheme}://preview:{PASSWORD}@{host}:{rest}");
+    let main = |database, scheme| url(database, scheme, "DATABASE_URL");
+    assert_eq!(main(Database::Postgres, None), expected("postgresql", "db", "5432/pr_12"));
+    assert_eq!(main(Database::Mysql, None), expected("mysql", "db", "3306/pr_12"));
+    assert_eq!(main(Database::Mysql, Some("mysql2")), expected("mysql2", "db", "3306/pr_12"));
+    assert_eq!(main(Database::MongoDb, None), expected("mongodb", "db", "27017/pr_12?authSource=admin"));
+    let mysql = |name| url(Database::Mysql, None, name);
+    assert_eq!(mysql("POSTGRES_URL"), expected("postgresql", "postgres", "5432/pr_12"));
+    assert_eq!(mysql("MONGODB_URI"), expected("mongodb", "mongodb", "27017/pr_12?authSource=admin"));
+    assert_eq!(mysql("REDIS_URL"), format!("redis://:{PASSWORD}@redis:6379/0"));
+    assert_eq!(mysql("SPRING_DATASOURCE_URL"), "jdbc:mysql://db:3306/pr_12");
+    assert_eq!([mysql("DB_CONNECTION"), mysql("DB_DATABASE"), mysql("DB_USERNAME")], ["mysql", "pr_12", "preview"]);
+}
+
+#[test]
+fn a_volume_is_known_by_its_name() {
+    let id: DeploymentId = "my-org-my-app-12".parse().unwrap();
+    for database in Database::ALL {
+        let file = seen(&generate(&with(database, &Backing::ALL)));
+        for volume in file["volumes"].as_object().unwrap().keys() {
+            let mounts = |service: &&Value| service["volumes"].as_array().is_some_and(|all| all[0]["source"] == **volume);
+            let service = file["services"].as_object().unwrap().values().find(mounts).unwrap();
+            let expected = match service["labels"][LABEL_SERVICE].as_str().unwrap() {
+                "db" => KeptBy::Database(database),
+                extra => KeptBy::Extra(extra.parse().unwrap()),
+            };
+            assert_eq!(kept_by(&id, &format!("{id}_{volume}")), expected);
+        }
+    }
+    assert_eq!(kept_by(&id, &format!("{id}_own-data")), KeptBy::Own);
+    assert_eq!(kept_by(&id, &format!("{id}_else")), KeptBy::Nobody);
+    assert_eq!(kept_by(&id, "my-org-my-app-1_db-data"), KeptBy::Nobody);
 }
 
 #[test]
@@ -177,7 +261,8 @@ fn debug_shows_no_secret() {
 
 #[test]
 fn names_are_valid_once_parsed() {
-    for name in [ServiceName::App(Slot::A), ServiceName::App(Slot::B), ServiceName::Database] {
+    let ours = [ServiceName::App(Slot::A), ServiceName::App(Slot::B), ServiceName::Database];
+    for name in ours.into_iter().chain(Backing::ALL.map(ServiceName::Extra)) {
         assert_eq!(name.to_string().parse(), Ok(name));
     }
     for bad in ["app", "app-c", "DB", ""] {

@@ -9,6 +9,7 @@ use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
 use super::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Status, Step, Told};
+use crate::backing::Backing;
 use crate::compose::own::OwnName;
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, ProjectSlug, RepoId, RepoName, Slot};
 use crate::trust::Trust;
@@ -31,6 +32,8 @@ pub(super) struct Record {
     commit_sha: Option<CommitSha>,
     framework: Option<String>,
     db_type: Option<String>,
+    #[serde(default, rename = "extraServices", skip_serializing_if = "BTreeSet::is_empty")]
+    extras: BTreeSet<Backing>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     services: BTreeSet<OwnName>,
     #[serde(skip_deserializing)]
@@ -114,6 +117,7 @@ impl From<Deployment> for Record {
             commit_sha,
             framework: d.framework,
             db_type: d.db_type,
+            extras: d.extras,
             services: d.services,
             app_port,
             db_port: d.db_port,
@@ -146,6 +150,7 @@ impl TryFrom<Record> for Deployment {
             trust: r.trust,
             framework: r.framework,
             db_type: r.db_type,
+            extras: r.extras,
             services: r.services,
             db_port: r.db_port,
             subnet: r.subnet,

@@ -1,6 +1,6 @@
 //! The repository's own Compose file: it says all of what runs.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::adopt;
 use crate::compose::own::{BuildSettings, OwnName, OwnStack};
@@ -8,7 +8,7 @@ use crate::repo_config::{ContainerPort, DatabaseChoice};
 
 use super::own;
 use super::own_dockerfile::OwnDockerfile;
-use super::{DetectError, Detected, FoundDatabase, Framework, Project};
+use super::{DetectError, Detected, FoundDatabase, FoundExtras, Framework, Project};
 
 /// Where an app listens that nobody says anything of.
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
@@ -37,20 +37,25 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
         };
     };
     if matches!(config.database, Some(DatabaseChoice::Use(_))) {
-        return Err(DetectError::DatabaseBesideCompose);
+        return Err(DetectError::BackingBesideCompose("database"));
+    }
+    if config.extra_services.as_ref().is_some_and(|extras| !extras.is_empty()) {
+        return Err(DetectError::BackingBesideCompose("extra_services"));
     }
     let stack = stack.with_files_read(project.files)?;
     let app = dockerfile(project, stack.app.name, &stack.app.build)?;
     let texts = stack.builds().map(|(name, build)| Ok((name, dockerfile(project, name, build)?.into_text())));
     let dockerfiles = texts.collect::<Result<_, DetectError>>()?;
     let exposed = app.exposed_ports().first().copied();
+    let named = || format!("{EVIDENCE} names every service");
     Ok(Some(Detected {
         framework: Framework::Compose,
         reason: format!("the repository has a {EVIDENCE}; visitors reach its service `{}`", stack.app.name),
         app_port: config.app_port.or(stack.app.port).or(exposed).unwrap_or(PORT),
         user: app.final_user().map(str::to_owned),
         dockerfile: app.into_text(),
-        database: FoundDatabase { database: None, reason: format!("{EVIDENCE} names every service") },
+        database: FoundDatabase { database: None, scheme: None, reason: named() },
+        extras: FoundExtras { services: BTreeSet::new(), reason: named() },
         compose: Some(FoundCompose { stack, dockerfiles }),
     }))
 }

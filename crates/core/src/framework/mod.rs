@@ -28,7 +28,8 @@ mod own;
 pub mod own_dockerfile;
 
 pub use compose::FoundCompose;
-pub use database::{Database, FoundDatabase};
+pub use crate::backing::Database;
+pub use database::{FoundDatabase, FoundExtras};
 pub use files::{Files, MemoryFiles, ReadFileError, Refusal};
 use own_dockerfile::DockerfileError;
 
@@ -91,6 +92,8 @@ pub struct Detected {
     pub user: Option<String>,
     /// The database that it needs.
     pub database: FoundDatabase,
+    /// The services beside that which it needs.
+    pub extras: FoundExtras,
     /// The repository's own Compose file.
     pub compose: Option<FoundCompose>,
 }
@@ -195,11 +198,9 @@ pub enum DetectError {
         /// Where its Dockerfile should be.
         path: String,
     },
-    /// Two places say which database there is.
-    #[error(
-        "`database` in `preview-config.yml` has no meaning beside `docker-compose.preview.yml`; name the database there"
-    )]
-    DatabaseBesideCompose,
+    /// Two places say which services there are.
+    #[error("`{0}` in `preview-config.yml` has no meaning beside `docker-compose.preview.yml`; name its services there")]
+    BackingBesideCompose(&'static str),
     /// The Dockerfile that `preview-config.yml` names isn't there.
     #[error("there is no `{0}`, which `preview-config.yml` names as `dockerfile`")]
     NoDockerfile(RelativePath),
@@ -245,13 +246,15 @@ pub fn detect(files: &dyn Files, config: &RepoConfig, rules: &BuildRules) -> Res
         return Ok(found);
     }
     let recipe = recipe(project)?;
+    let (database, extras) = database::find(files, config)?;
     Ok(Detected {
         framework: recipe.framework,
         reason: recipe.reason,
         dockerfile: recipe.dockerfile,
         app_port: config.app_port.unwrap_or(recipe.app_port),
         user: recipe.user,
-        database: database::find(files, config)?,
+        database,
+        extras,
         compose: None,
     })
 }

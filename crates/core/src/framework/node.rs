@@ -86,6 +86,11 @@ impl Package {
         serde_json::from_str(text).map(|value| Some(Self(value))).map_err(bad)
     }
 
+    /// The packages that it depends on at run time.
+    pub(super) fn dependencies(&self) -> impl Iterator<Item = &str> {
+        self.0["dependencies"].as_object().into_iter().flat_map(|all| all.keys()).map(String::as_str)
+    }
+
     /// Whether it is a dependency at run time.
     pub(super) fn depends_on(&self, package: &str) -> bool {
         self.0["dependencies"].get(package).is_some()

@@ -338,7 +338,7 @@ fn databases_are_told_by_drivers() {
         (
             &[own, ("package.json", prisma), ("prisma/schema.prisma", &mysql)],
             "",
-            "no database driver among the dependencies",
+            "`prisma/schema.prisma` has a mysql datasource",
         ),
         (&[own, ("package.json", prisma)], "", "no database driver among the dependencies"),
         (&[own, ("package.json", NEST_PG)], "", "`package.json` depends on `pg`"),

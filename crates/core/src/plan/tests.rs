@@ -15,6 +15,8 @@ struct World {
     seen: Observed,
     /// Whether the commit brought up is one that fails.
     broken: bool,
+    /// The backing services beside the database that the commit brought up wants.
+    wants: BTreeSet<Backing>,
     /// What visitors got at each moment: whether the routed slot existed.
     outage: bool,
 }
@@ -58,14 +60,20 @@ impl World {
             Action::RemoveContainers => {
                 self.seen.slots.clear();
                 self.seen.services.clear();
+                self.seen.extras.clear();
                 (self.seen.database, self.seen.others) = (false, false);
             }
             Action::RemoveVolumes => {
                 (self.seen.volumes, self.seen.own_volumes, self.seen.password) = (false, false, false);
+                self.seen.extra_volumes.clear();
+            }
+            Action::RemoveExtra(extra) => {
+                self.seen.extras.remove(extra);
+                self.seen.extra_volumes.remove(extra);
             }
             Action::RemoveService(name) => drop(self.seen.services.remove(name)),
             Action::RemoveDatabase => {
-                (self.seen.database, self.seen.volumes, self.seen.password) = (false, false, false);
+                (self.seen.database, self.seen.volumes) = (false, false);
                 self.record.as_mut().unwrap().db_port = None;
             }
             Action::RemoveNetworks => self.seen.networks = false,
@@ -106,8 +114,10 @@ impl World {
             Action::Prepare => self.record.as_mut().unwrap().db_type = Some("postgres".into()),
             Action::Build => {
                 // A database opens with the password that its volume was made with, or not at all.
-                self.outage |= self.seen.volumes && !self.seen.password && !self.seen.database;
+                self.outage |= self.seen.locked_out();
                 (self.seen.database, self.seen.volumes, self.seen.networks) = (true, true, true);
+                self.seen.extras.extend(&self.wants);
+                self.seen.extra_volumes.extend(self.wants.iter().filter(|extra| **extra != Backing::Redis));
                 self.seen.password = true;
                 let commit = self.attempt().commit.clone();
                 self.seen.images.insert(commit);
@@ -131,6 +141,7 @@ impl World {
             Action::Switch => {
                 let attempt = self.attempt().clone();
                 self.seen.route = attempt.app_port;
+                self.record.as_mut().unwrap().extras = self.wants.clone();
                 self.record.as_mut().unwrap().serving = Some(Serving {
                     commit_sha: attempt.commit,
                     slot: attempt.slot,
@@ -344,6 +355,7 @@ proptest! {
         flags in proptest::array::uniform7(any::<bool>()),
         images in proptest::collection::btree_set(prop_oneof![Just(sha('a')), Just(sha('b')), Just(sha('d'))], 0..3),
         services in proptest::collection::btree_set(prop_oneof![Just("cache"), Just("worker")], 0..3),
+        extras in proptest::array::uniform2(proptest::collection::btree_set(prop::sample::select(&Backing::ALL[..]), 0..3)),
         route in proptest::option::of(prop_oneof![Just(port(Slot::A)), Just(port(Slot::B))]),
         start_serving: bool,
         wish in prop_oneof![Just(commit('a')), Just(commit('b')), Just(CLOSED)],
@@ -352,8 +364,9 @@ proptest! {
         let (checkout, password) = (checkout && folder, password && folder);
         let services = services.into_iter().map(|name| name.parse().unwrap()).collect();
         let own_volumes = !networks;
+        let [extras, extra_volumes] = extras;
         let seen = Observed {
-            slots, database, services, others, volumes, own_volumes, networks, images, folder, checkout, password, route,
+            slots, database, extras, services, others, volumes, extra_volumes, own_volumes, networks, images, folder, checkout, password, route,
         };
         let record = if start_serving { serving().record } else { None };
         let mut world = World { record, seen, ..World::default() };
@@ -405,4 +418,55 @@ fn a_removal_takes_services_and_their_volumes() {
     let mut world = serving_with(&["cache"]);
     world.converge(&CLOSED);
     assert!(world.seen.is_empty() && world.record.is_none());
+}
+
+/// A world in which commit `a` serves with these beside its database.
+fn serving_beside(extras: &[Backing]) -> World {
+    let mut world = World { wants: extras.iter().copied().collect(), ..World::default() };
+    world.converge(&commit('a'));
+    World { outage: false, ..world }
+}
+
+const MYSQL: Backing = Backing::Database(crate::backing::Database::Mysql);
+
+#[test]
+fn an_extra_service_stays_over_updates_and_goes_with_its_volume_when_it_is_no_longer_named() {
+    let mut world = serving_beside(&[Backing::Redis, MYSQL]);
+    let update = world.plan(&commit('b'));
+    assert!(!update.iter().any(|action| matches!(action, Action::RemoveExtra(_) | Action::RemoveVolumes)), "{update:?}");
+    world.wants = [Backing::Redis].into();
+    world.converge(&commit('b'));
+    assert!(world.is_at(&sha('b')) && !world.outage);
+    assert_eq!((&world.seen.extras, world.seen.extra_volumes.len()), (&world.wants, 0));
+    assert!(world.seen.database && world.seen.password);
+    world.converge(&CLOSED);
+    assert!(world.seen.is_empty());
+}
+
+#[test]
+fn a_failed_update_takes_the_extra_service_along_that_it_brought() {
+    let mut world = World { broken: true, wants: [MYSQL].into(), ..serving() };
+    world.converge(&commit('b'));
+    assert!(world.is_at(&sha('a')) && !world.outage);
+    assert!(world.seen.extras.is_empty() && world.seen.extra_volumes.is_empty());
+}
+
+#[test]
+fn an_extra_service_that_somebody_removed_comes_back() {
+    let mut world = serving_beside(&[MYSQL]);
+    world.seen.extras.clear();
+    let plan = world.plan(&commit('a'));
+    assert!(plan[0] == Action::Lost && !plan.contains(&Action::RemoveVolumes), "{plan:?}");
+    world.converge(&commit('a'));
+    assert!(world.is_at(&sha('a')) && world.seen.extras == [MYSQL].into());
+}
+
+#[test]
+fn data_that_nobody_can_open_any_more_goes_wherever_it_lies() {
+    let mut world = serving_beside(&[MYSQL]);
+    world.record.as_mut().unwrap().serving = None;
+    world.seen = Observed { extra_volumes: [MYSQL].into(), ..Observed::default() };
+    assert!(world.plan(&commit('a')).contains(&Action::RemoveExtra(MYSQL)));
+    world.converge(&commit('a'));
+    assert!(world.is_at(&sha('a')) && !world.outage);
 }

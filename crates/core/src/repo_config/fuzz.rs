@@ -5,9 +5,10 @@ use proptest::prelude::*;
 
 use super::*;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 7] = [
     "framework: nestjs\ndatabase: postgres\nhealth_check_path: /health?deep=1\nhealth_check_timeout: 120\n\
      app_port: 4000\napp_port_env: LISTEN\napp_entrypoint: ./dist/apps/api/main\n",
+    "database: mysql\nextra_services:\n  - redis\n  - mongodb\n",
     "framework: docker\ndockerfile: deploy/Dockerfile\nenv:\n  - A=1\n  - B=x=y\n  - KEY=${secret:KEY}\n",
     "# a comment\nenv: {A: 1, B: \"two\\n\\u00e9\", C: 'three', D: null, E: ~}\ndatabase: none\n",
     "env:\n  PEM: |\n    -----BEGIN KEY-----\n    abc\n  FOLDED: >-\n    one\n    two\n  PLAIN: a b # c\n",
@@ -98,7 +99,7 @@ fn written(config: &RepoConfig) -> String {
     let framework = config.framework.map(|framework| framework.as_str().to_owned());
     let database = config.database.map(|database| match database {
         DatabaseChoice::Without => "none".to_owned(),
-        DatabaseChoice::Use(Database::Postgres) => "postgres".to_owned(),
+        DatabaseChoice::Use(database) => database.as_str().to_owned(),
     });
     let mut text: String = [
         ("framework", framework),
@@ -113,6 +114,10 @@ fn written(config: &RepoConfig) -> String {
     .into_iter()
     .filter_map(|(key, value)| value.map(|value| format!("{key}: {}\n", quoted(&value))))
     .collect();
+    if let Some(extras) = &config.extra_services {
+        let names: Vec<String> = extras.iter().map(|extra| quoted(extra.as_str())).collect();
+        text.push_str(&format!("extra_services: [{}]\n", names.join(", ")));
+    }
     if config.env.iter().next().is_some() {
         text.push_str("env:\n");
     }

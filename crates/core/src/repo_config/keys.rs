@@ -3,7 +3,8 @@
 //! From the table of keys come what is read, the JSON Schema ([`super::schema`]) and the table of docs/CONFIGURATION.md, so that a
 //! key can't have a meaning without a form, a description and a default.
 
-use crate::framework::{Database, Framework};
+use crate::backing::{Backing, Database};
+use crate::framework::Framework;
 
 use super::DatabaseChoice;
 use super::schema::{Field, Form, Without};
@@ -13,6 +14,7 @@ use super::schema::{Field, Form, Without};
 pub(super) enum Key {
     Framework,
     Database,
+    ExtraServices,
     HealthCheckPath,
     HealthCheckTimeout,
     AppPort,
@@ -25,7 +27,7 @@ pub(super) enum Key {
 use Without::{Value, Words};
 
 /// What each key that has a meaning is, in the order of the documentation.
-const KEYS: [(Key, Field); 9] = [
+const KEYS: [(Key, Field); 10] = [
     (
         Key::Framework,
         Field::new(
@@ -42,6 +44,15 @@ const KEYS: [(Key, Field); 9] = [
             Form::OneOf(database_list),
             "the database beside the app",
             Words("the one whose driver is among the dependencies"),
+        ),
+    ),
+    (
+        Key::ExtraServices,
+        Field::new(
+            "extra_services",
+            Form::List(&Form::OneOf(extra_list)),
+            "`redis`, and databases beside the main one, as a list",
+            Words("`redis` where a client for it is among the dependencies"),
         ),
     ),
     (
@@ -106,10 +117,9 @@ const KEYS: [(Key, Field); 9] = [
 ];
 
 /// Keys of the format that this version gives no meaning yet.
-const LATER: [&str; 10] = [
+const LATER: [&str; 9] = [
     "build_commands",
     "startup_commands",
-    "extra_services",
     "env_file",
     "migrate",
     "seed",
@@ -132,11 +142,21 @@ const FRAMEWORKS: [(&str, Option<Framework>); 8] = [
 ];
 
 /// Every database of the format.
-const DATABASES: [(&str, Option<DatabaseChoice>); 4] = [
+const DATABASES: [(&str, Option<DatabaseChoice>); 5] = [
     ("postgres", Some(DatabaseChoice::Use(Database::Postgres))),
+    ("mysql", Some(DatabaseChoice::Use(Database::Mysql))),
+    ("mariadb", Some(DatabaseChoice::Use(Database::MariaDb))),
+    ("mongodb", Some(DatabaseChoice::Use(Database::MongoDb))),
     ("none", Some(DatabaseChoice::Without)),
-    ("mysql", None),
-    ("mongodb", None),
+];
+
+/// Every name that `extra_services` may hold.
+const EXTRAS: [(&str, Option<Backing>); 5] = [
+    ("redis", Some(Backing::Redis)),
+    ("postgres", Some(Backing::Database(Database::Postgres))),
+    ("mysql", Some(Backing::Database(Database::Mysql))),
+    ("mariadb", Some(Backing::Database(Database::MariaDb))),
+    ("mongodb", Some(Backing::Database(Database::MongoDb))),
 ];
 
 /// What a table says of a word.
@@ -173,6 +193,10 @@ pub(super) fn database(word: &str) -> Lookup<DatabaseChoice> {
     lookup(DATABASES.into_iter(), word)
 }
 
+pub(super) fn extra(word: &str) -> Lookup<Backing> {
+    lookup(EXTRAS.into_iter(), word)
+}
+
 /// The names that `framework` may have, for an error.
 pub(super) fn framework_names() -> String {
     framework_list().join(", ")
@@ -189,6 +213,15 @@ fn framework_list() -> Vec<&'static str> {
 
 fn database_list() -> Vec<&'static str> {
     supported(&DATABASES)
+}
+
+/// The names that `extra_services` may hold, for an error.
+pub(super) fn extra_names() -> String {
+    extra_list().join(", ")
+}
+
+fn extra_list() -> Vec<&'static str> {
+    supported(&EXTRAS)
 }
 
 fn supported<T>(table: &[(&'static str, Option<T>)]) -> Vec<&'static str> {

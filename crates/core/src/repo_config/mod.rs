@@ -5,10 +5,12 @@
 //! line and column; of the file's content a mistake repeats the offending key and nothing else.
 //! What the keys are stands in [`keys`], of which the schema and docs/CONFIGURATION.md are made.
 
+use std::collections::BTreeSet;
 use std::fmt;
 use std::time::Duration;
 
-use crate::framework::{Database, Files, Framework, ReadFileError};
+use crate::backing::{Backing, Database};
+use crate::framework::{Files, Framework, ReadFileError};
 use crate::yaml::Place;
 
 use keys::{Key, Lookup};
@@ -36,6 +38,8 @@ pub struct RepoConfig {
     pub framework: Option<Framework>,
     /// Which database it gets.
     pub database: Option<DatabaseChoice>,
+    /// Which services it gets beside that; an empty list says that it gets none.
+    pub extra_services: Option<BTreeSet<Backing>>,
     /// What is asked to learn whether the app is up.
     pub health_check_path: Option<HealthPath>,
     /// How long the app may take to become healthy.
@@ -128,6 +132,11 @@ impl RepoConfig {
                 let mistake = self.set(key, &text).err().map(|message| Mistake::new(place, message));
                 mistake.into_iter().collect()
             }
+            Entry::Names(names) => {
+                self.extra_services.get_or_insert_default();
+                let mistake = |(place, name): (Place, String)| Some(Mistake::new(place, self.add_extra(&name).err()?));
+                names.into_iter().filter_map(mistake).collect()
+            }
             Entry::Env(variables) => variables.into_iter().filter_map(|variable| self.add_variable(variable)).collect(),
             Entry::Odd(place, name, meaning) => vec![Mistake::new(place, odd_key(&name, &meaning))],
         }
@@ -142,6 +151,7 @@ impl RepoConfig {
                 self.framework = Some(named("framework", keys::framework(text), keys::framework_names)?);
             }
             Key::Database => self.database = Some(named("database", keys::database(text), keys::database_names)?),
+            Key::ExtraServices => self.add_extra(text)?,
             Key::HealthCheckPath => self.health_check_path = parsed("health_check_path", text)?,
             Key::HealthCheckTimeout => self.health_check_timeout = Some(health_timeout(text)?),
             Key::AppPort => self.app_port = parsed("app_port", text)?,
@@ -150,6 +160,12 @@ impl RepoConfig {
             Key::Dockerfile => self.dockerfile = parsed("dockerfile", text)?,
             Key::Env => return Err("`env` must be a list of `KEY=value` or a map of names and values".to_owned()),
         }
+        Ok(())
+    }
+
+    fn add_extra(&mut self, name: &str) -> Result<(), String> {
+        let extra = named("extra_services", keys::extra(name), keys::extra_names)?;
+        self.extra_services.get_or_insert_default().insert(extra);
         Ok(())
     }
 

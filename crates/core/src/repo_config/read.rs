@@ -13,6 +13,8 @@ pub(super) enum Entry {
     Scalar(Key, Place, String),
     /// The variables of `env`; those of the list form are still `KEY=value`.
     Env(Vec<Variable>),
+    /// The names of `extra_services`.
+    Names(Vec<(Place, String)>),
     /// A key that has no meaning now.
     Odd(Place, String, Lookup<Key>),
 }
@@ -40,12 +42,24 @@ fn entry(key: yaml::Key, node: Node) -> Result<Option<Entry>, Mistake> {
     match (keys::key(&key.text), node.value) {
         (Lookup::Known(_), Value::Null) => Ok(None),
         (Lookup::Known(Key::Env), value) => variables(Node { value, ..node }).map(Entry::Env).map(Some),
+        (Lookup::Known(Key::ExtraServices), Value::List(items)) => {
+            names(&key.text, items).map(Entry::Names).map(Some)
+        }
         (Lookup::Known(known), Value::Text(text)) => Ok(Some(Entry::Scalar(known, node.place, text))),
         (Lookup::Known(_), _) => {
             Err(Mistake::new(node.place, format!("`{}` must have one value, not a list or a map", key.text)))
         }
         (odd, _) => Ok(Some(Entry::Odd(key.place, key.text, odd))),
     }
+}
+
+/// The names that a list of names holds.
+fn names(key: &str, items: Vec<Node>) -> Result<Vec<(Place, String)>, Mistake> {
+    let name = |item: Node| match item.value {
+        Value::Text(name) => Ok((item.place, name)),
+        _ => Err(Mistake::new(item.place, format!("`{key}` must be a list of names"))),
+    };
+    items.into_iter().map(name).collect()
 }
 
 /// The value of `env`, in either of its two forms.

@@ -36,6 +36,15 @@ fn every_key_is_read() {
 }
 
 #[test]
+fn extra_services_are_a_list_and_an_empty_one_says_none() {
+    assert_eq!(parsed("extra_services:\n").extra_services, None);
+    assert_eq!(parsed("extra_services: []").extra_services, Some(BTreeSet::new()));
+    let both: BTreeSet<Backing> = [Backing::Redis, Database::MongoDb.into()].into();
+    assert_eq!(parsed("extra_services: [redis, mongodb, redis]").extra_services, Some(both));
+    assert_eq!(parsed("extra_services: redis").extra_services, Some([Backing::Redis].into()));
+}
+
+#[test]
 fn a_file_that_says_nothing_is_no_mistake() {
     for text in ["", "\n", "# nothing\n", "---\n", "---\n...\n", "{}", "env:\n", "framework:\n", "\u{FEFF}"] {
         assert_eq!(RepoConfig::parse(text), Ok(RepoConfig::default()), "{text:?}");
@@ -64,9 +73,10 @@ fn mistakes_name_place_and_the_nearest_right_word() {
             "line 1, column 1: this version does not support the key `migrate` yet; remove it",
         ),
         (
-            "extra_services: [redis]",
-            "line 1, column 1: this version does not support the key `extra_services` yet; remove it",
+            "extra_services: [redis, kafka]",
+            "line 1, column 25: `extra_services` must be one of redis, postgres, mysql, mariadb, mongodb",
         ),
+        ("extra_services: [{redis: 7}]", "line 1, column 18: `extra_services` must be a list of names"),
         (
             "framework: nestsj",
             "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose; did you mean `nestjs`?",
@@ -77,12 +87,8 @@ fn mistakes_name_place_and_the_nearest_right_word() {
             "line 1, column 12: this version does not support that `framework` yet; it knows nestjs, node, go, docker, compose",
         ),
         (
-            "database: mysql",
-            "line 1, column 11: this version does not support that `database` yet; it knows postgres, none",
-        ),
-        (
             "database: postgress",
-            "line 1, column 11: `database` must be one of postgres, none; did you mean `postgres`?",
+            "line 1, column 11: `database` must be one of postgres, mysql, mariadb, mongodb, none; did you mean `postgres`?",
         ),
         ("framework: [go]", "line 1, column 12: `framework` must have one value, not a list or a map"),
         ("app_port:\n  a: 1", "line 2, column 3: `app_port` must have one value, not a list or a map"),

@@ -91,12 +91,17 @@ impl Engine {
         }
     }
 
-    /// The password in the environment of the database's container.
+    /// The password in the environment of any backing service's container.
     pub(super) async fn password_of_database(&self, id: &DeploymentId) -> Result<Option<DatabasePassword>, Fault> {
-        let Some(database) = self.containers_of(id, Part::Database).await?.pop() else { return Ok(None) };
-        let found = ask("inspect a container", self.docker.inspect_container(&database.id, None)).await?;
-        let environment = found.config.and_then(|config| config.env).unwrap_or_default();
-        Ok(DatabasePassword::from_environment(&environment))
+        let containers = self.containers(Some(id)).await?.into_iter().map(|(_, container)| container);
+        for container in containers.filter(|container| matches!(container.part, Part::Database | Part::Extra(_))) {
+            let found = ask("inspect a container", self.docker.inspect_container(&container.id, None)).await?;
+            let environment = found.config.and_then(|config| config.env).unwrap_or_default();
+            if let Some(password) = DatabasePassword::from_environment(&environment) {
+                return Ok(Some(password));
+            }
+        }
+        Ok(None)
     }
 
     /// Names of named volumes, by deployment.

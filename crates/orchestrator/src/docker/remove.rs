@@ -7,7 +7,6 @@ use bollard::query_parameters::{
     RemoveContainerOptions, RemoveImageOptions, RemoveVolumeOptions, StopContainerOptions,
 };
 use futures_util::future::try_join_all;
-use preview_core::compose::is_own_volume;
 use preview_core::ids::{CommitSha, DeploymentId};
 
 use crate::needs::{Fault, Part, Volumes};
@@ -50,7 +49,7 @@ impl Engine {
     /// Named volumes of a deployment.
     pub(super) async fn remove_these_volumes(&self, id: &DeploymentId, which: Volumes) -> Result<(), Fault> {
         let mut found = self.volumes(Some(id)).await?;
-        found.retain(|(_, name)| which == Volumes::All || !is_own_volume(id, name));
+        found.retain(|(_, name)| which.has(id, name));
         let remove = |name: &str| {
             let name = name.to_owned();
             async move {

@@ -143,6 +143,9 @@ impl Engine {
                             Fault::author(format!("`{name}` was not healthy within {READY_LIMIT:?}"))
                                 .advise("let its `healthcheck` in `docker-compose.preview.yml` fit what it runs")
                         }
+                        ServiceName::Extra(extra) => {
+                            Fault::passing(format!("{extra} was not ready within {READY_LIMIT:?}"))
+                        }
                         _ => Fault::passing(format!("the database was not ready within {READY_LIMIT:?}")),
                     });
                 }
@@ -157,6 +160,7 @@ pub(super) fn service(part: Part) -> Option<ServiceName> {
     match part {
         Part::App(slot) => Some(ServiceName::App(slot)),
         Part::Database => Some(ServiceName::Database),
+        Part::Extra(extra) => Some(ServiceName::Extra(extra)),
         Part::Own(name) => Some(ServiceName::Own(name)),
         Part::Other => None,
     }
@@ -167,6 +171,7 @@ pub(super) fn part(service: ServiceName) -> Part {
     match service {
         ServiceName::App(slot) => Part::App(slot),
         ServiceName::Database => Part::Database,
+        ServiceName::Extra(extra) => Part::Extra(extra),
         ServiceName::Own(name) => Part::Own(name),
     }
 }

@@ -14,6 +14,7 @@ use futures_util::stream::{self, BoxStream, StreamExt};
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
 use preview_core::deployment::{Deployment, Stage};
+use preview_core::framework::Framework;
 use preview_core::ids::{DeploymentId, Slot};
 use preview_core::mask::Mask;
 use preview_core::plain_text::clean;
@@ -42,6 +43,8 @@ pub(super) struct Wanted {
     follow: bool,
     #[serde(default = "some_lines")]
     lines: usize,
+    /// Which service, for the stream `service`.
+    name: Option<String>,
 }
 
 #[derive(Debug, Clone, Copy, Default, Deserialize)]
@@ -51,26 +54,66 @@ enum Stream {
     #[default]
     App,
     Db,
+    Service,
+}
+
+/// Where a log comes from.
+#[derive(Debug, Clone, Copy)]
+enum Origin {
+    Build,
+    App,
+    Part(Part),
+}
+
+impl Wanted {
+    fn origin(&self, record: &Deployment) -> Result<Origin, Problem> {
+        match (self.stream, &self.name) {
+            (Stream::Build, None) => Ok(Origin::Build),
+            (Stream::App, None) => Ok(Origin::App),
+            (Stream::Db, None) => Ok(Origin::Part(Part::Database)),
+            (Stream::Service, Some(name)) => service(record, name).map(Origin::Part),
+            (Stream::Service, None) => Err(bad("`stream=service` needs the `name` of a service")),
+            (_, Some(_)) => Err(bad("`name` has a meaning with `stream=service` alone")),
+        }
+    }
+}
+
+fn bad(why: impl Into<String>) -> Problem {
+    Problem::new(StatusCode::BAD_REQUEST, why)
+}
+
+/// The part that people mean by a service's name: where the repository has a Compose file of its own, a service of that; else a
+/// backing service, of which the main database goes by its own name too.
+fn service(record: &Deployment, name: &str) -> Result<Part, Problem> {
+    let no_name = || bad("no service has such a name");
+    if record.framework.as_deref() == Some(Framework::Compose.as_str()) {
+        return name.parse().map(Part::Own).map_err(|_| no_name());
+    }
+    if record.db_type.as_deref() == Some(name) {
+        return Ok(Part::Database);
+    }
+    name.parse().map(Part::Extra).map_err(|_| no_name())
 }
 
 fn some_lines() -> usize {
     200
 }
 
-/// `GET /api/previews/{id}/logs?stream=build|app|db&follow=true&lines=200`
+/// `GET /api/previews/{id}/logs?stream=build|app|db|service&name=redis&follow=true&lines=200`
 pub(super) async fn logs(
     State(api): State<Arc<Api>>,
     Named(id): Named,
     wanted: Result<Query<Wanted>, QueryRejection>,
 ) -> Result<Response, Problem> {
-    let Query(wanted) = wanted.map_err(|why| Problem::new(StatusCode::BAD_REQUEST, why.body_text()))?;
+    let Query(wanted) = wanted.map_err(|why| bad(why.body_text()))?;
     let record = api.record(&id)?;
+    let from = wanted.origin(&record)?;
     let lines = wanted.lines.min(MOST_LINES);
     if wanted.follow {
-        follow(api, &record, wanted.stream, lines).await
+        follow(api, &record, from, lines).await
     } else {
         let mask = api.reconciler.mask(&id);
-        let said = last_lines(&api, &record, wanted.stream, lines).await?;
+        let said = last_lines(&api, &record, from, lines).await?;
         Ok(into_text(said.into_iter().map(|line| without_secrets(&mask, &line)).collect()))
     }
 }
@@ -87,12 +130,12 @@ fn into_text(lines: Vec<String>) -> Response {
     lines.into_iter().map(|line| line + "\n").collect::<String>().into_response()
 }
 
-async fn last_lines(api: &Api, record: &Deployment, from: Stream, lines: usize) -> Result<Vec<String>, Problem> {
+async fn last_lines(api: &Api, record: &Deployment, from: Origin, lines: usize) -> Result<Vec<String>, Problem> {
     let from_engine = async |part| api.engine.logs(&record.id, part, lines).await.map_err(|fault| engine_fault(&fault));
     match from {
-        Stream::Build => kept(api, &record.id, Log::Build, lines).await,
-        Stream::Db => from_engine(Part::Database).await,
-        Stream::App => {
+        Origin::Build => kept(api, &record.id, Log::Build, lines).await,
+        Origin::Part(part) => from_engine(part).await,
+        Origin::App => {
             let said = from_engine(Part::App(app_slot(record))).await?;
             // Of an app whose container is gone there is still what was kept when it failed.
             if said.is_empty() { kept(api, &record.id, Log::App, lines).await } else { Ok(said) }
@@ -119,7 +162,7 @@ async fn kept(api: &Api, id: &DeploymentId, log: Log, lines: usize) -> Result<Ve
 }
 
 /// Each line is an event; when there is nothing more to come, an event `end`. A stream that ends without it was cut off.
-async fn follow(api: Arc<Api>, record: &Deployment, from: Stream, lines: usize) -> Result<Response, Problem> {
+async fn follow(api: Arc<Api>, record: &Deployment, from: Origin, lines: usize) -> Result<Response, Problem> {
     let Ok(place) = api.followers.clone().try_acquire_owned() else {
         let problem = Problem::new(StatusCode::TOO_MANY_REQUESTS, "too many logs are being followed already");
         return Err(problem.header(RETRY_AFTER, HeaderValue::from_static("10")));
@@ -128,9 +171,9 @@ async fn follow(api: Arc<Api>, record: &Deployment, from: Stream, lines: usize) 
     let shutdown = api.shutdown.clone();
     let mask = api.reconciler.mask(id);
     let lines = match from {
-        Stream::Build => follow_build(api, id.clone(), lines),
-        Stream::App => api.engine.follow(id, Part::App(app_slot(record)), lines).await,
-        Stream::Db => api.engine.follow(id, Part::Database, lines).await,
+        Origin::Build => follow_build(api, id.clone(), lines),
+        Origin::App => api.engine.follow(id, Part::App(app_slot(record)), lines).await,
+        Origin::Part(part) => api.engine.follow(id, part, lines).await,
     };
     let events = lines
         .map(move |line| Event::default().data(without_secrets(&mask, &line)))

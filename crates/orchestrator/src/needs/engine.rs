@@ -4,9 +4,10 @@ use std::path::PathBuf;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
+use preview_core::backing::Backing;
 use preview_core::capacity::{DiskUse, Room};
 use preview_core::compose::own::{OwnName, StageName};
-use preview_core::compose::{DatabasePassword, Stack, app_image, own_image};
+use preview_core::compose::{DatabasePassword, KeptBy, Stack, app_image, kept_by, own_image};
 use preview_core::ids::{CommitSha, DeploymentId, RepoId, Slot};
 use preview_core::repo_config::EnvVars;
 use preview_core::trust::Trust;
@@ -51,8 +52,21 @@ impl BuildJob {
 pub enum Volumes {
     /// All of them.
     All,
-    /// Those of a database of ours, not those of the repository's own Compose file.
+    /// Those of the main database, whichever it is or was.
     Database,
+    /// Those of a backing service beside it.
+    Extra(Backing),
+}
+
+impl Volumes {
+    /// Whether a volume, by its name in the engine, is among those that are meant.
+    pub fn has(self, id: &DeploymentId, volume: &str) -> bool {
+        match (self, kept_by(id, volume)) {
+            (Self::All, _) | (Self::Database, KeptBy::Database(_) | KeptBy::Nobody) => true,
+            (Self::Extra(extra), KeptBy::Extra(of)) => of == extra,
+            (Self::Database | Self::Extra(_), _) => false,
+        }
+    }
 }
 
 /// Takes a build's output line by line.
@@ -65,6 +79,8 @@ pub enum Part {
     App(Slot),
     /// The database's container.
     Database,
+    /// The container of a backing service beside the database.
+    Extra(Backing),
     /// The container of a service beside the app, of the repository's own Compose file.
     Own(OwnName),
     /// A container that carries our labels but no role that we know.
@@ -188,7 +204,7 @@ pub trait ContainerEngine: Send + Sync + 'static {
     async fn remove_networks(&self, id: &DeploymentId) -> Result<(), Fault>;
     /// Removes the images built for it, but for the commits to keep.
     async fn remove_images(&self, id: &DeploymentId, keep: &[CommitSha]) -> Result<(), Fault>;
-    /// The password that the database's container was made with; none where there is no such container.
+    /// The password that the containers of the backing services were made with; none where there is no such container.
     async fn database_password(&self, id: &DeploymentId) -> Result<Option<DatabasePassword>, Fault>;
     /// The last lines of a part's output; empty when there is no such container.
     async fn logs(&self, id: &DeploymentId, part: Part, lines: usize) -> Result<Vec<String>, Fault>;

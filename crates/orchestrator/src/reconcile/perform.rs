@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use preview_core::compose::is_own_volume;
+use preview_core::backing::Backing;
+use preview_core::compose::{KeptBy, kept_by};
 use preview_core::deployment::{Attempt, Blame, Deployment, RemovalReason, Serving, Stage, Step};
 use preview_core::desired::{Pull, SetAside};
 use preview_core::ids::{DeploymentId, HostPort, PullKey};
@@ -29,20 +30,30 @@ impl Reconciler {
         let (engine, routes) = tokio::try_join!(self.inner.out.engine.observe(id), self.inner.out.router.observe())?;
         let slots = engine.containers.iter().filter_map(|container| match container.part {
             Part::App(slot) => Some(slot),
-            Part::Database | Part::Own(_) | Part::Other => None,
+            Part::Database | Part::Extra(_) | Part::Own(_) | Part::Other => None,
+        });
+        let extras = engine.containers.iter().filter_map(|container| match container.part {
+            Part::Extra(extra) => Some(extra),
+            Part::App(_) | Part::Database | Part::Own(_) | Part::Other => None,
         });
         let services = engine.containers.iter().filter_map(|container| match container.part {
             Part::Own(name) => Some(name),
-            Part::App(_) | Part::Database | Part::Other => None,
+            Part::App(_) | Part::Database | Part::Extra(_) | Part::Other => None,
         });
-        let own_volume = |volume: &String| is_own_volume(id, volume);
+        let volumes: Vec<KeptBy> = engine.volumes.iter().map(|volume| kept_by(id, volume)).collect();
+        let extra_volumes = volumes.iter().filter_map(|kept_by| match kept_by {
+            KeptBy::Extra(extra) => Some(*extra),
+            KeptBy::Database(_) | KeptBy::Own | KeptBy::Nobody => None,
+        });
         Ok(Observed {
             slots: slots.collect(),
             database: engine.part(Part::Database).is_some(),
             others: engine.part(Part::Other).is_some(),
+            extras: extras.collect(),
             services: services.collect(),
-            volumes: !engine.volumes.iter().all(own_volume),
-            own_volumes: engine.volumes.iter().any(own_volume),
+            volumes: volumes.iter().any(|kept_by| matches!(kept_by, KeptBy::Database(_) | KeptBy::Nobody)),
+            extra_volumes: extra_volumes.collect(),
+            own_volumes: volumes.contains(&KeptBy::Own),
             networks: !engine.networks.is_empty(),
             images: engine.images.into_iter().collect(),
             folder: self.inner.folders.exists(id),
@@ -94,6 +105,7 @@ impl Reconciler {
             Action::Retire => self.retire(id).await,
             Action::LastWords(_) => self.last_words(id).await,
             Action::RemoveDatabase => self.remove_database(id).await,
+            Action::RemoveExtra(extra) => self.remove_extra(id, *extra).await,
             tidying => self.tidy(id, tidying).await,
         }
     }
@@ -107,7 +119,7 @@ impl Reconciler {
             Action::RemoveImages { keep } => engine.remove_images(id, keep.as_slice()).await,
             Action::SyncRoute => self.apply_routes().await,
             Action::RemoveContainers => engine.remove_containers(id).await,
-            Action::RemoveVolumes => self.remove_volumes(id, Volumes::All).await,
+            Action::RemoveVolumes => self.remove_volumes(id).await,
             Action::RemoveNetworks => engine.remove_networks(id).await,
             Action::RemoveFolder => self.remove_folder(id),
             other => Err(Fault::passing(format!("{other:?} takes nothing down"))),
@@ -230,13 +242,23 @@ impl Reconciler {
     }
 
     async fn remove_database(&self, id: &DeploymentId) -> Result<(), Fault> {
-        self.inner.out.engine.remove_part(id, Part::Database).await?;
-        self.remove_volumes(id, Volumes::Database).await?;
+        self.drop_database(id).await?;
         self.give_back(|state| Some(vec![state.deployments.get_mut(id)?.db_port.take()?])).await
     }
 
-    async fn remove_volumes(&self, id: &DeploymentId, which: Volumes) -> Result<(), Fault> {
-        self.inner.out.engine.remove_volumes(id, which).await?;
+    /// Takes the database away, whichever it is, but not its port. The password stays: others may open with it.
+    pub(super) async fn drop_database(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.inner.out.engine.remove_part(id, Part::Database).await?;
+        self.inner.out.engine.remove_volumes(id, Volumes::Database).await
+    }
+
+    async fn remove_extra(&self, id: &DeploymentId, extra: Backing) -> Result<(), Fault> {
+        self.inner.out.engine.remove_part(id, Part::Extra(extra)).await?;
+        self.inner.out.engine.remove_volumes(id, Volumes::Extra(extra)).await
+    }
+
+    async fn remove_volumes(&self, id: &DeploymentId) -> Result<(), Fault> {
+        self.inner.out.engine.remove_volumes(id, Volumes::All).await?;
         let forgotten = self.inner.folders.forget_password(id);
         forgotten.map_err(|error| Fault::passing(format!("the database's password could not be removed: {error}")))
     }

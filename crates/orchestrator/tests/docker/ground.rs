@@ -1,6 +1,6 @@
 //! What every test of the engine stands on: an installation of its own, deployments, and the proof that nothing is left.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
 use std::net::{Ipv4Addr, TcpListener};
 use std::os::unix::fs::PermissionsExt;
@@ -355,7 +355,7 @@ impl Deployment {
     pub(crate) fn stack(&self) -> Stack {
         let database = self.database.then(|| DatabaseSpec {
             database: Database::Postgres,
-            password: DatabasePassword::from_bytes([7; 24]),
+            scheme: None,
             host_port: HostPort::new(self.db_port).unwrap(),
         });
         generate(&StackSpec {
@@ -368,6 +368,8 @@ impl Deployment {
             base_images: BaseImages::public(),
             slots: self.slots.clone(),
             database,
+            extras: BTreeSet::new(),
+            password: Some(DatabasePassword::from_bytes([7; 24])),
             own: None,
         })
     }

@@ -159,6 +159,10 @@ impl House {
         });
         change.await.unwrap();
     }
+
+    pub(crate) async fn change(&self, id: &DeploymentId, change: impl FnOnce(&mut Deployment)) {
+        self.ledger.change(|state| state.deployments.get_mut(id).map(change)).await.unwrap().unwrap();
+    }
 }
 
 /// Waits until something holds, in bounded time.

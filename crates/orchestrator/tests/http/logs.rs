@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use preview_core::backing::Backing;
 use preview_core::deployment::{Blame, Failure, Stage, Step};
 use preview_core::ids::Slot;
 use preview_orchestrator::folders::Log;
@@ -60,7 +61,14 @@ async fn the_last_lines_as_text() {
     let mut log = house.folders.start_log(&id, Log::Build).unwrap();
     ["one", "two", "three"].iter().for_each(|line| log.line(line));
     assert_eq!(text(&house, "stream=build&lines=2").await, "two\nthree\n");
-    let said = [(Part::App(Slot::A), "idle slot"), (Part::App(Slot::B), "hello"), (Part::Database, "ready")];
+    let store = Part::Own("redis".parse().unwrap());
+    let said = [
+        (Part::App(Slot::A), "idle slot"),
+        (Part::App(Slot::B), "hello"),
+        (Part::Database, "ready"),
+        (Part::Extra(Backing::Redis), "ours"),
+        (store, "theirs"),
+    ];
     // Nothing of the app in the engine: what was kept of it.
     let mut kept = house.folders.start_log(&id, Log::App).unwrap();
     kept.line("last words");
@@ -69,6 +77,12 @@ async fn the_last_lines_as_text() {
     assert_eq!(text(&house, "stream=app").await, "hello\n");
     assert_eq!(text(&house, "").await, "hello\n");
     assert_eq!(text(&house, "stream=db").await, "ready\n");
+    assert_eq!(text(&house, "stream=service&name=redis").await, "ours\n");
+    assert_eq!(text(&house, "stream=service&name=mysql").await, "");
+    house.change(&id, |record| record.db_type = Some("mysql".to_owned())).await;
+    assert_eq!(text(&house, "stream=service&name=mysql").await, "ready\n");
+    house.change(&id, |record| record.framework = Some("compose".to_owned())).await;
+    assert_eq!(text(&house, "stream=service&name=redis").await, "theirs\n");
 }
 
 #[tokio::test]
@@ -77,7 +91,8 @@ async fn what_cannot_be_told_is_a_problem() {
     let ask = |id: &str, query: &str| house.ask(&format!("GET /api/previews/{id}/logs?{query}")).token().send();
     assert_eq!(ask(ID, "stream=app").await.status, 404);
     house.add_preview(12).await;
-    for query in ["stream=nginx", "lines=-1", "lines=many", "follow=maybe", "unknown=1"] {
+    let services = ["stream=service", "stream=service&name=%2e%2e", "stream=service&name=kafka", "stream=db&name=redis"];
+    for query in ["stream=nginx", "lines=-1", "lines=many", "follow=maybe", "unknown=1"].into_iter().chain(services) {
         let answer = ask(ID, query).await;
         assert_eq!(answer.status, 400, "{query}");
         answer.problem();

@@ -1,5 +1,6 @@
 //! What must hold in the end, looked up in the whole world rather than in what the reconciler says of it.
 
+use std::collections::BTreeSet;
 use std::time::Duration;
 
 use preview_core::desired::{SetAsideReason, WaitReason};
@@ -104,6 +105,7 @@ impl House {
             wrong.push(format!("its line in the ledger says {line:?}"));
         }
         let held = self.record(key);
+        let id_of = id.clone();
         match expect {
             Expect::Gone | Expect::Aside(_) | Expect::Untouched if held.is_some() => {
                 wrong.push("it has a record".into())
@@ -117,9 +119,20 @@ impl House {
             }
             _ => {}
         }
+        wrong.extend(id_of.as_ref().zip(expect.serving()).and_then(|(id, commit)| self.check_backing(id, commit)));
         wrong.extend(self.check_comment(key, expect));
         wrong.extend(self.check_status(key, expect));
         wrong
+    }
+
+    /// The version that serves has the services that it names, and nobody else has any.
+    fn check_backing(&self, id: &DeploymentId, commit: &CommitSha) -> Option<String> {
+        let world = self.world();
+        let app = world.app(commit);
+        let stock = world.engine.get(id)?;
+        let up: BTreeSet<String> = stock.backing.keys().cloned().collect();
+        let right = up == app.backing() && stock.volumes.len() == app.volumes();
+        (!right).then(|| format!("it has {up:?} with {:?} beside it", stock.volumes))
     }
 
     fn check_comment(&self, key: PullKey, expect: &Expect) -> Vec<String> {

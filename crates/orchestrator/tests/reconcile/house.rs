@@ -5,6 +5,7 @@ use std::sync::{Arc, MutexGuard};
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use preview_core::backing::Database;
 use preview_core::base_images::BaseImages;
 use preview_core::compose;
 use preview_core::deployment::Deployment;
@@ -53,7 +54,7 @@ pub(crate) fn good() -> App {
 }
 
 pub(crate) fn with_database() -> App {
-    App { database: true, ..good() }
+    App { database: Some(Database::Postgres), ..good() }
 }
 
 pub(crate) fn broken_build() -> App {

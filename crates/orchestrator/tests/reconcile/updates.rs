@@ -1,5 +1,6 @@
 //! Pushes that go wrong, and what happens to a version that serves.
 
+use preview_core::backing::{Backing, Database};
 use preview_core::deployment::Stage;
 use preview_core::ids::Slot;
 
@@ -20,7 +21,7 @@ fn broken() -> [(App, &'static str); 4] {
 
 #[tokio::test(start_paused = true)]
 async fn an_update_that_fails_leaves_the_old_version_serving_and_says_why() {
-    for database in [false, true] {
+    for database in [None, Some(Database::Postgres)] {
         for (app, cause) in broken() {
             let mut house = House::new().await;
             let pull = house.open(App { database, ..good() }).await;
@@ -41,7 +42,7 @@ async fn an_update_that_fails_leaves_the_old_version_serving_and_says_why() {
 async fn a_first_attempt_that_fails_holds_no_place_and_no_port() {
     for (app, cause) in broken() {
         let mut house = House::with(|config| config.max_previews = 1).await;
-        let pull = house.open(App { database: true, ..app }).await;
+        let pull = house.open(App { database: Some(Database::Postgres), ..app }).await;
         house.settle().await;
         let comment = house.world().comment(pull);
         assert!(comment.contains(cause), "{comment}");
@@ -147,13 +148,82 @@ async fn a_database_comes_and_goes_with_the_commits_that_want_one() {
     assert_eq!(house.record(pull).unwrap().db_port, None);
 }
 
+/// An app with this database and Redis beside it.
+fn beside_redis(database: Database) -> App {
+    App { database: Some(database), extras: [Backing::Redis].into(), ..good() }
+}
+
+#[tokio::test(start_paused = true)]
+async fn extra_services_come_and_go_with_the_commits_that_name_them() {
+    let mut house = House::new().await;
+    let pull = house.open(with_database()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    for extras in [&[Backing::Redis, Database::MongoDb.into()][..], &[Backing::Redis], &[]] {
+        house.push(pull, App { extras: extras.iter().copied().collect(), ..with_database() }).await;
+        house.settle().await;
+    }
+    house.push(pull, App { extras: Backing::ALL.into(), ..broken_build() }).await;
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_extra_service_that_somebody_removed_comes_back_and_so_does_one_whose_password_was_lost() {
+    let mut house = House::new().await;
+    let pull = house.open(App { extras: [Database::Mysql.into()].into(), ..good() }).await;
+    house.settle().await;
+    let id = house.id(pull);
+    house.world().tampered = true;
+    house.world().remove_backing(&id, "mysql");
+    house.pass(minutes(61)).await;
+    house.settle().await;
+    house.folders().remove(&id).unwrap();
+    house.world().remove_backing(&id, "mysql");
+    house.pass(minutes(61)).await;
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn another_database_takes_the_place_of_the_old_one_and_reads_nothing_of_it() {
+    let mut house = House::new().await;
+    let pull = house.open(beside_redis(Database::Postgres)).await;
+    house.settle().await;
+    house.push(pull, beside_redis(Database::Mysql)).await;
+    house.settle().await;
+    let volumes = house.world().engine[&house.id(pull)].volumes.clone();
+    assert_eq!(volumes, [format!("{}_db-mysql-data", house.id(pull))].into());
+    assert!(house.world().comment(pull).contains("another database"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_with_another_database_that_cannot_be_built_leaves_the_old_version() {
+    let mut house = House::new().await;
+    let pull = house.open(beside_redis(Database::Postgres)).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    house.push(pull, App { build: Build::Fails, ..beside_redis(Database::Mysql) }).await;
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_with_another_database_that_does_not_come_up_leaves_nothing() {
+    let mut house = House::new().await;
+    let pull = house.open(beside_redis(Database::Postgres)).await;
+    house.settle().await;
+    let failed = house.push(pull, App { run: Run::Exits(1), ..beside_redis(Database::Mysql) }).await;
+    house.expect(pull, Expect::Failed(failed));
+    house.settle().await;
+    house.push(pull, beside_redis(Database::Postgres)).await;
+    house.settle().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn an_update_that_wants_a_database_and_fails_leaves_none() {
     let mut house = House::new().await;
     let pull = house.open(good()).await;
     house.settle().await;
     house.keep_watch(pull);
-    house.push(pull, App { database: true, ..broken_build() }).await;
+    house.push(pull, App { database: Some(Database::Postgres), ..broken_build() }).await;
     house.settle().await;
 }
 

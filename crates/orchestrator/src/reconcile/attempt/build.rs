@@ -3,10 +3,11 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use futures_util::future::join_all;
 use preview_core::compose::own::BuildSettings;
-use preview_core::compose::{AppUser, ServiceName};
-use preview_core::deployment::{QueueReason, Step};
-use preview_core::framework::{BuildRules, Detected, detect};
+use preview_core::compose::{AppUser, KeptBy, ServiceName, kept_by};
+use preview_core::deployment::{QueueReason, Serving, Step};
+use preview_core::framework::{BuildRules, Database, Detected, detect};
 use preview_core::ids::{DeploymentId, RepoId};
 use preview_core::repo_config::{EnvVars, RepoConfig};
 
@@ -95,22 +96,46 @@ impl Reconciler {
     }
 
     /// Starts what the app needs; of an app that needs nothing the network, which takes a while too.
-    async fn start_backing(&self, trying: &Trying, found: &Found, hold: &DeploymentLock) -> Result<(), Fault> {
-        let needs_database = found.detected.database.database.is_some();
-        if needs_database {
+    pub(super) async fn start_backing(
+        &self,
+        trying: &Trying,
+        found: &Found,
+        hold: &DeploymentLock,
+    ) -> Result<(), Fault> {
+        if found.has_backing() {
             self.make_password(&trying.id).await?;
         }
-        let stack = self.stack(trying, found)?;
-        let mut parts: Vec<Part> =
-            found.services().filter(|name| stack.has(ServiceName::Own(*name))).map(Part::Own).collect();
-        if needs_database {
-            parts.push(Part::Database);
+        let mut backing: Vec<Part> = found.extras().collect();
+        // Two main databases can't be up at a time: one that is another than the old version's comes up once that has gone.
+        if let Some(database) = found.detected.database.database
+            && self.serves_with_another_database(&trying.id, found).is_none()
+        {
+            self.drop_other_database(&trying.id, database).await?;
+            backing.push(Part::Database);
         }
+        let stack = self.stack(trying, found)?;
+        let own = found.services().filter(|name| stack.has(ServiceName::Own(*name))).map(Part::Own);
+        let parts: Vec<Part> = own.chain(backing.iter().copied()).collect();
         self.inner.out.engine.start(&stack, self.inner.folders.of(&trying.id), &parts, hold).await?;
-        if needs_database && !self.serves(&trying.id) {
-            self.hurry(trying, Part::Database).await;
+        if !self.serves(&trying.id) {
+            join_all(backing.into_iter().map(|part| self.hurry(trying, part))).await;
         }
         Ok(())
+    }
+
+    /// What serves, if its database is another than the one that was found.
+    pub(super) fn serves_with_another_database(&self, id: &DeploymentId, found: &Found) -> Option<Serving> {
+        let wanted = found.detected.database.database?.as_str();
+        let record = self.inner.ledger.read(|state| state.deployments.get(id).cloned())?;
+        record.db_type.filter(|database| database != wanted).and(record.serving)
+    }
+
+    /// Takes away what there is of a main database of another kind, which the new one couldn't read: of a version that has gone,
+    /// or of an attempt that was cut off.
+    async fn drop_other_database(&self, id: &DeploymentId, wanted: Database) -> Result<(), Fault> {
+        let view = self.inner.out.engine.observe(id).await?;
+        let another = |volume: &String| matches!(kept_by(id, volume), KeptBy::Database(of) if of != wanted);
+        if view.volumes.iter().any(another) { self.drop_database(id).await } else { Ok(()) }
     }
 
     pub(super) fn serves(&self, id: &DeploymentId) -> bool {

@@ -22,7 +22,7 @@ use tokio::time::Instant;
 
 use super::Reconciler;
 use crate::ledger::{Reason, State};
-use crate::needs::{Checkout, DeploymentLock, Fault};
+use crate::needs::{Checkout, DeploymentLock, Fault, Part};
 
 /// What a worker carries from one action to the next. All of it can be lost: the next plan starts over.
 pub(super) struct Work {
@@ -57,6 +57,16 @@ pub(super) struct Found {
 }
 
 impl Found {
+    /// Whether there is anything that opens with the deployment's password.
+    fn has_backing(&self) -> bool {
+        self.detected.database.database.is_some() || !self.detected.extras.services.is_empty()
+    }
+
+    /// The backing services beside the database.
+    fn extras(&self) -> impl Iterator<Item = Part> {
+        self.detected.extras.services.iter().copied().map(Part::Extra)
+    }
+
     /// The services beside the app.
     fn services(&self) -> impl Iterator<Item = OwnName> {
         self.detected.compose.iter().flat_map(|compose| compose.stack.services.keys().copied())
@@ -120,6 +130,7 @@ impl Reconciler {
             }
             record.framework = Some(found.detected.framework.as_str().to_owned());
             record.db_type = found.detected.database.database.map(|database| database.as_str().to_owned());
+            record.extras = found.detected.extras.services.clone();
             record.services = found.services().collect();
             record.updated_at = now;
             spend_redeploy(state, key, told);

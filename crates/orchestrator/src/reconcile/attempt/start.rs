@@ -2,11 +2,13 @@
 
 use std::time::Duration;
 
+use futures_util::future::try_join_all;
 use preview_core::capacity::may_start;
-use preview_core::compose::{self, AppUser, DatabaseSpec, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec};
+use preview_core::compose::{
+    self, AppUser, DatabasePassword, DatabaseSpec, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec,
+};
 use preview_core::deployment::{QueueReason, Serving, Step};
-use preview_core::framework::Database;
-use preview_core::ids::{DeploymentId, HostPort};
+use preview_core::ids::DeploymentId;
 use tokio::time::Instant;
 
 use super::super::Reconciler;
@@ -21,16 +23,21 @@ impl Reconciler {
         let trying = work.trying()?;
         let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
         self.step(&trying.id, Step::Start).await?;
+        if let Some(serving) = self.serves_with_another_database(&trying.id, &found) {
+            tracing::info!(deployment = %trying.id, "another database than the old version's: it goes first");
+            self.give_way(&trying.id, &serving).await?;
+            self.start_backing(trying, &found, &hold).await?;
+        }
         self.make_room(trying).await?;
         let stack = self.stack(trying, &found)?;
         let (dir, app) = (self.inner.folders.of(&trying.id), Part::App(trying.slot));
         // Services that had to be built are up from now on; those that are up already stay as they are until the switch.
         let parts: Vec<Part> = found.services().map(Part::Own).chain([app]).collect();
         self.inner.out.engine.start(&stack, dir, &parts, &hold).await?;
-        // The database is up by now.
-        let ((), ended) =
-            tokio::join!(self.hurry(trying, app), self.end_hurry(&trying.id, trying.trust, Part::Database));
-        ended
+        // The database is up by now, and what is beside it.
+        let ended = found.extras().chain([Part::Database]).map(|part| self.end_hurry(&trying.id, trying.trust, part));
+        let ((), ended) = tokio::join!(self.hurry(trying, app), try_join_all(ended));
+        ended.map(drop)
     }
 
     /// Waits for the memory that one more container may use. An update that waits too long for it replaces in place.
@@ -44,13 +51,13 @@ impl Reconciler {
         if self.room_within(&trying.id, Step::Start, limit, patience).await? {
             return Ok(());
         }
+        tracing::warn!(deployment = %trying.id, "no memory for a second slot: replacing the old version in place");
         self.give_way(&trying.id, &serving).await?;
         self.wait_for_room(&trying.id, Step::Start, limit).await
     }
 
-    /// Takes the old version away to make room for the new one: its visitors first.
+    /// Takes the old version away because the new one can't come up beside it: its visitors first.
     async fn give_way(&self, id: &DeploymentId, serving: &Serving) -> Result<(), Fault> {
-        tracing::warn!(deployment = %id, "no memory for a second slot: replacing the old version in place");
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(id)?;
             record.serving = None;
@@ -135,10 +142,10 @@ impl Reconciler {
             url: config.site.url(&trying.id),
             base_path: config.site.base_path(&trying.id),
         };
-        let database = match (found.detected.database.database, record.db_port) {
-            (Some(database), Some(host_port)) => Some(self.database(&trying.id, database, host_port)?),
-            _ => None,
-        };
+        let wanted = &found.detected.database;
+        let database = wanted.database.zip(record.db_port);
+        let database = database.map(|(database, host_port)| DatabaseSpec { database, scheme: wanted.scheme, host_port });
+        let password = if found.has_backing() { Some(self.password(&trying.id)?) } else { None };
         Ok(compose::generate(&StackSpec {
             deployment: trying.id.clone(),
             instance: config.instance.clone(),
@@ -149,6 +156,8 @@ impl Reconciler {
             base_images: config.base_images.clone(),
             slots: [(trying.slot, slot)].into(),
             database,
+            extras: found.detected.extras.services.clone(),
+            password,
             own,
         }))
     }
@@ -169,10 +178,9 @@ impl Reconciler {
         folders.password(id).map(drop).map_err(password_lost)
     }
 
-    fn database(&self, id: &DeploymentId, database: Database, host_port: HostPort) -> Result<DatabaseSpec, Fault> {
+    fn password(&self, id: &DeploymentId) -> Result<DatabasePassword, Fault> {
         let password = self.inner.folders.known_password(id).map_err(password_lost)?;
-        let password = password.ok_or_else(|| Fault::passing("the database's password was lost"))?;
-        Ok(DatabaseSpec { database, password, host_port })
+        password.ok_or_else(|| Fault::passing("the database's password was lost"))
     }
 }
 

@@ -66,6 +66,10 @@ pub(crate) struct Setting {
 pub(crate) enum Kind {
     Plain,
     Database,
+    /// Another database, and Redis.
+    Mysql,
+    /// As the first, and a second beside it.
+    Beside,
     BrokenBuild,
     Exits,
     Silent,
@@ -362,6 +366,8 @@ impl Kind {
             Self::Database,
             Self::Database,
             Self::Database,
+            Self::Mysql,
+            Self::Beside,
             Self::BrokenBuild,
             Self::Exits,
             Self::Silent,

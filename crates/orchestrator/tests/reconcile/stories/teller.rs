@@ -6,6 +6,7 @@
 use std::time::Duration;
 
 use jiff::SignedDuration;
+use preview_core::backing::{Backing, Database};
 use preview_core::capacity::Room;
 use preview_core::desired::{ForkPolicy, Pull, SetAsideReason, WaitReason};
 use preview_core::ids::{CommentId, CommitSha, DeploymentId, PullKey, RepoId, Slot};
@@ -13,7 +14,7 @@ use preview_orchestrator::ledger::{Reason, State};
 
 use super::script::{Beat, Kind, Opened, Saying, Script, Setting, Step, Told};
 use crate::check::Expect;
-use crate::house::{House, hours, minutes};
+use crate::house::{House, hours, minutes, with_database};
 use crate::world::people::{MAINTAINER, STRANGER};
 use crate::world::planted::Planted;
 use crate::world::{App, Build, Run};
@@ -49,11 +50,13 @@ struct Topic {
     /// The commit of a fork that somebody with a say approved last, and the one before the newest.
     approved: Option<CommitSha>,
     former: Option<CommitSha>,
+    /// Whether commits of it want several databases: an update may have to take the old version away first.
+    mixed: bool,
 }
 
 impl Topic {
     fn new(key: PullKey, wish: Wish) -> Self {
-        Self { key, wish, commands: 0, approved: None, former: None }
+        Self { key, wish, commands: 0, approved: None, former: None, mixed: false }
     }
 }
 
@@ -244,7 +247,7 @@ impl Teller {
                 Opened::FromFork => world.make_fork(key),
             }
         }
-        self.topics.push(Topic::new(key, Wish::Deployed));
+        self.topics.push(Topic { mixed: kind == Kind::Mysql, ..Topic::new(key, Wish::Deployed) });
         if self.forgotten {
             self.deliver_surely(key, Reason::Pushed).await;
         } else {
@@ -259,7 +262,13 @@ impl Teller {
         let former = self.pull(topic.key).head;
         self.house.world().push(topic.key, app(kind));
         self.wish(topic.key, Wish::Deployed);
-        self.topics.iter_mut().filter(|t| t.key == topic.key).for_each(|t| t.former = Some(former.clone()));
+        for topic in self.topics.iter_mut().filter(|t| t.key == topic.key) {
+            topic.former = Some(former.clone());
+            topic.mixed |= kind == Kind::Mysql;
+        }
+        if topic.mixed || kind == Kind::Mysql {
+            self.let_go(topic.key);
+        }
         if self.waits(&self.pull(topic.key)).is_some() {
             self.let_go(topic.key);
         }
@@ -689,10 +698,12 @@ fn app(kind: Kind) -> App {
     let plain = App::default();
     match kind {
         Kind::Plain => plain,
-        Kind::Database => App { database: true, ..plain },
+        Kind::Database => with_database(),
+        Kind::Mysql => App { database: Some(Database::Mysql), extras: [Backing::Redis].into(), ..plain },
+        Kind::Beside => App { extras: [Database::Mysql.into(), Backing::Redis].into(), ..with_database() },
         Kind::BrokenBuild => App { build: Build::Fails, ..plain },
         Kind::Exits => App { run: Run::Exits(1), ..plain },
-        Kind::Silent => App { run: Run::Silent, database: true, ..plain },
-        Kind::Slow => App { run: Run::Healthy(30), database: true, ..plain },
+        Kind::Silent => App { run: Run::Silent, ..with_database() },
+        Kind::Slow => App { run: Run::Healthy(30), ..with_database() },
     }
 }

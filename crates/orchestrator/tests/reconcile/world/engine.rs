@@ -7,6 +7,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
+use preview_core::backing::Backing;
 use preview_core::capacity::{DiskUse, Room};
 use preview_core::compose::{DatabasePassword, LABEL_COMMIT, Stack};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
@@ -28,6 +29,8 @@ use super::{Build, Ended, Fakes, HANG, Run, World};
 pub(crate) struct Stock {
     pub(crate) apps: BTreeMap<Slot, Running>,
     pub(crate) database: Option<HostPort>,
+    /// The backing services that are up, by their names, the database among them.
+    pub(crate) backing: BTreeMap<String, Service>,
     pub(crate) volumes: BTreeSet<String>,
     /// The password that the volumes were made with.
     key: Option<String>,
@@ -37,6 +40,13 @@ pub(crate) struct Stock {
     spared: bool,
 }
 
+/// A container of a backing service.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Service {
+    image: String,
+    volume: Option<String>,
+}
+
 /// A container of an app.
 pub(crate) struct Running {
     pub(crate) commit: CommitSha,
@@ -44,6 +54,8 @@ pub(crate) struct Running {
     pub(crate) started: Instant,
     /// Whether it has ended for good, whatever its commit would do.
     pub(crate) broken: bool,
+    /// The services that it can't do without, with their images.
+    needs: BTreeMap<String, String>,
     /// What it may use of CPU, in thousandths.
     pub(crate) cpu: u32,
     /// The limit that it was made with.
@@ -51,6 +63,12 @@ pub(crate) struct Running {
 }
 
 impl Running {
+    /// Which of the services that it can't do without is away, or is another.
+    pub(crate) fn lacks(&self, stock: &Stock) -> Option<String> {
+        let there = |name: &String, image: &String| stock.backing.get(name).is_some_and(|up| up.image == *image);
+        self.needs.iter().find(|(name, image)| !there(name, image)).map(|(name, _)| name.clone())
+    }
+
     fn run(&self, world: &World) -> Run {
         if self.broken { Run::Exits(1) } else { world.app(&self.commit).run }
     }
@@ -71,18 +89,20 @@ impl Running {
 
 impl Stock {
     fn is_empty(&self) -> bool {
-        let Self { apps, database, volumes, network, images, key: _, spared: _ } = self;
-        apps.is_empty() && database.is_none() && volumes.is_empty() && network.is_none() && images.is_empty()
+        let Self { apps, database: _, backing, volumes, network, images, key: _, spared: _ } = self;
+        apps.is_empty() && backing.is_empty() && volumes.is_empty() && network.is_none() && images.is_empty()
     }
 
     fn view(&self, world: &World) -> EngineView {
         let app = |(slot, running): (&Slot, &Running)| {
             container(Part::App(*slot), Some(running.commit.clone()), running.state(world))
         };
-        let database =
-            self.database.map(|_| container(Part::Database, None, ContainerState::Running { healthy: None }));
+        let backing = self.backing.keys().map(|name| {
+            let part = name.parse().map_or(Part::Database, Part::Extra);
+            container(part, None, ContainerState::Running { healthy: None })
+        });
         EngineView {
-            containers: self.apps.iter().map(app).chain(database).collect(),
+            containers: self.apps.iter().map(app).chain(backing).collect(),
             volumes: self.volumes.iter().cloned().collect(),
             networks: self.network.iter().cloned().collect(),
             images: self.images.iter().cloned().collect(),
@@ -102,6 +122,8 @@ impl World {
 
     /// Forgets what has become empty.
     fn tidy(&mut self) {
+        let unused = |stock: &&mut Stock| stock.backing.is_empty() && stock.volumes.is_empty();
+        self.engine.values_mut().filter(unused).for_each(|stock| stock.key = None);
         self.engine.retain(|_, stock| !stock.is_empty());
     }
 
@@ -148,7 +170,8 @@ impl World {
         Ok(())
     }
 
-    fn start_app(&mut self, id: &DeploymentId, slot: Slot, service: &Value) -> Result<(), Fault> {
+    fn start_app(&mut self, id: &DeploymentId, slot: Slot, stack: &Value) -> Result<(), Fault> {
+        let service = &stack["services"][format!("app-{slot}")];
         let commit: CommitSha = text(&service["labels"][LABEL_COMMIT]).parse().unwrap();
         let port = host_port(service);
         let same = |app: &Running| app.commit == commit && app.port == port;
@@ -160,26 +183,42 @@ impl World {
         }
         self.stock(id).apps.remove(&slot);
         self.claim(id, port)?;
-        // A database opens with the password that its volume was made with.
-        let password = service["environment"]["DB_PASSWORD"].as_str();
-        let broken = password.is_some() && password != self.stock(id).key.as_deref();
+        // What keeps data opens with the password that it was made with.
+        let variables = service["environment"].as_object().into_iter().flatten();
+        let passwords: BTreeSet<&str> =
+            variables.filter(|(name, _)| name.ends_with("_PASSWORD")).filter_map(|(_, value)| value.as_str()).collect();
+        let broken = passwords.iter().any(|password| Some(*password) != self.stock(id).key.as_deref());
+        let needs = service["depends_on"].as_object().into_iter().flatten();
+        let needs = needs.map(|(name, _)| (name.clone(), text(&stack["services"][name]["image"]))).collect();
         let lasting = (service["cpus"].as_f64().unwrap() * 1000.0).round() as u32;
-        let app = Running { commit, port, started: Instant::now(), broken, cpu: lasting, lasting };
+        let app = Running { commit, port, started: Instant::now(), broken, needs, cpu: lasting, lasting };
+        if let Some(away) = app.lacks(self.stock(id)) {
+            self.violation(format!("{id}: the app was started while its {away} is away"));
+        }
         self.stock(id).apps.insert(slot, app);
         self.tell(id, "start");
         Ok(())
     }
 
-    fn start_database(&mut self, id: &DeploymentId, stack: &Value) -> Result<(), Fault> {
-        let port = host_port(&stack["services"]["db"]);
-        let volumes = stack["volumes"].as_object().into_iter().flatten().map(|(name, _)| name.clone());
-        let password = text(&stack["services"]["db"]["environment"]["POSTGRES_PASSWORD"]);
-        self.stock(id).volumes.extend(volumes);
-        self.stock(id).key.get_or_insert(password);
-        if self.stock(id).database != Some(port) {
+    /// What is up already stays as it is, though it be another than the stack's.
+    fn start_backing(&mut self, id: &DeploymentId, name: &str, stack: &Value) -> Result<(), Fault> {
+        let says = &stack["services"][name];
+        let variables = says["environment"].as_object().into_iter().flatten();
+        let lines: Vec<String> = variables.map(|(name, value)| format!("{name}={}", text(value))).collect();
+        let password = DatabasePassword::from_environment(&lines).unwrap().expose().to_owned();
+        let volume = says["volumes"][0]["source"].as_str().map(|volume| format!("{id}_{volume}"));
+        if self.stock(id).backing.contains_key(name) {
+            return Ok(());
+        }
+        if name == "db" {
+            let port = host_port(says);
             self.claim(id, port)?;
             self.stock(id).database = Some(port);
         }
+        let stock = self.stock(id);
+        stock.volumes.extend(volume.clone());
+        stock.key.get_or_insert(password);
+        stock.backing.insert(name.to_owned(), Service { image: text(&says["image"]), volume });
         Ok(())
     }
 
@@ -225,9 +264,13 @@ impl World {
     }
 
     pub(crate) fn remove_database(&mut self, id: &DeploymentId) {
-        if let Some(port) = self.stock(id).database.take() {
-            self.freed.insert(port, (id.clone(), Instant::now()));
-        }
+        self.remove_backing(id, "db");
+    }
+
+    pub(crate) fn remove_backing(&mut self, id: &DeploymentId, name: &str) {
+        let port = self.stock(id).database.take_if(|_| name == "db");
+        self.stock(id).backing.remove(name);
+        self.freed.extend(port.map(|port| (port, (id.clone(), Instant::now()))));
         self.tidy();
     }
 }
@@ -321,8 +364,9 @@ impl ContainerEngine for Fakes {
         let up = move |world: &mut World| {
             for part in &parts {
                 match *part {
-                    Part::App(slot) => world.start_app(&id, slot, &stack["services"][format!("app-{slot}")])?,
-                    Part::Database => world.start_database(&id, &stack)?,
+                    Part::App(slot) => world.start_app(&id, slot, &stack)?,
+                    Part::Database => world.start_backing(&id, "db", &stack)?,
+                    Part::Extra(extra) => world.start_backing(&id, extra.as_str(), &stack)?,
                     Part::Own(_) | Part::Other => unreachable!("these repositories have no Compose file"),
                 }
             }
@@ -363,6 +407,7 @@ impl ContainerEngine for Fakes {
             match part {
                 Part::App(slot) => world.remove_app(&id, slot),
                 Part::Database => world.remove_database(&id),
+                Part::Extra(extra) => world.remove_backing(&id, extra.as_str()),
                 Part::Own(_) | Part::Other => {}
             }
             Ok(())
@@ -375,6 +420,7 @@ impl ContainerEngine for Fakes {
         let remove = move |world: &mut World| {
             [Slot::A, Slot::B].into_iter().for_each(|slot| world.remove_app(&id, slot));
             world.remove_database(&id);
+            Backing::ALL.into_iter().for_each(|extra| world.remove_backing(&id, extra.as_str()));
             Ok(())
         };
         self.call(Call::RemoveContainers, REMOVE, remove).await
@@ -384,17 +430,17 @@ impl ContainerEngine for Fakes {
         self.start(stack, dir, parts, hold).await
     }
 
-    async fn remove_volumes(&self, id: &DeploymentId, _: Volumes) -> Result<(), Fault> {
+    async fn remove_volumes(&self, id: &DeploymentId, which: Volumes) -> Result<(), Fault> {
         let id = id.clone();
         let remove = move |world: &mut World| {
-            if world.stock(&id).database.is_some() {
+            let stock = world.stock(&id);
+            let meant = |volume: &String| which.has(&id, volume);
+            if stock.backing.values().filter_map(|service| service.volume.as_ref()).any(meant) {
                 return Err(Fault::passing("the volume is in use"));
             }
-            let stock = world.stock(&id);
             let spared = std::mem::replace(&mut stock.spared, true);
             if spared || world.planted != Some(Planted::MissedCleanup) {
-                let stock = world.stock(&id);
-                (stock.volumes, stock.key) = Default::default();
+                world.stock(&id).volumes.retain(|volume| !meant(volume));
             }
             world.tidy();
             Ok(())
@@ -409,7 +455,7 @@ impl ContainerEngine for Fakes {
                 return Ok(());
             }
             let stock = world.stock(&id);
-            if stock.database.is_some() || !stock.apps.is_empty() {
+            if !stock.backing.is_empty() || !stock.apps.is_empty() {
                 return Err(Fault::passing("the network has active endpoints"));
             }
             stock.network = None;
@@ -434,7 +480,7 @@ impl ContainerEngine for Fakes {
     async fn database_password(&self, id: &DeploymentId) -> Result<Option<DatabasePassword>, Fault> {
         let id = id.clone();
         let read = move |world: &mut World| {
-            let stock = world.engine.get(&id).filter(|stock| stock.database.is_some());
+            let stock = world.engine.get(&id).filter(|stock| !stock.backing.is_empty());
             Ok(stock.and_then(|stock| stock.key.as_ref()?.parse().ok()))
         };
         self.call(Call::Observe, LOOK, read).await

@@ -17,6 +17,7 @@ use std::sync::{Arc, Mutex, MutexGuard, TryLockError};
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use preview_core::backing::{Backing, Database};
 use preview_core::capacity::{DiskUse, Room};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, RepoId};
 use preview_core::route::RouteTable;
@@ -39,7 +40,8 @@ pub(crate) const HANG: Duration = Duration::from_secs(15 * 60);
 pub(crate) struct App {
     pub(crate) build: Build,
     pub(crate) run: Run,
-    pub(crate) database: bool,
+    pub(crate) database: Option<Database>,
+    pub(crate) extras: BTreeSet<Backing>,
 }
 
 /// How its build goes.
@@ -65,11 +67,22 @@ pub(crate) enum Run {
 
 impl Default for App {
     fn default() -> Self {
-        Self { build: Build::Works, run: Run::Healthy(2), database: false }
+        Self { build: Build::Works, run: Run::Healthy(2), database: None, extras: BTreeSet::new() }
     }
 }
 
 impl App {
+    /// The services of its stack beside the app, by their names.
+    pub(crate) fn backing(&self) -> BTreeSet<String> {
+        let extras = self.extras.iter().map(ToString::to_string);
+        self.database.map(|_| "db".to_owned()).into_iter().chain(extras).collect()
+    }
+
+    /// How many of them keep data in a volume.
+    pub(crate) fn volumes(&self) -> usize {
+        self.extras.iter().filter(|extra| **extra != Backing::Redis).count() + usize::from(self.database.is_some())
+    }
+
     /// Whether it comes up.
     pub(crate) fn works(&self) -> bool {
         self.build == Build::Works && matches!(self.run, Run::Healthy(_))
@@ -258,6 +271,10 @@ impl World {
             let leads_somewhere = self.engine.get(&id).is_some_and(|stock| stock.apps.values().any(|a| a.port == port));
             if !leads_somewhere && !self.tampered {
                 self.violation(format!("visitors of {id} are sent to port {port}, where nothing is"));
+            }
+            let away = self.engine.get(&id).and_then(|stock| stock.apps.values().find(|app| app.port == port)?.lacks(stock));
+            if let Some(away) = away.filter(|_| !self.tampered) {
+                self.violation(format!("visitors of {id} are served by an app whose {away} is away"));
             }
             let Some(commit) = self.visit(&id) else { continue };
             if self.watch_all && !self.may_go.contains(&id) && self.is_written_down(&id, port) {

@@ -8,6 +8,7 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use jiff::Timestamp;
+use preview_core::backing::Database;
 use preview_core::framework::MemoryFiles;
 use preview_core::ids::{HostPort, PullKey, RepoId};
 use preview_core::route::RouteTable;
@@ -95,10 +96,12 @@ impl Source for Fakes {
 }
 
 fn files(app: &App) -> MemoryFiles {
-    let database = if app.database { "postgres" } else { "none" };
+    let database = app.database.map_or("none", Database::as_str);
+    let extras: Vec<&str> = app.extras.iter().map(|extra| extra.as_str()).collect();
+    let extras = extras.join(", ");
     MemoryFiles::new([
         ("Dockerfile", "FROM node\nEXPOSE 3000\n".to_owned()),
-        ("preview-config.yml", format!("database: {database}\nhealth_check_path: /health\n")),
+        ("preview-config.yml", format!("database: {database}\nextra_services: [{extras}]\nhealth_check_path: /health\n")),
     ])
 }
 

@@ -1,0 +1,49 @@
+//! MongoDB.
+//!
+//! As PostgreSQL it runs as the image's own user, 999, from the start. Its users live in a database of their own, `admin`, which
+//! whoever connects has to say.
+
+use crate::base_images::BaseImage;
+use crate::repo_config::ContainerPort;
+
+use super::backing::{Account, Called, Recipe, USER, Variables, usual_url};
+use super::model::Service;
+
+pub(super) const RECIPE: Recipe = Recipe {
+    image: BaseImage::MongoDb,
+    port: ContainerPort::new(27_017).unwrap(),
+    user: "999:999",
+    data: Some("/data/db"),
+    password: "MONGO_INITDB_ROOT_PASSWORD",
+    shape,
+    probe,
+    scheme: "mongodb",
+    url: |account, scheme| usual_url(account, scheme) + "?authSource=admin",
+    variables: Variables {
+        url: &["MONGODB_URI", "MONGODB_URL", "MONGO_URL", "MONGO_URI", "SPRING_DATA_MONGODB_URI"],
+        host: "MONGODB_HOST",
+        port: "MONGODB_PORT",
+        user: Some("MONGODB_USER"),
+        password: "MONGODB_PASSWORD",
+        name: Some("MONGODB_DATABASE"),
+    },
+    called: Some(Called { laravel: "mongodb", jdbc: None }),
+};
+
+/// The smallest cache that it takes, no line in its log for each connection, and no diagnostics on the disk.
+const COMMAND: [&str; 6] =
+    ["mongod", "--quiet", "--wiredTigerCacheSizeGB", "0.25", "--setParameter", "diagnosticDataCollectionEnabled=false"];
+
+fn shape(service: &mut Service, account: &Account<'_>) {
+    service.command(&COMMAND);
+    service.env("MONGO_INITDB_ROOT_USERNAME", USER);
+    service.env("MONGO_INITDB_DATABASE", &account.name);
+    // The image declares a volume there that nobody needs.
+    service.in_memory("/data/configdb:size=1m,mode=1777");
+}
+
+/// Asks at the container's own address: the server that the image starts for its own initialisation listens on the loopback address
+/// alone. Whether anybody listens is all that is asked: the client is heavier than the server.
+fn probe(account: &Account<'_>) -> String {
+    format!(r#"bash -c ': </dev/tcp/'"$(hostname)"'/{}' 2>/dev/null"#, account.port)
+}
