@@ -24,12 +24,14 @@ use crate::trust::Trust;
 
 pub mod adopt;
 mod app;
+mod example;
 pub mod keys;
 mod model;
 pub mod own;
 mod own_service;
 mod postgres;
 
+pub use example::example;
 use model::Service;
 pub use model::{Labels, Network, Stack};
 use own::{OwnName, OwnStack};
