@@ -3,6 +3,7 @@
 mod client;
 mod commands;
 mod error;
+mod folder;
 mod log;
 mod settings;
 mod ui;
@@ -34,6 +35,7 @@ enum Command {
     Why(commands::why::Why),
     Firewall(commands::firewall::Firewall),
     Audit(commands::audit::Audit),
+    Detect(commands::detect::Detect),
     Config(commands::config::Config),
     Secret(commands::secret::Secret),
     Demo(commands::demo::Demo),
@@ -58,6 +60,7 @@ fn main() -> ExitCode {
             Command::Why(why) => why.run().await,
             Command::Firewall(firewall) => firewall.run().await,
             Command::Audit(audit) => audit.run().await,
+            Command::Detect(detect) => detect.run(),
             Command::Config(config) => config.run(),
             Command::Secret(secret) => secret.run().await,
             Command::Demo(demo) => demo.run().await,

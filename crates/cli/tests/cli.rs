@@ -29,14 +29,29 @@ fn fine(program: Program, dir: &Path) -> Program {
 #[tokio::test]
 async fn every_command_has_its_help() {
     let commands = [
-        "", "serve", "list", "logs", "redeploy", "reset-db", "keep", "rm", "why", "audit", "demo", "secret",
-        "firewall", "config",
+        "",
+        "serve",
+        "list",
+        "logs",
+        "redeploy",
+        "reset-db",
+        "keep",
+        "rm",
+        "why",
+        "audit",
+        "demo",
+        "secret",
+        "firewall",
+        "detect",
+        "config",
+        "config check",
+        "config schema",
     ];
     for command in commands {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
         let (code, output) = ended(preview(&args)).await;
         assert_eq!(code, 0, "{command}");
-        let name = if command.is_empty() { "preview" } else { command };
+        let name = if command.is_empty() { "preview".to_owned() } else { command.replace(' ', "_") };
         insta::assert_snapshot!(format!("help_of_{name}"), output.text());
     }
 }
@@ -126,4 +141,118 @@ async fn a_kept_token_that_cannot_be_read_is_told_with_what_to_do() {
     assert_eq!(code, 1);
     let file = dir.path().join("state/api-token");
     assert!(output.stderr.contains(file.to_str().unwrap()) && output.stderr.contains("hint: "), "{}", output.stderr);
+}
+
+// ---------------------------------------------------------------------------------------------- a repository, looked at here
+
+/// A folder with these files.
+fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().unwrap();
+    for (name, text) in files {
+        std::fs::write(dir.path().join(name), text).unwrap();
+    }
+    dir
+}
+
+/// A command on a folder: exit code, and both outputs with the folder's name taken out.
+async fn looked_at(dir: &tempfile::TempDir, args: &[&str]) -> (i32, String) {
+    let path = dir.path().to_str().unwrap();
+    let (code, output) = ended(preview(args).arg(path)).await;
+    let text = format!("{}---\n{}", output.text(), output.stderr);
+    assert!(!text.contains('\u{1b}'), "{text}");
+    (code, text.replace(path, "FOLDER"))
+}
+
+const EXPRESS: [(&str, &str); 3] = [
+    ("package.json", r#"{"dependencies": {"express": "4", "pg": "8"}, "scripts": {"start": "node server.js"}}"#),
+    ("package-lock.json", "{}"),
+    ("preview-config.yml", "health_check_path: /health\nenv:\n  KEY: ${secret:STRIPE_KEY}\n"),
+];
+
+#[tokio::test]
+async fn detect_shows_what_is_found_and_what_would_run() {
+    let dir = folder(&EXPRESS);
+    let (code, text) = looked_at(&dir, &["detect"]).await;
+    assert_eq!(code, 0, "{text}");
+    assert!(text.contains("(random)") && text.contains("secret:STRIPE_KEY"), "{text}");
+    insta::assert_snapshot!("detect_a_node_server", text);
+
+    let (code, text) = looked_at(&dir, &["detect", "--dockerfile"]).await;
+    assert!(code == 0 && text.starts_with("FROM ") | text.starts_with('#'), "{text}");
+    let (code, text) = looked_at(&dir, &["detect", "--compose"]).await;
+    assert!(code == 0 && text.contains("services:"), "{text}");
+    let (code, text) = looked_at(&dir, &["detect", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
+    assert_eq!((code, &told["framework"]["name"], &told["port"]["number"]), (0, &"node".into(), &3000.into()));
+    assert_eq!((&told["database"]["name"], &told["health"]["path"]), (&"postgres".into(), &"/health".into()));
+    assert!(told["dockerfile"].is_string() && told["compose"].is_string(), "{told}");
+
+    let (code, text) = looked_at(&dir, &["detect", "--fork"]).await;
+    assert!(code == 1 && text.contains("code from a fork gets no secrets"), "{text}");
+}
+
+#[tokio::test]
+async fn detect_says_what_it_looked_for_and_what_would_help() {
+    let dir = folder(&[("index.html", "<p>")]);
+    let (code, text) = looked_at(&dir, &["detect"]).await;
+    assert_eq!(code, 1);
+    insta::assert_snapshot!("detect_nothing", text);
+    let (code, text) = looked_at(&dir, &["detect", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
+    assert_eq!(code, 1);
+    assert!(told["error"]["message"].as_str().unwrap().contains("no framework was recognised"), "{told}");
+}
+
+#[tokio::test]
+async fn detect_follows_no_link() {
+    let dir = folder(&[]);
+    std::os::unix::fs::symlink("/etc/passwd", dir.path().join("Dockerfile")).unwrap();
+    let (code, text) = looked_at(&dir, &["detect"]).await;
+    assert!(code == 1 && text.contains("`Dockerfile` is a symbolic link") && !text.contains("root:"), "{text}");
+}
+
+const MISTAKES: [(&str, &str); 2] = [
+    ("preview-config.yml", "framwork: go\napp_port: 99999\nenv: [A]\n"),
+    (
+        "docker-compose.preview.yml",
+        "services:\n  app:\n    build: .\n    privileged: true\n    volumes:\n      - /etc:/etc\n",
+    ),
+];
+
+#[tokio::test]
+async fn config_check_tells_every_mistake_with_its_place() {
+    let dir = folder(&MISTAKES);
+    let (code, text) = looked_at(&dir, &["config", "check"]).await;
+    assert_eq!(code, 1);
+    insta::assert_snapshot!("config_check_mistakes", text);
+    let (code, text) = looked_at(&dir, &["config", "check", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
+    assert_eq!(code, 1);
+    assert_eq!(told["mistakes"][1]["file"], "preview-config.yml");
+    assert_eq!((&told["mistakes"][1]["line"], &told["mistakes"][1]["column"]), (&2.into(), &11.into()));
+}
+
+#[tokio::test]
+async fn config_check_has_nothing_against_what_is_right_or_not_there() {
+    let (code, text) = looked_at(&folder(&EXPRESS), &["config", "check"]).await;
+    assert_eq!(
+        (code, text.as_str()),
+        (0, "preview-config.yml: no mistakes\ndocker-compose.preview.yml: there is none, and none is needed\n---\n")
+    );
+    assert_eq!(looked_at(&folder(&[]), &["config", "check"]).await.0, 0);
+}
+
+#[tokio::test]
+async fn a_folder_that_is_not_there_is_a_wrong_argument() {
+    for args in [&["detect", "/no/such/folder"][..], &["config", "check", "/no/such/folder"]] {
+        let (code, output) = ended(preview(args)).await;
+        assert_eq!((code, output.text().as_str()), (2, ""));
+        assert!(output.stderr.starts_with("error: `/no/such/folder` is no folder"), "{}", output.stderr);
+    }
+}
+
+#[tokio::test]
+async fn config_schema_prints_what_the_documentation_has() {
+    let (code, output) = ended(preview(&["config", "schema"])).await;
+    assert_eq!((code, output.text().as_str()), (0, include_str!("../../../docs/preview-config.schema.json")));
 }

@@ -16,6 +16,7 @@
 //! | [`ports`], [`subnets`], [`ttl`], [`capacity`] | which resource, until when, and is there room? |
 //! | [`repo_config`], [`framework`], [`compose`] | what is in the checkout, how is it built and run? |
 //! | [`route`], [`comment`] | what do visitors and reviewers see? |
+//! | [`diagnosis`] | why did it fail, and what helps? |
 //! | [`known_holes`] | which versions of what we stand on are known to be broken? |
 //! | [`secrets`] | which code gets which of the operator's secrets? |
 //! | [`plain_text`], [`mask`] | what of others' text may be shown? |
@@ -28,6 +29,9 @@ pub mod comment;
 pub mod compose;
 pub mod deployment;
 pub mod desired;
+pub mod diagnosis;
+#[cfg(test)]
+mod docs;
 pub mod framework;
 pub mod ids;
 pub mod known_holes;

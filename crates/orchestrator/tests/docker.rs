@@ -370,7 +370,7 @@ async fn what_hinders_a_start_is_told() {
             let state = ground.view(&app).await.part(Part::App(B)).unwrap().state.clone();
             matches!(
                 state,
-                ContainerState::Restarting { exit_code: 127 } | ContainerState::Exited { exit_code: 127, .. }
+                ContainerState::Restarting { exit_code: 127, .. } | ContainerState::Exited { exit_code: 127, .. }
             )
         })
         .await;
@@ -406,7 +406,8 @@ async fn an_app_that_ends_is_seen_to_restart_and_its_events_arrive() {
         eventually("it restarts", async || {
             let view = ground.view(&app).await;
             let container = view.part(Part::App(A)).unwrap();
-            container.restarts > 0 && container.state == ContainerState::Restarting { exit_code: 7 }
+            container.restarts > 0
+                && container.state == ContainerState::Restarting { exit_code: 7, out_of_memory: false }
         })
         .await;
         let follow = ground.engine.follow(&app.id, Part::App(A), 2).await;

@@ -79,6 +79,11 @@ impl Mimic {
         self.set("MIMIC_IGNORE_SIGTERM", 1)
     }
 
+    /// Listens on this address alone.
+    pub fn listening_on(self, address: &str) -> Self {
+        self.set("MIMIC_LISTEN", address)
+    }
+
     /// Talks that much on standard output.
     pub fn logging(self, lines_per_second: u64) -> Self {
         self.set("MIMIC_LOG_LINES_PER_SECOND", lines_per_second)

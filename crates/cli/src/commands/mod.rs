@@ -3,6 +3,7 @@
 pub(crate) mod audit;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod detect;
 pub(crate) mod firewall;
 pub(crate) mod keep;
 pub(crate) mod list;

@@ -7,6 +7,7 @@ mod builds;
 mod burst;
 mod canary;
 mod capacity;
+mod causes;
 mod cli;
 mod compose;
 mod config;

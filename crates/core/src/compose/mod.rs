@@ -26,6 +26,7 @@ use crate::trust::Trust;
 pub mod adopt;
 mod app;
 mod backing;
+mod example;
 pub mod keys;
 mod mariadb;
 mod model;
@@ -37,6 +38,7 @@ mod postgres;
 mod redis;
 
 pub use backing::{KeptBy, kept_by};
+pub use example::example;
 pub use model::{Labels, Network, Stack};
 use own::{OwnName, OwnStack};
 

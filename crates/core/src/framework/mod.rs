@@ -136,6 +136,12 @@ const DETECTORS: [Detector; 4] = [
     },
 ];
 
+/// What whoever has neither a framework that is known nor a Dockerfile may begin with.
+const EXAMPLES: [(&str, &str); 2] = [
+    ("Dockerfile", "FROM node:22-bookworm-slim\nWORKDIR /app\nCOPY . .\nRUN npm ci\nCMD [\"node\", \"server.js\"]\n"),
+    (crate::repo_config::FILE_NAME, "dockerfile: Dockerfile\napp_port: 8080\nhealth_check_path: /\n"),
+];
+
 /// Why a checkout can't be built. Every message is the author's to read: what was found, and what to write.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 pub enum DetectError {
@@ -219,10 +225,19 @@ impl DetectError {
     pub fn advice(&self) -> Option<&'static str> {
         match self {
             Self::NothingFound { .. } => Some(
-                "Add a `Dockerfile` at the root, or say in `preview-config.yml` where it is, such as \
-                 `dockerfile: deploy/Dockerfile`, and which port its app listens on, such as `app_port: 8080`.",
+                "Add a `Dockerfile` at the root: `FROM node:22-bookworm-slim`, `WORKDIR /app`, `COPY . .`, `RUN npm ci`, \
+                 `CMD [\"node\", \"server.js\"]`. Or say in `preview-config.yml` where it is, such as `dockerfile: deploy/Dockerfile`, \
+                 and which port its app listens on, such as `app_port: 8080`.",
             ),
             _ => None,
+        }
+    }
+
+    /// Files that would help, where lines of their own can be shown: what to call it, and its text.
+    pub fn examples(&self) -> &'static [(&'static str, &'static str)] {
+        match self {
+            Self::NothingFound { .. } => &EXAMPLES,
+            _ => &[],
         }
     }
 

@@ -305,8 +305,16 @@ fn an_unknown_tree_gets_an_error_that_helps() {
     let Err(error) = look(&[("README.md", "# hello")], "", Trust::Member) else { panic!("nothing should be found") };
     let advice = error.advice().unwrap();
     insta::assert_snapshot!("nothing_found", format!("{error}\n{advice}"));
-    let suggested: Vec<&str> = advice.split('`').filter(|quoted| quoted.contains(": ")).collect();
-    assert!(suggested.len() == 2 && RepoConfig::parse(&suggested.join("\n")).is_ok(), "{suggested:?}");
+    let suggested: Vec<&str> = advice.split('`').skip(1).step_by(2).filter(|quoted| quoted.contains(": ")).collect();
+    assert!(
+        advice.len() <= 300 && suggested.len() == 2 && RepoConfig::parse(&suggested.join("\n")).is_ok(),
+        "{suggested:?}"
+    );
+    for (name, text) in error.examples() {
+        let example = MemoryFiles::new([(*name, *text), ("Dockerfile", "FROM node:22-bookworm-slim\n")]);
+        assert!(RepoConfig::load(&example).is_ok(), "{name}");
+        assert!(*name != "Dockerfile" || look(&[(*name, *text)], "", Trust::Stranger).is_ok(), "{name}");
+    }
 }
 
 #[test]

@@ -5,6 +5,8 @@
 
 use std::collections::VecDeque;
 
+use preview_core::diagnosis::{self, Phase};
+
 use crate::needs::Fault;
 
 use super::limits::{Ceilings, Hit};
@@ -105,46 +107,49 @@ impl Recent {
     pub(super) fn fault(self, within: Option<Within>) -> Fault {
         let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
         let error = lines.iter().rev().find(|line| line.starts_with("ERROR: ")).copied();
-        let shown = shown_lines(&lines);
+        let (printed, shown) = (printed_lines(&lines), shown_lines(&lines));
         let no_fork = shown.iter().any(|line| NO_FORK.iter().any(|words| line.contains(words)));
         let within = within
             .map(|within| Within { hit: Hit { processes: within.hit.processes || no_fork, ..within.hit }, ..within });
         let fault = match error {
-            Some(error) => explain(error, failed_step(&lines).as_deref(), within),
+            Some(error) => explain(error, failed_step(&lines).as_deref(), &printed, within),
             None => Fault::passing("the image's build ended without a reason"),
         };
-        if shown.iter().any(|line| line.contains("No space left on device") || line.contains("ENOSPC")) {
-            return fault.advise("The server's disk may be full.").tail(shown);
-        }
         fault.tail(shown)
     }
 }
 
-fn explain(error: &str, step: Option<&str>, within: Option<Within>) -> Fault {
+fn explain(error: &str, step: Option<&str>, printed: &[String], within: Option<Within>) -> Fault {
     let called = step.map_or_else(|| "a step".to_owned(), |step| format!("`{step}`"));
     if let Some((_, code)) = error.rsplit_once("exit code: ") {
-        return exited(&called, code.trim(), within);
+        return exited(&called, code.trim(), printed, within);
     }
     if error.ends_with("did not complete successfully: cannot allocate memory") {
-        return exited(&called, KILLED, within);
+        return exited(&called, KILLED, printed, within);
     }
     if error.contains("Cannot connect to the Docker daemon") {
         return Fault::passing("the Docker engine does not answer");
     }
     let reason = unwrap(error);
     let lower = reason.to_ascii_lowercase();
+    // Elsewhere "not found" is a file's, not an image's.
+    let pulls = step.is_none_or(|step| step.starts_with("FROM "));
+    let told = pulls.then(|| diagnosis::of_log(Phase::Engine, [reason])).flatten();
+    let why = told.as_ref().map_or(reason, |told| told.cause.as_str());
     let cause = match step {
-        Some(step) => format!("`{step}` failed: {reason}"),
-        None => format!("the Dockerfile can't be built: {reason}"),
+        Some(step) => format!("`{step}` failed: {why}"),
+        None => format!("the Dockerfile can't be built: {why}"),
     };
+    let advice = told.as_ref().map(|told| told.advice.as_str());
     if PASSING.iter().any(|mark| lower.contains(mark)) {
-        return Fault::passing(cause).advise("Check that the server reaches the registry and has room on its disk.");
+        let usual = "Check that the server reaches the registry and has room on its disk.";
+        return Fault::passing(cause).advise(advice.unwrap_or(usual));
     }
-    Fault::author(cause)
+    advice.into_iter().fold(Fault::author(cause), Fault::advise)
 }
 
 /// A step ran and its command failed.
-fn exited(step: &str, code: &str, within: Option<Within>) -> Fault {
+fn exited(step: &str, code: &str, printed: &[String], within: Option<Within>) -> Fault {
     match within {
         Some(Within { hit: Hit { memory: false, processes: true }, ceilings }) => {
             Fault::author(format!("the build failed: {step} wanted more than {} processes at once", ceilings.processes))
@@ -159,7 +164,12 @@ fn exited(step: &str, code: &str, within: Option<Within>) -> Fault {
             Fault::author(format!("{step} was killed (exit code 137), most likely for want of memory"))
                 .advise("Let the build use less memory, or give the server more.")
         }
-        _ => Fault::author(format!("{step} failed with exit code {code}")),
+        _ => match diagnosis::of_log(Phase::Build, printed.iter().map(String::as_str)) {
+            Some(told) => {
+                Fault::author(format!("{step} failed with exit code {code}: {}", told.cause)).advise(told.advice)
+            }
+            None => Fault::author(format!("{step} failed with exit code {code}")),
+        },
     }
 }
 
@@ -207,15 +217,20 @@ fn unwrap(error: &str) -> &str {
     }
 }
 
-/// What the failed step printed, without BuildKit's numbers and times; all lines where no step failed.
+/// The end of what the failed step printed; of all lines where no step failed.
 fn shown_lines(lines: &[&str]) -> Vec<String> {
-    let failed = lines.iter().rev().find_map(|line| line.strip_prefix('#')?.split_once(" ERROR: "));
-    let printed: Vec<String> = failed.map_or_else(Vec::new, |(number, _)| {
-        let prefix = format!("#{number} ");
-        lines.iter().filter_map(|line| printed(line.strip_prefix(&prefix)?)).collect()
-    });
+    let printed = printed_lines(lines);
     let shown = if printed.is_empty() { lines.iter().map(|line| (*line).to_owned()).collect() } else { printed };
     shown[shown.len().saturating_sub(SHOWN_LINES)..].to_vec()
+}
+
+/// What the failed step printed, without BuildKit's numbers and times.
+fn printed_lines(lines: &[&str]) -> Vec<String> {
+    let failed = lines.iter().rev().find_map(|line| line.strip_prefix('#')?.split_once(" ERROR: "));
+    failed.map_or_else(Vec::new, |(number, _)| {
+        let prefix = format!("#{number} ");
+        lines.iter().filter_map(|line| printed(line.strip_prefix(&prefix)?)).collect()
+    })
 }
 
 /// `0.382 npm ERR!` is output; `DONE 0.1s`, `CACHED`, `ERROR: …` are BuildKit's own words.

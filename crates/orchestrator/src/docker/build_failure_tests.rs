@@ -56,6 +56,20 @@ fn a_failed_step_is_named_with_its_exit_code_and_its_own_output() {
 }
 
 #[test]
+fn what_a_known_tool_prints_is_told_with_what_helps() {
+    let log = STEP_FAILED.replace("npm ERR! missing script: build", "npm error Missing script: \"build\"");
+    let fault = read(&log);
+    let said =
+        "`RUN set -x; npm run build` failed with exit code 2: `package.json` has no such thing as the script `build`";
+    assert_eq!((fault.blame, fault.cause.as_str()), (Blame::Author, said));
+    assert!(fault.advice.unwrap().contains("under `scripts`"));
+    // What it prints never makes it anybody else's.
+    let network = STEP_FAILED.replace("npm ERR! missing script: build", "npm error code ENOTFOUND");
+    assert_eq!(read(&network).blame, Blame::Author);
+    assert!(read(&network).cause.ends_with("a registry could not be reached from the build"));
+}
+
+#[test]
 fn a_newer_engine_says_it_in_other_words() {
     let log = r#"#7 [build 4/5] RUN npm run build
 #7 1.204 src/main.ts(3,1): error TS1005
@@ -169,8 +183,10 @@ fn a_base_image_that_does_not_exist_is_the_authors_and_an_unreachable_registry_p
 ------
 ERROR: failed to solve: registry.example.com/library/debian:bookwurm: not found
 "#;
-    let said = "`FROM registry.example.com/library/debian:bookwurm` failed: registry.example.com/library/debian:bookwurm: not found";
+    let said = "`FROM registry.example.com/library/debian:bookwurm` failed: the image is not in its registry, not for this processor, or needs \
+                a login";
     assert_eq!(cause(missing), (Blame::Author, said.to_owned()));
+    assert!(read(missing).advice.unwrap().contains("name and tag"));
 
     let unreachable = r#"#3 [internal] load metadata for registry.example.com/library/debian:bookworm-slimm
 ------
@@ -180,7 +196,9 @@ ERROR: failed to solve: rpc error: code = Unknown desc = failed to solve with fr
 "#;
     let (blame, said) = cause(unreachable);
     assert_eq!(blame, Blame::Passing);
-    assert!(said.starts_with("`FROM registry.example.com/library/debian:bookworm-slimm` failed: Head "), "{said}");
+    let expected =
+        "`FROM registry.example.com/library/debian:bookworm-slimm` failed: the image's registry does not answer";
+    assert_eq!(said, expected);
 
     let limited = "ERROR: failed to solve: node:22: failed to copy: httpReadSeeker: failed open: unexpected status code: 429 Too Many \
                    Requests - Server message: toomanyrequests: You have reached your pull rate limit.";

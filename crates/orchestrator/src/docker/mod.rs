@@ -5,6 +5,7 @@
 //! | `build`, `build_failure`, `limits` | an image is built, its failure read, what it may use held |
 //! | `start`, `start_failure` | parts of a stack are started, and what stood in the way |
 //! | `observe`, `watch` | what there is; output and events |
+//! | `listening` | where something listens within a container |
 //! | `remove` | taking it away again |
 //! | `sizes` | what containers have written |
 //! | `disk` | what takes how much of the disk, and keeping the build cache small |
@@ -13,6 +14,7 @@
 //! Everything is found by two labels, the installation's and the deployment's. What doesn't carry both is never touched.
 
 use std::io;
+use std::net::SocketAddr;
 use std::os::unix::fs::DirBuilderExt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
@@ -35,6 +37,7 @@ mod build;
 mod build_failure;
 mod disk;
 mod limits;
+mod listening;
 mod observe;
 mod remove;
 mod room;
@@ -288,6 +291,10 @@ impl ContainerEngine for Engine {
 
     async fn remove_images(&self, id: &DeploymentId, keep: &[CommitSha]) -> Result<(), Fault> {
         self.remove_old_images(id, keep).await
+    }
+
+    async fn listening(&self, id: &DeploymentId, part: Part) -> Option<Vec<SocketAddr>> {
+        self.sockets_of(id, part).await
     }
 
     async fn logs(&self, id: &DeploymentId, part: Part, lines: usize) -> Result<Vec<String>, Fault> {

@@ -187,6 +187,7 @@ fn state(found: &ContainerInspectResponse) -> ContainerState {
     use ContainerStateStatusEnum as Status;
     let Some(state) = &found.state else { return ContainerState::Created };
     let exit_code = state.exit_code.unwrap_or(0);
+    let out_of_memory = state.oom_killed.unwrap_or(false);
     match state.status {
         Some(Status::RUNNING | Status::PAUSED) => {
             let health = state.health.as_ref().and_then(|health| health.status);
@@ -197,10 +198,8 @@ fn state(found: &ContainerInspectResponse) -> ContainerState {
             };
             ContainerState::Running { healthy }
         }
-        Some(Status::RESTARTING) => ContainerState::Restarting { exit_code },
-        Some(Status::EXITED | Status::DEAD | Status::REMOVING) => {
-            ContainerState::Exited { exit_code, out_of_memory: state.oom_killed.unwrap_or(false) }
-        }
+        Some(Status::RESTARTING) => ContainerState::Restarting { exit_code, out_of_memory },
+        Some(Status::EXITED | Status::DEAD | Status::REMOVING) => ContainerState::Exited { exit_code, out_of_memory },
         _ => ContainerState::Created,
     }
 }

@@ -3,6 +3,8 @@
 //! Compose prints its progress (` Network … Created`) and, last, the engine's words. What the author can mend is theirs: a
 //! command that isn't in the image. All else is the server's: ports, images of backing services, networks, disk.
 
+use preview_core::diagnosis::{self, Phase};
+
 use crate::needs::Fault;
 
 /// What marks an image that could not be had, and is not there.
@@ -38,8 +40,11 @@ pub(super) fn explain(stderr: &str) -> Fault {
         return Fault::passing("the database did not get ready");
     }
     if let Some(what) = runtime_refusal(reason) {
-        return Fault::author(format!("the container could not start: {what}"))
-            .advise("Check that the image's command exists, is executable and was built for this processor.");
+        return match diagnosis::of_log(Phase::Engine, [what]) {
+            Some(told) => Fault::author(format!("the container could not start: {}", told.cause)).advise(told.advice),
+            None => Fault::author(format!("the container could not start: {what}"))
+                .advise("Check that the image's command exists, is executable and was built for this processor."),
+        };
     }
     if says(&NO_IMAGE) {
         return Fault::passing(format!("an image is missing on the server and could not be pulled: {reason}"))
@@ -103,11 +108,11 @@ mod tests {
         let stderr = " Network x-1_default  Created\n Container x-1-app-a-1  Starting\nError response from daemon: failed to create shim \
                       task: OCI runtime create failed: runc create failed: unable to start container process: exec: \"/nothere\": \
                       stat /nothere: no such file or directory: unknown\n";
-        let said = "the container could not start: exec: \"/nothere\": stat /nothere: no such file or directory";
+        let said = "the container could not start: the program `/nothere` is not in the image, or may not be run";
         assert_eq!(told(stderr), (Blame::Author, said.to_owned()));
         let path = "Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to \
                     start container process: exec: \"nestt\": executable file not found in $PATH: unknown";
-        assert_eq!(told(path).1, "the container could not start: exec: \"nestt\": executable file not found in $PATH");
+        assert_eq!(told(path).1, said.replace("/nothere", "nestt"));
     }
 
     #[test]

@@ -1,5 +1,6 @@
 //! What is asked of what builds images and runs containers: Docker.
 
+use std::net::SocketAddr;
 use std::path::PathBuf;
 
 use async_trait::async_trait;
@@ -101,6 +102,8 @@ pub enum ContainerState {
     Restarting {
         /// The last exit code.
         exit_code: i64,
+        /// Whether the kernel killed it for want of memory.
+        out_of_memory: bool,
     },
     /// It ended.
     Exited {
@@ -206,6 +209,8 @@ pub trait ContainerEngine: Send + Sync + 'static {
     async fn remove_images(&self, id: &DeploymentId, keep: &[CommitSha]) -> Result<(), Fault>;
     /// The password that the containers of the backing services were made with; none where there is no such container.
     async fn database_password(&self, id: &DeploymentId) -> Result<Option<DatabasePassword>, Fault>;
+    /// Where something listens in a part's container, as the kernel says; `None` where that can't be told.
+    async fn listening(&self, id: &DeploymentId, part: Part) -> Option<Vec<SocketAddr>>;
     /// The last lines of a part's output; empty when there is no such container.
     async fn logs(&self, id: &DeploymentId, part: Part, lines: usize) -> Result<Vec<String>, Fault>;
     /// A part's output from its last `lines` lines on, as it comes.

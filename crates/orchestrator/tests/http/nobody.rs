@@ -102,6 +102,9 @@ impl ContainerEngine for Nobody {
     async fn remove_images(&self, _: &DeploymentId, _: &[CommitSha]) -> Result<(), Fault> {
         nobody()
     }
+    async fn listening(&self, _: &DeploymentId, _: Part) -> Option<Vec<std::net::SocketAddr>> {
+        None
+    }
     async fn logs(&self, _: &DeploymentId, part: Part, lines: usize) -> Result<Vec<String>, Fault> {
         match *self.docker() {
             Mood::Fine => Ok(self.lines(part, lines)),

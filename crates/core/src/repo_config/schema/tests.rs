@@ -4,22 +4,9 @@ use proptest::prelude::*;
 use proptest::string::string_regex;
 
 use super::*;
+use crate::docs::{ROOT, is_current, part_is_current};
 use crate::repo_config::RepoConfig;
 use crate::yaml::{self, Budget, Node};
-
-const ROOT: &str = concat!(env!("CARGO_MANIFEST_DIR"), "/../..");
-
-/// Compares a file with what it should hold, or writes it.
-fn is_current(path: &str, current: &str) {
-    let path = format!("{ROOT}/{path}");
-    if std::env::var_os("UPDATE_DOCS").is_some() {
-        std::fs::write(&path, current).unwrap();
-    }
-    assert!(
-        std::fs::read_to_string(&path).is_ok_and(|text| text == current),
-        "{path} is not what the table of keys says: run UPDATE_DOCS=1 cargo test -p preview-core repo_config"
-    );
-}
 
 #[test]
 fn the_schema_in_the_documentation_is_current() {
@@ -28,11 +15,7 @@ fn the_schema_in_the_documentation_is_current() {
 
 #[test]
 fn the_table_in_the_documentation_is_current() {
-    let (begin, end) = ("<!-- keys: begin -->\n", "<!-- keys: end -->");
-    let page = std::fs::read_to_string(format!("{ROOT}/docs/CONFIGURATION.md")).unwrap();
-    let (before, rest) = page.split_once(begin).expect("the mark of the beginning");
-    let (_, after) = rest.split_once(end).expect("the mark of the end");
-    is_current("docs/CONFIGURATION.md", &format!("{before}{begin}\n{}\n{end}{after}", documentation()));
+    part_is_current("docs/CONFIGURATION.md", "keys", &documentation());
 }
 
 /// Whether the schema says that this is fine, without its patterns.

@@ -3,12 +3,14 @@
 use std::time::Duration;
 
 use preview_core::deployment::Step;
+use preview_core::diagnosis::Symptom;
 use preview_core::ids::{DeploymentId, HostPort, Slot};
 use preview_core::trust::Trust;
 use tokio::time::Instant;
 
 use super::super::Reconciler;
-use super::{Found, Work, hurry};
+use super::diagnose::Given;
+use super::{Work, hurry};
 use crate::folders::Log;
 use crate::ledger::State;
 use crate::needs::{Container, ContainerState, Fault, Part, Probe};
@@ -18,11 +20,25 @@ const TAIL: usize = 50;
 /// Lines of a failed app's log that are kept.
 const KEPT: usize = 2000;
 /// How long one question for an app's health may take.
-const ASK: Duration = Duration::from_secs(5);
+pub(super) const ASK: Duration = Duration::from_secs(5);
 /// How long the next end of an app that has been restarted is waited for.
 const NEXT_END: Duration = Duration::from_secs(3);
 /// The pause between the first questions.
 const SHORTEST_PAUSE: Duration = Duration::from_millis(100);
+
+/// Why an app is not healthy.
+pub(super) enum Unwell {
+    /// It could not be found out, or somebody else has a hand in it.
+    Fault(Fault),
+    /// By this.
+    Symptom(Symptom),
+}
+
+impl From<Fault> for Unwell {
+    fn from(fault: Fault) -> Self {
+        Self::Fault(fault)
+    }
+}
 
 impl Reconciler {
     /// Asks the app until it answers. A container that ends is a failure at once.
@@ -36,16 +52,24 @@ impl Reconciler {
         let path = found.config.health_check_path.as_ref().map_or("/", |path| path.as_str());
         let outcome = match tokio::time::timeout(limit, self.ask_in_a_hurry(&id, trust, slot, path)).await {
             Ok(outcome) => outcome,
-            Err(_) => self.ask_once_more(&id, slot, path, limit, &found).await,
+            Err(_) => self.ask_once_more(&id, slot, path).await,
         };
-        let Err(fault) = outcome else { return self.end_hurry(&id, trust, part).await };
+        let Err(unwell) = outcome else { return self.end_hurry(&id, trust, part).await };
         let lines = self.inner.out.engine.logs(&id, part, KEPT).await.unwrap_or_default();
         self.keep_app_log(&id, &lines);
+        let fault = match unwell {
+            Unwell::Fault(fault) => fault,
+            Unwell::Symptom(symptom) => {
+                let memory_mb = self.inner.config.limits.of(trust).memory_mb;
+                let given = Given { slot, path, waited: limit, memory_mb };
+                self.explain(&id, &given, symptom, &found, &lines).await
+            }
+        };
         Err(fault.tail(lines.into_iter().rev().take(TAIL).rev()))
     }
 
     /// Asks an app that may hurry for a while.
-    async fn ask_in_a_hurry(&self, id: &DeploymentId, trust: Trust, slot: Slot, path: &str) -> Result<(), Fault> {
+    async fn ask_in_a_hurry(&self, id: &DeploymentId, trust: Trust, slot: Slot, path: &str) -> Result<(), Unwell> {
         let asking = self.ask_until_healthy(id, slot, path);
         tokio::pin!(asking);
         if let Ok(outcome) = tokio::time::timeout(hurry::LONGEST, &mut asking).await {
@@ -55,7 +79,7 @@ impl Reconciler {
         asking.await
     }
 
-    async fn ask_until_healthy(&self, id: &DeploymentId, slot: Slot, path: &str) -> Result<(), Fault> {
+    async fn ask_until_healthy(&self, id: &DeploymentId, slot: Slot, path: &str) -> Result<(), Unwell> {
         let port = self.attempt_port(id)?;
         let begun = Instant::now();
         let mut looked = begun;
@@ -65,8 +89,8 @@ impl Reconciler {
             }
             if looked.elapsed() > Duration::from_millis(400) {
                 looked = Instant::now();
-                if let Some(fault) = self.look_for_end(id, slot).await? {
-                    return Err(fault);
+                if let Some(end) = self.look_for_end(id, slot).await? {
+                    return Err(Unwell::Symptom(end));
                 }
             }
             // A tenth of what it took so far is the most that a pause may add to it.
@@ -76,7 +100,7 @@ impl Reconciler {
     }
 
     /// Why the app ended, if it has. While it is up again nobody knows its exit code, so its next end is waited for a little.
-    async fn look_for_end(&self, id: &DeploymentId, slot: Slot) -> Result<Option<Fault>, Fault> {
+    async fn look_for_end(&self, id: &DeploymentId, slot: Slot) -> Result<Option<Symptom>, Fault> {
         let deadline = Instant::now() + NEXT_END;
         loop {
             let view = self.inner.out.engine.observe(id).await?;
@@ -85,7 +109,8 @@ impl Reconciler {
                 matches!(container.state, ContainerState::Running { .. }) && container.restarts > 0
             });
             if !up_again || Instant::now() >= deadline {
-                return Ok(ended(container));
+                let gone = || Fault::passing("the app's container was removed by somebody else");
+                return container.map(ended).ok_or_else(gone);
             }
             tokio::time::sleep(SHORTEST_PAUSE).await;
         }
@@ -97,30 +122,17 @@ impl Reconciler {
     }
 
     /// The time is over; what the app does now says why. One that answers after all is as good as any.
-    async fn ask_once_more(
-        &self,
-        id: &DeploymentId,
-        slot: Slot,
-        path: &str,
-        limit: Duration,
-        found: &Found,
-    ) -> Result<(), Fault> {
-        if let Some(fault) = self.look_for_end(id, slot).await? {
-            return Err(fault);
+    async fn ask_once_more(&self, id: &DeploymentId, slot: Slot, path: &str) -> Result<(), Unwell> {
+        if let Some(end) = self.look_for_end(id, slot).await? {
+            return Err(Unwell::Symptom(end));
         }
         let answer = self.inner.out.prober.probe(self.attempt_port(id)?, path, ASK).await;
-        let seconds = limit.as_secs();
-        let port = found.detected.app_port;
-        Err(match answer {
+        Err(Unwell::Symptom(match answer {
             Probe::Healthy => return Ok(()),
-            Probe::Status(status) => Fault::author(format!("the app answers `{path}` with status {status}"))
-                .advise("let `health_check_path` in `preview-config.yml` name a path that answers 200"),
-            Probe::NoAnswer => Fault::author(format!("nothing answered on port {port} within {seconds} s")).advise(format!(
-                "let the app listen on 0.0.0.0 and the port in its variable `PORT`, or set `app_port` in `preview-config.yml` (now {port})"
-            )),
-            Probe::Slow => Fault::author(format!("the app takes longer than {} s to answer `{path}`", ASK.as_secs()))
-                .advise("let `health_check_path` in `preview-config.yml` name a path that answers quickly"),
-        })
+            Probe::Status(status) => Symptom::Status(status),
+            Probe::NoAnswer => Symptom::Silent,
+            Probe::Slow => Symptom::Slow { seconds: ASK.as_secs() },
+        }))
     }
 
     fn keep_app_log(&self, id: &DeploymentId, lines: &[String]) {
@@ -131,28 +143,13 @@ impl Reconciler {
     }
 }
 
-/// What to say of a container that has ended; the engine restarts it again and again, so one restart is an end.
-fn ended(container: Option<&Container>) -> Option<Fault> {
-    let Some(container) = container else {
-        return Some(Fault::passing("the app's container was removed by somebody else"));
+/// How a container has ended, if it has; the engine restarts it again and again, so one restart is an end.
+fn ended(container: &Container) -> Option<Symptom> {
+    let (exit_code, out_of_memory) = match container.state {
+        ContainerState::Exited { exit_code, out_of_memory }
+        | ContainerState::Restarting { exit_code, out_of_memory } => (Some(exit_code), out_of_memory),
+        ContainerState::Running { .. } if container.restarts > 0 => (None, false),
+        ContainerState::Created | ContainerState::Running { .. } => return None,
     };
-    match container.state {
-        ContainerState::Exited { out_of_memory: true, .. } => Some(
-            Fault::author("the app was killed because it used more memory than its container may")
-                .advise("let it use less memory, or raise CONTAINER_MEMORY_MB on the server"),
-        ),
-        ContainerState::Exited { exit_code, .. } | ContainerState::Restarting { exit_code } => Some(exited(exit_code)),
-        ContainerState::Running { .. } if container.restarts > 0 => {
-            Some(Fault::author("the app ended before it answered").advise("its last lines say why"))
-        }
-        ContainerState::Created | ContainerState::Running { .. } => None,
-    }
-}
-
-fn exited(code: i64) -> Fault {
-    let cause = match code {
-        137 => "the app was killed (exit code 137), most likely for want of memory".to_owned(),
-        code => format!("the app ended with exit code {code} before it answered"),
-    };
-    Fault::author(cause).advise("its last lines say why")
+    Some(Symptom::Ended { exit_code, out_of_memory })
 }

@@ -2,6 +2,7 @@
 
 mod begin;
 mod build;
+mod diagnose;
 mod health;
 mod hurry;
 mod start;

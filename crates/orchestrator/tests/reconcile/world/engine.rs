@@ -1,6 +1,7 @@
 //! A container engine: images, containers, networks and volumes of each deployment.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -80,7 +81,7 @@ impl Running {
     fn state(&self, world: &World) -> ContainerState {
         match self.run(world) {
             Run::Exits(exit_code) if self.broken || self.started.elapsed() >= Duration::from_secs(1) => {
-                ContainerState::Restarting { exit_code }
+                ContainerState::Restarting { exit_code, out_of_memory: false }
             }
             _ => ContainerState::Running { healthy: None },
         }
@@ -484,6 +485,11 @@ impl ContainerEngine for Fakes {
             Ok(stock.and_then(|stock| stock.key.as_ref()?.parse().ok()))
         };
         self.call(Call::Observe, LOOK, read).await
+    }
+
+    async fn listening(&self, _: &DeploymentId, _: Part) -> Option<Vec<SocketAddr>> {
+        // Where that can't be told, the app's log may tell.
+        None
     }
 
     async fn logs(&self, id: &DeploymentId, part: Part, _: usize) -> Result<Vec<String>, Fault> {
