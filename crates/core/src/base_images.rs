@@ -28,16 +28,8 @@ pub enum BaseImage {
 
 impl BaseImage {
     /// Every image of the table.
-    pub const ALL: [Self; 8] = [
-        Self::Node,
-        Self::Go,
-        Self::Debian,
-        Self::Postgres,
-        Self::Mysql,
-        Self::MariaDb,
-        Self::MongoDb,
-        Self::Redis,
-    ];
+    pub const ALL: [Self; 8] =
+        [Self::Node, Self::Go, Self::Debian, Self::Postgres, Self::Mysql, Self::MariaDb, Self::MongoDb, Self::Redis];
 
     /// Name and tag on the public registry.
     pub fn reference(self) -> &'static str {

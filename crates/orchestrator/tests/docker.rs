@@ -6,10 +6,12 @@ use std::collections::BTreeMap;
 use std::time::{Duration, Instant};
 
 use bollard::models::{ContainerInspectResponse, HostConfig};
+use preview_core::backing::{Backing, Database};
 use preview_core::compose::{AppUser, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE};
 use preview_core::deployment::Blame;
 use preview_core::ids::InstanceId;
 use preview_core::ids::Slot::{A, B};
+use preview_exec::Program;
 use preview_orchestrator::docker::{BuildLimits, BuildOptions, Ceilings, Engine, EngineOptions};
 use preview_orchestrator::needs::{ContainerEngine, ContainerState, Part, Probe, Volumes};
 
@@ -125,6 +127,24 @@ async fn an_app_reaches_its_own_database_and_no_other() {
         mine.healthy(A).await;
         assert_eq!(mine.ask(A, "/open/db:5432").await, "true");
         assert_eq!(ground.view(&mine).await.volumes.len(), 1);
+    })
+    .await;
+}
+
+/// Also those whose images are not run here.
+#[tokio::test]
+async fn compose_takes_the_file_of_every_backing_service() {
+    on_engine(async |ground: &Ground| {
+        let mut app = Deployment::new(ground, "backed", 1);
+        app.slot(A, commit(1), AppUser::Unprivileged);
+        for database in Database::ALL {
+            app.with_everything(database);
+            app.put("compose.yml", app.stack().to_yaml().into_bytes());
+            let file = app.checkout.path().join("compose.yml");
+            let docker = Program::new("docker").args(["compose", "--file"]).arg(&file).inherit_env("HOME");
+            let taken = docker.args(["config", "--services"]).run().await.unwrap();
+            assert_eq!(taken.text().lines().count(), 2 + Backing::ALL.len(), "{database}: {}", taken.text());
+        }
     })
     .await;
 }

@@ -131,6 +131,11 @@ async fn a_dropped_database_killed_before_its_removal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_dropped_extra_service_killed_before_its_removal() {
+    killed_before_each_step(Story::NoExtra).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_dropped_service_killed_before_its_removal() {
     killed_before_each_step(Story::NoService).await;
 }

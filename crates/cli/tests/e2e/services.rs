@@ -63,7 +63,10 @@ async fn an_app_uses_mysql_and_redis_and_an_update_drops_redis() {
     let redis = rig.container(&id, "redis").await;
     let variables = redis["Config"]["Env"].as_array().unwrap().iter().map(|line| line.as_str().unwrap());
     let password = variables.filter_map(|line| line.strip_prefix("REDISCLI_AUTH=")).next().unwrap();
-    assert!(!redis["Args"].to_string().contains(password) && !rig.docker(&["top", &format!("{id}-redis-1")]).await.contains(password));
+    assert!(
+        !redis["Args"].to_string().contains(password)
+            && !rig.docker(&["top", &format!("{id}-redis-1")]).await.contains(password)
+    );
     assert_eq!(redis["Mounts"], json!([]), "it keeps nothing on the disk");
     for shown in [rig.ledger(), rig.ask_api("/api/previews").await, rig.ask_api(&format!("/api/previews/{id}")).await] {
         assert!(!shown.to_string().contains(password));
@@ -88,7 +91,8 @@ async fn an_app_uses_mysql_and_redis_and_an_update_drops_redis() {
 #[tokio::test(flavor = "multi_thread")]
 async fn another_database_takes_the_place_of_the_old_one() {
     let rig = Setup::new().start().await;
-    let mimic = |version: &str, config: &str| Mimic::new(version).config(format!("health_check_path: /health\n{config}"));
+    let mimic =
+        |version: &str, config: &str| Mimic::new(version).config(format!("health_check_path: /health\n{config}"));
     let pull = rig.open(mimic("with mariadb", "database: mariadb\nextra_services: [mysql]\n")).await;
     let (url, id) = (rig.url(&pull), rig.id(&pull));
     rig.until_answers(&url, "with mariadb").await;

@@ -7,6 +7,7 @@ use std::fs::File;
 use std::time::Duration;
 
 use jiff::Timestamp;
+use preview_core::backing::Backing;
 use preview_core::deployment::{Attempt, Blame, Deployment, Failure, RemovalReason, Serving, Stage, Step};
 use preview_core::ids::{BranchName, CommitSha, HostPort, RepoId, Slot};
 use preview_core::plan::{Action, Again, Observed, Target, plan};
@@ -58,8 +59,8 @@ macro_rules! doors {
 }
 
 doors! {
-    Engine: ClearSlot Build Start AwaitHealth RemoveContainers RemoveVolumes RemoveDatabase RemoveService RemoveNetworks
-        RemoveImages;
+    Engine: ClearSlot Build Start AwaitHealth RemoveContainers RemoveVolumes RemoveDatabase RemoveExtra RemoveService
+        RemoveNetworks RemoveImages;
     Git: Checkout;
     Comments: LastWords;
     Nginx: Switch SyncRoute;
@@ -86,11 +87,13 @@ pub(crate) enum Story {
     NoDatabase,
     /// Somebody asks for an empty database.
     Reset,
+    /// A version that names no backing service beside its database follows one that did.
+    NoExtra,
     /// A version whose Compose file names one service less follows.
     NoService,
 }
 
-pub(crate) const STORIES: [Story; 8] = [
+pub(crate) const STORIES: [Story; 9] = [
     Story::Deploy,
     Story::Update,
     Story::Removal,
@@ -98,6 +101,7 @@ pub(crate) const STORIES: [Story; 8] = [
     Story::Loss,
     Story::NoDatabase,
     Story::Reset,
+    Story::NoExtra,
     Story::NoService,
 ];
 
@@ -116,6 +120,7 @@ impl Story {
             Self::Loss => "container lost",
             Self::NoDatabase => "database dropped",
             Self::Reset => "database reset",
+            Self::NoExtra => "extra service dropped",
             Self::NoService => "service dropped",
         }
     }
@@ -156,6 +161,13 @@ impl Story {
                 let actions = plan(&wish, Some(&record), &seen);
                 actions.into_iter().filter(|action| matches!(action, Action::RemoveDatabase)).collect()
             }
+            Self::NoExtra => {
+                serve(&mut record, &mut seen);
+                seen.extras = [Backing::Redis].into();
+                let wish = Target::Commit { commit: old, again: Again::No };
+                let actions = plan(&wish, Some(&record), &seen);
+                actions.into_iter().filter(|action| matches!(action, Action::RemoveExtra(_))).collect()
+            }
             Self::NoService => {
                 serve(&mut record, &mut seen);
                 seen.services = ["store".parse().unwrap()].into();
@@ -178,6 +190,9 @@ impl Story {
             Self::Failure => app.exiting_after(Duration::ZERO, 7, "no tea, no fun"),
             Self::Removal | Self::Reset => app.config(WITH_POSTGRES),
             Self::NoDatabase if version == "version one" => app.config(WITH_POSTGRES),
+            Self::NoExtra if version == "version one" => {
+                app.config("health_check_path: /health\nextra_services: [redis, mysql]\n")
+            }
             Self::NoService => app.config("health_check_path: /health\n"),
             _ => app,
         };
@@ -203,7 +218,7 @@ impl Story {
         let Some(pull) = pull else { return rig.open_with(self.app("version one")).await };
         match self {
             Self::Deploy | Self::Failure => {}
-            Self::Update | Self::NoDatabase | Self::NoService => {
+            Self::Update | Self::NoDatabase | Self::NoExtra | Self::NoService => {
                 drop(pull.push(self.app("version two")).await.unwrap());
             }
             Self::Removal => pull.close().unwrap(),
@@ -219,6 +234,14 @@ impl Story {
         match self {
             Self::Deploy | Self::Loss | Self::Reset => one_preview(rig, pull, "version one").await,
             Self::Update => one_preview(rig, pull, "version two").await,
+            Self::NoExtra => {
+                one_preview(rig, pull, "version two").await;
+                let alone = async || {
+                    let volumes = rig.engine_leftovers().await.into_iter().filter(|left| left.starts_with("volume"));
+                    (rig.containers(&id).await.len() == 1 && volumes.count() == 0).then_some(())
+                };
+                rig.until("the services are gone, and their data", alone).await;
+            }
             Self::NoService => {
                 one_preview(rig, pull, "version two").await;
                 let alone = async || (rig.containers(&id).await.len() == 1).then_some(());

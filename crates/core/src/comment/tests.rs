@@ -88,7 +88,14 @@ fn every_state_reads_well() {
 
 #[test]
 fn a_running_preview_without_framework_database_or_end() {
-    let state = State::Running { live: live(new()), framework: None, database: None, extras: Vec::new(), expires: None, in_place: true };
+    let state = State::Running {
+        live: live(new()),
+        framework: None,
+        database: None,
+        extras: Vec::new(),
+        expires: None,
+        in_place: true,
+    };
     assert_snapshot!(render(&view(state), &Mask::default()));
 }
 

@@ -160,7 +160,8 @@ fn own_env(recipe: &Recipe, account: &Account<'_>) -> Vec<(&'static str, String)
     let Variables { url, host, port, user, password, name } = &recipe.variables;
     let text = (recipe.url)(account, recipe.scheme);
     let urls = url.iter().map(|variable| (*variable, text.clone()));
-    let parts = [(*host, account.host.clone()), (*port, account.port.to_string()), (*password, account.password.to_owned())];
+    let parts =
+        [(*host, account.host.clone()), (*port, account.port.to_string()), (*password, account.password.to_owned())];
     let user = user.map(|variable| (variable, USER.to_owned()));
     let name = name.map(|variable| (variable, account.name.clone()));
     urls.chain(parts).chain(user).chain(name).collect()

@@ -119,7 +119,11 @@ fn every_service_runs_as_somebody_else_than_root_and_opens_with_the_password() {
             assert!(service["healthcheck"]["test"][1].as_str().is_some_and(|test| !test.contains(PASSWORD)), "{name}");
             assert!(!service["command"].to_string().contains(PASSWORD), "{name}");
             assert_eq!(file["services"]["app-a"]["depends_on"][name]["condition"], "service_healthy", "{name}");
-            assert_eq!(service["ports"].is_array(), name == "db", "{name}: the main database alone is reached on the host");
+            assert_eq!(
+                service["ports"].is_array(),
+                name == "db",
+                "{name}: the main database alone is reached on the host"
+            );
             let environment = service["environment"].as_object().unwrap();
             let lines: Vec<String> =
                 environment.iter().map(|(name, value)| format!("{name}={}", value.as_str().unwrap())).collect();
@@ -158,7 +162,8 @@ fn a_volume_is_known_by_its_name() {
     for database in Database::ALL {
         let file = seen(&generate(&with(database, &Backing::ALL)));
         for volume in file["volumes"].as_object().unwrap().keys() {
-            let mounts = |service: &&Value| service["volumes"].as_array().is_some_and(|all| all[0]["source"] == **volume);
+            let mounts =
+                |service: &&Value| service["volumes"].as_array().is_some_and(|all| all[0]["source"] == **volume);
             let service = file["services"].as_object().unwrap().values().find(mounts).unwrap();
             let expected = match service["labels"][LABEL_SERVICE].as_str().unwrap() {
                 "db" => KeptBy::Database(database),

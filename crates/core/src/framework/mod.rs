@@ -27,8 +27,8 @@ mod node_server;
 mod own;
 pub mod own_dockerfile;
 
-pub use compose::FoundCompose;
 pub use crate::backing::Database;
+pub use compose::FoundCompose;
 pub use database::{FoundDatabase, FoundExtras};
 pub use files::{Files, MemoryFiles, ReadFileError, Refusal};
 use own_dockerfile::DockerfileError;
@@ -205,7 +205,9 @@ pub enum DetectError {
         path: String,
     },
     /// Two places say which services there are.
-    #[error("`{0}` in `preview-config.yml` has no meaning beside `docker-compose.preview.yml`; name its services there")]
+    #[error(
+        "`{0}` in `preview-config.yml` has no meaning beside `docker-compose.preview.yml`; name its services there"
+    )]
     BackingBesideCompose(&'static str),
     /// The Dockerfile that `preview-config.yml` names isn't there.
     #[error("there is no `{0}`, which `preview-config.yml` names as `dockerfile`")]

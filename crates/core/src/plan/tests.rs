@@ -433,7 +433,10 @@ const MYSQL: Backing = Backing::Database(crate::backing::Database::Mysql);
 fn an_extra_service_stays_over_updates_and_goes_with_its_volume_when_it_is_no_longer_named() {
     let mut world = serving_beside(&[Backing::Redis, MYSQL]);
     let update = world.plan(&commit('b'));
-    assert!(!update.iter().any(|action| matches!(action, Action::RemoveExtra(_) | Action::RemoveVolumes)), "{update:?}");
+    assert!(
+        !update.iter().any(|action| matches!(action, Action::RemoveExtra(_) | Action::RemoveVolumes)),
+        "{update:?}"
+    );
     world.wants = [Backing::Redis].into();
     world.converge(&commit('b'));
     assert!(world.is_at(&sha('b')) && !world.outage);

@@ -42,9 +42,7 @@ fn entry(key: yaml::Key, node: Node) -> Result<Option<Entry>, Mistake> {
     match (keys::key(&key.text), node.value) {
         (Lookup::Known(_), Value::Null) => Ok(None),
         (Lookup::Known(Key::Env), value) => variables(Node { value, ..node }).map(Entry::Env).map(Some),
-        (Lookup::Known(Key::ExtraServices), Value::List(items)) => {
-            names(&key.text, items).map(Entry::Names).map(Some)
-        }
+        (Lookup::Known(Key::ExtraServices), Value::List(items)) => names(&key.text, items).map(Entry::Names).map(Some),
         (Lookup::Known(known), Value::Text(text)) => Ok(Some(Entry::Scalar(known, node.place, text))),
         (Lookup::Known(_), _) => {
             Err(Mistake::new(node.place, format!("`{}` must have one value, not a list or a map", key.text)))

@@ -1,4 +1,5 @@
 use jiff::Timestamp;
+use preview_core::backing::Backing;
 use preview_core::deployment::Attempt;
 use preview_core::desired::{SetAside, SetAsideReason};
 use preview_core::ids::{BranchName, RepoId};
@@ -54,7 +55,7 @@ fn container(part: Part, commit: Option<CommitSha>) -> Container {
 fn agreeing() -> Sides {
     let view = EngineView {
         containers: vec![container(Part::App(Slot::A), Some(sha('a'))), container(Part::Database, None)],
-        volumes: vec!["data".into()],
+        volumes: vec![format!("{}_db-data", id())],
         networks: vec!["net".into()],
         images: vec![sha('a')],
     };
@@ -101,6 +102,23 @@ fn each_side_that_disagrees_is_named() {
         found(|s| record(s, |r| r.attempt.as_mut().unwrap().app_port = Some(port(8005)))),
     ];
     insta::assert_snapshot!(all.map(|lines| lines.join("\n")).join("\n--\n"));
+}
+
+#[test]
+fn backing_services_and_their_data_belong_to_versions_that_name_them() {
+    let redis = |sides: &mut Sides| {
+        sides.engine.get_mut(&id()).unwrap().containers.push(container(Part::Extra(Backing::Redis), None));
+    };
+    let names_redis = |sides: &mut Sides| {
+        sides.ledger.deployments.get_mut(&id()).unwrap().extras = [Backing::Redis].into();
+    };
+    let volume = |sides: &mut Sides, name: &str| {
+        sides.engine.get_mut(&id()).unwrap().volumes.push(format!("{}_{name}", id()));
+    };
+    assert_eq!(found(|s| (redis(s), names_redis(s)).1), [""; 0]);
+    let lines =
+        [found(redis), found(names_redis), found(|s| volume(s, "mysql-data")), found(|s| volume(s, "db-mysql-data"))];
+    insta::assert_snapshot!(lines.map(|lines| lines.join("\n")).join("\n--\n"));
 }
 
 #[test]

@@ -16,12 +16,12 @@ use bollard::query_parameters::{
 };
 use bollard::{API_DEFAULT_VERSION, Docker};
 use futures_util::FutureExt;
+use preview_core::backing::{Backing, Database};
 use preview_core::base_images::BaseImages;
 use preview_core::compose::{
     AppUser, DatabasePassword, DatabaseSpec, LABEL_INSTANCE, Limits, RootFiles, SlotSpec, Stack, StackSpec, app_image,
     generate,
 };
-use preview_core::framework::Database;
 use preview_core::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceId, PrNumber, RepoId, Slot};
 use preview_core::repo_config::{ContainerPort, EnvVars};
 use preview_core::subnets::Subnet;
@@ -284,10 +284,11 @@ pub(crate) struct Deployment {
     pub(crate) db_port: u16,
     pub(crate) branch: String,
     instance: InstanceId,
-    checkout: TempDir,
+    pub(crate) checkout: TempDir,
     slots: BTreeMap<Slot, SlotSpec>,
     env: EnvVars,
-    database: bool,
+    database: Option<Database>,
+    extras: BTreeSet<Backing>,
 }
 
 impl Deployment {
@@ -303,7 +304,8 @@ impl Deployment {
             checkout: tempfile::tempdir().unwrap(),
             slots: BTreeMap::new(),
             env: EnvVars::default(),
-            database: false,
+            database: None,
+            extras: BTreeSet::new(),
         }
     }
 
@@ -330,7 +332,12 @@ impl Deployment {
     }
 
     pub(crate) fn with_database(&mut self) {
-        self.database = true;
+        self.database = Some(Database::Postgres);
+    }
+
+    /// Has this database, and one of every kind beside it.
+    pub(crate) fn with_everything(&mut self, database: Database) {
+        (self.database, self.extras) = (Some(database), Backing::ALL.into());
     }
 
     /// Puts a commit into a slot, on a free port.
@@ -353,8 +360,8 @@ impl Deployment {
     }
 
     pub(crate) fn stack(&self) -> Stack {
-        let database = self.database.then(|| DatabaseSpec {
-            database: Database::Postgres,
+        let database = self.database.map(|database| DatabaseSpec {
+            database,
             scheme: None,
             host_port: HostPort::new(self.db_port).unwrap(),
         });
@@ -368,7 +375,7 @@ impl Deployment {
             base_images: BaseImages::public(),
             slots: self.slots.clone(),
             database,
-            extras: BTreeSet::new(),
+            extras: self.extras.clone(),
             password: Some(DatabasePassword::from_bytes([7; 24])),
             own: None,
         })

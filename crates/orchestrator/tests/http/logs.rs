@@ -91,7 +91,8 @@ async fn what_cannot_be_told_is_a_problem() {
     let ask = |id: &str, query: &str| house.ask(&format!("GET /api/previews/{id}/logs?{query}")).token().send();
     assert_eq!(ask(ID, "stream=app").await.status, 404);
     house.add_preview(12).await;
-    let services = ["stream=service", "stream=service&name=%2e%2e", "stream=service&name=kafka", "stream=db&name=redis"];
+    let services =
+        ["stream=service", "stream=service&name=%2e%2e", "stream=service&name=kafka", "stream=db&name=redis"];
     for query in ["stream=nginx", "lines=-1", "lines=many", "follow=maybe", "unknown=1"].into_iter().chain(services) {
         let answer = ask(ID, query).await;
         assert_eq!(answer.status, 400, "{query}");

@@ -204,7 +204,8 @@ fn without_comment(line: &str) -> &str {
 /// How many brackets a line leaves open, those in texts aside.
 fn depth(line: &str) -> i64 {
     let outside = line.split(['"', '\'']).step_by(2);
-    let count = |text: &str| text.chars().map(|c| i64::from("[{".contains(c)) - i64::from("]}".contains(c))).sum::<i64>();
+    let count =
+        |text: &str| text.chars().map(|c| i64::from("[{".contains(c)) - i64::from("]}".contains(c))).sum::<i64>();
     outside.map(count).sum()
 }
 
@@ -270,7 +271,8 @@ fn python_table(text: &str, table: &str) -> Vec<String> {
     entries
         .flat_map(|entry| {
             let name = python_name(entry.key);
-            let extras: Vec<String> = texts_of(&entry.value, "extras").map(|extra| format!("{name}[{extra}]")).collect();
+            let extras: Vec<String> =
+                texts_of(&entry.value, "extras").map(|extra| format!("{name}[{extra}]")).collect();
             extras.into_iter().chain([name])
         })
         .collect()
@@ -293,7 +295,8 @@ fn gem(line: &str) -> Option<String> {
 /// The artifacts that a `pom.xml` depends on outside of its tests, as `group:artifact`.
 fn maven_artifacts(text: &str) -> Vec<String> {
     let told = text.split("<!--").enumerate();
-    let told: String = told.map(|(n, part)| if n == 0 { part } else { part.split_once("-->").map_or("", |(_, rest)| rest) }).collect();
+    let told: String =
+        told.map(|(n, part)| if n == 0 { part } else { part.split_once("-->").map_or("", |(_, rest)| rest) }).collect();
     let blocks = told.split("<dependency>").skip(1).filter_map(|rest| rest.split("</dependency>").next());
     let value = |block: &str, tag: &str| {
         let rest = block.split_once(&format!("<{tag}>"))?.1;

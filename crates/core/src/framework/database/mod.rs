@@ -81,9 +81,14 @@ fn extras(evidence: &[Evidence], config: &RepoConfig) -> FoundExtras {
         let reason = format!("`preview-config.yml` says `extra_services: [{}]`", names.join(", "));
         return FoundExtras { services: services.clone(), reason };
     }
-    let found: Vec<&Evidence> = evidence.iter().filter(|found| !matches!(found.backing, Backing::Database(_))).collect();
+    let found: Vec<&Evidence> =
+        evidence.iter().filter(|found| !matches!(found.backing, Backing::Database(_))).collect();
     let reasons: Vec<&str> = found.iter().map(|found| found.reason.as_str()).collect();
-    let reason = if found.is_empty() { "no client of another service among the dependencies".to_owned() } else { reasons.join("; ") };
+    let reason = if found.is_empty() {
+        "no client of another service among the dependencies".to_owned()
+    } else {
+        reasons.join("; ")
+    };
     FoundExtras { services: found.iter().map(|found| found.backing).collect(), reason }
 }
 

@@ -22,7 +22,10 @@ fn shown(path: &str, text: &str) -> String {
 fn node_packages() {
     let package = |names: &[&str]| {
         let all: Vec<String> = names.iter().map(|name| format!("\"{name}\": \"1\"")).collect();
-        shown("package.json", &format!("{{\"dependencies\": {{{}}}, \"devDependencies\": {{\"ioredis\": \"5\"}}}}", all.join(", ")))
+        shown(
+            "package.json",
+            &format!("{{\"dependencies\": {{{}}}, \"devDependencies\": {{\"ioredis\": \"5\"}}}}", all.join(", ")),
+        )
     };
     assert_eq!(package(&["express"]), "none");
     assert_eq!(package(&["typeorm", "mysql2"]), "mysql");
@@ -53,14 +56,19 @@ fn go_modules_and_those_of_others_where_the_app_has_no_database_itself() {
 
 #[test]
 fn crates_by_their_features() {
-    let inline = "[dependencies]\naxum = \"0.8\"\nsqlx = { version = \"0.8\", features = [\"runtime-tokio\", \"mysql\"] }\n";
+    let inline =
+        "[dependencies]\naxum = \"0.8\"\nsqlx = { version = \"0.8\", features = [\"runtime-tokio\", \"mysql\"] }\n";
     assert_eq!(shown("Cargo.toml", inline), "mysql");
     let over_lines = "[dependencies]\nsqlx = { version = \"0.8\", features = [ # which?\n  \"postgres\", # this\n] }\nredis = \"0.32\"\n";
     assert_eq!(shown("Cargo.toml", over_lines), "postgres + redis");
     assert_eq!(shown("Cargo.toml", "[dependencies.diesel]\nversion = \"2\"\nfeatures = [\"postgres\"]\n"), "postgres");
     assert_eq!(shown("Cargo.toml", "[workspace.dependencies]\nmongodb = \"3\"\n"), "mongodb");
     assert_eq!(shown("Cargo.toml", "[dependencies]\ntokio-postgres.workspace = true\n"), "postgres");
-    for none in ["[dev-dependencies]\nredis = \"1\"\n", "[dependencies]\nsqlx = { version = \"0.8\" }\n", "[package]\nname = \"redis\"\n"] {
+    for none in [
+        "[dev-dependencies]\nredis = \"1\"\n",
+        "[dependencies]\nsqlx = { version = \"0.8\" }\n",
+        "[package]\nname = \"redis\"\n",
+    ] {
         assert_eq!(shown("Cargo.toml", none), "none", "{none}");
     }
 }
@@ -106,7 +114,10 @@ fn php_by_its_packages_and_laravel_by_its_example_of_settings() {
 
 #[test]
 fn gems() {
-    assert_eq!(shown("Gemfile", "gem \"rails\"\n  gem 'mysql2', '~> 0.5'\n# gem \"redis\"\ngem(\"sidekiq\")\n"), "mysql mysql2:// + redis");
+    assert_eq!(
+        shown("Gemfile", "gem \"rails\"\n  gem 'mysql2', '~> 0.5'\n# gem \"redis\"\ngem(\"sidekiq\")\n"),
+        "mysql mysql2:// + redis"
+    );
     assert_eq!(shown("Gemfile", "gem \"pg\"\ngemspec\n"), "postgres");
     assert_eq!(shown("Gemfile", "gem \"mongoid\"\n"), "mongodb");
 }

@@ -46,6 +46,7 @@ impl Reconciler {
             port: None,
             checkout: None,
             found: None,
+            former: None,
             users: BTreeMap::new(),
         });
         self.wait_for_place(&Wish { decision, pull, id, commit, slot }).await?;

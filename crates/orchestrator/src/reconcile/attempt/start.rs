@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::super::Reconciler;
 use super::{Found, Trying, Work, set_step};
 use crate::ledger::State;
-use crate::needs::{Fault, Part};
+use crate::needs::{DeploymentLock, Fault, Part};
 
 impl Reconciler {
     /// Starts the slot, once there is memory for it.
@@ -23,11 +23,7 @@ impl Reconciler {
         let trying = work.trying()?;
         let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
         self.step(&trying.id, Step::Start).await?;
-        if let Some(serving) = self.serves_with_another_database(&trying.id, &found) {
-            tracing::info!(deployment = %trying.id, "another database than the old version's: it goes first");
-            self.give_way(&trying.id, &serving).await?;
-            self.start_backing(trying, &found, &hold).await?;
-        }
+        self.change_database(trying, &found, &hold).await?;
         self.make_room(trying).await?;
         let stack = self.stack(trying, &found)?;
         let (dir, app) = (self.inner.folders.of(&trying.id), Part::App(trying.slot));
@@ -38,6 +34,21 @@ impl Reconciler {
         let ended = found.extras().chain([Part::Database]).map(|part| self.end_hurry(&trying.id, trying.trust, part));
         let ((), ended) = tokio::join!(self.hurry(trying, app), try_join_all(ended));
         ended.map(drop)
+    }
+
+    /// Where the old version has another database, takes that version away, then its database, and brings up the new one. Tried
+    /// again after a failure it does all of it again.
+    async fn change_database(&self, trying: &mut Trying, found: &Found, hold: &DeploymentLock) -> Result<(), Fault> {
+        if let Some(serving) = self.serves_with_another_database(&trying.id, found) {
+            tracing::info!(deployment = %trying.id, "another database than the old version's, which goes first");
+            trying.former = Some(serving);
+        }
+        if let Some(former) = &trying.former {
+            self.give_way(&trying.id, former).await?;
+            self.start_backing(trying, found, hold).await?;
+            trying.former = None;
+        }
+        Ok(())
     }
 
     /// Waits for the memory that one more container may use. An update that waits too long for it replaces in place.
@@ -144,7 +155,8 @@ impl Reconciler {
         };
         let wanted = &found.detected.database;
         let database = wanted.database.zip(record.db_port);
-        let database = database.map(|(database, host_port)| DatabaseSpec { database, scheme: wanted.scheme, host_port });
+        let database =
+            database.map(|(database, host_port)| DatabaseSpec { database, scheme: wanted.scheme, host_port });
         let password = if found.has_backing() { Some(self.password(&trying.id)?) } else { None };
         Ok(compose::generate(&StackSpec {
             deployment: trying.id.clone(),

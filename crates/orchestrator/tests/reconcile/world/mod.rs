@@ -272,7 +272,8 @@ impl World {
             if !leads_somewhere && !self.tampered {
                 self.violation(format!("visitors of {id} are sent to port {port}, where nothing is"));
             }
-            let away = self.engine.get(&id).and_then(|stock| stock.apps.values().find(|app| app.port == port)?.lacks(stock));
+            let away =
+                self.engine.get(&id).and_then(|stock| stock.apps.values().find(|app| app.port == port)?.lacks(stock));
             if let Some(away) = away.filter(|_| !self.tampered) {
                 self.violation(format!("visitors of {id} are served by an app whose {away} is away"));
             }

@@ -101,7 +101,10 @@ fn files(app: &App) -> MemoryFiles {
     let extras = extras.join(", ");
     MemoryFiles::new([
         ("Dockerfile", "FROM node\nEXPOSE 3000\n".to_owned()),
-        ("preview-config.yml", format!("database: {database}\nextra_services: [{extras}]\nhealth_check_path: /health\n")),
+        (
+            "preview-config.yml",
+            format!("database: {database}\nextra_services: [{extras}]\nhealth_check_path: /health\n"),
+        ),
     ])
 }
 
