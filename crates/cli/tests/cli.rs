@@ -30,7 +30,7 @@ fn fine(program: Program, dir: &Path) -> Program {
 async fn every_command_has_its_help() {
     let commands = [
         "", "serve", "list", "logs", "redeploy", "reset-db", "keep", "rm", "why", "audit", "demo", "secret",
-        "firewall", "config",
+        "firewall", "helper", "config",
     ];
     for command in commands {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();

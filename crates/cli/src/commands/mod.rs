@@ -4,6 +4,7 @@ pub(crate) mod audit;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod firewall;
+pub(crate) mod helper;
 pub(crate) mod keep;
 pub(crate) mod list;
 pub(crate) mod logs;
