@@ -1,6 +1,6 @@
 # The daily commands. Each one that needs Docker, nginx or Rust first makes sure of them (scripts/ground).
 .DEFAULT_GOAL := help
-.PHONY: help demo test soak bench check lint fmt ground clean-ground
+.PHONY: help demo test soak bench dist check lint fmt ground clean-ground
 
 GROUND := scripts/ground
 # Runs a command with everything in reach that the ground has just installed.
@@ -17,11 +17,15 @@ demo: ground ## watch a pull request become a URL; ONCE=1 ends by itself; APP=go
 test: ground ## everything that CI runs: format, lints, documentation, all tests
 	@$(ON_GROUND) scripts/test
 
+soak: export GROUND_WITH = ansible
 soak: ground ## the long proof: 200 cycles, every step × fault, many scenarios; writes docs/RELIABILITY.md; STAGES="cycles fuzz"
 	@$(ON_GROUND) scripts/soak $(STAGES)
 
 bench: ground ## how fast and how small; writes docs/BENCHMARKS.md
 	@$(ON_GROUND) cargo bench --package preview-cli --bench bench
+
+dist: ground ## the release: a program that runs on older systems too, its units, a checksum, in target/dist
+	@$(ON_GROUND) scripts/dist
 
 check: ## does it compile? the fastest answer
 	@$(ON_GROUND) cargo check --workspace --all-targets

@@ -13,13 +13,24 @@ PACKAGES_OF_COMMANDS=(
     cc:gcc
 )
 
+# What only some tests need, by the word in GROUND_WITH that asks for it.
+PACKAGES_WITH_ansible=(
+    ansible-playbook:ansible-core
+    ssh:openssh-client
+)
+
 # Packages that have no command of their own to look for.
 libc_headers_present() { [ -e /usr/include/stdlib.h ]; }
 ca_bundle_present() { [ -s /etc/ssl/certs/ca-certificates.crt ]; }
 
 packages_wanted() {
-    local pair
-    for pair in "${PACKAGES_OF_COMMANDS[@]}"; do
+    local pair wanted=("${PACKAGES_OF_COMMANDS[@]}")
+    case "${GROUND_WITH:-}" in
+    '') ;;
+    ansible) wanted+=("${PACKAGES_WITH_ansible[@]}") ;;
+    *) die "GROUND_WITH knows the word ansible, not $GROUND_WITH" ;;
+    esac
+    for pair in "${wanted[@]}"; do
         # An engine on another machine, or a rootless one, needs no dockerd here.
         if [ "${pair%%:*}" = dockerd ] && { engine_elsewhere || engine_answers || engine_denied; }; then continue; fi
         have "${pair%%:*}" || echo "${pair#*:}"

@@ -42,6 +42,7 @@ async fn every_command_has_its_help() {
         "demo",
         "secret",
         "firewall",
+        "helper",
         "detect",
         "config",
         "config check",

@@ -84,6 +84,14 @@ impl Plan {
         Ok(())
     }
 
+    /// The same, by the command that has the right to, where there is one.
+    async fn have_put_up(&self) -> Result<(), Refused> {
+        match &self.reach.command {
+            Some(command) => command.run().await.map_err(|error| tables::refused(&command.to_string(), error)),
+            None => self.put_up().await,
+        }
+    }
+
     /// Takes them down.
     pub async fn take_down(&self) -> Result<(), Refused> {
         for (protocol, rules) in self.rules() {
@@ -128,13 +136,13 @@ impl Fence {
                     Ok(()),
                 );
             }
-            Firewall::All | Firewall::Previews => self.plan.put_up().await,
+            Firewall::All | Firewall::Previews => self.plan.have_put_up().await,
         };
         let trouble = match (&outcome, self.plan.reach.firewall) {
             (Err(refused), _) => Some(format!(
                 "the firewall can't be set ({refused}), so previews and builds may reach this machine's own services, cloud \
-                 metadata and private networks: give the service CAP_NET_ADMIN, or have root run `preview firewall | sh` at each \
-                 start of the machine and set FIREWALL=off"
+                 metadata and private networks: give the service CAP_NET_ADMIN or a FIREWALL_COMMAND, or have root run `preview \
+                 firewall | sh` at each start of the machine and set FIREWALL=off"
             )),
             (Ok(()), Firewall::Previews) => Some(
                 "FIREWALL is `previews`: build steps may reach this machine's own services and private networks"

@@ -220,6 +220,8 @@ pub struct Network {
 pub struct Reach {
     /// What our walls are around.
     pub firewall: Firewall,
+    /// What sets them in our place.
+    pub command: Option<CommandLine>,
     /// Whether running previews may reach the internet.
     pub egress: ByTrust<Egress>,
     /// What may be reached in any case.

@@ -5,6 +5,7 @@ pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod detect;
 pub(crate) mod firewall;
+pub(crate) mod helper;
 pub(crate) mod keep;
 pub(crate) mod list;
 pub(crate) mod logs;

@@ -48,7 +48,7 @@ mod tools;
 mod watch;
 
 use limits::Holder;
-pub use limits::{BuildLimits, Ceilings};
+pub use limits::{BuildLimits, Ceilings, hand_over_builder_group};
 use start::Existing;
 use tools::{Tool, World};
 

@@ -20,7 +20,7 @@ pub(super) enum Protocol {
 #[derive(Debug, thiserror::Error)]
 #[error("{program}: {why}")]
 pub struct Refused {
-    program: &'static str,
+    program: String,
     why: String,
 }
 
@@ -58,13 +58,14 @@ impl Protocol {
     }
 }
 
-fn refused(program: &'static str, error: ExecError) -> Refused {
+/// What a program that sets them said of its failure.
+pub(super) fn refused(program: &str, error: ExecError) -> Refused {
     let why = match error {
         ExecError::Failed { output, .. } => output.stderr.lines().next().unwrap_or("it failed").trim().to_owned(),
         ExecError::Missing { .. } => "is not installed".to_owned(),
         other => other.to_string(),
     };
-    Refused { program, why }
+    Refused { program: program.to_owned(), why }
 }
 
 /// Docker's own chain for such rules, made by Docker and never emptied by it; where it has none, the one that it stands in.

@@ -246,6 +246,7 @@ fn reach(reader: &mut Reader<'_>) -> Option<Reach> {
     let allow_or_deny = || values::one_of(&[("allow", Egress::Allow), ("deny", Egress::Deny)]);
     let whom = values::one_of(&[("all", Firewall::All), ("previews", Firewall::Previews), ("off", Firewall::Off)]);
     let firewall = reader.value(&FIREWALL, whom);
+    let command = reader.option(&FIREWALL_COMMAND, values::command);
     let egress = reader.value(&EGRESS, allow_or_deny());
     let untrusted_egress = reader.option(&UNTRUSTED_EGRESS, allow_or_deny());
     let allow = reader.option(&EGRESS_ALLOW, values::allowed);
@@ -256,7 +257,7 @@ fn reach(reader: &mut Reader<'_>) -> Option<Reach> {
             return None;
         }
     }
-    Some(Reach { firewall, egress: ByTrust { member, stranger }, allow: allow?.unwrap_or_default() })
+    Some(Reach { firewall, command: command?, egress: ByTrust { member, stranger }, allow: allow?.unwrap_or_default() })
 }
 
 fn log(reader: &mut Reader<'_>) -> Option<Log> {

@@ -123,6 +123,8 @@ fn strangers_reach_what_members_reach_unless_told_otherwise() {
     let told = reach(&[("UNTRUSTED_EGRESS", "deny"), ("EGRESS_ALLOW", "10.0.0.5:5432, 192.0.2.0/24")]);
     assert_eq!(told.egress, ByTrust { member: Egress::Allow, stranger: Egress::Deny });
     assert_eq!(told.allow.len(), 2);
+    let command = reach(&[("FIREWALL_COMMAND", "preview helper firewall")]).command;
+    assert_eq!((plain.command, command.unwrap().to_string().as_str()), (None, "preview helper firewall"));
     let unkept = mistake(&[("FIREWALL", "off"), ("UNTRUSTED_EGRESS", "deny")]);
     assert!(unkept.contains("nothing would keep previews from the internet"), "{unkept}");
     assert!(mistake(&[("EGRESS_ALLOW", "10.0.0.5/8")]).contains("10.0.0.0/8"));

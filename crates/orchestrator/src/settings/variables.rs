@@ -38,7 +38,7 @@ pub const GROUPS: &[Group] = &[
     ("Health", &[HEALTH_TIMEOUT_SECONDS, HEALTH_INTERVAL_SECONDS]),
     ("Docker", &[DOCKER_HOST, BUILD_CGROUP]),
     ("Ports and networks", &[APP_PORT_START, DB_PORT_START, PREVIEW_SUBNET]),
-    ("What previews may reach", &[FIREWALL, EGRESS, UNTRUSTED_EGRESS, EGRESS_ALLOW]),
+    ("What previews may reach", &[FIREWALL, FIREWALL_COMMAND, EGRESS, UNTRUSTED_EGRESS, EGRESS_ALLOW]),
     ("Log", &[LOG_LEVEL, LOG_FORMAT]),
 ];
 
@@ -319,6 +319,12 @@ pub(super) const FIREWALL: Variable = Variable::new(
     "What is kept from this machine's own services, cloud metadata and private networks, as far as the service may set \
      `iptables`: `all` is previews and Docker's default bridge, where builds run (and containers of others that were given \
      no network); `previews` leaves that bridge alone; `off` sets nothing.",
+);
+pub(super) const FIREWALL_COMMAND: Variable = Variable::optional(
+    "FIREWALL_COMMAND",
+    "the service runs `iptables` itself",
+    "Sets that firewall in the service's place, where the service may not: does what `preview firewall set` does, with root's \
+     rights and these settings. Program and arguments, separated by spaces; no shell reads it.",
 );
 pub(super) const EGRESS: Variable = Variable::new(
     "EGRESS",

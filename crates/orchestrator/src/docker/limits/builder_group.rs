@@ -21,6 +21,14 @@ pub(super) struct BuilderGroup {
     files: Files,
 }
 
+/// Makes the groups of this name below `root` and gives what limits them to a user.
+pub(super) fn hand_over(root: &Path, name: &Path, user: u32) -> io::Result<()> {
+    let files = Files::below(root, name.strip_prefix("/").unwrap_or(name));
+    files.make()?;
+    files.offer_controllers(root)?;
+    files.give_to(user)
+}
+
 /// The limits hold while this lives. Others of us on the same engine share them: the last to end lifts them.
 #[derive(Debug)]
 pub(super) struct Held<'a> {
@@ -177,6 +185,25 @@ mod tests {
         fs::write(&events, "low 0\noom 4\noom_kill 3\n").unwrap();
         assert!(held.ran_out_of_memory());
         assert!(!held.ran_out_of_memory());
+    }
+
+    #[test]
+    fn what_limits_the_group_and_nothing_above_it_is_given_away() {
+        let me = rustix::process::getuid().as_raw();
+        for files in [FIRST, SECOND] {
+            let (root, _) = system(files);
+            hand_over(root.path(), Path::new(NAME), me).unwrap();
+            if files == SECOND {
+                for above in ["cgroup.subtree_control", "docker/cgroup.subtree_control"] {
+                    assert_eq!(fs::read_to_string(root.path().join(above)).unwrap(), "+cpu +memory +pids");
+                }
+                assert!(!root.path().join("docker/buildkit/cgroup.subtree_control").exists());
+            }
+        }
+        // Whoever may not give files away learns so, or the service would wonder later.
+        let (root, _) = system(FIRST);
+        fs::remove_file(root.path().join("pids/docker/buildkit/pids.max")).unwrap();
+        assert!(hand_over(root.path(), Path::new(NAME), me).is_err());
     }
 
     #[test]

@@ -86,6 +86,12 @@ impl Holder {
     }
 }
 
+/// Makes the builder's group of this name, if the engine has not yet, and gives the files that limit it to a user: with them that
+/// user may hold builds, and do nothing else that takes root.
+pub fn hand_over_builder_group(group: &Path, user: u32) -> io::Result<()> {
+    builder_group::hand_over(Path::new(CGROUP_ROOT), group, user)
+}
+
 impl Held<'_> {
     /// Which limits the build has run into so far.
     pub(super) fn hit(&mut self) -> Hit {

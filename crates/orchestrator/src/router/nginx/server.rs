@@ -45,7 +45,8 @@ impl fmt::Display for CommandLine {
 }
 
 impl CommandLine {
-    async fn run(&self) -> Result<(), ExecError> {
+    /// Runs it to its end, for half a minute at most.
+    pub(crate) async fn run(&self) -> Result<(), ExecError> {
         Program::new(&self.0[0]).args(&self.0[1..]).limits(Limits::seconds(30)).run().await.map(drop)
     }
 }

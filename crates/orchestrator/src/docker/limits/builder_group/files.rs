@@ -5,6 +5,7 @@
 use std::fs::{self, File, OpenOptions};
 use std::io;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
 use rustix::event::{EventfdFlags, eventfd};
@@ -58,6 +59,35 @@ impl Files {
             Self::First { memory, cpu, pids } => [memory, cpu, pids].into_iter().try_for_each(fs::create_dir_all),
             Self::Second(group) => fs::create_dir_all(group),
         }
+    }
+
+    /// The second version has a group's limits only where all groups above it offer them.
+    pub(super) fn offer_controllers(&self, root: &Path) -> io::Result<()> {
+        let Self::Second(group) = self else { return Ok(()) };
+        let mut above: Vec<&Path> = group.ancestors().skip(1).take_while(|above| above.starts_with(root)).collect();
+        above.reverse();
+        above.iter().try_for_each(|above| fs::write(above.join("cgroup.subtree_control"), "+cpu +memory +pids"))
+    }
+
+    /// Gives every file that limits the group, and is there, to a user.
+    pub(super) fn give_to(&self, user: u32) -> io::Result<()> {
+        let (needed, if_there) = match self {
+            Self::First { memory, cpu, pids } => (
+                vec![
+                    memory.join("memory.limit_in_bytes"),
+                    cpu.join("cpu.cfs_quota_us"),
+                    cpu.join("cpu.shares"),
+                    pids.join("pids.max"),
+                ],
+                ["memory.memsw.limit_in_bytes", "cgroup.event_control"].map(|name| memory.join(name)).to_vec(),
+            ),
+            Self::Second(group) => (
+                ["memory.max", "cpu.max", "cpu.weight", "pids.max"].map(|name| group.join(name)).to_vec(),
+                vec![group.join("memory.swap.max")],
+            ),
+        };
+        let if_there = if_there.into_iter().filter(|file| file.exists());
+        needed.into_iter().chain(if_there).try_for_each(|file| chown(file, Some(user), None))
     }
 
     /// Whether limits can be written.

@@ -1,0 +1,103 @@
+//! What can be said of the roles without a machine.
+
+use std::path::Path;
+
+use preview_exec::{Limits, Program};
+use serde_json::json;
+
+use crate::{ansible, has, is_asked_for, root, tell};
+
+/// Whether Ansible is here. Where a machine is to be set up it has to be.
+fn is_here() -> bool {
+    let here = has("ansible-playbook");
+    assert!(here || !is_asked_for(), "DROPLET=1 needs ansible-playbook: GROUND_WITH=ansible scripts/ground up");
+    if !here {
+        tell("ansible-playbook is not installed: the roles' syntax and templates were not looked at");
+    }
+    here
+}
+
+#[tokio::test]
+async fn the_playbook_is_well_formed() {
+    if !is_here() {
+        return;
+    }
+    let check = ansible("ansible-playbook").args(["--syntax-check", "--inventory", "localhost,", "site.yml"]);
+    check.limits(Limits::seconds(120)).run().await.unwrap();
+}
+
+/// Has Ansible render a template of a role with the role's own variables.
+async fn render(role: &str, template: &str, more: &serde_json::Value, to: &Path) -> String {
+    let vars =
+        |kind: &str| format!("@{}", root().join("ansible/roles").join(role).join(kind).join("main.yml").display());
+    let src = root().join("ansible/roles").join(role).join("templates").join(template);
+    let mut words: Vec<String> =
+        ["localhost", "--connection", "local", "--module-name", "template"].map(str::to_owned).to_vec();
+    words.extend(["--args".to_owned(), json!({"src": src, "dest": to}).to_string()]);
+    let kinds =
+        ["defaults", "vars"].into_iter().filter(|kind| root().join("ansible/roles").join(role).join(kind).exists());
+    for given in
+        std::iter::once(format!("@{}", root().join("ansible/group_vars/all.yml").display())).chain(kinds.map(vars))
+    {
+        words.extend(["--extra-vars".to_owned(), given]);
+    }
+    words.extend(["--extra-vars".to_owned(), more.to_string()]);
+    ansible("ansible").args(words).limits(Limits::seconds(120)).run().await.unwrap();
+    std::fs::read_to_string(to).unwrap()
+}
+
+#[tokio::test]
+async fn nginx_takes_the_server_of_previews() {
+    if !is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir_all(dir.path().join("previews/hosts")).unwrap();
+    for (ipv6, domain) in [(false, ""), (true, "previews.example.com")] {
+        let facts = json!({
+            "nginx_ipv6": {"stat": {"exists": ipv6}}, "preview_domain": domain, "preview_nginx_configs": dir.path().join("previews"),
+        });
+        let server = render("nginx", "preview-deployer.conf.j2", &facts, &dir.path().join("server.conf")).await;
+        assert_eq!(server.contains("listen [::]:80"), ipv6);
+        assert_eq!(server.contains("server_name *.previews.example.com;"), !domain.is_empty());
+        assert_eq!(server.matches("proxy_pass").count(), 1, "nothing but deliveries leads to the service");
+        // Its ports may be taken on this machine, or forbidden to whoever runs the test.
+        std::fs::write(
+            dir.path().join("server.conf"),
+            server.replace(":80", ":18080").replace("listen 80", "listen 18080"),
+        )
+        .unwrap();
+        let here = dir.path().display();
+        let whole = format!(
+            "pid {here}/pid; error_log stderr; events {{}} http {{ access_log off; client_body_temp_path {here}/body; \
+             proxy_temp_path {here}/proxy; fastcgi_temp_path {here}/fastcgi; uwsgi_temp_path {here}/uwsgi; scgi_temp_path \
+             {here}/scgi; include {here}/server.conf; }}"
+        );
+        std::fs::write(dir.path().join("nginx.conf"), whole).unwrap();
+        let test = Program::new("nginx").args(["-t", "-c"]).arg(dir.path().join("nginx.conf"));
+        test.limits(Limits::seconds(20)).run().await.unwrap();
+    }
+}
+
+#[tokio::test]
+async fn secrets_stand_in_the_environment_as_they_are() {
+    if !is_here() {
+        return;
+    }
+    let dir = tempfile::tempdir().unwrap();
+    let odd = r#"a "b" \ $HOME `c` #d 'e' %f"#;
+    let given = json!({
+        "preview_settings": {"ALLOWED_REPOS": "my-org/my-app", "ROUTER": "builtin"}, "preview_secrets": {"GITHUB_TOKEN": odd},
+        "ansible_default_ipv4": {"address": "203.0.113.7"},
+    });
+    let text = render("orchestrator", "environment.j2", &given, &dir.path().join("environment")).await;
+    assert!(text.contains("\nGITHUB_TOKEN=\"a \\\"b\\\" \\\\ $HOME `c` #d 'e' %f\"\n"), "{text}");
+    assert!(text.contains("\nROUTER=\"nginx\"\n"), "what the roles decide is not for settings to change: {text}");
+    assert!(text.contains("\nPREVIEW_BASE_URL=\"http://203.0.113.7\"\n"), "{text}");
+    // The same file, as the shell reads it: what systemd's quoting has in common with it.
+    let bare = text.replace('$', "\\$").replace('`', "\\`");
+    std::fs::write(dir.path().join("environment"), bare).unwrap();
+    let script = ". \"$0\"; printf %s \"$GITHUB_TOKEN\"";
+    let shell = Program::new("sh").args(["-c", script]).arg(dir.path().join("environment")).run().await.unwrap();
+    assert_eq!(shell.text(), odd);
+}

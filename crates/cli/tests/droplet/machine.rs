@@ -1,0 +1,262 @@
+//! A machine as a provider hands it out: systemd, sshd, an address. It is a container with an init of its own.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::PathBuf;
+use std::time::{Duration, Instant};
+
+use preview_exec::{Limits, Output, Program};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::{ansible, root, tell};
+
+/// What the machine is made of.
+const IMAGE: &str = "preview-droplet:bookworm";
+/// How long anything of it may take: two slow cores may be busy with others.
+pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
+
+/// A running machine. It goes, with all that is on it, when this is dropped.
+pub(crate) struct Machine {
+    name: String,
+    dir: TempDir,
+    pub(crate) address: String,
+    /// Beneath it are the control groups of all its containers and builds.
+    pub(crate) group: String,
+    tunnel: Option<(u16, JoinHandle<()>)>,
+}
+
+/// What a run of the playbook did.
+#[derive(Debug, PartialEq, Eq)]
+pub(crate) struct Recap {
+    pub(crate) changed: u32,
+    failed: u32,
+    /// The tasks that changed something.
+    pub(crate) tasks: Vec<String>,
+}
+
+async fn docker(words: &[&str]) -> String {
+    let output = Program::new("docker").args(words).inherit_env("HOME").limits(Limits::seconds(300)).run().await;
+    output.unwrap_or_else(|error| panic!("docker {words:?}: {error:?}")).text().trim().to_owned()
+}
+
+impl Machine {
+    /// Boots one that whoever holds its key may enter.
+    pub(crate) async fn boot() -> Self {
+        let here = root().join("crates/cli/tests/droplet/machine").display().to_string();
+        docker(&["build", "--quiet", "--tag", IMAGE, &here]).await;
+        let number: u32 = rand::random_range(0..1 << 24);
+        let (name, group) = (format!("preview-droplet-{number}"), format!("/preview-droplet-{number}"));
+        let dir = tempfile::Builder::new().prefix("preview-droplet-").tempdir().unwrap();
+        docker(&["network", "create", &name]).await;
+        let mut machine = Self { name, dir, address: String::new(), group, tunnel: None };
+        let mut words =
+            vec!["run", "--detach", "--name", &machine.name, "--hostname", "droplet", "--network", &machine.name];
+        words.extend(["--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--security-opt", "seccomp=unconfined"]);
+        words.extend([
+            "--cgroupns=host",
+            "--tmpfs",
+            "/run",
+            "--tmpfs",
+            "/run/lock",
+            "-v",
+            "/sys/fs/cgroup:/sys/fs/cgroup:rw",
+        ]);
+        // Docker inside of Docker needs a file system of its own.
+        words.extend(["-v", "/var/lib/docker", IMAGE]);
+        docker(&words).await;
+        machine.has_booted().await;
+        machine.let_in().await;
+        machine
+    }
+
+    async fn has_booted(&mut self) {
+        let state = ["exec", &self.name, "systemctl", "is-system-running"].map(str::to_owned);
+        eventually("the machine has booted", async || {
+            let asked = Program::new("docker").args(&state).inherit_env("HOME").status().await.ok()?;
+            ["running\n", "degraded\n"].contains(&asked.text().as_str()).then_some(())
+        })
+        .await;
+        let format = "{{range .NetworkSettings.Networks}}{{.IPAddress}}{{end}}";
+        self.address = docker(&["inspect", "--format", format, &self.name]).await;
+    }
+
+    /// Its key, as a provider puts it there.
+    async fn let_in(&self) {
+        let key = self.key();
+        let make = Program::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-f"]).arg(&key);
+        make.run().await.unwrap();
+        let public = std::fs::read(key.with_extension("pub")).unwrap();
+        let script = "mkdir -p -m 0700 /root/.ssh && cat >/root/.ssh/authorized_keys";
+        let put = Program::new("docker").args(["exec", "--interactive", &self.name, "sh", "-c", script]).stdin(public);
+        put.inherit_env("HOME").run().await.unwrap();
+        eventually("SSH answers", async || self.ssh(&["true"]).run().await.ok()).await;
+    }
+
+    fn key(&self) -> PathBuf {
+        self.dir.path().join("key")
+    }
+
+    fn ssh_options(&self) -> Vec<String> {
+        let (key, known) = (self.key(), self.dir.path().join("known_hosts"));
+        let known = format!("UserKnownHostsFile={}", known.display());
+        let options = ["StrictHostKeyChecking=accept-new", "BatchMode=yes", "LogLevel=ERROR", &known];
+        let options = options.iter().flat_map(|option| ["-o".to_owned(), (*option).to_owned()]);
+        options.chain(["-i".to_owned(), key.display().to_string()]).collect()
+    }
+
+    /// A command on the machine, over SSH.
+    pub(crate) fn ssh(&self, command: &[&str]) -> Program {
+        let program = Program::new("ssh").args(self.ssh_options()).arg(format!("root@{}", self.address));
+        program.arg("--").args(command).inherit_env("HOME").limits(Limits::seconds(120))
+    }
+
+    /// What a command on the machine says.
+    pub(crate) async fn run(&self, command: &str) -> String {
+        let output = self.ssh(&[command]).run().await;
+        output.unwrap_or_else(|error| panic!("{command}: {error:?}")).text().trim().to_owned()
+    }
+
+    /// How a command on the machine ended.
+    pub(crate) async fn try_to(&self, command: &str) -> Output {
+        self.ssh(&[command]).status().await.unwrap()
+    }
+
+    /// Runs the playbook with these variables, which go through a file that nobody else reads.
+    pub(crate) async fn playbook(&self, variables: &Value, more: &[&str]) -> Recap {
+        let (inventory, given) = (self.dir.path().join("inventory"), self.dir.path().join("variables.json"));
+        let options = self.ssh_options().join(" ");
+        let line = format!("{} ansible_user=root ansible_ssh_common_args='{options}'\n", self.address);
+        std::fs::write(&inventory, line).unwrap();
+        std::fs::write(&given, variables.to_string()).unwrap();
+        std::fs::set_permissions(&given, std::fs::Permissions::from_mode(0o600)).unwrap();
+        let program = ansible("ansible-playbook").arg("--inventory").arg(&inventory).arg("site.yml").args(more);
+        let program = program.args(["--extra-vars".to_owned(), format!("@{}", given.display())]);
+        let begun = Instant::now();
+        let output = program
+            .limits(Limits { silence: Duration::from_secs(600), ..Limits::seconds(2400) })
+            .status()
+            .await
+            .unwrap();
+        let text = output.text();
+        let recap = read_recap(&text).unwrap_or_else(|| panic!("{text}{}", output.stderr));
+        let seconds = begun.elapsed().as_secs();
+        tell(&format!("ansible-playbook {}: changed={} in {seconds} s", more.join(" "), recap.changed));
+        assert_eq!(recap.failed, 0, "{text}{}", output.stderr);
+        for secret in variables["preview_secrets"].as_object().into_iter().flatten() {
+            let value = secret.1.as_str().unwrap();
+            assert!(!text.contains(value) && !output.stderr.contains(value), "{} is in Ansible's output", secret.0);
+        }
+        recap
+    }
+
+    /// Brings an image of this machine's engine into the other's.
+    pub(crate) async fn bring_image(&self, image: &str) {
+        let saved = self.dir.path().join("image.tar");
+        docker(&["save", "--output", &saved.display().to_string(), image]).await;
+        let image = std::fs::read(&saved).unwrap();
+        self.ssh(&["docker load --quiet"]).stdin(image).limits(Limits::seconds(300)).run().await.unwrap();
+        std::fs::remove_file(saved).unwrap();
+    }
+
+    /// Makes a port of this machine's loopback address one of the other's: what listens here is found there.
+    pub(crate) async fn share_port(&mut self, port: u16) {
+        let forward = format!("{port}:127.0.0.1:{port}");
+        let program =
+            Program::new("ssh").args(self.ssh_options()).args(["-N", "-o", "ExitOnForwardFailure=yes", "-R", &forward]);
+        let program = program.arg(format!("root@{}", self.address)).inherit_env("HOME").limits(Limits::seconds(3600));
+        self.tunnel = Some((port, tokio::spawn(async move { drop(program.run().await) })));
+        let listens = format!("ss -Hltn sport = :{port} | grep -q .");
+        eventually("the tunnel is dug", async || self.ssh(&[&listens]).run().await.ok()).await;
+    }
+
+    /// Switches it off and on again.
+    pub(crate) async fn restart(&mut self) {
+        let tunnel = self.tunnel.take();
+        docker(&["restart", "--time", "60", &self.name]).await;
+        self.has_booted().await;
+        eventually("SSH answers", async || self.ssh(&["true"]).run().await.ok()).await;
+        if let Some((port, task)) = tunnel {
+            task.abort();
+            self.share_port(port).await;
+        }
+    }
+
+    /// What a neighbour on the machine's own network says to a script.
+    pub(crate) async fn neighbour(&self, script: &str) -> String {
+        let words = [
+            "run",
+            "--rm",
+            "--cap-add",
+            "NET_ADMIN",
+            "--network",
+            &self.name,
+            "--entrypoint",
+            "sh",
+            IMAGE,
+            "-c",
+            script,
+        ];
+        docker(&words).await
+    }
+}
+
+/// `203.0.113.7 : ok=52 changed=31 unreachable=0 failed=0 …`, below what each task did.
+fn read_recap(text: &str) -> Option<Recap> {
+    let (before, recap) = text.split_once("PLAY RECAP")?;
+    let number = |name: &str| {
+        let (_, rest) = recap.split_once(&format!("{name}="))?;
+        rest.split_whitespace().next()?.parse::<u32>().ok()
+    };
+    let did_change = |task: &&str| task.lines().any(|line| line.starts_with("changed:"));
+    let title = |task: &str| task.lines().next().unwrap_or_default().trim_end_matches([' ', '*']).to_owned();
+    let tasks = before.split("\n\n").filter(did_change).map(title).collect();
+    Some(Recap { changed: number("changed")?, failed: number("failed")? + number("unreachable")?, tasks })
+}
+
+#[test]
+fn a_recap_is_read() {
+    let text = "PLAY ***\n\nTASK [a : One] ***\nchanged: [x] => (item=1)\n\nTASK [a : Two] ***\nok: [x]\n\nPLAY RECAP ****\nx   : ok=52   \
+                changed=31   unreachable=0    failed=1    skipped=3\n";
+    let tasks = vec!["TASK [a : One]".to_owned()];
+    assert_eq!(read_recap(text), Some(Recap { changed: 31, failed: 1, tasks }));
+    assert_eq!(read_recap("ERROR! no hosts"), None);
+}
+
+/// Waits for something that has no event.
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+    let begun = Instant::now();
+    loop {
+        if let Some(found) = look().await {
+            return found;
+        }
+        assert!(begun.elapsed() < PATIENCE, "{what}: not within {PATIENCE:?}");
+        tokio::time::sleep(Duration::from_millis(200)).await;
+    }
+}
+
+impl Drop for Machine {
+    fn drop(&mut self) {
+        if let Some((_, tunnel)) = &self.tunnel {
+            tunnel.abort();
+        }
+        let docker =
+            |words: &[&str]| Program::new("docker").args(words).inherit_env("HOME").limits(Limits::seconds(120));
+        let container = docker(&["rm", "--force", "--volumes", &self.name]);
+        let network = docker(&["network", "rm", &self.name]);
+        // Its own runtime: this may be the end of the test's.
+        let remove = std::thread::spawn(move || {
+            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
+            runtime.block_on(async {
+                _ = container.run().await;
+                _ = network.run().await;
+            });
+        });
+        drop(remove.join());
+        for kind in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
+            let group = kind.path().join(self.group.trim_start_matches('/'));
+            drop(std::fs::remove_dir(group.join("buildkit")));
+            drop(std::fs::remove_dir(group));
+        }
+    }
+}
