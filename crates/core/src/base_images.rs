@@ -16,11 +16,15 @@ pub enum BaseImage {
     Debian,
     /// The PostgreSQL server.
     Postgres,
+    /// PHP with its FastCGI process manager.
+    Php,
+    /// Composer, of which the program itself is taken.
+    Composer,
 }
 
 impl BaseImage {
     /// Every image of the table.
-    pub const ALL: [Self; 4] = [Self::Node, Self::Go, Self::Debian, Self::Postgres];
+    pub const ALL: [Self; 6] = [Self::Node, Self::Go, Self::Debian, Self::Postgres, Self::Php, Self::Composer];
 
     /// Name and tag on the public registry.
     pub fn reference(self) -> &'static str {
@@ -29,6 +33,8 @@ impl BaseImage {
             Self::Go => "golang:1.24-bookworm",
             Self::Debian => "debian:bookworm-slim",
             Self::Postgres => "postgres:16-bookworm",
+            Self::Php => "php:8.3-fpm-bookworm",
+            Self::Composer => "composer:2",
         }
     }
 }
@@ -70,9 +76,14 @@ impl BaseImages {
 
     /// The full reference to pull or to build from.
     pub fn get(&self, image: BaseImage) -> String {
+        self.named(image.reference())
+    }
+
+    /// The same for an image whose version a repository decides.
+    pub(crate) fn named(&self, reference: &str) -> String {
         match &self.prefix {
-            Some(prefix) => format!("{prefix}/{}", image.reference()),
-            None => image.reference().to_owned(),
+            Some(prefix) => format!("{prefix}/{reference}"),
+            None => reference.to_owned(),
         }
     }
 }

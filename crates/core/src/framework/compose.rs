@@ -50,6 +50,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
         app_port: config.app_port.or(stack.app.port).or(exposed).unwrap_or(PORT),
         user: app.final_user().map(str::to_owned),
         dockerfile: app.into_text(),
+        context: project.root.clone(),
         database: FoundDatabase { database: None, reason: format!("{EVIDENCE} names every service") },
         compose: Some(FoundCompose { stack, dockerfiles }),
     }))

@@ -16,6 +16,7 @@ pub(super) enum Key {
     AppEntrypoint,
     Env,
     Dockerfile,
+    Root,
 }
 
 /// Every key of the format; `None` where this version gives it no meaning yet.
@@ -37,18 +38,20 @@ const KEYS: [(&str, Option<Key>); 19] = [
     ("seed", None),
     ("on_push", None),
     ("resources", None),
-    ("root", None),
+    ("root", Some(Key::Root)),
     ("image", None),
 ];
 
 /// Every framework of the format.
-const FRAMEWORKS: [(&str, Option<Framework>); 8] = [
+const FRAMEWORKS: [(&str, Option<Framework>); 10] = [
     ("nestjs", Some(Framework::NestJs)),
     ("node", Some(Framework::Node)),
     ("go", Some(Framework::Go)),
     ("docker", Some(Framework::Docker)),
     ("compose", Some(Framework::Compose)),
-    ("laravel", None),
+    ("laravel", Some(Framework::Laravel)),
+    ("rails", Some(Framework::Rails)),
+    ("spring", Some(Framework::Spring)),
     ("rust", None),
     ("python", None),
 ];

@@ -6,7 +6,8 @@
 //!
 //! | key | value | default |
 //! | --- | --- | --- |
-//! | `framework` | `nestjs`, `node`, `go`, `compose`, or `docker` for the repository's own Dockerfile | by the files found |
+//! | `framework` | `nestjs`, `node`, `go`, `laravel`, `rails`, `spring`, `compose`, or `docker` for the repository's own Dockerfile | by the files found |
+//! | `root` | the folder of a monorepo that is the application | the repository's root |
 //! | `database` | `postgres` or `none` | by the drivers among the dependencies |
 //! | `dockerfile` | path of the repository's own Dockerfile | `Dockerfile`, where there is one |
 //! | `app_entrypoint` | what is run: the built file of a Node app (`dist/main.js`), the folder of a Go program (`./cmd/api`) | by framework |
@@ -59,6 +60,8 @@ pub struct RepoConfig {
     pub env: EnvVars,
     /// The repository's own Dockerfile.
     pub dockerfile: Option<RelativePath>,
+    /// The folder that is the application; the other paths are relative to it.
+    pub root: Option<RelativePath>,
 }
 
 /// The value of `database`.
@@ -157,6 +160,7 @@ impl RepoConfig {
             Key::AppPortEnv => self.app_port_env = parsed("app_port_env", text)?,
             Key::AppEntrypoint => self.app_entrypoint = parsed("app_entrypoint", text)?,
             Key::Dockerfile => self.dockerfile = parsed("dockerfile", text)?,
+            Key::Root => self.root = parsed("root", text)?,
             Key::Env => return Err("`env` must be a list of `KEY=value` or a map of names and values".to_owned()),
         }
         Ok(())
