@@ -12,9 +12,12 @@ COPY {{ manifests | join(" ") }} ./
 RUN --mount=type=cache,id=go-mod,target=/go/pkg/mod go mod download
 {% endif %}
 COPY . .
+{% if folder %}
+WORKDIR /src/{{ folder }}
+{% endif %}
 RUN --mount=type=cache,id=go-mod,target=/go/pkg/mod \
     --mount=type=cache,id=go-build,from=std,source=/root/.cache/go-build,target=/root/.cache/go-build \
-    go build -trimpath -o /out/app {{ package }}
+    go build {{ "-mod=vendor " if vendored }}-trimpath -o /out/app {{ package }}
 
 # Not `scratch`: programs expect /tmp, a time zone or a shell more often than the shared base layer costs.
 FROM {{ debian }}
@@ -26,5 +29,8 @@ WORKDIR /app
 # Templates, migrations and the like are found where `go run` finds them.
 COPY --chown=10001:10001 . .
 COPY --from=build /out/app /usr/local/bin/app
+{% if folder %}
+WORKDIR /app/{{ folder }}
+{% endif %}
 EXPOSE {{ port }}
 CMD ["/usr/local/bin/app"]

@@ -11,38 +11,48 @@ FROM base AS dependencies
 COPY {{ manifest }}
 {% endfor %}
 {# An app may depend on nothing. #}
-RUN --mount=type=cache,{{ cache }} {{ install }} && mkdir -p node_modules
-{% if build and generates_dependencies %}
+RUN --mount=type=cache,{{ cache }} {{ install }} && mkdir -p {{ modules | join(" ") }}
+{% if build_in_place %}
 
 # The build writes into node_modules what the app runs, so that they are pruned after it.
 FROM dependencies AS build
 COPY . .
-RUN npm run build
+RUN {{ build }}
+{% if prune %}
 RUN --mount=type=cache,{{ cache }} {{ prune }}
+{% endif %}
 {% else %}
 
 FROM dependencies AS production
+{% if prune %}
 RUN --mount=type=cache,{{ cache }} {{ prune }}
 {% endif %}
-{% if build and not generates_dependencies %}
+{% endif %}
+{% if build and not build_in_place %}
 
 # The build sees all dependencies and leaves none of them in the layer.
 FROM base AS build
 COPY . .
-RUN --mount=type=bind,from=dependencies,source=/app/node_modules,target=/app/node_modules,rw npm run build
+RUN {% for folder in modules %}--mount=type=bind,from=dependencies,source=/app/{{ folder }},target=/app/{{ folder }},rw {% endfor %}{{ build }}
 {% endif %}
 
 FROM {{ node }}
 ENV NODE_ENV=production PORT={{ port }}
 USER node
 WORKDIR /app
-{% if not (build and generates_dependencies) %}
+{% if not build_in_place and workspace %}
+# Every package may have a node_modules of its own.
+COPY --from=production --chown=node:node /app ./
+{% elif not build_in_place %}
 COPY --from=production --chown=node:node /app/node_modules ./node_modules
 {% endif %}
 {% if build %}
 COPY --from=build --chown=node:node /app ./
 {% else %}
 COPY --chown=node:node . .
+{% endif %}
+{% if folder %}
+WORKDIR /app/{{ folder }}
 {% endif %}
 EXPOSE {{ port }}
 CMD {{ command }}

@@ -24,12 +24,26 @@ pub enum BaseImage {
     MongoDb,
     /// The Redis server.
     Redis,
+    /// PHP with its FastCGI process manager.
+    Php,
+    /// Composer, of which the program itself is taken.
+    Composer,
 }
 
 impl BaseImage {
     /// Every image of the table.
-    pub const ALL: [Self; 8] =
-        [Self::Node, Self::Go, Self::Debian, Self::Postgres, Self::Mysql, Self::MariaDb, Self::MongoDb, Self::Redis];
+    pub const ALL: [Self; 10] = [
+        Self::Node,
+        Self::Go,
+        Self::Php,
+        Self::Composer,
+        Self::Debian,
+        Self::Postgres,
+        Self::Mysql,
+        Self::MariaDb,
+        Self::MongoDb,
+        Self::Redis,
+    ];
 
     /// Name and tag on the public registry.
     pub fn reference(self) -> &'static str {
@@ -42,6 +56,8 @@ impl BaseImage {
             Self::MariaDb => "mariadb:11",
             Self::MongoDb => "mongo:7",
             Self::Redis => "redis:7-bookworm",
+            Self::Php => "php:8.3-fpm-bookworm",
+            Self::Composer => "composer:2",
         }
     }
 }
@@ -83,9 +99,14 @@ impl BaseImages {
 
     /// The full reference to pull or to build from.
     pub fn get(&self, image: BaseImage) -> String {
+        self.named(image.reference())
+    }
+
+    /// The same for an image whose version a repository decides.
+    pub(crate) fn named(&self, reference: &str) -> String {
         match &self.prefix {
-            Some(prefix) => format!("{prefix}/{}", image.reference()),
-            None => image.reference().to_owned(),
+            Some(prefix) => format!("{prefix}/{reference}"),
+            None => reference.to_owned(),
         }
     }
 }

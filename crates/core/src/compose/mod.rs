@@ -222,6 +222,8 @@ impl RootFiles {
             Framework::NestJs | Framework::Go => Self::ReadOnly,
             // Servers of any kind may keep a cache or a small database beside their code.
             Framework::Node | Framework::Docker | Framework::Compose => Self::OfImage,
+            // What is compiled or cached at run time, uploads and logs lie beside the code, by convention.
+            Framework::Laravel | Framework::Rails | Framework::Spring => Self::OfImage,
         }
     }
 }

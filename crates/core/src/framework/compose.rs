@@ -54,6 +54,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
         app_port: config.app_port.or(stack.app.port).or(exposed).unwrap_or(PORT),
         user: app.final_user().map(str::to_owned),
         dockerfile: app.into_text(),
+        context: project.root.clone(),
         database: FoundDatabase { database: None, scheme: None, reason: named() },
         extras: FoundExtras { services: BTreeSet::new(), reason: named() },
         compose: Some(FoundCompose { stack, dockerfiles }),

@@ -6,6 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
+use crate::repo_config::RelativePath;
+
 /// The files of a checkout. Paths are relative to its root, with `/` between their parts and no leading `./`.
 pub trait Files {
     /// The text of a file, or `None` where there is none.
@@ -17,6 +19,40 @@ pub trait Files {
     /// Whether something of that name stands in the folder, which says nothing of what it is.
     fn has(&self, folder: &str, name: &str) -> Result<bool, ReadFileError> {
         Ok(self.list(folder)?.iter().any(|found| found == name))
+    }
+}
+
+/// The files beneath a folder of a checkout, as if it were one by itself. Errors still tell the path from the checkout's root.
+pub(super) struct Beneath<'a> {
+    files: &'a dyn Files,
+    folder: &'a RelativePath,
+}
+
+impl<'a> Beneath<'a> {
+    pub(super) fn new(files: &'a dyn Files, folder: &'a RelativePath) -> Self {
+        Self { files, folder }
+    }
+
+    fn path(&self, path: &str) -> String {
+        match (self.folder.is_all(), path) {
+            (true, path) => path.to_owned(),
+            (_, "" | ".") => self.folder.to_string(),
+            (_, path) => format!("{}/{path}", self.folder),
+        }
+    }
+}
+
+impl Files for Beneath<'_> {
+    fn read(&self, path: &str) -> Result<Option<String>, ReadFileError> {
+        self.files.read(&self.path(path))
+    }
+
+    fn list(&self, folder: &str) -> Result<Vec<String>, ReadFileError> {
+        self.files.list(&self.path(folder))
+    }
+
+    fn has(&self, folder: &str, name: &str) -> Result<bool, ReadFileError> {
+        self.files.has(&self.path(folder), name)
     }
 }
 

@@ -1,76 +1,117 @@
-//! Go: a `go.mod` at the root, with one program to build.
+//! Go: a `go.mod`, or a `go.work` with several, with one program to build.
 //!
 //! The program is the root where that is a `package main`, else the one folder of `cmd/` that is; `app_entrypoint` chooses among
-//! several, by folder or by a file in it.
+//! several, by folder or by a file in it. Vendored dependencies are used as they are.
 
 use minijinja::context;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{DetectError, Files, Framework, Project, Recipe, render};
+use super::go_work::{self, Module};
+use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, render};
 
 const TEMPLATE: &str = include_str!("../../../../templates/go.Dockerfile");
 /// The convention of Go's own examples and of most platforms that give a `PORT`.
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
 
 pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
-    let Some(go_mod) = project.files.read("go.mod")? else { return Ok(None) };
-    let package = match &project.config.app_entrypoint {
-        Some(entry) => chosen(project.files, entry)?,
-        None => only_program(project.files)?,
+    let modules = go_work::modules(project)?;
+    if modules.is_empty() {
+        return Ok(None);
+    }
+    let (module, package) = match &project.config.app_entrypoint {
+        Some(entry) => chosen(project, &modules, entry)?,
+        None => only_program(project, &modules)?,
     };
-    let root = project.files.list("")?;
-    let has = |name: &str| root.iter().any(|found| found == name);
-    let vendored = has("vendor") && project.files.has("vendor", "modules.txt")?;
-    let manifests: Vec<&str> = ["go.mod", "go.sum"].into_iter().filter(|name| has(name)).collect();
+    let base = Beneath::new(project.checkout, &module.base);
+    let at = module.at();
+    let files = Beneath::new(project.checkout, &at);
+    let vendored = if module.in_workspace { &base } else { &files }.has("vendor", "modules.txt")?;
+    let mut manifests = vec!["go.mod"];
+    manifests.extend(files.has("", "go.sum")?.then_some("go.sum"));
+    let alone = module.folder.is_all() && !module.in_workspace && go_work::replaced(&module.go_mod).next().is_none();
     let app_port = project.config.app_port.unwrap_or(PORT);
     let values = context! {
         // A module replaced by a folder needs that folder before anything can be fetched; the build then fetches.
-        download => !vendored && has("go.sum") && !replaces_by_folder(&go_mod),
+        download => !vendored && alone && manifests.len() == 2,
         manifests,
-        package => if package == "." { package.clone() } else { format!("./{package}") },
+        vendored,
+        folder => (!module.folder.is_all()).then(|| module.folder.to_string()),
+        package => if package.is_all() { package.to_string() } else { format!("./{package}") },
         port => app_port.get(),
     };
     let vendoring = if vendored { ", with its dependencies vendored" } else { "" };
+    let workspace = if module.in_workspace { " of a workspace" } else { "" };
+    let manifest = if at.is_all() { "go.mod".to_owned() } else { format!("{at}/go.mod") };
     Ok(Some(Recipe {
         framework: Framework::Go,
-        reason: format!("`go.mod` with the program in `{package}`{vendoring}"),
+        reason: format!("`{manifest}`{workspace} with the program in `{}`{vendoring}", at.join(&package)),
         dockerfile: render(TEMPLATE, &project.rules.base_images, values),
         app_port,
         user: Some("10001:10001".to_owned()),
+        scope: Scope { context: module.base.clone(), parts: vec![at] },
     }))
 }
 
-/// The folder that `app_entrypoint` names.
-fn chosen(files: &dyn Files, entry: &RelativePath) -> Result<String, DetectError> {
+/// The folder that `app_entrypoint` names, with its module: the one furthest down that holds it.
+fn chosen<'a>(
+    project: Project<'_>,
+    modules: &'a [Module],
+    entry: &RelativePath,
+) -> Result<(&'a Module, RelativePath), DetectError> {
+    let none = || DetectError::NotAGoProgram(entry.clone());
     let folder = match entry.as_str().strip_suffix(".go") {
         Some(file) => file.rsplit_once('/').map_or(".", |(folder, _)| folder),
         None => entry.as_str(),
     };
-    if is_program(files, folder)? { Ok(folder.to_owned()) } else { Err(DetectError::NotAGoProgram(entry.clone())) }
+    if !is_program(project.files, folder)? {
+        return Err(none());
+    }
+    let wanted: RelativePath = folder.parse().map_err(|_| none())?;
+    let wanted = project.root.join(&wanted);
+    let within = |module: &'a Module| Some((module, wanted.within(&module.at())?));
+    modules.iter().filter_map(within).min_by_key(|(_, rest)| rest.as_str().len()).ok_or_else(none)
 }
 
-fn only_program(files: &dyn Files) -> Result<String, DetectError> {
-    if is_program(files, ".")? {
-        return Ok(".".to_owned());
-    }
+fn only_program<'a>(project: Project<'_>, modules: &'a [Module]) -> Result<(&'a Module, RelativePath), DetectError> {
     let mut programs = Vec::new();
-    for name in files.list("cmd")? {
-        // A name that a path of ours can't hold can't be built by a Dockerfile of ours either.
-        if let Ok(folder) = format!("cmd/{name}").parse::<RelativePath>()
-            && is_program(files, folder.as_str())?
-        {
-            programs.push(folder.to_string());
+    for module in modules {
+        let at = module.at();
+        let files = Beneath::new(project.checkout, &at);
+        if is_program(&files, ".")? {
+            programs.push((module, RelativePath::default()));
+        } else {
+            programs.extend(commands(&files)?.into_iter().map(|folder| (module, folder)));
+        }
+        // What lies at the root is the app, whatever else the workspace holds.
+        if at == *project.root && !programs.is_empty() {
+            break;
         }
     }
     match programs.len() {
         0 => Err(DetectError::NoGoProgram),
         1 => Ok(programs.remove(0)),
         _ => {
-            programs.sort();
-            Err(DetectError::SeveralGoPrograms(programs.into_iter().map(|folder| format!("./{folder}")).collect()))
+            let entry = |(module, folder): &(&Module, RelativePath)| module.at().join(folder).within(project.root);
+            let mut entries: Vec<String> = programs.iter().filter_map(entry).map(|path| format!("./{path}")).collect();
+            entries.sort();
+            Err(DetectError::SeveralGoPrograms(entries))
         }
     }
+}
+
+/// The programs below `cmd/`.
+fn commands(files: &dyn Files) -> Result<Vec<RelativePath>, DetectError> {
+    let mut programs = Vec::new();
+    for name in files.list("cmd")? {
+        // A name that a path of ours can't hold can't be built by a Dockerfile of ours either.
+        if let Ok(folder) = format!("cmd/{name}").parse::<RelativePath>()
+            && is_program(files, folder.as_str())?
+        {
+            programs.push(folder);
+        }
+    }
+    Ok(programs)
 }
 
 /// Whether a folder holds a Go file that belongs to `package main` and to an ordinary build.
@@ -107,10 +148,4 @@ fn package_name(text: &str) -> Option<&str> {
             return words.find(|word| !word.is_empty());
         }
     }
-}
-
-/// Whether `go.mod` has a `replace` that points into the tree.
-fn replaces_by_folder(go_mod: &str) -> bool {
-    let target = |line: &str| line.split_once("=>").map(|(_, target)| target.trim().to_owned());
-    go_mod.lines().filter_map(target).any(|target| target.starts_with("./") || target.starts_with("../"))
 }

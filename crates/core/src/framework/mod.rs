@@ -6,6 +6,7 @@
 //!
 //! **Nothing volatile** (commit, date, address) is in a Dockerfile of ours, so that an unchanged tree runs no build step.
 
+use std::collections::VecDeque;
 use std::fmt;
 
 use minijinja::syntax::SyntaxConfig;
@@ -21,15 +22,22 @@ mod compose;
 mod database;
 mod files;
 mod go;
+mod go_work;
+mod laravel;
 mod nestjs;
 mod node;
+mod node_install;
 mod node_server;
+mod node_workspace;
 mod own;
 pub mod own_dockerfile;
+mod rails;
+mod spring;
 
 pub use crate::backing::Database;
 pub use compose::FoundCompose;
 pub use database::{FoundDatabase, FoundExtras};
+use files::Beneath;
 pub use files::{Files, MemoryFiles, ReadFileError, Refusal};
 use own_dockerfile::DockerfileError;
 
@@ -42,6 +50,12 @@ pub enum Framework {
     Node,
     /// A Go program.
     Go,
+    /// Laravel on PHP.
+    Laravel,
+    /// Ruby on Rails.
+    Rails,
+    /// Spring Boot on Java.
+    Spring,
     /// The repository's own Dockerfile.
     Docker,
     /// The repository's own Compose file.
@@ -55,6 +69,9 @@ impl Framework {
             Self::NestJs => "nestjs",
             Self::Node => "node",
             Self::Go => "go",
+            Self::Laravel => "laravel",
+            Self::Rails => "rails",
+            Self::Spring => "spring",
             Self::Docker => "docker",
             Self::Compose => "compose",
         }
@@ -84,8 +101,10 @@ pub struct Detected {
     pub framework: Framework,
     /// What shows it.
     pub reason: String,
-    /// The Dockerfile to build, ours or the repository's; the checkout is the build context.
+    /// The Dockerfile to build, ours or the repository's.
     pub dockerfile: String,
+    /// The folder of the checkout that is the build context: files were opened beneath it, and no link leads to it.
+    pub context: RelativePath,
     /// Where the app listens in its container.
     pub app_port: ContainerPort,
     /// The user that the Dockerfile's last stage sets. `None`: it sets none, and the base image decides.
@@ -105,12 +124,32 @@ struct Recipe {
     dockerfile: String,
     app_port: ContainerPort,
     user: Option<String>,
+    scope: Scope,
+}
+
+/// Which folders of the checkout an app is made of.
+struct Scope {
+    /// What its build sees.
+    context: RelativePath,
+    /// Where its dependencies are named: its own folder first, then those of the workspace that it builds upon.
+    parts: Vec<RelativePath>,
+}
+
+impl Scope {
+    /// The application's folder alone.
+    fn of(project: Project<'_>) -> Self {
+        Self { context: project.root.clone(), parts: vec![project.root.clone()] }
+    }
 }
 
 /// What each framework is asked with.
 #[derive(Clone, Copy)]
 struct Project<'a> {
+    /// The application's folder, in which everything is looked for.
     files: &'a dyn Files,
+    /// All of the repository, for what a workspace has outside of that folder.
+    checkout: &'a dyn Files,
+    root: &'a RelativePath,
     config: &'a RepoConfig,
     rules: &'a BuildRules,
 }
@@ -125,8 +164,16 @@ struct Detector {
 }
 
 /// In the order of asking: what a repository of one kind also has for another comes later.
-const DETECTORS: [Detector; 4] = [
+const DETECTORS: [Detector; 7] = [
     Detector { framework: Framework::Docker, evidence: "`Dockerfile`", find: own::find },
+    // These have a `package.json` for what browsers get.
+    Detector { framework: Framework::Laravel, evidence: "`laravel/framework` in `composer.json`", find: laravel::find },
+    Detector { framework: Framework::Rails, evidence: "`rails` in `Gemfile`", find: rails::find },
+    Detector {
+        framework: Framework::Spring,
+        evidence: "Spring Boot in `pom.xml` or `build.gradle`",
+        find: spring::find,
+    },
     Detector { framework: Framework::NestJs, evidence: "`@nestjs/core` in `package.json`", find: nestjs::find },
     Detector { framework: Framework::Go, evidence: "`go.mod`", find: go::find },
     Detector {
@@ -162,11 +209,21 @@ pub enum DetectError {
         /// What would have been evidence.
         evidence: &'static str,
     },
+    /// Nothing was recognised at the root, but further down.
+    #[error(
+        "nothing at the root of the repository shows how it is built, but there is {}; choose one in \
+         `preview-config.yml`, such as `root: {}`",
+        found_in(.0), .0.first().map_or("backend", |(folder, _)| folder.as_str())
+    )]
+    FoundElsewhere(Vec<(RelativePath, Framework)>),
+    /// There is no such folder.
+    #[error("there is no folder `{0}`, which `preview-config.yml` names as `root`")]
+    NoRoot(RelativePath),
     /// A manifest doesn't parse.
     #[error("`{path}` is not valid JSON (line {line}, column {column})")]
     BadManifest {
         /// Which one.
-        path: &'static str,
+        path: String,
         /// From 1.
         line: usize,
         /// From 1.
@@ -175,6 +232,32 @@ pub enum DetectError {
     /// A Node app that can't be built.
     #[error("`package.json` has no `build` script; add one, such as `\"build\": \"nest build\"`, or a `Dockerfile`")]
     NoBuildScript,
+    /// A workspace's own file that doesn't say which packages it has.
+    #[error("`{0}` can't be read as the list of a workspace's packages")]
+    BadWorkspace(String),
+    /// A workspace with several servers.
+    #[error(
+        "several servers in the workspace: {}; choose one in `preview-config.yml`, such as `root: {}`",
+        listed(.0), .0.first().map_or("apps/api", String::as_str)
+    )]
+    SeveralServers(Vec<String>),
+    /// A Node server that nothing starts.
+    #[error(
+        "`{manifest}` depends on `{library}`, but nothing says how it is started; add a `start` script, such as \
+         `\"start\": \"node dist/index.js\"`"
+    )]
+    NoStart {
+        /// Its `package.json`.
+        manifest: String,
+        /// What shows that it is a server.
+        library: &'static str,
+    },
+    /// A project for Bun.
+    #[error("{0}, and there is no Bun here; add a lock file of npm, pnpm or Yarn, or a `Dockerfile`")]
+    NeedsBun(&'static str),
+    /// A Gradle project that doesn't bring Gradle.
+    #[error("`{0}` is there, but no `gradlew`, which says which Gradle builds it; add it by `gradle wrapper`")]
+    NoGradleWrapper(String),
     /// A Go module without a program at the places looked at.
     #[error(
         "`go.mod` is there, but neither the root nor a folder below `cmd/` has a `package main`; \
@@ -256,14 +339,23 @@ fn listed(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
 }
 
+fn found_in(folders: &[(RelativePath, Framework)]) -> String {
+    folders.iter().map(|(folder, framework)| format!("{framework} in `{folder}`")).collect::<Vec<_>>().join(", ")
+}
+
 /// Finds out how a checkout is built and run.
 pub fn detect(files: &dyn Files, config: &RepoConfig, rules: &BuildRules) -> Result<Detected, DetectError> {
-    let project = Project { files, config, rules };
+    let root = config.root.clone().unwrap_or_default();
+    let beneath = Beneath::new(files, &root);
+    if beneath.list("")?.is_empty() && !root.is_all() {
+        return Err(DetectError::NoRoot(root));
+    }
+    let project = Project { files: &beneath, checkout: files, root: &root, config, rules };
     if let Some(found) = compose::find(project)? {
         return Ok(found);
     }
     let recipe = recipe(project)?;
-    let (database, extras) = database::find(files, config)?;
+    let (database, extras) = backing(project, &recipe.scope.parts)?;
     Ok(Detected {
         framework: recipe.framework,
         reason: recipe.reason,
@@ -272,17 +364,29 @@ pub fn detect(files: &dyn Files, config: &RepoConfig, rules: &BuildRules) -> Res
         user: recipe.user,
         database,
         extras,
+        context: recipe.scope.context,
         compose: None,
     })
+}
+
+/// What an app needs beside it; a package that it is made of may hold the driver.
+fn backing(project: Project<'_>, parts: &[RelativePath]) -> Result<(FoundDatabase, FoundExtras), DetectError> {
+    let root = std::slice::from_ref(project.root);
+    let parts = if parts.is_empty() { root } else { parts };
+    let parts: Vec<Beneath<'_>> = parts.iter().map(|part| Beneath::new(project.checkout, part)).collect();
+    database::find(&parts, project.config)
 }
 
 fn recipe(project: Project<'_>) -> Result<Recipe, DetectError> {
     // Whoever names a Dockerfile has said how the app is built, whatever it is made with.
     let named = project.config.framework.filter(|_| project.config.dockerfile.is_none());
-    let asked = DETECTORS.iter().filter(|detector| named.is_none_or(|framework| framework == detector.framework));
-    for detector in asked {
-        if let Some(recipe) = (detector.find)(project)? {
-            return Ok(recipe);
+    if let Some(recipe) = recognised(project, named)? {
+        return Ok(recipe);
+    }
+    if project.root.is_all() {
+        let found = elsewhere(project, named);
+        if !found.is_empty() {
+            return Err(DetectError::FoundElsewhere(found));
         }
     }
     let evidence = |framework| DETECTORS.iter().find(|detector| detector.framework == framework);
@@ -296,6 +400,52 @@ fn recipe(project: Project<'_>) -> Result<Recipe, DetectError> {
                 .join(", "),
         }),
     }
+}
+
+/// The first framework that is there, or the one that was named.
+fn recognised(project: Project<'_>, named: Option<Framework>) -> Result<Option<Recipe>, DetectError> {
+    for detector in DETECTORS.iter().filter(|detector| named.is_none_or(|framework| framework == detector.framework)) {
+        if let Some(recipe) = (detector.find)(project)? {
+            return Ok(Some(recipe));
+        }
+    }
+    Ok(None)
+}
+
+/// Most folders that are looked into for an app that isn't at the root.
+const MOST_FOLDERS: usize = 60;
+
+/// The folders, one or two below the root, in which something is recognised: what an author may have meant by `root`.
+fn elsewhere(project: Project<'_>, named: Option<Framework>) -> Vec<(RelativePath, Framework)> {
+    let config = RepoConfig::default();
+    let mut found = Vec::new();
+    let mut folders: VecDeque<RelativePath> = subfolders(project.checkout, &RelativePath::default()).into();
+    for _ in 0..MOST_FOLDERS {
+        let Some(folder) = folders.pop_front() else { break };
+        let files = Beneath::new(project.checkout, &folder);
+        let there = Project { files: &files, root: &folder, config: &config, ..project };
+        // What is wrong with a folder that nobody has named is nobody's question.
+        match recognised(there, named) {
+            // A library in a folder of its own is no answer.
+            Ok(Some(recipe))
+                if recipe.framework != Framework::Node || node_server::is_there(&files).unwrap_or(false) =>
+            {
+                found.push((folder, recipe.framework));
+            }
+            Ok(None) if !folder.as_str().contains('/') => folders.extend(subfolders(project.checkout, &folder)),
+            _ => {}
+        }
+    }
+    found
+}
+
+/// What is in a folder, in order: names that a path of ours can't hold, and those of hidden and of installed things left out.
+fn subfolders(files: &dyn Files, folder: &RelativePath) -> Vec<RelativePath> {
+    // A file or a link has nothing in it.
+    let mut names = Beneath::new(files, folder).list("").unwrap_or_default();
+    names.retain(|name| !name.starts_with('.') && name != "node_modules" && name != "vendor");
+    names.sort();
+    names.iter().filter_map(|name| Some(folder.join(&name.parse().ok()?))).collect()
 }
 
 /// Fills a Dockerfile of `templates/`, with the base images at hand as `node`, `go` and `debian`.
@@ -315,3 +465,5 @@ fn render(template: &str, images: &BaseImages, values: minijinja::Value) -> Stri
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod trees;

@@ -1,11 +1,15 @@
 //! What every Node project has: a `package.json`, a package manager that its lock file tells, and one Dockerfile for all.
 
+use std::collections::BTreeSet;
+
 use minijinja::context;
 use serde_json::Value;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{DetectError, Files, Framework, Project, Recipe, render};
+use super::node_install::Installation;
+use super::node_workspace::{App, Part};
+use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, render};
 
 const TEMPLATE: &str = include_str!("../../../../templates/node.Dockerfile");
 /// Where the generators and the examples of most libraries let an app listen when `PORT` says nothing.
@@ -15,6 +19,8 @@ const PORT: ContainerPort = ContainerPort::new(3000).unwrap();
 pub(super) enum Start {
     /// A JavaScript file.
     File(String),
+    /// A TypeScript file, translated by `tsx` as it is read.
+    TypeScript(&'static str),
     /// A script of `package.json`.
     Script(&'static str),
 }
@@ -25,6 +31,7 @@ impl Start {
     fn command(&self, package: &Package) -> Vec<String> {
         let name = match self {
             Self::File(file) => return vec!["node".to_owned(), file.clone()],
+            Self::TypeScript(file) => return ["node", "--import", "tsx", *file].map(str::to_owned).to_vec(),
             Self::Script(name) => *name,
         };
         let script = package.script(name).unwrap_or_default();
@@ -38,57 +45,183 @@ impl Start {
     }
 }
 
-/// The recipe of an app that is installed by its package manager, built where it has a `build` script, and started so.
+/// The recipe of an app that is installed by its package manager, built where it has a `build` script, and started so. Of a
+/// workspace everything is installed, and what the app depends on is built before it.
 pub(super) fn recipe(
     project: Project<'_>,
-    package: &Package,
+    app: &App,
     framework: Framework,
     evidence: &str,
     start: &Start,
 ) -> Result<Recipe, DetectError> {
-    let installation = Installation::find(project.files, package)?;
+    let base = Beneath::new(project.checkout, &app.base);
+    let installation = Installation::find(&base, app.base_package(), app.members())?;
     let app_port = project.config.app_port.unwrap_or(PORT);
+    let parts = app.parts();
+    let build = build_command(&base, app, &parts)?;
+    let generates = parts.iter().any(|part| part.package.generates_dependencies());
+    let modules = std::iter::once(RelativePath::default()).chain(parts.iter().map(|part| part.folder.clone()));
+    let modules: BTreeSet<String> = modules.map(|folder| folder.join(&node_modules()).to_string()).collect();
     let values = context! {
-        tool => installation.tool,
-        env => installation.env.join(" "),
-        cache => installation.cache,
-        install => installation.install,
-        prune => installation.prune,
-        manifests => installation.manifests.iter().map(|(from, to)| format!("{from} {to}")).collect::<Vec<_>>(),
-        build => package.script("build").is_some(),
-        generates_dependencies => package.generates_dependencies(),
+        prune => (!needs_dev(app, start)).then_some(installation.prune),
+        build => &build,
+        // What an install script or a generator leaves in the tree must be there for the build, and stay.
+        build_in_place => build.is_some() && (generates || app.in_workspace() && installation.needs_sources),
+        modules,
+        workspace => app.in_workspace(),
+        folder => (!app.folder.is_all()).then(|| app.folder.to_string()),
         port => app_port.get(),
-        command => serde_json::json!(start.command(package)).to_string(),
+        command => serde_json::json!(start.command(&app.package)).to_string(),
+        ..installation.values()
     };
+    let from = if app.folder.is_all() { "" } else { ", from the root of its workspace" };
     Ok(Recipe {
         framework,
-        reason: format!("{evidence}; {}", installation.reason),
+        reason: format!("{evidence}; {}{from}", installation.reason),
         dockerfile: render(TEMPLATE, &project.rules.base_images, values),
         app_port,
         user: Some("node".to_owned()),
+        scope: Scope {
+            context: app.base.clone(),
+            parts: parts.iter().rev().map(|part| app.base.join(&part.folder)).collect(),
+        },
     })
 }
 
+fn node_modules() -> RelativePath {
+    "node_modules".parse().expect("a plain name is a path")
+}
+
+/// What builds the app, after the packages that it depends on; `None` where nothing has to be built.
+fn build_command(base: &dyn Files, app: &App, parts: &[Part<'_>]) -> Result<Option<String>, DetectError> {
+    let built: Vec<&Part<'_>> = parts.iter().filter(|part| part.package.script("build").is_some()).collect();
+    if built.is_empty() {
+        return Ok(None);
+    }
+    // Turborepo knows of further steps, such as code that is generated first.
+    if app.in_workspace() && app.base_package().has_tool("turbo") && base.has("", "turbo.json")? {
+        return Ok(Some(format!("TURBO_TELEMETRY_DISABLED=1 npx turbo run build --filter=./{}", app.folder)));
+    }
+    // npm runs the scripts of any package manager's project, and finds programs in the folders above as well.
+    let commands = built.iter().map(|part| match part.folder.is_all() {
+        true => "npm run build".to_owned(),
+        false => format!("(cd {} && npm run build)", part.folder),
+    });
+    Ok(Some(commands.collect::<Vec<_>>().join(" && ")))
+}
+
+/// Whether what starts the app is, or needs, a tool among the development dependencies: `tsx src/server.ts`.
+fn needs_dev(app: &App, start: &Start) -> bool {
+    let packages = [&app.package, app.base_package()];
+    match start {
+        Start::File(_) => false,
+        Start::TypeScript(_) => packages.iter().any(|package| package.has_dev("tsx")),
+        Start::Script(name) => {
+            let words = app.package.words_run_by(name);
+            let is_dev = |word: &String| packages.iter().any(|package| package.has_dev_program(word));
+            words.iter().any(is_dev)
+        }
+    }
+}
+
 /// The parts of `package.json` that matter here.
+#[derive(Debug, Clone)]
 pub(super) struct Package(Value);
+
+/// Programs whose package has another name.
+const PROGRAMS: [(&str, &str); 6] = [
+    ("tsc", "typescript"),
+    ("nest", "@nestjs/cli"),
+    ("babel-node", "@babel/node"),
+    ("dotenv", "dotenv-cli"),
+    ("swc", "@swc/cli"),
+    ("dotenvx", "@dotenvx/dotenvx"),
+];
 
 impl Package {
     /// Reads it; `None` where there is none.
     pub(super) fn read(files: &dyn Files) -> Result<Option<Self>, DetectError> {
-        const PATH: &str = "package.json";
-        let Some(text) = files.read(PATH)? else { return Ok(None) };
-        let bad = |error: serde_json::Error| DetectError::BadManifest {
-            path: PATH,
-            line: error.line(),
-            column: error.column(),
-        };
+        Self::read_in(files, &RelativePath::default())
+    }
+
+    /// Reads that of a folder.
+    pub(super) fn read_in(files: &dyn Files, folder: &RelativePath) -> Result<Option<Self>, DetectError> {
+        let path = manifest(folder);
+        let Some(text) = files.read(&path)? else { return Ok(None) };
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
+        let bad =
+            |error: serde_json::Error| DetectError::BadManifest { path, line: error.line(), column: error.column() };
         serde_json::from_str(text).map(|value| Some(Self(value))).map_err(bad)
     }
 
     /// The packages that it depends on at run time.
     pub(super) fn dependencies(&self) -> impl Iterator<Item = &str> {
         self.0["dependencies"].as_object().into_iter().flat_map(|all| all.keys()).map(String::as_str)
+    }
+
+    /// The patterns of the folders with the packages of its workspace; none where it has none.
+    ///
+    /// Source: <https://docs.npmjs.com/cli/v11/configuring-npm/package-json#workspaces>; Yarn 1 also has an object with `packages`.
+    pub(super) fn workspaces(&self) -> Vec<String> {
+        let workspaces = &self.0["workspaces"];
+        let list = workspaces.as_array().or_else(|| workspaces["packages"].as_array());
+        list.into_iter().flatten().filter_map(|pattern| pattern.as_str().map(str::to_owned)).collect()
+    }
+
+    /// The name by which other packages depend on it.
+    pub(super) fn name(&self) -> Option<&str> {
+        self.0["name"].as_str()
+    }
+
+    /// Whether it names this package among what it needs, to be built or to run.
+    pub(super) fn needs(&self, package: &str) -> bool {
+        let sections = ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];
+        sections.into_iter().any(|section| self.0[section].get(package).is_some())
+    }
+
+    /// Whether it names this package as a tool or a dependency.
+    pub(super) fn has_tool(&self, package: &str) -> bool {
+        self.depends_on(package) || self.has_dev(package)
+    }
+
+    fn has_dev(&self, package: &str) -> bool {
+        self.0["devDependencies"].get(package).is_some()
+    }
+
+    /// Whether a word of a command line is a program or a module of a development dependency: `tsx`, `ts-node/register`.
+    fn has_dev_program(&self, word: &str) -> bool {
+        let mut parts = word.split('/');
+        let first = parts.next().unwrap_or_default();
+        let scoped = parts.next().filter(|_| first.starts_with('@')).map(|name| format!("{first}/{name}"));
+        let named = PROGRAMS.iter().find(|(program, _)| *program == word).map(|(_, package)| *package);
+        [Some(first), scoped.as_deref(), named].into_iter().flatten().any(|package| self.has_dev(package))
+    }
+
+    /// The words of a script, of the one that runs before it, and of those that these run by name.
+    fn words_run_by(&self, script: &str) -> Vec<String> {
+        let mut names = vec![format!("pre{script}"), script.to_owned()];
+        let mut words: Vec<String> = Vec::new();
+        let mut at = 0;
+        while at < names.len() {
+            let text = self.script(&names[at]).unwrap_or_default();
+            let more =
+                text.split(|c: char| c.is_whitespace() || "=;&|()'\"".contains(c)).filter(|word| !word.is_empty());
+            let more: Vec<String> = more.map(str::to_owned).collect();
+            // A word that is a script's name is taken for one: at worst, too much stays installed.
+            for word in more.iter().filter(|word| self.script(word).is_some()) {
+                if !names.contains(word) {
+                    names.extend([format!("pre{word}"), word.clone()]);
+                }
+            }
+            words.extend(more);
+            at += 1;
+        }
+        words
+    }
+
+    /// Whether it brings programs, which an install links to where the file is there.
+    pub(super) fn has_programs(&self) -> bool {
+        self.0.get("bin").is_some()
     }
 
     /// Whether it is a dependency at run time.
@@ -109,20 +242,19 @@ impl Package {
     /// Version of the package manager that the `packageManager` field pins, where it pins this one.
     ///
     /// Source: <https://nodejs.org/api/packages.html#packagemanager>
-    fn pinned(&self, manager: &str) -> Option<&str> {
+    pub(super) fn pinned(&self, manager: &str) -> Option<&str> {
         let version = self.0["packageManager"].as_str()?.strip_prefix(manager)?.strip_prefix('@')?;
         let version = version.split('+').next()?;
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
         (version.starts_with(|c: char| c.is_ascii_digit()) && version.bytes().all(plain)).then_some(version)
     }
 
-    /// Why an install may need more of the tree than the manifests: scripts of the project's own that run with it, or workspaces.
-    fn install_needs_sources(&self) -> bool {
+    /// Why an install may need more of the tree than the manifests: scripts of the project's own that run with it.
+    pub(super) fn install_needs_sources(&self) -> bool {
         // Git hooks are what `prepare` most often installs; husky leaves a tree without `.git` alone.
         let of_hooks = |script: &&str| script.starts_with("husky");
         let scripts = ["preinstall", "install", "postinstall", "prepare"];
-        self.0.get("workspaces").is_some()
-            || scripts.iter().filter_map(|name| self.script(name)).any(|script| !of_hooks(&script))
+        scripts.iter().filter_map(|name| self.script(name)).any(|script| !of_hooks(&script))
     }
 
     /// Whether building writes code into `node_modules` that the app runs.
@@ -131,127 +263,8 @@ impl Package {
     }
 }
 
-/// How dependencies are installed.
-struct Installation {
-    /// What shows which package manager it is.
-    reason: &'static str,
-    /// The npm package that brings the package manager, where it isn't npm itself.
-    tool: Option<String>,
-    /// Variables of the package manager, as `NAME=value`.
-    env: &'static [&'static str],
-    /// The cache mount that `install` and `prune` share.
-    cache: &'static str,
-    /// Installs everything, exactly as locked.
-    install: &'static str,
-    /// Leaves what the app needs at run time.
-    prune: &'static str,
-    /// Files and folders that are copied before installing: (from, to).
-    manifests: Vec<(String, String)>,
-}
-
-/// Files beside `package.json` and the lock file that package managers read, and folders.
-const MANAGER_FILES: [&str; 4] = [".npmrc", ".yarnrc.yml", ".pnpmfile.cjs", "pnpm-workspace.yaml"];
-const MANAGER_FOLDERS: [&str; 2] = [".yarn", "patches"];
-
-impl Installation {
-    /// The package manager whose lock file is there, npm where none is.
-    fn find(files: &dyn Files, package: &Package) -> Result<Self, DetectError> {
-        let root = files.list("")?;
-        let has = |name: &str| root.iter().any(|found| found == name);
-        let (mut installation, lock) = if has("pnpm-lock.yaml") {
-            (pnpm(package, &files.read("pnpm-lock.yaml")?.unwrap_or_default()), Some("pnpm-lock.yaml"))
-        } else if has("yarn.lock") {
-            let classic = files.read("yarn.lock")?.unwrap_or_default().contains("# yarn lockfile v1");
-            (if classic { yarn_classic(package) } else { yarn_berry(package) }, Some("yarn.lock"))
-        } else if let Some(lock) = ["package-lock.json", "npm-shrinkwrap.json"].into_iter().find(|lock| has(lock)) {
-            (npm_locked(), Some(lock))
-        } else {
-            (npm_unlocked(), None)
-        };
-        installation.manifests = if package.install_needs_sources() {
-            vec![(".".to_owned(), ".".to_owned())]
-        } else {
-            let files = MANAGER_FILES.into_iter().filter(|name| has(name));
-            let names: Vec<&str> = std::iter::once("package.json").chain(lock).chain(files).collect();
-            let folders = MANAGER_FOLDERS.into_iter().filter(|name| has(name));
-            let folders = folders.map(|name| (name.to_owned(), format!("./{name}")));
-            std::iter::once((names.join(" "), "./".to_owned())).chain(folders).collect()
-        };
-        Ok(installation)
-    }
-}
-
-fn npm_locked() -> Installation {
-    Installation {
-        reason: "npm by its lock file",
-        tool: None,
-        env: &["NPM_CONFIG_AUDIT=false", "NPM_CONFIG_FUND=false", "NPM_CONFIG_UPDATE_NOTIFIER=false"],
-        cache: "id=npm,target=/root/.npm",
-        install: "npm ci",
-        prune: "npm prune --omit=dev",
-        manifests: Vec::new(),
-    }
-}
-
-fn npm_unlocked() -> Installation {
-    Installation {
-        reason: "npm without a lock file, so versions may change between builds",
-        install: "npm install --no-package-lock",
-        prune: "npm prune --omit=dev --no-package-lock",
-        ..npm_locked()
-    }
-}
-
-fn pnpm(package: &Package, lock: &str) -> Installation {
-    // A lock file is read by the release line that wrote it.
-    // Source: https://github.com/pnpm/spec/tree/master/lockfile
-    let format = lock.lines().find_map(|line| line.strip_prefix("lockfileVersion:")).unwrap_or_default();
-    let release = match format.trim().trim_matches(['\'', '"']) {
-        "5.3" | "5.4" => "7",
-        "6.0" | "6.1" => "8",
-        _ => "10",
-    };
-    Installation {
-        reason: "pnpm by its lock file",
-        tool: Some(format!("pnpm@{}", package.pinned("pnpm").unwrap_or(release))),
-        env: &["CI=true", "NPM_CONFIG_UPDATE_NOTIFIER=false"],
-        cache: "id=pnpm,target=/pnpm-store",
-        install: "pnpm install --frozen-lockfile --store-dir=/pnpm-store",
-        prune: "pnpm install --frozen-lockfile --prod --offline --ignore-scripts \
-                --config.modules-cache-max-age=0 --store-dir=/pnpm-store",
-        manifests: Vec::new(),
-    }
-}
-
-fn yarn_classic(package: &Package) -> Installation {
-    Installation {
-        reason: "Yarn 1 by its lock file",
-        tool: Some(format!("yarn@{}", package.pinned("yarn").filter(|v| v.starts_with("1.")).unwrap_or("1"))),
-        env: &["NPM_CONFIG_UPDATE_NOTIFIER=false"],
-        // Yarn 1 doesn't lock its cache against a second Yarn.
-        cache: "id=yarn,target=/yarn-cache,sharing=locked",
-        install: "yarn install --frozen-lockfile --non-interactive --cache-folder=/yarn-cache",
-        prune: "yarn install --frozen-lockfile --non-interactive --production --offline --ignore-scripts \
-                --cache-folder=/yarn-cache",
-        manifests: Vec::new(),
-    }
-}
-
-fn yarn_berry(package: &Package) -> Installation {
-    Installation {
-        reason: "Yarn by its lock file",
-        tool: Some(format!("@yarnpkg/cli-dist@{}", package.pinned("yarn").unwrap_or("4"))),
-        // Plug'n'Play would need its loader at run time; a plain `node` finds `node_modules`.
-        env: &[
-            "YARN_NODE_LINKER=node-modules",
-            "YARN_GLOBAL_FOLDER=/yarn-cache",
-            "YARN_ENABLE_GLOBAL_CACHE=true",
-            "YARN_ENABLE_TELEMETRY=false",
-            "NPM_CONFIG_UPDATE_NOTIFIER=false",
-        ],
-        cache: "id=yarn-berry,target=/yarn-cache",
-        install: "yarn install --immutable",
-        prune: "yarn workspaces focus --production",
-        manifests: Vec::new(),
-    }
+/// Where the `package.json` of a folder is.
+pub(super) fn manifest(folder: &RelativePath) -> String {
+    let name: RelativePath = "package.json".parse().expect("a plain name is a path");
+    folder.join(&name).to_string()
 }

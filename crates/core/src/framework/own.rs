@@ -7,7 +7,7 @@ use crate::repo_config::ContainerPort;
 use crate::trust::Trust;
 
 use super::own_dockerfile::OwnDockerfile;
-use super::{DetectError, Framework, Project, Recipe};
+use super::{DetectError, Framework, Project, Recipe, Scope};
 
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
 
@@ -27,12 +27,13 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
     let path = named.map_or("Dockerfile", |path| path.as_str());
     let dockerfile = match (read(project, path)?, named) {
         (Some(dockerfile), _) => dockerfile,
-        (None, Some(path)) => return Err(DetectError::NoDockerfile(path.clone())),
+        (None, Some(path)) => return Err(DetectError::NoDockerfile(project.root.join(path))),
         (None, None) => return Ok(None),
     };
     let reason = match named {
-        Some(path) => format!("`preview-config.yml` names `{path}` as its Dockerfile"),
-        None => "the repository has a `Dockerfile`".to_owned(),
+        Some(path) => format!("`preview-config.yml` names `{}` as its Dockerfile", project.root.join(path)),
+        None if project.root.is_all() => "the repository has a `Dockerfile`".to_owned(),
+        None => format!("`{}` has a `Dockerfile`", project.root),
     };
     Ok(Some(Recipe {
         framework: Framework::Docker,
@@ -40,5 +41,6 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         app_port: dockerfile.exposed_ports().first().copied().unwrap_or(PORT),
         user: dockerfile.final_user().map(str::to_owned),
         dockerfile: dockerfile.into_text(),
+        scope: Scope::of(project),
     }))
 }

@@ -22,12 +22,13 @@ pub(super) enum Key {
     AppEntrypoint,
     Env,
     Dockerfile,
+    Root,
 }
 
 use Without::{Value, Words};
 
 /// What each key that has a meaning is, in the order of the documentation.
-const KEYS: [(Key, Field); 10] = [
+const KEYS: [(Key, Field); 11] = [
     (
         Key::Framework,
         Field::new(
@@ -53,6 +54,15 @@ const KEYS: [(Key, Field); 10] = [
             Form::List(&Form::OneOf(extra_list)),
             "`redis`, and databases beside the main one, as a list",
             Words("`redis` where a client for it is among the dependencies"),
+        ),
+    ),
+    (
+        Key::Root,
+        Field::new(
+            "root",
+            Form::PATH,
+            "the folder of a monorepo that is the application; packages of the same workspace are found from there",
+            Words("the repository's root"),
         ),
     ),
     (
@@ -117,7 +127,7 @@ const KEYS: [(Key, Field); 10] = [
 ];
 
 /// Keys of the format that this version gives no meaning yet.
-const LATER: [&str; 9] = [
+const LATER: [&str; 8] = [
     "build_commands",
     "startup_commands",
     "env_file",
@@ -125,18 +135,19 @@ const LATER: [&str; 9] = [
     "seed",
     "on_push",
     "resources",
-    "root",
     "image",
 ];
 
 /// Every framework of the format.
-const FRAMEWORKS: [(&str, Option<Framework>); 8] = [
+const FRAMEWORKS: [(&str, Option<Framework>); 10] = [
     ("nestjs", Some(Framework::NestJs)),
     ("node", Some(Framework::Node)),
     ("go", Some(Framework::Go)),
     ("docker", Some(Framework::Docker)),
     ("compose", Some(Framework::Compose)),
-    ("laravel", None),
+    ("laravel", Some(Framework::Laravel)),
+    ("rails", Some(Framework::Rails)),
+    ("spring", Some(Framework::Spring)),
     ("rust", None),
     ("python", None),
 ];

@@ -54,6 +54,8 @@ pub struct RepoConfig {
     pub env: EnvVars,
     /// The repository's own Dockerfile.
     pub dockerfile: Option<RelativePath>,
+    /// The folder that is the application; the other paths are relative to it.
+    pub root: Option<RelativePath>,
 }
 
 /// The value of `database`.
@@ -158,6 +160,7 @@ impl RepoConfig {
             Key::AppPortEnv => self.app_port_env = parsed("app_port_env", text)?,
             Key::AppEntrypoint => self.app_entrypoint = parsed("app_entrypoint", text)?,
             Key::Dockerfile => self.dockerfile = parsed("dockerfile", text)?,
+            Key::Root => self.root = parsed("root", text)?,
             Key::Env => return Err("`env` must be a list of `KEY=value` or a map of names and values".to_owned()),
         }
         Ok(())

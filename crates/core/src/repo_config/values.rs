@@ -24,6 +24,45 @@ impl RelativePath {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// Whether it is the checkout itself.
+    pub fn is_all(&self) -> bool {
+        self.0 == "."
+    }
+
+    /// What stands at `path` in this folder.
+    pub fn join(&self, path: &Self) -> Self {
+        match (self.is_all(), path.is_all()) {
+            (true, _) => path.clone(),
+            (_, true) => self.clone(),
+            _ => Self(format!("{}/{}", self.0, path.0)),
+        }
+    }
+
+    /// The rest of the path below a folder, if it lies there.
+    pub(crate) fn within(&self, folder: &Self) -> Option<Self> {
+        if folder.is_all() {
+            return Some(self.clone());
+        }
+        match self.0.strip_prefix(folder.as_str())? {
+            "" => Some(Self::default()),
+            rest => rest.strip_prefix('/').map(|rest| Self(rest.to_owned())),
+        }
+    }
+
+    /// The folders that it lies in, the nearest first and the checkout last, each with the rest of the path.
+    pub(crate) fn parents(&self) -> impl Iterator<Item = (Self, Self)> {
+        let at_slashes = self.0.rmatch_indices('/').map(|(at, _)| (&self.0[..at], &self.0[at + 1..]));
+        let all = (!self.is_all()).then_some((".", self.0.as_str()));
+        at_slashes.chain(all).map(|(folder, rest)| (Self(folder.to_owned()), Self(rest.to_owned())))
+    }
+}
+
+/// The checkout itself.
+impl Default for RelativePath {
+    fn default() -> Self {
+        Self(".".to_owned())
+    }
 }
 
 impl FromStr for RelativePath {

@@ -24,7 +24,7 @@ pub struct BuildJob {
     pub repo: RepoId,
     /// The commit, for the image's tag alone: nothing volatile enters the build.
     pub commit: CommitSha,
-    /// The folder with the checkout.
+    /// The folder that the build sees: the checkout, or one within it.
     pub context: PathBuf,
     /// The Dockerfile's text, ours or the repository's, checked.
     pub dockerfile: String,

@@ -9,6 +9,7 @@ use serde_json::Value;
 
 use crate::backing::Backing;
 
+use super::super::files::Beneath;
 use super::super::node::Package;
 use super::super::{DetectError, Files};
 
@@ -113,8 +114,16 @@ impl Dependencies {
     }
 }
 
-/// Reads all of them.
-pub(super) fn read(files: &dyn Files) -> Result<Dependencies, DetectError> {
+/// Reads all of them in all of these folders.
+pub(super) fn read(parts: &[Beneath<'_>]) -> Result<Dependencies, DetectError> {
+    let mut all = Dependencies(BTreeSet::new());
+    for part in parts {
+        all.0.append(&mut read_in(part)?.0);
+    }
+    Ok(all)
+}
+
+fn read_in(files: &dyn Files) -> Result<Dependencies, DetectError> {
     let mut found = Dependencies(BTreeSet::new());
     if let Some(package) = Package::read(files)? {
         found.0.extend(package.dependencies().map(|name| (Manifest::PackageJson, name.to_owned())));

@@ -5,7 +5,8 @@ use std::collections::BTreeSet;
 use crate::backing::{Backing, Database};
 use crate::repo_config::{DatabaseChoice, RepoConfig};
 
-use super::{DetectError, Files};
+use super::DetectError;
+use super::files::Beneath;
 
 mod drivers;
 mod manifests;
@@ -37,9 +38,9 @@ struct Evidence {
     reason: String,
 }
 
-/// What a checkout's app needs: `preview-config.yml` decides, else the dependencies do.
-pub(super) fn find(files: &dyn Files, config: &RepoConfig) -> Result<(FoundDatabase, FoundExtras), DetectError> {
-    let dependencies = manifests::read(files)?;
+/// What an app needs that is made of these folders: `preview-config.yml` decides, else the dependencies do.
+pub(super) fn find(parts: &[Beneath<'_>], config: &RepoConfig) -> Result<(FoundDatabase, FoundExtras), DetectError> {
+    let dependencies = manifests::read(parts)?;
     let evidence = drivers::among(&dependencies);
     let (database, reason) = match config.database {
         Some(DatabaseChoice::Use(database)) => {

@@ -182,7 +182,8 @@ fn jobs(trying: &Trying, repo: RepoId, detected: &Detected, checkout: &Path) -> 
         deployment: trying.id.clone(),
         repo,
         commit: trying.commit.clone(),
-        context: checkout.to_owned(),
+        // Files were opened beneath it without following a link: the folder is one of the checkout.
+        context: checkout.join(detected.context.as_str()),
         dockerfile: dockerfile.clone(),
         target: None,
         args: EnvVars::default(),
@@ -192,8 +193,8 @@ fn jobs(trying: &Trying, repo: RepoId, detected: &Detected, checkout: &Path) -> 
     let app = job(&detected.dockerfile, None);
     let Some(compose) = &detected.compose else { return vec![app] };
     let as_said = |job: BuildJob, build: &BuildSettings| BuildJob {
-        // Its Dockerfile was opened beneath it without following a link: the folder is one of the checkout.
-        context: checkout.join(build.context.as_str()),
+        // So is this one, in which its Dockerfile was opened.
+        context: job.context.join(build.context.as_str()),
         target: build.target.clone(),
         args: build.args.clone(),
         ..job

@@ -1,0 +1,96 @@
+//! Ruby on Rails: `rails` in the `Gemfile`, and `config/application.rb`.
+//!
+//! The Ruby is the one that the project asks for, since Bundler refuses to run with another.
+
+use minijinja::context;
+
+use crate::base_images::BaseImage;
+use crate::repo_config::ContainerPort;
+
+use super::node::Package;
+use super::node_install::Installation;
+use super::{DetectError, Files, Framework, Project, Recipe, Scope, render};
+
+const TEMPLATE: &str = include_str!("../../../../templates/rails.Dockerfile");
+/// Where `rails server` listens when `PORT` says nothing.
+const PORT: ContainerPort = ContainerPort::new(3000).unwrap();
+/// For a project that doesn't say which Ruby it wants.
+const RUBY: &str = "3.4";
+/// What Bundler may read besides the `Gemfile`.
+const MANIFESTS: [&str; 4] = ["Gemfile", "Gemfile.lock", ".ruby-version", ".tool-versions"];
+
+pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
+    let files = project.files;
+    let Some(gemfile) = files.read("Gemfile")?.filter(|gemfile| names_gem(gemfile, "rails")) else { return Ok(None) };
+    if !files.has("config", "application.rb")? {
+        return Ok(None);
+    }
+    let lock = files.read("Gemfile.lock")?;
+    let gems = lock.as_deref().unwrap_or(&gemfile);
+    let (ruby, said_by) = ruby(files, &gemfile, lock.as_deref())?;
+    let package = Package::read(files)?.filter(|package| package.script("build").is_some());
+    let assets = package.map(|package| Installation::find(files, &package, &[])).transpose()?;
+    let images = &project.rules.base_images;
+    let present = files.list("")?;
+    let manifests = MANIFESTS.into_iter().filter(|name| present.iter().any(|found| found == name));
+    let app_port = project.config.app_port.unwrap_or(PORT);
+    let values = context! {
+        ruby => images.named(&format!("ruby:{ruby}-slim-bookworm")),
+        node => images.get(BaseImage::Node),
+        manifests => manifests.collect::<Vec<_>>(),
+        locked => lock.is_some(),
+        // Gems in folders of the tree have to be there before anything is installed.
+        sources_first => ["path:", ":path", "gemspec", "eval_gemfile"].iter().any(|word| gemfile.contains(word)),
+        vips => gems.contains("ruby-vips"),
+        precompile => gems.contains("sprockets-rails") || gems.contains("propshaft"),
+        assets => assets.as_ref().map(Installation::values),
+        port => app_port.get(),
+    };
+    let locked = if lock.is_some() { "" } else { ", without `Gemfile.lock`, so versions may change between builds" };
+    Ok(Some(Recipe {
+        framework: Framework::Rails,
+        reason: format!("`Gemfile` names `rails`{locked}; Ruby {ruby} {said_by}"),
+        dockerfile: render(TEMPLATE, images, values),
+        app_port,
+        user: Some("10001:10001".to_owned()),
+        scope: Scope::of(project),
+    }))
+}
+
+/// Whether a `Gemfile` names this gem: `gem "rails", "~> 8.0"`.
+fn names_gem(gemfile: &str, gem: &str) -> bool {
+    let arguments = gemfile.lines().filter_map(|line| line.trim().strip_prefix("gem"));
+    let named = arguments.filter_map(|rest| quoted(rest.trim_start_matches([' ', '('])));
+    named.into_iter().any(|name| name == gem)
+}
+
+/// The text in quotes at the beginning.
+fn quoted(text: &str) -> Option<&str> {
+    let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
+    text[1..].split(quote).next()
+}
+
+/// The version of Ruby, and what says so.
+fn ruby(files: &dyn Files, gemfile: &str, lock: Option<&str>) -> Result<(String, &'static str), DetectError> {
+    let mut lines = gemfile.lines().filter_map(|line| line.trim().strip_prefix("ruby "));
+    // `ruby file: ".ruby-version"` names the file that is read next anyway; `>=` is met by ours.
+    if let Some(version) = lines.find_map(|rest| version(quoted(rest.trim())?.trim_start_matches(['~', '>', '=', ' '])))
+    {
+        let newer_will_do = gemfile.lines().any(|line| line.trim().starts_with("ruby ") && line.contains(">="));
+        return Ok(if newer_will_do { (RUBY.to_owned(), "will do for `Gemfile`") } else { (version, "by `Gemfile`") });
+    }
+    let file = files.read(".ruby-version")?.unwrap_or_default();
+    if let Some(version) = version(file.trim().trim_start_matches("ruby-")) {
+        return Ok((version, "by `.ruby-version`"));
+    }
+    let locked = lock.into_iter().flat_map(str::lines).skip_while(|line| *line != "RUBY VERSION").nth(1);
+    let locked = locked.and_then(|line| version(line.trim().strip_prefix("ruby ")?.split('p').next()?));
+    Ok(locked.map_or((RUBY.to_owned(), "unless the project says otherwise"), |version| (version, "by `Gemfile.lock`")))
+}
+
+/// Two or three numbers, and nothing that would be more than an image's tag.
+fn version(text: &str) -> Option<String> {
+    let parts: Vec<&str> = text.trim().split('.').collect();
+    let number = |part: &&str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
+    ((2..=3).contains(&parts.len()) && parts.iter().all(number)).then(|| parts.join("."))
+}

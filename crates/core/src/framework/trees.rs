@@ -1,0 +1,165 @@
+//! Repositories as popular starters make them, and what is found in each: `trees/*.txt`, one file per ecosystem.
+//!
+//! A tree is a paragraph: a line `#` with its name, then a path with its text a line (`\n` in it is a line's end, `\t` a tab), and last, after
+//! `=>`, what is found: framework, port, database, the build context where that isn't the root, how it is installed, and what runs;
+//! or how the error begins.
+
+use std::collections::BTreeSet;
+
+use super::own_dockerfile::{OwnDockerfile, runs_as_root};
+use super::*;
+
+/// One line for each ecosystem.
+const GROUPS: [(&str, &str); 7] = [
+    ("node", include_str!("trees/node.txt")),
+    ("workspaces", include_str!("trees/workspaces.txt")),
+    ("go", include_str!("trees/go.txt")),
+    ("php", include_str!("trees/php.txt")),
+    ("ruby", include_str!("trees/ruby.txt")),
+    ("java", include_str!("trees/java.txt")),
+    ("own", include_str!("trees/own.txt")),
+];
+
+struct Tree<'a> {
+    name: &'a str,
+    files: Vec<(&'a str, String)>,
+    expected: &'a str,
+}
+
+fn trees(text: &str) -> impl Iterator<Item = Tree<'_>> {
+    text.split("\n\n").map(|paragraph| {
+        let mut lines = paragraph.trim().lines();
+        let name = lines.next().and_then(|line| line.strip_prefix("# "));
+        let name = name.unwrap_or_else(|| panic!("a tree begins with its name: {paragraph}"));
+        let mut tree = Tree { name, files: Vec::new(), expected: "" };
+        for line in lines {
+            match line.strip_prefix("=> ") {
+                Some(expected) => tree.expected = expected,
+                None => {
+                    let (path, text) = line.split_once(' ').unwrap_or((line, ""));
+                    tree.files.push((path, text.trim_start().replace("\\n", "\n").replace("\\t", "\t")));
+                }
+            }
+        }
+        tree
+    })
+}
+
+impl Tree<'_> {
+    fn look(&self) -> Result<Detected, DetectError> {
+        let files = MemoryFiles::new(self.files.iter().map(|(path, text)| (*path, text.as_str())));
+        let config = RepoConfig::load(&files).unwrap_or_else(|error| panic!("{}: {error}", self.name));
+        detect(&files, &config, &BuildRules { base_images: BaseImages::public(), trust: Trust::Stranger })
+    }
+}
+
+/// What is found, in a line.
+fn told(found: &Detected) -> String {
+    let database = found.database.database.map_or("none", Database::as_str);
+    let context = if found.context.is_all() { String::new() } else { format!(" in {}", found.context) };
+    let installed = found.reason.split_once("; ").map(|(_, how)| format!("; {how}")).unwrap_or_default();
+    let command = found.dockerfile.lines().rev().find_map(|line| line.strip_prefix("CMD ["));
+    let command = command.map(|words| words.trim_end_matches(']').replace("\",\"", " ").replace('"', ""));
+    let command = command.map(|command| format!(": {command}")).unwrap_or_default();
+    format!("{} {} {database}{context}{installed}{command}", found.framework, found.app_port)
+}
+
+#[test]
+fn starters_are_recognised() {
+    let mut wrong = Vec::new();
+    for (group, text) in GROUPS {
+        for tree in trees(text) {
+            let (found, as_expected) = match tree.look() {
+                Ok(found) => (told(&found), told(&found) == tree.expected),
+                Err(error) => {
+                    let error = format!("error: {error}");
+                    let as_expected = !tree.expected.is_empty() && error.starts_with(tree.expected);
+                    (error, as_expected)
+                }
+            };
+            if !as_expected {
+                wrong.push(format!("{group}, {}:\n   {found}\nnot {}", tree.name, tree.expected));
+            }
+        }
+    }
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
+}
+
+#[test]
+fn there_are_many_and_each_stands_once() {
+    let names: Vec<&str> = GROUPS.iter().flat_map(|(_, text)| trees(text).map(|tree| tree.name)).collect();
+    assert!(names.len() >= 80, "{}", names.len());
+    assert_eq!(names.iter().collect::<BTreeSet<_>>().len(), names.len());
+}
+
+#[test]
+fn what_is_generated_for_them_is_a_dockerfile_that_any_engine_reads_and_that_gives_up_root() {
+    for tree in GROUPS.iter().flat_map(|(_, text)| trees(text)) {
+        let Ok(found) = tree.look() else { continue };
+        if matches!(found.framework, Framework::Docker | Framework::Compose) {
+            continue;
+        }
+        let text = &found.dockerfile;
+        assert!(!text.contains("<<") && !text.contains("--link") && !text.contains("syntax="), "{}: {text}", tree.name);
+        let read = OwnDockerfile::parse(text).unwrap_or_else(|error| panic!("{}: {error}\n{text}", tree.name));
+        assert!(!runs_as_root(read.final_user().unwrap()), "{}: {text}", tree.name);
+        assert_eq!(read.exposed_ports(), [found.app_port], "{}: {text}", tree.name);
+        assert!(read.fetches_nothing().is_ok(), "{}: {text}", tree.name);
+    }
+}
+
+/// The Dockerfile for a tree of that name.
+fn dockerfile(name: &str) -> String {
+    let mut all = GROUPS.iter().flat_map(|(_, text)| trees(text));
+    let tree = all.find(|tree| tree.name == name).unwrap_or_else(|| panic!("there is no tree {name}"));
+    tree.look().unwrap_or_else(|error| panic!("{name}: {error}")).dockerfile
+}
+
+#[test]
+fn dockerfiles_of_workspaces() {
+    insta::assert_snapshot!("workspace_of_npm", dockerfile("npm: one server, one library, found"));
+    insta::assert_snapshot!(
+        "workspace_of_npm_without_a_build",
+        dockerfile("npm: the driver is in a package beside it")
+    );
+    insta::assert_snapshot!("workspace_of_pnpm_with_turborepo", dockerfile("pnpm with Turborepo: NestJS and Next.js"));
+    insta::assert_snapshot!("workspace_of_go", dockerfile("A workspace with one program"));
+}
+
+#[test]
+fn dockerfiles_of_other_languages() {
+    insta::assert_snapshot!("laravel", dockerfile("Laravel, by its installer"));
+    insta::assert_snapshot!("rails", dockerfile("Rails with esbuild"));
+    insta::assert_snapshot!("spring_by_maven", dockerfile("Modules of Maven with two programs, one chosen"));
+    insta::assert_snapshot!("spring_by_gradle", dockerfile("Spring Boot with Gradle in Kotlin"));
+}
+
+#[test]
+fn tools_that_start_the_app_stay_installed() {
+    for name in [
+        "Express in TypeScript, run by tsx",
+        "Express in TypeScript, by tsx alone",
+        "Fastify in TypeScript, by its CLI",
+        "Apollo Server",
+    ] {
+        assert!(!dockerfile(name).contains("npm prune"), "{name}");
+    }
+    assert!(dockerfile("Hono for Node.js").contains("npm prune"));
+}
+
+#[test]
+fn a_link_among_the_packages_of_a_workspace_is_passed_over() {
+    let files = MemoryFiles::new([
+        ("package.json", r#"{"workspaces": ["packages/*"]}"#),
+        ("packages/api/package.json", r#"{"scripts": {"start": "node main.js"}, "dependencies": {"koa": "3"}}"#),
+    ])
+    .with_link("packages/out");
+    let rules = BuildRules { base_images: BaseImages::public(), trust: Trust::Stranger };
+    assert_eq!(
+        told(&detect(&files, &RepoConfig::default(), &rules).unwrap()).split(';').next(),
+        Some("node 3000 none")
+    );
+    let config = RepoConfig::parse("root: packages/out").unwrap();
+    let refused = detect(&files, &config, &rules);
+    assert!(matches!(refused, Err(DetectError::NoRoot(_) | DetectError::File(_))), "{refused:?}");
+}

@@ -1,0 +1,3 @@
+package main
+
+const greeting = "Hello from the main branch"

@@ -1,0 +1,108 @@
+# The extensions that Laravel and its databases want, compiled once per machine: no repository's code is in this stage.
+FROM {{ php }} AS base
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends nginx unzip git \
+        libpq-dev libzip-dev libicu-dev libpng-dev libjpeg62-turbo-dev libfreetype6-dev \
+    && docker-php-ext-configure gd --with-jpeg --with-freetype \
+    && docker-php-ext-install -j"$(nproc)" pdo_mysql pdo_pgsql bcmath exif gd intl opcache pcntl zip \
+    && rm -rf /var/lib/apt/lists/*
+{% if redis %}
+RUN pecl install redis && docker-php-ext-enable redis
+{% endif %}
+# Sessions and caches lie in files where no database holds them: by default Laravel expects tables for both.
+RUN printf '%s\n' \
+        '[global]' 'error_log = /proc/self/fd/2' 'daemonize = no' \
+        '[www]' 'listen = /tmp/php-fpm.sock' 'clear_env = no' 'catch_workers_output = yes' 'decorate_workers_output = no' \
+        'pm = dynamic' 'pm.max_children = 8' 'pm.start_servers = 2' 'pm.min_spare_servers = 1' 'pm.max_spare_servers = 3' \
+        > /etc/preview-php-fpm.conf \
+    && printf '%s\n' \
+        'daemon off; pid /tmp/nginx.pid; worker_processes 1; error_log stderr;' \
+        'events { worker_connections 512; }' \
+        'http {' \
+        '  include /etc/nginx/mime.types; default_type application/octet-stream;' \
+        '  access_log off; server_tokens off; sendfile on; client_max_body_size 100m;' \
+        '  client_body_temp_path /tmp/nginx-body; fastcgi_temp_path /tmp/nginx-fastcgi; proxy_temp_path /tmp/nginx-proxy;' \
+        '  uwsgi_temp_path /tmp/nginx-uwsgi; scgi_temp_path /tmp/nginx-scgi;' \
+        '  server {' \
+        '    listen {{ port }}; root /app/public; index index.php; absolute_redirect off;' \
+        '    location / { try_files $uri $uri/ /index.php?$query_string; }' \
+        '    location ~ ^/index\.php(/|$) {' \
+        '      include /etc/nginx/fastcgi_params; fastcgi_pass unix:/tmp/php-fpm.sock; fastcgi_read_timeout 120s;' \
+        '      fastcgi_param SCRIPT_FILENAME $realpath_root/index.php; fastcgi_param HTTP_PROXY "";' \
+        '    }' \
+        '    location ~ \.php$ { return 404; }' \
+        '    location ~ /\.(?!well-known) { return 404; }' \
+        '  }' \
+        '}' \
+        > /etc/preview-nginx.conf \
+    && printf '%s\n' \
+        '#!/bin/bash' \
+        '# Made of what this preview alone knows, so that sessions outlive an update; else for this container.' \
+        'if [ -z "$APP_KEY" ]; then' \
+        '  APP_KEY=base64:$(php -r '"'"'$seed = getenv("DB_PASSWORD") ?: random_bytes(32);' \
+        '    echo base64_encode(hash_hmac("sha256", "APP_KEY", $seed, true));'"'"')' \
+        '  export APP_KEY' \
+        'fi' \
+        'if [ -z "$DB_CONNECTION$DATABASE_URL" ]; then' \
+        '  export SESSION_DRIVER=${SESSION_DRIVER:-file} CACHE_STORE=${CACHE_STORE:-file} QUEUE_CONNECTION=${QUEUE_CONNECTION:-sync}' \
+        'fi' \
+        'export APP_URL=${APP_URL:-$PREVIEW_URL} ASSET_URL=${ASSET_URL:-$PREVIEW_URL}' \
+        'exec "$@"' \
+        > /usr/local/bin/preview-env \
+    && printf '%s\n' \
+        '#!/bin/bash' \
+        '# Two programs: when one ends, or the container shall, both do.' \
+        'trap : TERM INT' \
+        'php-fpm --fpm-config /etc/preview-php-fpm.conf &' \
+        'nginx -e stderr -c /etc/preview-nginx.conf &' \
+        'wait -n' \
+        'kill -QUIT $(jobs -p) 2>/dev/null' \
+        'wait' \
+        > /usr/local/bin/preview-serve \
+    && chmod 0755 /usr/local/bin/preview-env /usr/local/bin/preview-serve
+
+FROM base AS vendor
+COPY --from={{ composer }} /usr/bin/composer /usr/local/bin/composer
+ENV COMPOSER_ALLOW_SUPERUSER=1 COMPOSER_CACHE_DIR=/composer-cache COMPOSER_NO_INTERACTION=1
+WORKDIR /app
+{% if sources_first %}
+COPY . .
+{% else %}
+COPY {{ manifests }} ./
+{% endif %}
+# With what is for development: seeders use factories, and those need Faker.
+RUN --mount=type=cache,id=composer,target=/composer-cache \
+    composer install --no-progress --prefer-dist --no-scripts --no-autoloader
+COPY . .
+RUN mkdir -p bootstrap/cache storage/app/public storage/framework/cache/data storage/framework/sessions \
+        storage/framework/views storage/logs \
+    && composer dump-autoload --optimize
+{% if assets %}
+
+FROM {{ node }} AS assets
+ENV {{ assets.env }}
+WORKDIR /app
+{% if assets.tool %}
+RUN --mount=type=cache,id=npm,target=/root/.npm npm install --global --force {{ assets.tool }}
+{% endif %}
+{% for manifest in assets.manifests %}
+COPY {{ manifest }}
+{% endfor %}
+RUN --mount=type=cache,{{ assets.cache }} {{ assets.install }}
+# Some assets are taken out of PHP packages.
+COPY --from=vendor /app ./
+RUN npm run build
+{% endif %}
+
+FROM base
+ENV APP_ENV=production LOG_CHANNEL=stderr PORT={{ port }} HOME=/tmp
+WORKDIR /app
+COPY --from=vendor --chown=www-data:www-data /app ./
+{% if assets %}
+COPY --from=assets --chown=www-data:www-data /app/public ./public
+{% endif %}
+RUN chown www-data:www-data /app
+USER www-data
+EXPOSE {{ port }}
+ENTRYPOINT ["preview-env"]
+CMD ["preview-serve"]

@@ -1,0 +1,61 @@
+# What gems of the usual databases link to. No repository's code is in this stage, so all that use this Ruby share it.
+FROM {{ ruby }} AS base
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libpq5 libmariadb3 libsqlite3-0 libyaml-0-2 tzdata{{ " libvips42" if vips }} \
+    && rm -rf /var/lib/apt/lists/*
+# One process with threads: each further one costs memory that a preview doesn't have.
+ENV RAILS_ENV=production RACK_ENV=production RAILS_LOG_TO_STDOUT=1 RAILS_SERVE_STATIC_FILES=1 WEB_CONCURRENCY=1 \
+    MALLOC_ARENA_MAX=2 BUNDLE_PATH=/usr/local/bundle BUNDLE_WITHOUT=development:test{{ " BUNDLE_DEPLOYMENT=1" if locked }}
+RUN printf '%s\n' \
+        '#!/bin/sh' \
+        '# Made of what this preview alone knows, so that sessions outlive an update; else for this container.' \
+        'if [ -z "$SECRET_KEY_BASE" ]; then' \
+        '  SECRET_KEY_BASE=$(ruby -ropenssl -rsecurerandom -e '"'"'seed = ENV["DB_PASSWORD"] || SecureRandom.hex(32)' \
+        '    print OpenSSL::HMAC.hexdigest("SHA512", seed, "SECRET_KEY_BASE")'"'"')' \
+        '  export SECRET_KEY_BASE' \
+        'fi' \
+        'export RAILS_RELATIVE_URL_ROOT=${RAILS_RELATIVE_URL_ROOT:-${PREVIEW_BASE_PATH%/}}' \
+        'exec "$@"' \
+        > /usr/local/bin/preview-env \
+    && chmod 0755 /usr/local/bin/preview-env
+WORKDIR /app
+
+FROM base AS build
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends build-essential git pkg-config libpq-dev libmariadb-dev libsqlite3-dev libyaml-dev \
+    && rm -rf /var/lib/apt/lists/*
+{% if assets %}
+COPY --from={{ node }} /usr/local /opt/node
+ENV PATH=$PATH:/opt/node/bin {{ assets.env }}
+{% if assets.tool %}
+RUN --mount=type=cache,id=npm,target=/root/.npm npm install --global --force {{ assets.tool }}
+{% endif %}
+{% endif %}
+{% if sources_first %}
+COPY . .
+{% else %}
+COPY {{ manifests | join(" ") }} ./
+{% endif %}
+RUN --mount=type=cache,id=bundler,target=/bundler-cache \
+    BUNDLE_USER_CACHE=/bundler-cache BUNDLE_GLOBAL_GEM_CACHE=true bundle install --jobs 4 --retry 3
+{% if assets %}
+{% for manifest in assets.manifests %}
+COPY {{ manifest }}
+{% endfor %}
+RUN --mount=type=cache,{{ assets.cache }} {{ assets.install }}
+{% endif %}
+COPY . .
+{% if precompile %}
+# No secret is at hand while an image is built, and none is needed to translate assets.
+RUN SECRET_KEY_BASE_DUMMY=1 SECRET_KEY_BASE=dummy bundle exec rails assets:precompile{{ " && rm -rf node_modules" if assets }}
+{% endif %}
+RUN mkdir -p db log storage tmp
+
+FROM base
+ENV PORT={{ port }} HOME=/tmp
+COPY --from=build /usr/local/bundle /usr/local/bundle
+COPY --from=build --chown=10001:10001 /app ./
+USER 10001:10001
+EXPOSE {{ port }}
+ENTRYPOINT ["preview-env"]
+CMD ["bundle","exec","rails","server","--binding","0.0.0.0","--port","{{ port }}","--pid","/tmp/server.pid"]
