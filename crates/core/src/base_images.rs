@@ -12,6 +12,10 @@ pub enum BaseImage {
     Node,
     /// The Go tool chain, for building.
     Go,
+    /// The Rust tool chain, for building.
+    Rust,
+    /// Python with pip, for building and running.
+    Python,
     /// A small system with glibc, for running a compiled program.
     Debian,
     /// The PostgreSQL server.
@@ -20,13 +24,15 @@ pub enum BaseImage {
 
 impl BaseImage {
     /// Every image of the table.
-    pub const ALL: [Self; 4] = [Self::Node, Self::Go, Self::Debian, Self::Postgres];
+    pub const ALL: [Self; 6] = [Self::Node, Self::Go, Self::Rust, Self::Python, Self::Debian, Self::Postgres];
 
     /// Name and tag on the public registry.
     pub fn reference(self) -> &'static str {
         match self {
             Self::Node => "node:22-bookworm-slim",
             Self::Go => "golang:1.24-bookworm",
+            Self::Rust => "rust:1-bookworm",
+            Self::Python => "python:3.12-slim-bookworm",
             Self::Debian => "debian:bookworm-slim",
             Self::Postgres => "postgres:16-bookworm",
         }

@@ -42,15 +42,18 @@ const KEYS: [(&str, Option<Key>); 19] = [
 ];
 
 /// Every framework of the format.
-const FRAMEWORKS: [(&str, Option<Framework>); 8] = [
+const FRAMEWORKS: [(&str, Option<Framework>); 11] = [
     ("nestjs", Some(Framework::NestJs)),
     ("node", Some(Framework::Node)),
     ("go", Some(Framework::Go)),
+    ("rust", Some(Framework::Rust)),
+    ("django", Some(Framework::Django)),
+    ("fastapi", Some(Framework::FastApi)),
+    ("flask", Some(Framework::Flask)),
+    ("python", Some(Framework::Python)),
     ("docker", Some(Framework::Docker)),
     ("compose", Some(Framework::Compose)),
     ("laravel", None),
-    ("rust", None),
-    ("python", None),
 ];
 
 /// Every database of the format.

@@ -6,11 +6,11 @@
 //!
 //! | key | value | default |
 //! | --- | --- | --- |
-//! | `framework` | `nestjs`, `node`, `go`, `compose`, or `docker` for the repository's own Dockerfile | by the files found |
+//! | `framework` | `nestjs`, `node`, `go`, `rust`, `django`, `fastapi`, `flask`, `python` (whichever of these it is), `compose`, or `docker` for the repository's own Dockerfile | by the files found |
 //! | `database` | `postgres` or `none` | by the drivers among the dependencies |
 //! | `dockerfile` | path of the repository's own Dockerfile | `Dockerfile`, where there is one |
-//! | `app_entrypoint` | what is run: the built file of a Node app (`dist/main.js`), the folder of a Go program (`./cmd/api`) | by framework |
-//! | `app_port` | port that the app listens on in its container | 3000 (NestJS), 8080 (Go), EXPOSE or 8080 (Dockerfile) |
+//! | `app_entrypoint` | what is run: the built file of a Node app (`dist/main.js`), the folder of a Go program (`./cmd/api`), a Rust program (`api`), a Python file or object (`app/main.py`, `app.main:app`) | by framework |
+//! | `app_port` | port that the app listens on in its container | 3000 (NestJS), 8080 (Go, Rust), 8000 (Python), EXPOSE or 8080 (Dockerfile) |
 //! | `app_port_env` | variable that tells the app its port | `PORT` |
 //! | `env` | list of `KEY=value`, or a map; `${secret:NAME}` stands for a secret of the operator's | none |
 //! | `health_check_path` | path that is asked to learn whether the app is up | `/` |
@@ -29,7 +29,7 @@ mod keys;
 mod read;
 pub mod values;
 
-pub use values::{ContainerPort, EnvName, EnvVars, HealthPath, InvalidValue, RelativePath};
+pub use values::{ContainerPort, EnvName, EnvVars, HealthPath, InvalidValue, PythonObject, RelativePath};
 
 /// The file's name, at the root of the repository.
 pub const FILE_NAME: &str = "preview-config.yml";
@@ -55,6 +55,8 @@ pub struct RepoConfig {
     pub app_port_env: Option<EnvName>,
     /// What of the app is run.
     pub app_entrypoint: Option<RelativePath>,
+    /// Which object of it, where it is Python.
+    pub app_object: Option<PythonObject>,
     /// Variables of the repository's own; ours win over them.
     pub env: EnvVars,
     /// The repository's own Dockerfile.
@@ -155,7 +157,11 @@ impl RepoConfig {
             Key::HealthCheckTimeout => self.health_check_timeout = Some(health_timeout(text)?),
             Key::AppPort => self.app_port = parsed("app_port", text)?,
             Key::AppPortEnv => self.app_port_env = parsed("app_port_env", text)?,
-            Key::AppEntrypoint => self.app_entrypoint = parsed("app_entrypoint", text)?,
+            Key::AppEntrypoint => {
+                let (path, object) = text.split_once(':').map_or((text, None), |(path, object)| (path, Some(object)));
+                self.app_entrypoint = parsed("app_entrypoint", path)?;
+                self.app_object = object.map(|object| parsed("app_entrypoint", object)).transpose()?.flatten();
+            }
             Key::Dockerfile => self.dockerfile = parsed("dockerfile", text)?,
             Key::Env => return Err("`env` must be a list of `KEY=value` or a map of names and values".to_owned()),
         }
