@@ -12,6 +12,10 @@ pub enum BaseImage {
     Node,
     /// The Go tool chain, for building.
     Go,
+    /// The Rust tool chain, for building.
+    Rust,
+    /// Python with pip, for building and running.
+    Python,
     /// A small system with glibc, for running a compiled program.
     Debian,
     /// The PostgreSQL server.
@@ -32,9 +36,11 @@ pub enum BaseImage {
 
 impl BaseImage {
     /// Every image of the table.
-    pub const ALL: [Self; 10] = [
+    pub const ALL: [Self; 12] = [
         Self::Node,
         Self::Go,
+        Self::Rust,
+        Self::Python,
         Self::Php,
         Self::Composer,
         Self::Debian,
@@ -50,6 +56,8 @@ impl BaseImage {
         match self {
             Self::Node => "node:22-bookworm-slim",
             Self::Go => "golang:1.24-bookworm",
+            Self::Rust => "rust:1-bookworm",
+            Self::Python => "python:3.12-slim-bookworm",
             Self::Debian => "debian:bookworm-slim",
             Self::Postgres => "postgres:16-bookworm",
             Self::Mysql => "mysql:8.4",

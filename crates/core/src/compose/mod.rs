@@ -219,8 +219,9 @@ impl RootFiles {
     /// Read-only where what the framework makes writes nothing beside its code.
     pub fn of(framework: Framework) -> Self {
         match framework {
-            Framework::NestJs | Framework::Go => Self::ReadOnly,
-            // Servers of any kind may keep a cache or a small database beside their code.
+            Framework::NestJs | Framework::Go | Framework::Rust => Self::ReadOnly,
+            // Servers of any kind may keep a cache or a small database beside their code; those of Python do by default.
+            Framework::Django | Framework::FastApi | Framework::Flask | Framework::Python => Self::OfImage,
             Framework::Node | Framework::Docker | Framework::Compose => Self::OfImage,
             // What is compiled or cached at run time, uploads and logs lie beside the code, by convention.
             Framework::Laravel | Framework::Rails | Framework::Spring => Self::OfImage,

@@ -288,6 +288,8 @@ fn what_writes_nothing_beside_its_code_is_read_only() {
     for (framework, files) in [
         (Framework::NestJs, RootFiles::ReadOnly),
         (Framework::Go, RootFiles::ReadOnly),
+        (Framework::Rust, RootFiles::ReadOnly),
+        (Framework::FastApi, RootFiles::OfImage),
         (Framework::Node, RootFiles::OfImage),
         (Framework::Docker, RootFiles::OfImage),
     ] {

@@ -31,6 +31,9 @@ mod node_server;
 mod node_workspace;
 mod own;
 pub mod own_dockerfile;
+mod python;
+mod rust;
+mod toml_file;
 mod rails;
 mod spring;
 
@@ -40,6 +43,7 @@ pub use database::{FoundDatabase, FoundExtras};
 use files::Beneath;
 pub use files::{Files, MemoryFiles, ReadFileError, Refusal};
 use own_dockerfile::DockerfileError;
+pub use python::PythonError;
 
 /// How an app is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -50,6 +54,16 @@ pub enum Framework {
     Node,
     /// A Go program.
     Go,
+    /// A Rust program.
+    Rust,
+    /// Django on Python.
+    Django,
+    /// FastAPI on Python.
+    FastApi,
+    /// Flask on Python.
+    Flask,
+    /// Any other server on Python.
+    Python,
     /// Laravel on PHP.
     Laravel,
     /// Ruby on Rails.
@@ -69,6 +83,11 @@ impl Framework {
             Self::NestJs => "nestjs",
             Self::Node => "node",
             Self::Go => "go",
+            Self::Rust => "rust",
+            Self::Django => "django",
+            Self::FastApi => "fastapi",
+            Self::Flask => "flask",
+            Self::Python => "python",
             Self::Laravel => "laravel",
             Self::Rails => "rails",
             Self::Spring => "spring",
@@ -164,7 +183,7 @@ struct Detector {
 }
 
 /// In the order of asking: what a repository of one kind also has for another comes later.
-const DETECTORS: [Detector; 7] = [
+const DETECTORS: [Detector; 12] = [
     Detector { framework: Framework::Docker, evidence: "`Dockerfile`", find: own::find },
     // These have a `package.json` for what browsers get.
     Detector { framework: Framework::Laravel, evidence: "`laravel/framework` in `composer.json`", find: laravel::find },
@@ -176,6 +195,15 @@ const DETECTORS: [Detector; 7] = [
     },
     Detector { framework: Framework::NestJs, evidence: "`@nestjs/core` in `package.json`", find: nestjs::find },
     Detector { framework: Framework::Go, evidence: "`go.mod`", find: go::find },
+    Detector { framework: Framework::Django, evidence: "`manage.py` with `django` among the dependencies", find: python::django },
+    Detector { framework: Framework::FastApi, evidence: "`fastapi` among the dependencies", find: python::fastapi },
+    Detector { framework: Framework::Flask, evidence: "`flask` among the dependencies", find: python::flask },
+    Detector {
+        framework: Framework::Python,
+        evidence: "Python server's library among the dependencies",
+        find: python::any,
+    },
+    Detector { framework: Framework::Rust, evidence: "`Cargo.toml` with a program", find: rust::find },
     Detector {
         framework: Framework::Node,
         evidence: "`package.json` with a `start` script, a `main` or a `server.js`",
@@ -229,6 +257,16 @@ pub enum DetectError {
         /// From 1.
         column: usize,
     },
+    /// A manifest in TOML doesn't parse.
+    #[error("`{}` is not valid TOML (line {line}, column {column})", path.escape_debug())]
+    BadToml {
+        /// Which one.
+        path: String,
+        /// From 1.
+        line: usize,
+        /// From 1, in characters.
+        column: usize,
+    },
     /// A Node app that can't be built.
     #[error("`package.json` has no `build` script; add one, such as `\"build\": \"nest build\"`, or a `Dockerfile`")]
     NoBuildScript,
@@ -273,6 +311,26 @@ pub enum DetectError {
     /// `app_entrypoint` names no Go program.
     #[error("`app_entrypoint: {0}` has no Go file with `package main`")]
     NotAGoProgram(RelativePath),
+    /// A Rust package without a program.
+    #[error("`Cargo.toml` is there, but neither its package nor a member of its workspace has a program")]
+    NoRustProgram,
+    /// A Rust workspace with several.
+    #[error(
+        "several Rust programs: {}; choose one in `preview-config.yml`, such as `app_entrypoint: {}`",
+        listed(.0), .0.first().map_or("api", String::as_str)
+    )]
+    SeveralRustPrograms(Vec<String>),
+    /// `app_entrypoint` names no Rust program.
+    #[error("`app_entrypoint: {entry}` is neither a Rust program nor the folder of a package with one; there are: {}", listed(programs))]
+    NotARustProgram {
+        /// What it names.
+        entry: RelativePath,
+        /// The programs that there are.
+        programs: Vec<String>,
+    },
+    /// A Python server whose app isn't where one is usually found.
+    #[error(transparent)]
+    Python(#[from] PythonError),
     /// The repository's own Compose file was not taken.
     #[error(transparent)]
     Compose(#[from] AdoptError),
@@ -448,7 +506,7 @@ fn subfolders(files: &dyn Files, folder: &RelativePath) -> Vec<RelativePath> {
     names.iter().filter_map(|name| Some(folder.join(&name.parse().ok()?))).collect()
 }
 
-/// Fills a Dockerfile of `templates/`, with the base images at hand as `node`, `go` and `debian`.
+/// Fills a Dockerfile of `templates/`, with the base images at hand as `node`, `go`, `rust`, `python` and `debian`.
 ///
 /// What is filled in comes from tables of ours or from types that need no quoting in a Dockerfile.
 fn render(template: &str, images: &BaseImages, values: minijinja::Value) -> String {
@@ -459,6 +517,8 @@ fn render(template: &str, images: &BaseImages, values: minijinja::Value) -> Stri
     environment.set_undefined_behavior(UndefinedBehavior::Strict);
     environment.add_global("node", images.get(BaseImage::Node));
     environment.add_global("go", images.get(BaseImage::Go));
+    environment.add_global("rust", images.get(BaseImage::Rust));
+    environment.add_global("python", images.get(BaseImage::Python));
     environment.add_global("debian", images.get(BaseImage::Debian));
     environment.render_str(template, values).expect("a template of ours renders: each is rendered by a test")
 }

@@ -3,22 +3,22 @@
 use super::*;
 
 /// Paths and texts.
-type Tree<'a> = &'a [(&'a str, &'a str)];
+pub(super) type Tree<'a> = &'a [(&'a str, &'a str)];
 /// A tree, its `preview-config.yml`, and what is said of it.
-type Case<'a> = (Tree<'a>, &'a str, &'a str);
+pub(super) type Case<'a> = (Tree<'a>, &'a str, &'a str);
 
 const NEST: &str =
     r#"{"dependencies": {"@nestjs/core": "^11"}, "scripts": {"build": "nest build", "start:prod": "node dist/main"}}"#;
 const NEST_PG: &str = r#"{"dependencies": {"@nestjs/core": "^11", "@nestjs/typeorm": "^11", "pg": "^8"}, "scripts": {"build": "nest build"}}"#;
 const MAIN: &str = "package main\n\nfunc main() {}\n";
 
-fn look(tree: Tree, config: &str, trust: Trust) -> Result<Detected, DetectError> {
+pub(super) fn look(tree: Tree, config: &str, trust: Trust) -> Result<Detected, DetectError> {
     let config = RepoConfig::parse(config).unwrap();
     detect(&MemoryFiles::new(tree.iter().copied()), &config, &BuildRules { base_images: BaseImages::public(), trust })
 }
 
 /// Framework, port, user, database and reason in a line; or the error.
-fn told(tree: Tree, config: &str) -> String {
+pub(super) fn told(tree: Tree, config: &str) -> String {
     match look(tree, config, Trust::Stranger) {
         Ok(found) => {
             let user = found.user.as_deref().unwrap_or("-");
@@ -363,7 +363,7 @@ fn databases_are_told_by_drivers() {
     }
 }
 
-fn dockerfile(tree: Tree, config: &str) -> String {
+pub(super) fn dockerfile(tree: Tree, config: &str) -> String {
     look(tree, config, Trust::Stranger).unwrap().dockerfile
 }
 

@@ -78,8 +78,9 @@ const KEYS: [(Key, Field); 11] = [
         Key::AppEntrypoint,
         Field::new(
             "app_entrypoint",
-            Form::PATH,
-            "what is run: the built file of a Node app (`dist/main.js`), the folder of a Go program (`./cmd/api`)",
+            Form::ENTRYPOINT,
+            "what is run: the built file of a Node app (`dist/main.js`), the folder of a Go program (`./cmd/api`), a Rust program \
+             (`api`), a Python file or object (`app/main.py`, `app.main:app`)",
             Words("by framework"),
         ),
     ),
@@ -89,7 +90,7 @@ const KEYS: [(Key, Field); 11] = [
             "app_port",
             Form::Whole(1, 65_535),
             "the port on which the app listens in its container",
-            Words("3000 (NestJS, Node.js), 8080 (Go), `EXPOSE` or 8080 (Dockerfile)"),
+            Words("3000 (NestJS, Node.js), 8000 (Python), 8080 (others), `EXPOSE` or 8080 (Dockerfile)"),
         ),
     ),
     (
@@ -139,17 +140,20 @@ const LATER: [&str; 8] = [
 ];
 
 /// Every framework of the format.
-const FRAMEWORKS: [(&str, Option<Framework>); 10] = [
+const FRAMEWORKS: [(&str, Option<Framework>); 13] = [
     ("nestjs", Some(Framework::NestJs)),
     ("node", Some(Framework::Node)),
     ("go", Some(Framework::Go)),
+    ("rust", Some(Framework::Rust)),
+    ("django", Some(Framework::Django)),
+    ("fastapi", Some(Framework::FastApi)),
+    ("flask", Some(Framework::Flask)),
+    ("python", Some(Framework::Python)),
     ("docker", Some(Framework::Docker)),
     ("compose", Some(Framework::Compose)),
     ("laravel", Some(Framework::Laravel)),
     ("rails", Some(Framework::Rails)),
     ("spring", Some(Framework::Spring)),
-    ("rust", None),
-    ("python", None),
 ];
 
 /// Every database of the format.

@@ -22,7 +22,7 @@ mod schema;
 pub mod values;
 
 pub use schema::{documentation, schema};
-pub use values::{ContainerPort, EnvName, EnvVars, HealthPath, InvalidValue, RelativePath};
+pub use values::{ContainerPort, EnvName, EnvVars, HealthPath, InvalidValue, PythonObject, RelativePath};
 
 /// The file's name, at the root of the repository.
 pub const FILE_NAME: &str = "preview-config.yml";
@@ -50,6 +50,8 @@ pub struct RepoConfig {
     pub app_port_env: Option<EnvName>,
     /// What of the app is run.
     pub app_entrypoint: Option<RelativePath>,
+    /// Which object of it, where it is Python.
+    pub app_object: Option<PythonObject>,
     /// Variables of the repository's own; ours win over them.
     pub env: EnvVars,
     /// The repository's own Dockerfile.
@@ -158,7 +160,11 @@ impl RepoConfig {
             Key::HealthCheckTimeout => self.health_check_timeout = Some(health_timeout(text)?),
             Key::AppPort => self.app_port = parsed("app_port", text)?,
             Key::AppPortEnv => self.app_port_env = parsed("app_port_env", text)?,
-            Key::AppEntrypoint => self.app_entrypoint = parsed("app_entrypoint", text)?,
+            Key::AppEntrypoint => {
+                let (path, object) = text.split_once(':').map_or((text, None), |(path, object)| (path, Some(object)));
+                self.app_entrypoint = parsed("app_entrypoint", path)?;
+                self.app_object = object.map(|object| parsed("app_entrypoint", object)).transpose()?.flatten();
+            }
             Key::Dockerfile => self.dockerfile = parsed("dockerfile", text)?,
             Key::Root => self.root = parsed("root", text)?,
             Key::Env => return Err("`env` must be a list of `KEY=value` or a map of names and values".to_owned()),

@@ -55,6 +55,10 @@ impl Form {
     /// A path inside the repository.
     pub(super) const PATH: Self =
         Self::Text(r"^(\.|(\./)?\.?[A-Za-z0-9_+@][A-Za-z0-9._+@-]*(/\.?[A-Za-z0-9_+@][A-Za-z0-9._+@-]*)*/?)$");
+    /// A path inside the repository, for Python with the object that it holds.
+    pub(super) const ENTRYPOINT: Self = Self::Text(
+        r"^(\.|(\./)?\.?[A-Za-z0-9_+@][A-Za-z0-9._+@-]*(/\.?[A-Za-z0-9_+@][A-Za-z0-9._+@-]*)*/?)(:[A-Za-z_][A-Za-z0-9_.]*)?$",
+    );
     /// The path and query of an address.
     pub(super) const URL_PATH: Self = Self::Text(r"^/([!-.0-~][!-~]*)?$");
     /// The name of a variable.

@@ -94,6 +94,48 @@ impl fmt::Display for RelativePath {
     }
 }
 
+/// The object of a Python module that is its app, as `app_entrypoint` names it behind a colon: `app`, or `create_app()` for a
+/// function that makes it.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct PythonObject {
+    name: String,
+    is_factory: bool,
+}
+
+impl PythonObject {
+    /// What most call it.
+    pub fn app() -> Self {
+        Self { name: "app".to_owned(), is_factory: false }
+    }
+
+    /// What Django calls it.
+    pub fn application() -> Self {
+        Self { name: "application".to_owned(), is_factory: false }
+    }
+
+    /// Its name.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// Whether it is to be called for the app.
+    pub fn is_factory(&self) -> bool {
+        self.is_factory
+    }
+}
+
+impl FromStr for PythonObject {
+    type Err = InvalidValue;
+    fn from_str(text: &str) -> Result<Self, InvalidValue> {
+        let (name, is_factory) = text.strip_suffix("()").map_or((text, false), |name| (name, true));
+        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
+        if name.len() > 64 || !name.bytes().all(plain) || !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
+            return Err(InvalidValue("must name a Python object behind its colon, such as `app.main:app` or `app:create_app()`"));
+        }
+        Ok(Self { name: name.to_owned(), is_factory })
+    }
+}
+
 /// A path and query that a health check asks for: `/` and visible ASCII, at most 200 characters.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct HealthPath(String);

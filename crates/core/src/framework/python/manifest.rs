@@ -1,0 +1,251 @@
+//! Where a Python project says what it needs, and which package manager reads that.
+//!
+//! A manifest counts only where it names what is looked for: many repositories have a second one for tools or documentation.
+
+use std::collections::BTreeMap;
+
+use toml::{Table, Value};
+
+use super::super::{DetectError, Files, toml_file};
+use super::requirement::{Requirement, RequirementFiles, Version, normal, version};
+
+/// Where pip's files are, the one for production before those that it may be made of.
+const REQUIREMENTS: [&str; 6] = [
+    "requirements.txt",
+    "requirements/production.txt",
+    "requirements/prod.txt",
+    "requirements/base.txt",
+    "requirements/requirements.txt",
+    "requirements-prod.txt",
+];
+
+/// What installs the dependencies.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Manager {
+    /// pip, by a requirements file.
+    Pip,
+    /// pip, by `[project]` of `pyproject.toml`.
+    PipOfProject,
+    /// pip, by `setup.cfg`.
+    PipOfSetup,
+    Uv,
+    Poetry,
+    Pipenv,
+}
+
+/// A manifest, with its lock file where there is one.
+#[derive(Debug)]
+pub(super) struct Manifest {
+    pub(super) manager: Manager,
+    /// The file that is shown as evidence.
+    pub(super) path: String,
+    /// What has to be copied before installing.
+    pub(super) files: Vec<String>,
+    /// Whether installing needs more of the tree than these files.
+    pub(super) needs_sources: bool,
+    requirements: Vec<Requirement>,
+    /// Versions by name.
+    lock: Option<BTreeMap<String, String>>,
+    /// Whether something is fetched by git.
+    pub(super) by_git: bool,
+}
+
+impl Manifest {
+    /// The first that names one of these libraries.
+    pub(super) fn naming(files: &dyn Files, libraries: &[&str]) -> Result<Option<Self>, DetectError> {
+        let root = Root { names: files.list("")?, files };
+        let all = [uv, poetry, pipenv, requirements, project, setup];
+        for read in all {
+            if let Some(found) = read(&root)?.filter(|found| libraries.iter().any(|library| found.names(library))) {
+                return Ok(Some(found));
+            }
+        }
+        Ok(None)
+    }
+
+    fn new(manager: Manager, path: &str, requirements: Vec<Requirement>) -> Self {
+        Self {
+            manager,
+            path: path.to_owned(),
+            files: vec![path.to_owned()],
+            needs_sources: requirements.iter().any(|requirement| requirement.in_tree),
+            by_git: requirements.iter().any(|requirement| requirement.by_git),
+            requirements,
+            lock: None,
+        }
+    }
+
+    fn locked_by(mut self, path: &str, lock: BTreeMap<String, String>) -> Self {
+        self.files.push(path.to_owned());
+        self.lock = Some(lock);
+        self
+    }
+
+    /// Whether a lock file says every version.
+    pub(super) fn is_locked(&self) -> bool {
+        self.lock.is_some()
+    }
+
+    /// Whether the project itself says that it needs this.
+    pub(super) fn names(&self, library: &str) -> bool {
+        self.requirements.iter().any(|requirement| requirement.name == library)
+    }
+
+    /// Whether this is installed, as far as can be told: what others bring along only a lock file says.
+    pub(super) fn brings(&self, library: &str) -> bool {
+        self.names(library) || self.lock.as_ref().is_some_and(|lock| lock.contains_key(library))
+    }
+
+    /// Whether the project asks for an optional part.
+    pub(super) fn has_extra(&self, library: &str, extra: &str) -> bool {
+        let mut asked = self.requirements.iter().filter(|requirement| requirement.name == library);
+        asked.any(|requirement| requirement.extras.iter().any(|known| known == extra))
+    }
+
+    /// The newest release line of a library that can be installed, where there is a limit.
+    pub(super) fn newest(&self, library: &str) -> Option<Version> {
+        let locked = self.lock.as_ref().and_then(|lock| version(lock.get(library)?));
+        let limits = || self.requirements.iter().filter(|asked| asked.name == library).filter_map(|asked| asked.newest);
+        locked.or_else(|| limits().min())
+    }
+}
+
+/// The root of the tree.
+struct Root<'a> {
+    files: &'a dyn Files,
+    names: Vec<String>,
+}
+
+impl Root<'_> {
+    fn has(&self, name: &str) -> bool {
+        self.names.iter().any(|found| found == name)
+    }
+
+    fn toml(&self, path: &str) -> Result<Option<Table>, DetectError> {
+        toml_file::read(self.files, path)
+    }
+}
+
+/// What `[project]` requires.
+fn of_project(pyproject: &Table) -> Vec<Requirement> {
+    toml_file::texts(pyproject, "project.dependencies").map(Requirement::parse).collect()
+}
+
+/// What a table of Poetry's or Pipenv's requires.
+fn of_table(manifest: &Table, path: &str) -> Vec<Requirement> {
+    let entries = toml_file::table_at(manifest, path).into_iter().flatten();
+    entries.filter(|(name, _)| *name != "python").map(|(name, entry)| Requirement::of_entry(name, entry)).collect()
+}
+
+fn uv(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
+    let Some(pyproject) = root.toml("pyproject.toml")? else { return Ok(None) };
+    let settings = toml_file::table_at(&pyproject, "tool.uv");
+    if !root.has("uv.lock") && settings.is_none() {
+        return Ok(None);
+    }
+    let mut manifest = Manifest::new(Manager::Uv, "pyproject.toml", of_project(&pyproject));
+    // A source may say that a dependency is a folder of the tree, or comes by git.
+    let sources = toml_file::table_at(&pyproject, "tool.uv.sources");
+    let of_source = |key: &str| sources.is_some_and(|all| all.values().any(|source| mentions(source, key)));
+    manifest.needs_sources |= settings.is_some_and(|settings| settings.contains_key("workspace"));
+    manifest.needs_sources |= of_source("path") || of_source("workspace");
+    manifest.by_git |= of_source("git");
+    if root.has("uv.toml") {
+        manifest.files.push("uv.toml".to_owned());
+    }
+    let lock = root.files.read("uv.lock")?;
+    Ok(Some(match lock {
+        Some(lock) => manifest.locked_by("uv.lock", locked_packages(&lock)),
+        None => manifest,
+    }))
+}
+
+/// Whether a source of uv's has a key; one that depends on the platform is a list of several.
+fn mentions(source: &Value, key: &str) -> bool {
+    match source {
+        Value::Table(source) => source.contains_key(key),
+        Value::Array(sources) => sources.iter().any(|source| source.get(key).is_some()),
+        _ => false,
+    }
+}
+
+fn poetry(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
+    let Some(pyproject) = root.toml("pyproject.toml")? else { return Ok(None) };
+    let backend = toml_file::at(&pyproject, "build-system.build-backend").and_then(Value::as_str);
+    let is_poetry = root.has("poetry.lock")
+        || toml_file::at(&pyproject, "tool.poetry.dependencies").is_some()
+        || backend.is_some_and(|backend| backend.starts_with("poetry."));
+    if !is_poetry {
+        return Ok(None);
+    }
+    let requirements = [of_project(&pyproject), of_table(&pyproject, "tool.poetry.dependencies")].concat();
+    let manifest = Manifest::new(Manager::Poetry, "pyproject.toml", requirements);
+    Ok(Some(match root.files.read("poetry.lock")? {
+        Some(lock) => manifest.locked_by("poetry.lock", locked_packages(&lock)),
+        None => manifest,
+    }))
+}
+
+fn pipenv(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
+    const LOCK: &str = "Pipfile.lock";
+    let Some(pipfile) = root.toml("Pipfile")? else { return Ok(None) };
+    let manifest = Manifest::new(Manager::Pipenv, "Pipfile", of_table(&pipfile, "packages"));
+    let Some(text) = root.files.read(LOCK)? else { return Ok(Some(manifest)) };
+    let lock: serde_json::Value = serde_json::from_str(&text).map_err(|error| DetectError::BadManifest {
+        path: LOCK,
+        line: error.line(),
+        column: error.column(),
+    })?;
+    let packages = lock["default"].as_object().into_iter().flatten();
+    let versions = packages.map(|(name, entry)| (normal(name), entry["version"].as_str().unwrap_or_default().to_owned()));
+    Ok(Some(manifest.locked_by(LOCK, versions.collect())))
+}
+
+fn requirements(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
+    for path in REQUIREMENTS {
+        if root.has(path.split('/').next().unwrap_or_default()) && root.files.read(path)?.is_some() {
+            let read = RequirementFiles::read(root.files, path)?;
+            let manifest = Manifest::new(Manager::Pip, path, read.requirements);
+            return Ok(Some(Manifest { files: read.paths, needs_sources: read.needs_sources, ..manifest }));
+        }
+    }
+    Ok(None)
+}
+
+fn project(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
+    let pyproject = root.toml("pyproject.toml")?;
+    Ok(pyproject.map(|table| Manifest::new(Manager::PipOfProject, "pyproject.toml", of_project(&table))))
+}
+
+fn setup(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
+    let Some(text) = root.files.read("setup.cfg")? else { return Ok(None) };
+    let options = text.lines().skip_while(|line| line.trim() != "[options]").skip(1);
+    let options = options.take_while(|line| !line.starts_with('['));
+    let mut lines = options.skip_while(|line| !line.starts_with("install_requires"));
+    let first = lines.next().and_then(|line| line.split_once('=')).map(|(_, value)| value);
+    let more = lines.take_while(|line| line.is_empty() || line.starts_with([' ', '\t', '#']));
+    let wanted = first.into_iter().chain(more).map(str::trim).filter(|line| !line.is_empty() && !line.starts_with('#'));
+    Ok(Some(Manifest::new(Manager::PipOfSetup, "setup.cfg", wanted.map(Requirement::parse).collect())))
+}
+
+/// Names and versions of a lock file of uv or Poetry: written by machines, each value on a line of its own.
+fn locked_packages(lock: &str) -> BTreeMap<String, String> {
+    let value = |line: &str, key: &str| {
+        let value = line.strip_prefix(key)?.strip_prefix(" = \"")?.split('"').next()?;
+        Some(value.to_owned())
+    };
+    let mut packages = BTreeMap::new();
+    let mut name = None;
+    for line in lock.lines() {
+        if line == "[[package]]" {
+            name = None;
+        } else if let Some(found) = value(line, "name") {
+            name = Some(found);
+        } else if let Some(found) = value(line, "version")
+            && let Some(name) = name.take()
+        {
+            packages.insert(normal(&name), found);
+        }
+    }
+    packages
+}

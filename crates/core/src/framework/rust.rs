@@ -1,0 +1,230 @@
+//! Rust: a `Cargo.toml` at the root, with one program to build.
+//!
+//! The program is the root package's: its `default-run`, else its `src/main.rs`, else its only other one; where the root is no
+//! package or has no program, the only program of the workspace's members. `app_entrypoint` chooses among several, by a program's
+//! name or by the folder of its package. A `Cargo.toml` without any program may be there for a library that others load.
+
+use std::collections::BTreeSet;
+
+use minijinja::context;
+use toml::{Table, Value};
+
+use crate::repo_config::{ContainerPort, RelativePath};
+
+use super::{DetectError, Files, Framework, Project, Recipe, render, toml_file};
+
+const TEMPLATE: &str = include_str!("../../../../templates/rust.Dockerfile");
+/// What most platforms that give a `PORT` take for granted.
+const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
+/// No workspace has more members; a hostile one may have.
+const MOST_MEMBERS: usize = 200;
+
+/// Crates that link a library of the system: the package that has it at run time, which the image for building has already.
+///
+/// Source: <https://docs.rs/openssl#automatic>, <https://docs.rs/pq-sys>, <https://docs.rs/mysqlclient-sys>
+const LIBRARIES: [(&str, &str); 4] = [
+    ("openssl-sys", "libssl3"),
+    ("pq-sys", "libpq5"),
+    ("mysqlclient-sys", "libmariadb3"),
+    ("libsqlite3-sys", "libsqlite3-0"),
+];
+
+pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
+    let Some(root) = toml_file::read(project.files, "Cargo.toml")? else { return Ok(None) };
+    let packages = Package::all(project.files, &root)?;
+    let program = match &project.config.app_entrypoint {
+        Some(entry) => chosen(&packages, entry)?,
+        None => match only_program(&packages)? {
+            Some(program) => program,
+            None if project.config.framework == Some(Framework::Rust) => return Err(DetectError::NoRustProgram),
+            None => return Ok(None),
+        },
+    };
+    let names = project.files.list("")?;
+    let has = |name: &str| names.iter().any(|found| found == name);
+    let lock = project.files.read("Cargo.lock")?;
+    let linked = |library: &str| lock.as_deref().is_some_and(|lock| is_locked(lock, library));
+    let app_port = project.config.app_port.unwrap_or(PORT);
+    let values = context! {
+        toolchain => ["rust-toolchain.toml", "rust-toolchain"].into_iter().find(|name| has(name)),
+        locked => lock.is_some(),
+        prepared_queries => has(".sqlx"),
+        package => &program.package,
+        program => &program.name,
+        libraries => LIBRARIES.iter().filter(|(library, _)| linked(library)).map(|(_, has)| *has).collect::<Vec<_>>(),
+        rocket => program.rocket,
+        port => app_port.get(),
+    };
+    let locking = if lock.is_some() { "" } else { "; no `Cargo.lock`, so versions may change between builds" };
+    Ok(Some(Recipe {
+        framework: Framework::Rust,
+        reason: format!("`Cargo.toml` with the program `{}`{locking}", program.name),
+        dockerfile: render(TEMPLATE, &project.rules.base_images, values),
+        app_port,
+        user: Some("10001:10001".to_owned()),
+    }))
+}
+
+/// Whether a `Cargo.lock` has a package.
+fn is_locked(lock: &str, package: &str) -> bool {
+    lock.lines().filter_map(|line| line.strip_prefix("name = ")).any(|name| name.trim_matches('"') == package)
+}
+
+/// A program that can be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+struct Program {
+    package: String,
+    name: String,
+    /// Whether it is its package's `src/main.rs`.
+    main: bool,
+    /// Whether it is told its port in Rocket's own way.
+    rocket: bool,
+}
+
+/// A package of the tree, with its programs.
+struct Package {
+    /// Where its `Cargo.toml` is; empty for the root.
+    folder: String,
+    default_run: Option<String>,
+    programs: Vec<Program>,
+}
+
+impl Package {
+    /// The root's package, if it is one, and those of its workspace's members.
+    fn all(files: &dyn Files, root: &Table) -> Result<Vec<Self>, DetectError> {
+        let mut packages: Vec<Self> = Self::read(files, "", root)?.into_iter().collect();
+        for folder in members(files, root)? {
+            if let Some(manifest) = toml_file::read(files, &format!("{folder}/Cargo.toml"))? {
+                packages.extend(Self::read(files, &folder, &manifest)?);
+            }
+        }
+        Ok(packages)
+    }
+
+    /// `None` where the manifest is a workspace's alone.
+    fn read(files: &dyn Files, folder: &str, manifest: &Table) -> Result<Option<Self>, DetectError> {
+        let Some(package) = toml_file::table_at(manifest, "package") else { return Ok(None) };
+        let Some(name) = package.get("name").and_then(Value::as_str).filter(|name| is_name(name)) else { return Ok(None) };
+        let below = |path: &str| if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
+        let mut names = BTreeSet::new();
+        let mut main = None;
+        if package.get("autobins").and_then(Value::as_bool) != Some(false) {
+            if files.has(&below("src"), "main.rs")? {
+                main = Some(name.to_owned());
+            }
+            for found in files.list(&below("src/bin"))? {
+                match found.strip_suffix(".rs") {
+                    Some(stem) => names.extend([stem.to_owned()]),
+                    None if files.has(&below(&format!("src/bin/{found}")), "main.rs")? => names.extend([found]),
+                    None => {}
+                }
+            }
+        }
+        for declared in toml_file::at(manifest, "bin").and_then(Value::as_array).into_iter().flatten() {
+            let text = |key: &str| declared.get(key).and_then(Value::as_str);
+            let own = text("name").unwrap_or(name).to_owned();
+            match text("path") {
+                Some("src/main.rs") => main = Some(own),
+                Some(path) => {
+                    // It has been found under the name of its file, and is built under another.
+                    names.retain(|found| !path.ends_with(&format!("src/bin/{found}.rs")));
+                    names.extend([own]);
+                }
+                None if main.as_ref() != Some(&own) => names.extend([own]),
+                None => {}
+            }
+        }
+        if let Some(main) = &main {
+            names.insert(main.clone());
+        }
+        let rocket = toml_file::at(manifest, "dependencies.rocket").is_some();
+        let program = |name: String| {
+            Program { package: package_name(package), main: main.as_ref() == Some(&name), rocket, name }
+        };
+        Ok(Some(Self {
+            folder: folder.to_owned(),
+            default_run: package.get("default-run").and_then(Value::as_str).map(str::to_owned),
+            programs: names.into_iter().filter(|name| is_name(name)).map(program).collect(),
+        }))
+    }
+
+    /// The program that running the package means.
+    fn program(&self) -> Option<&Program> {
+        let default = |program: &&Program| Some(&program.name) == self.default_run.as_ref();
+        let only = || match self.programs.as_slice() {
+            [only] => Some(only),
+            _ => None,
+        };
+        let main = || self.programs.iter().find(|program| program.main);
+        self.programs.iter().find(default).or_else(main).or_else(only)
+    }
+}
+
+fn package_name(package: &Table) -> String {
+    package.get("name").and_then(Value::as_str).unwrap_or_default().to_owned()
+}
+
+/// What Cargo lets a package or a program be called, which needs quoting nowhere.
+fn is_name(name: &str) -> bool {
+    let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_' || b == b'-';
+    !name.is_empty() && name.len() <= 64 && !name.starts_with('-') && name.bytes().all(plain)
+}
+
+/// Folders of a workspace's members.
+///
+/// Source: <https://doc.rust-lang.org/cargo/reference/workspaces.html#the-members-and-exclude-fields>: a pattern may have a star in any
+/// part. Those with one star, as a whole part, are followed; others of `cargo` are hardly ever seen.
+fn members(files: &dyn Files, root: &Table) -> Result<Vec<String>, DetectError> {
+    let excluded: Vec<&str> = toml_file::texts(root, "workspace.exclude").map(|path| path.trim_end_matches('/')).collect();
+    let mut found = BTreeSet::new();
+    for pattern in toml_file::texts(root, "workspace.members").take(MOST_MEMBERS) {
+        let mut paths = vec![String::new()];
+        for part in pattern.trim_end_matches('/').split('/').filter(|part| *part != ".") {
+            paths = followed(files, &paths, part)?;
+        }
+        // What a path of ours can't hold can't be built by a Dockerfile of ours either.
+        found.extend(paths.into_iter().filter(|path| path.parse::<RelativePath>().is_ok()));
+    }
+    Ok(found.into_iter().filter(|path| !excluded.contains(&path.as_str())).take(MOST_MEMBERS).collect())
+}
+
+/// Paths, one part longer.
+fn followed(files: &dyn Files, paths: &[String], part: &str) -> Result<Vec<String>, DetectError> {
+    let longer = |path: &str, name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
+    let mut all = Vec::new();
+    for path in paths.iter().take(MOST_MEMBERS) {
+        let names = if part == "*" { files.list(path)? } else { vec![part.to_owned()] };
+        all.extend(names.iter().map(|name| longer(path, name)));
+    }
+    Ok(all)
+}
+
+/// The program that `app_entrypoint` names.
+fn chosen(packages: &[Package], entry: &RelativePath) -> Result<Program, DetectError> {
+    let named = || packages.iter().flat_map(|package| &package.programs).find(|program| program.name == entry.as_str());
+    let folder = if entry.as_str() == "." { "" } else { entry.as_str() };
+    let of_folder = || packages.iter().find(|package| package.folder == folder).and_then(Package::program);
+    let program = named().or_else(of_folder).cloned();
+    program.ok_or_else(|| DetectError::NotARustProgram { entry: entry.clone(), programs: all_names(packages) })
+}
+
+fn only_program(packages: &[Package]) -> Result<Option<Program>, DetectError> {
+    let root = packages.iter().find(|package| package.folder.is_empty()).filter(|root| !root.programs.is_empty());
+    let asked: Vec<&Package> = match root {
+        Some(root) => vec![root],
+        None => packages.iter().filter(|package| !package.programs.is_empty()).collect(),
+    };
+    match asked.as_slice() {
+        [] => Ok(None),
+        [package] if package.program().is_some() => Ok(package.program().cloned()),
+        _ => Err(DetectError::SeveralRustPrograms(all_names(packages))),
+    }
+}
+
+fn all_names(packages: &[Package]) -> Vec<String> {
+    let names: BTreeSet<&String> = packages.iter().flat_map(|package| &package.programs).map(|program| &program.name).collect();
+    names.into_iter().cloned().collect()
+}
+
+#[cfg(test)]
+mod tests;

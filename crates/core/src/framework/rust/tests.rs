@@ -1,0 +1,173 @@
+//! Small trees of Rust packages and workspaces, and what is detected in them.
+
+use super::super::tests::{Case, dockerfile, told};
+
+const AXUM: &str = "[package]\nname = \"guest-book\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\naxum = \"0.8\"\n";
+const MAIN: (&str, &str) = ("src/main.rs", "fn main() {}\n");
+const LOCK: (&str, &str) = ("Cargo.lock", "version = 4\n\n[[package]]\nname = \"axum\"\nversion = \"0.8.4\"\n");
+const WORKSPACE: (&str, &str) = ("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\", \"./tools/seed/\"]\n");
+
+#[test]
+fn trees_of_rust_packages() {
+    let axum = ("Cargo.toml", AXUM);
+    let with = |more: &str| format!("{AXUM}{more}");
+    let named = with("\n[[bin]]\nname = \"api\"\npath = \"src/main.rs\"\n");
+    let elsewhere = with("\n[[bin]]\nname = \"api\"\npath = \"server/start.rs\"\n");
+    let renamed = with("\n[[bin]]\nname = \"api\"\npath = \"src/bin/old.rs\"\n");
+    let default = AXUM.replace("edition", "default-run = \"api\"\nedition");
+    let without = AXUM.replace("edition", "autobins = false\nedition");
+    let broken = AXUM.replace("axum = \"0.8\"", "axum = 0.8\"");
+    let cases: &[Case] = &[
+        (&[axum, MAIN, LOCK], "", "rust 8080 10001:10001 none: `Cargo.toml` with the program `guest-book`"),
+        (
+            &[axum, MAIN],
+            "app_port: 3000",
+            "rust 3000 10001:10001 none: `Cargo.toml` with the program `guest-book`; no `Cargo.lock`, so versions may \
+             change between builds",
+        ),
+        (&[("Cargo.toml", &named), MAIN, LOCK], "", "rust 8080 10001:10001 none: `Cargo.toml` with the program `api`"),
+        (&[("Cargo.toml", &elsewhere), LOCK], "", "rust 8080 10001:10001 none: `Cargo.toml` with the program `api`"),
+        (
+            &[("Cargo.toml", &renamed), ("src/bin/old.rs", ""), LOCK],
+            "",
+            "rust 8080 10001:10001 none: `Cargo.toml` with the program `api`",
+        ),
+        (
+            // A tool beside the program itself.
+            &[axum, MAIN, ("src/bin/migrate.rs", "fn main() {}"), LOCK],
+            "",
+            "rust 8080 10001:10001 none: `Cargo.toml` with the program `guest-book`",
+        ),
+        (
+            &[axum, MAIN, ("src/bin/migrate.rs", "fn main() {}"), LOCK],
+            "app_entrypoint: migrate",
+            "rust 8080 10001:10001 none: `Cargo.toml` with the program `migrate`",
+        ),
+        (
+            &[axum, ("src/lib.rs", ""), ("src/bin/api/main.rs", ""), ("src/bin/api/help.rs", ""), LOCK],
+            "",
+            "rust 8080 10001:10001 none: `Cargo.toml` with the program `api`",
+        ),
+        (
+            &[axum, ("src/bin/worker.rs", ""), ("src/bin/api.rs", ""), LOCK],
+            "",
+            "error: several Rust programs: `api`, `worker`; choose one in `preview-config.yml`, such as \
+             `app_entrypoint: api`",
+        ),
+        (
+            &[("Cargo.toml", &default), ("src/bin/worker.rs", ""), ("src/bin/api.rs", ""), LOCK],
+            "",
+            "rust 8080 10001:10001 none: `Cargo.toml` with the program `api`",
+        ),
+        (
+            &[("Cargo.toml", &without), MAIN, ("package.json", r#"{"scripts": {"start": "node x.js"}}"#)],
+            "",
+            "node 3000 node none: `package.json` is there, and its `start` script starts it; npm without a lock file, so \
+             versions may change between builds",
+        ),
+        (
+            // A library that another language loads.
+            &[axum, ("src/lib.rs", "")],
+            "framework: rust",
+            "error: `Cargo.toml` is there, but neither its package nor a member of its workspace has a program",
+        ),
+        (
+            &[axum, MAIN, LOCK],
+            "app_entrypoint: api",
+            "error: `app_entrypoint: api` is neither a Rust program nor the folder of a package with one; there are: \
+             `guest-book`",
+        ),
+        (&[("Cargo.toml", &broken), MAIN], "", "error: `Cargo.toml` is not valid TOML (line 7, column 11)"),
+        (
+            &[("go.mod", "module x\n")],
+            "framework: rust",
+            "error: `preview-config.yml` says `framework: rust`, but there is no `Cargo.toml` with a program",
+        ),
+    ];
+    for (tree, config, expected) in cases {
+        assert_eq!(told(tree, config), *expected);
+    }
+}
+
+#[test]
+fn trees_of_rust_workspaces() {
+    let api = ("crates/api/Cargo.toml", "[package]\nname = \"api\"\n");
+    let api_main = ("crates/api/src/main.rs", "");
+    let model = ("crates/model/Cargo.toml", "[package]\nname = \"model\"\n");
+    let seed = ("tools/seed/Cargo.toml", "[package]\nname = \"seed\"\n");
+    let seed_main = ("tools/seed/src/main.rs", "");
+    let root = format!("{AXUM}\n[workspace]\nmembers = [\"crates/*\"]\n");
+    let excluding = WORKSPACE.1.replace("\n\"", "\n") + "exclude = [\"tools/seed\"]\n";
+    let cases: &[Case] = &[
+        (
+            &[WORKSPACE, api, api_main, model, ("crates/model/src/lib.rs", ""), ("crates/README.md", ""), LOCK],
+            "",
+            "rust 8080 10001:10001 none: `Cargo.toml` with the program `api`",
+        ),
+        (
+            &[WORKSPACE, api, api_main, seed, seed_main, LOCK],
+            "",
+            "error: several Rust programs: `api`, `seed`; choose one in `preview-config.yml`, such as \
+             `app_entrypoint: api`",
+        ),
+        (
+            &[WORKSPACE, api, api_main, seed, seed_main, LOCK],
+            "app_entrypoint: seed",
+            "rust 8080 10001:10001 none: `Cargo.toml` with the program `seed`",
+        ),
+        (
+            &[WORKSPACE, api, api_main, seed, seed_main, LOCK],
+            "app_entrypoint: ./tools/seed",
+            "rust 8080 10001:10001 none: `Cargo.toml` with the program `seed`",
+        ),
+        (
+            &[("Cargo.toml", &excluding), api, api_main, seed, seed_main, LOCK],
+            "",
+            "rust 8080 10001:10001 none: `Cargo.toml` with the program `api`",
+        ),
+        (
+            // The package at the root comes before its members.
+            &[("Cargo.toml", &root), MAIN, api, api_main, LOCK],
+            "",
+            "rust 8080 10001:10001 none: `Cargo.toml` with the program `guest-book`",
+        ),
+        (
+            &[("Cargo.toml", "[workspace]\nmembers = [\"../other\", \"/etc\", \"a b\", \"*/*\"]\n"), api, api_main, LOCK],
+            "",
+            "rust 8080 10001:10001 none: `Cargo.toml` with the program `api`",
+        ),
+        (
+            &[WORKSPACE, ("crates/api/Cargo.toml", "[package\n"), LOCK],
+            "",
+            "error: `crates/api/Cargo.toml` is not valid TOML (line 1, column 9)",
+        ),
+    ];
+    for (tree, config, expected) in cases {
+        assert_eq!(told(tree, config), *expected);
+    }
+}
+
+#[test]
+fn names_of_programs_cannot_carry_a_command() {
+    for name in ["api; id", "$(id)", "a b", "--config=x", "", "a\\nRUN id", "ä"] {
+        let manifest = AXUM.replace("guest-book", name);
+        let text = told(&[("Cargo.toml", &manifest), MAIN, LOCK], "framework: rust");
+        assert!(text.starts_with("error: "), "{name}: {text}");
+    }
+}
+
+#[test]
+fn dockerfile_of_rust() {
+    let axum = ("Cargo.toml", AXUM);
+    insta::assert_snapshot!("dockerfile_of_rust", dockerfile(&[axum, MAIN, LOCK], ""));
+    let rocket = AXUM.replace("axum", "rocket");
+    let lock = "[[package]]\nname = \"openssl-sys\"\n\n[[package]]\nname = \"pq-sys\"\n";
+    let tree = [
+        ("Cargo.toml", rocket.as_str()),
+        MAIN,
+        ("Cargo.lock", lock),
+        ("rust-toolchain.toml", "[toolchain]\nchannel = \"1.90\"\n"),
+        (".sqlx/query-1.json", "{}"),
+    ];
+    insta::assert_snapshot!("dockerfile_of_rust_with_libraries", dockerfile(&tree, "app_port: 8000"));
+}
