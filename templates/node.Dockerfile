@@ -17,12 +17,21 @@ RUN --mount=type=cache,{{ cache }} {{ install }} && mkdir -p node_modules
 # The build writes into node_modules what the app runs, so that they are pruned after it.
 FROM dependencies AS build
 COPY . .
+{% for command in commands %}
+{{ command }}
+{% endfor %}
+{% if script %}
 RUN npm run build
+{% endif %}
+{% if prune %}
 RUN --mount=type=cache,{{ cache }} {{ prune }}
+{% endif %}
 {% else %}
 
 FROM dependencies AS production
+{% if prune %}
 RUN --mount=type=cache,{{ cache }} {{ prune }}
+{% endif %}
 {% endif %}
 {% if build and not generates_dependencies %}
 

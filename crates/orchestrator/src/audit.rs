@@ -6,8 +6,8 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
-use preview_core::compose::is_own_volume;
 use preview_core::compose::own::OwnName;
+use preview_core::compose::{Task, is_own_volume};
 use preview_core::deployment::{Deployment, RemovalReason, Serving, Stage, Step};
 use preview_core::desired::Desired;
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
@@ -46,6 +46,8 @@ pub enum Thing {
     Service(OwnName),
     /// A container that has no role.
     OtherContainer,
+    /// A one-off container.
+    Task(Task),
     /// A volume.
     Volume,
     /// A network.
@@ -298,6 +300,7 @@ fn leftovers(id: &DeploymentId, sides: &Sides, kept: &Kept<'_>) -> Vec<Problem> 
             Part::Database if !kept.database => left(Thing::Database),
             Part::Own(name) if !kept.services.contains(&name) => left(Thing::Service(name)),
             Part::Other => left(Thing::OtherContainer),
+            Part::Task(task) => left(Thing::Task(task)),
             Part::App(_) | Part::Database | Part::Own(_) => {}
         }
     }
@@ -376,6 +379,7 @@ impl fmt::Display for Thing {
             Self::Database => f.write_str("the database's container"),
             Self::Service(name) => write!(f, "the container of the service `{name}`"),
             Self::OtherContainer => f.write_str("a container without a role"),
+            Self::Task(task) => write!(f, "the one-off container `{}`", task.as_str()),
             Self::Volume => f.write_str("a volume"),
             Self::Network => f.write_str("a network"),
             Self::Image(commit) => write!(f, "the image of commit {}", commit.short()),

@@ -8,17 +8,23 @@ use crate::client::Service;
 use crate::error::Failure;
 use crate::ui;
 
-/// Shows what a preview's app, build or database wrote
+/// Shows what a preview's app, build, database or migration wrote
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// The preview, as `preview list` shows it (my-org-my-app-12)
     preview: DeploymentId,
     /// The newest build instead of the app
-    #[arg(long, conflicts_with = "db")]
+    #[arg(long, group = "stream")]
     build: bool,
     /// The database instead of the app
-    #[arg(long)]
+    #[arg(long, group = "stream")]
     db: bool,
+    /// The newest migration instead of the app
+    #[arg(long, group = "stream")]
+    migrate: bool,
+    /// What filled the database instead of the app
+    #[arg(long, group = "stream")]
+    seed: bool,
     /// Go on as it comes, until Ctrl-C
     #[arg(short, long)]
     follow: bool,
@@ -31,11 +37,8 @@ pub(crate) struct Logs {
 
 impl Logs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let stream = match (self.build, self.db) {
-            (true, _) => "build",
-            (_, true) => "db",
-            _ => "app",
-        };
+        let streams = [(self.build, "build"), (self.db, "db"), (self.migrate, "migrate"), (self.seed, "seed")];
+        let stream = streams.into_iter().find(|(wanted, _)| *wanted).map_or("app", |(_, stream)| stream);
         let path = format!("/api/previews/{}/logs?stream={stream}&lines={}", self.preview, self.lines);
         let client = self.service.connect()?;
         if self.follow {

@@ -18,21 +18,26 @@ use crate::base_images::BaseImages;
 use crate::framework::own_dockerfile::runs_as_root;
 use crate::framework::{Database, Framework};
 use crate::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceId, PrNumber, Slot};
-use crate::repo_config::{ContainerPort, EnvName, EnvVars};
+use crate::repo_config::{AppCommand, ContainerPort, EnvName, EnvVars, Resources};
 use crate::subnets::Subnet;
 use crate::trust::Trust;
 
 pub mod adopt;
 mod app;
+mod given;
 pub mod keys;
 mod model;
 pub mod own;
 mod own_service;
 mod postgres;
+mod task;
 
+pub use app::startup;
+pub use given::{GIVEN, given};
 use model::Service;
 pub use model::{Labels, Network, Stack};
 use own::{OwnName, OwnStack};
+pub use task::{Task, TaskSpec};
 
 /// Label with the deployment's id, on every container, network and volume. What doesn't carry it is never touched.
 pub const LABEL_DEPLOYMENT: &str = "preview-deployer.deployment";
@@ -84,6 +89,8 @@ pub enum ServiceName {
     App(Slot),
     /// The database, whichever it is.
     Database,
+    /// A container that does one thing and ends.
+    Task(Task),
     /// A service beside the app of the repository's own Compose file.
     Own(OwnName),
 }
@@ -93,6 +100,7 @@ impl fmt::Display for ServiceName {
         match self {
             Self::App(slot) => write!(f, "app-{slot}"),
             Self::Database => f.write_str("db"),
+            Self::Task(task) => f.write_str(task.as_str()),
             Self::Own(name) => write!(f, "{OWN}{name}"),
         }
     }
@@ -100,7 +108,7 @@ impl fmt::Display for ServiceName {
 
 /// A text that is no [`ServiceName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a service is called `app-a`, `app-b`, `db`, or `own-` and its own name")]
+#[error("a service is called `app-a`, `app-b`, `db`, `migrate`, `seed`, or `own-` and its own name")]
 pub struct InvalidServiceName;
 
 impl FromStr for ServiceName {
@@ -110,7 +118,7 @@ impl FromStr for ServiceName {
             return own.parse().map(Self::Own).map_err(|_| InvalidServiceName);
         }
         let all = [Self::App(Slot::A), Self::App(Slot::B), Self::Database];
-        all.into_iter().find(|name| name.to_string() == text).ok_or(InvalidServiceName)
+        all.into_iter().chain(Task::ALL.map(Self::Task)).find(|name| name.to_string() == text).ok_or(InvalidServiceName)
     }
 }
 
@@ -165,6 +173,22 @@ pub struct Limits {
     pub memory_mb: u32,
 }
 
+impl Limits {
+    /// What an app gets that asks for this: no more than there is to give.
+    pub fn lowered(self, wanted: Resources) -> Self {
+        Self {
+            cpu_millis: wanted.cpu_millis.map_or(self.cpu_millis, |wanted| wanted.min(self.cpu_millis)),
+            memory_mb: wanted.memory_mb.map_or(self.memory_mb, |wanted| wanted.min(self.memory_mb)),
+        }
+    }
+
+    /// Whether it asks for more than that.
+    pub fn fall_short_of(self, wanted: Resources) -> bool {
+        wanted.cpu_millis.is_some_and(|wanted| wanted > self.cpu_millis)
+            || wanted.memory_mb.is_some_and(|wanted| wanted > self.memory_mb)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { cpu_millis: 500, memory_mb: 512 }
@@ -210,7 +234,7 @@ impl RootFiles {
         match framework {
             Framework::NestJs | Framework::Go => Self::ReadOnly,
             // Servers of any kind may keep a cache or a small database beside their code.
-            Framework::Node | Framework::Docker | Framework::Compose => Self::OfImage,
+            Framework::Node | Framework::Docker | Framework::Compose | Framework::Image => Self::OfImage,
         }
     }
 }
@@ -242,7 +266,7 @@ pub struct StackSpec {
     pub subnet: Subnet,
     /// Whose code it is, which the network's name on the host tells the firewall.
     pub trust: Trust,
-    /// What each container may use.
+    /// What each container may use but the app's.
     pub limits: Limits,
     /// What runs its containers, if not the engine's default.
     pub runtime: Option<Runtime>,
@@ -250,6 +274,8 @@ pub struct StackSpec {
     pub base_images: BaseImages,
     /// The slots that are up or come up; during an update both.
     pub slots: BTreeMap<Slot, SlotSpec>,
+    /// A container that does one thing and ends, if one is to be started.
+    pub task: Option<TaskSpec>,
     /// The database, if it has one.
     pub database: Option<DatabaseSpec>,
     /// The repository's own Compose file, if it has one.
@@ -279,11 +305,15 @@ pub struct SlotSpec {
     pub app_port: ContainerPort,
     /// The variable that tells it so; `PORT` unless the repository says otherwise.
     pub port_env: Option<EnvName>,
+    /// What it may use.
+    pub limits: Limits,
+    /// What is started instead of what the image says: see [`startup`].
+    pub start: Option<AppCommand>,
     /// Who its process is.
     pub user: AppUser,
     /// What it may do with its image's files.
     pub files: RootFiles,
-    /// The repository's own variables; ours win over them.
+    /// The repository's own variables, with what they refer to; ours win over them.
     pub env: EnvVars,
     /// The pull request's branch.
     pub branch: BranchName,
@@ -319,6 +349,13 @@ fn database_name(number: PrNumber) -> String {
     format!("pr_{number}")
 }
 
+/// The program in a database's container that reads a file of statements from its input, and ends at the first that fails.
+pub fn client(database: Database, number: PrNumber) -> Vec<String> {
+    match database {
+        Database::Postgres => postgres::client(number),
+    }
+}
+
 /// The one place that knows which file makes which backing service.
 fn backing(spec: &StackSpec, database: &DatabaseSpec) -> Backing {
     match database.database {
@@ -343,6 +380,16 @@ pub fn generate(spec: &StackSpec) -> Stack {
             app.wait_for(ServiceName::Database);
         }
         stack.add_service(ServiceName::App(*slot), app);
+    }
+    if let Some(task) = &spec.task {
+        let mut service = task::service(spec, task, &env);
+        if let Some(own) = &spec.own {
+            own_service::shape_task(&mut service, &stack, &own.stack.app);
+        }
+        if backing.is_some() {
+            service.wait_for(ServiceName::Database);
+        }
+        stack.add_service(ServiceName::Task(task.task), service);
     }
     if let Some(backing) = backing {
         stack.add_volume(backing.volume.to_owned());

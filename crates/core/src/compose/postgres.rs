@@ -4,6 +4,7 @@
 //! the server runs as that user from the start and needs no capability at all.
 
 use crate::base_images::BaseImage;
+use crate::ids::PrNumber;
 use crate::repo_config::ContainerPort;
 
 use super::model::{HealthCheck, Service};
@@ -52,6 +53,13 @@ pub(super) fn backing(spec: &StackSpec, database: &DatabaseSpec) -> Backing {
         ("DB_PASSWORD", password.to_owned()),
     ];
     Backing { service, volume: VOLUME, env }
+}
+
+/// Reads statements, without anybody's `.psqlrc`. Its end is closed at the latest when ours is: a transaction that was cut off is none.
+pub(super) fn client(number: PrNumber) -> Vec<String> {
+    let database = database_name(number);
+    let words = ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--username", USER, "--dbname", &database];
+    words.map(str::to_owned).to_vec()
 }
 
 /// Asks over TCP: the server that the image starts for its own initialisation listens on the socket alone.

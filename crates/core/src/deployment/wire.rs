@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Status, Step, Told};
+use super::data::Data;
+use super::{Attempt, Deployment, Failure, Notice, QueueReason, RemovalReason, Serving, Stage, Status, Step, Told};
 use crate::compose::own::OwnName;
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, ProjectSlug, RepoId, RepoName, Slot};
 use crate::trust::Trust;
@@ -33,6 +34,10 @@ pub(super) struct Record {
     db_type: Option<String>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     services: BTreeSet<OwnName>,
+    #[serde(default, skip_serializing_if = "Data::is_unknown")]
+    data: Data,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    notices: BTreeSet<Notice>,
     #[serde(skip_deserializing)]
     app_port: Option<HostPort>,
     db_port: Option<HostPort>,
@@ -115,6 +120,8 @@ impl From<Deployment> for Record {
             framework: d.framework,
             db_type: d.db_type,
             services: d.services,
+            data: d.data,
+            notices: d.notices,
             app_port,
             db_port: d.db_port,
             subnet: d.subnet,
@@ -147,6 +154,8 @@ impl TryFrom<Record> for Deployment {
             framework: r.framework,
             db_type: r.db_type,
             services: r.services,
+            data: r.data,
+            notices: r.notices,
             db_port: r.db_port,
             subnet: r.subnet,
             created_at: r.created_at,

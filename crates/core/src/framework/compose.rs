@@ -52,6 +52,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
         dockerfile: app.into_text(),
         database: FoundDatabase { database: None, reason: format!("{EVIDENCE} names every service") },
         compose: Some(FoundCompose { stack, dockerfiles }),
+        migration: None,
     }))
 }
 

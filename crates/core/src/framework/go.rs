@@ -7,11 +7,15 @@ use minijinja::context;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{DetectError, Files, Framework, Project, Recipe, render};
+use super::{DetectError, Files, Framework, Project, Recipe, commands, render};
 
 const TEMPLATE: &str = include_str!("../../../../templates/go.Dockerfile");
 /// The convention of Go's own examples and of most platforms that give a `PORT`.
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
+
+/// What a step of the build keeps between builds, as the template has it for `go build`.
+const CACHES: &str = "--mount=type=cache,id=go-mod,target=/go/pkg/mod \
+                      --mount=type=cache,id=go-build,from=std,source=/root/.cache/go-build,target=/root/.cache/go-build ";
 
 pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
     let Some(go_mod) = project.files.read("go.mod")? else { return Ok(None) };
@@ -28,6 +32,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         // A module replaced by a folder needs that folder before anything can be fetched; the build then fetches.
         download => !vendored && has("go.sum") && !replaces_by_folder(&go_mod),
         manifests,
+        commands => commands::run_lines(&project.config.build_commands, CACHES),
         package => if package == "." { package.clone() } else { format!("./{package}") },
         port => app_port.get(),
     };

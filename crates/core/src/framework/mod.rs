@@ -17,10 +17,13 @@ use crate::compose::own::{EnvFileError, OwnName};
 use crate::repo_config::{ContainerPort, RelativePath, RepoConfig};
 use crate::trust::Trust;
 
+mod commands;
 mod compose;
 mod database;
 mod files;
 mod go;
+mod image;
+mod migration;
 mod nestjs;
 mod node;
 mod node_server;
@@ -30,6 +33,7 @@ pub mod own_dockerfile;
 pub use compose::FoundCompose;
 pub use database::{Database, FoundDatabase};
 pub use files::{Files, MemoryFiles, ReadFileError, Refusal};
+pub use migration::FoundMigration;
 use own_dockerfile::DockerfileError;
 
 /// How an app is built.
@@ -45,6 +49,8 @@ pub enum Framework {
     Docker,
     /// The repository's own Compose file.
     Compose,
+    /// An image that the repository's own CI makes.
+    Image,
 }
 
 impl Framework {
@@ -56,6 +62,7 @@ impl Framework {
             Self::Go => "go",
             Self::Docker => "docker",
             Self::Compose => "compose",
+            Self::Image => "image",
         }
     }
 }
@@ -93,6 +100,8 @@ pub struct Detected {
     pub database: FoundDatabase,
     /// The repository's own Compose file.
     pub compose: Option<FoundCompose>,
+    /// What brings its database to the form that the commit expects.
+    pub migration: Option<FoundMigration>,
 }
 
 /// One framework's answer; [`detect`] completes it.
@@ -195,6 +204,34 @@ pub enum DetectError {
         /// Where its Dockerfile should be.
         path: String,
     },
+    /// Two ways to come to an image.
+    #[error(
+        "`preview-config.yml` names an `image`, and `{0}` too, which says how one is built; only one of them can be meant"
+    )]
+    BuildBesideImage(&'static str),
+    /// Commands of the build, where the repository says itself how it is built.
+    #[error(
+        "`build_commands` are run in Dockerfiles that are made here, and this preview is built by {0}; write them there, as `RUN`"
+    )]
+    BuildCommandsBesideOwn(&'static str),
+    /// Commands before the start, where the repository's own file says what starts.
+    #[error(
+        "`startup_commands` have no meaning beside `docker-compose.preview.yml`; write them into the service's `command`"
+    )]
+    StartupBesideCompose,
+    /// Something is to be done to a database that isn't there.
+    #[error(
+        "`{0}` in `preview-config.yml` needs a database of the preview's own, and this one has none; say `database: postgres`"
+    )]
+    NoDatabaseFor(&'static str),
+    /// A file that `preview-config.yml` names isn't there.
+    #[error("there is no `{path}`, which `preview-config.yml` names as `{key}`")]
+    NoFile {
+        /// The key that names it.
+        key: &'static str,
+        /// Where it should be.
+        path: RelativePath,
+    },
     /// Two places say which database there is.
     #[error(
         "`database` in `preview-config.yml` has no meaning beside `docker-compose.preview.yml`; name the database there"
@@ -241,9 +278,20 @@ fn listed(names: &[String]) -> String {
 /// Finds out how a checkout is built and run.
 pub fn detect(files: &dyn Files, config: &RepoConfig, rules: &BuildRules) -> Result<Detected, DetectError> {
     let project = Project { files, config, rules };
-    if let Some(found) = compose::find(project)? {
-        return Ok(found);
-    }
+    // An image is the whole of it, whatever else is there.
+    let compose = if config.image.is_some() { None } else { compose::find(project)? };
+    let found = match compose {
+        Some(found) => found,
+        None => by_recipe(project)?,
+    };
+    commands::check(config, &found)?;
+    commands::files_are_there(files, config)?;
+    let migration = migration::find(project, &found)?;
+    Ok(Detected { migration, ..found })
+}
+
+fn by_recipe(project: Project<'_>) -> Result<Detected, DetectError> {
+    let Project { files, config, .. } = project;
     let recipe = recipe(project)?;
     Ok(Detected {
         framework: recipe.framework,
@@ -253,10 +301,14 @@ pub fn detect(files: &dyn Files, config: &RepoConfig, rules: &BuildRules) -> Res
         user: recipe.user,
         database: database::find(files, config)?,
         compose: None,
+        migration: None,
     })
 }
 
 fn recipe(project: Project<'_>) -> Result<Recipe, DetectError> {
+    if let Some(recipe) = image::find(project)? {
+        return Ok(recipe);
+    }
     // Whoever names a Dockerfile has said how the app is built, whatever it is made with.
     let named = project.config.framework.filter(|_| project.config.dockerfile.is_none());
     let asked = DETECTORS.iter().filter(|detector| named.is_none_or(|framework| framework == detector.framework));

@@ -5,7 +5,7 @@ use serde_json::Value;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{DetectError, Files, Framework, Project, Recipe, render};
+use super::{DetectError, Files, Framework, Project, Recipe, commands, database, migration, render};
 
 const TEMPLATE: &str = include_str!("../../../../templates/node.Dockerfile");
 /// Where the generators and the examples of most libraries let an app listen when `PORT` says nothing.
@@ -48,15 +48,27 @@ pub(super) fn recipe(
 ) -> Result<Recipe, DetectError> {
     let installation = Installation::find(project.files, package)?;
     let app_port = project.config.app_port.unwrap_or(PORT);
+    let keeps_dev = match project.config.migrate {
+        // Whoever says what migrates knows what it needs.
+        Some(_) => false,
+        None => {
+            database::find(project.files, project.config)?.database.is_some()
+                && migration::of_node(project.files, package)?.is_some_and(|tool| tool.keeps_dev(package))
+        }
+    };
+    let commands = &project.config.build_commands;
     let values = context! {
         tool => installation.tool,
         env => installation.env.join(" "),
         cache => installation.cache,
         install => installation.install,
-        prune => installation.prune,
+        prune => if keeps_dev { "" } else { installation.prune },
+        commands => commands::run_lines(commands, &format!("--mount=type=cache,{} ", installation.cache)),
         manifests => installation.manifests.iter().map(|(from, to)| format!("{from} {to}")).collect::<Vec<_>>(),
-        build => package.script("build").is_some(),
-        generates_dependencies => package.generates_dependencies(),
+        build => package.script("build").is_some() || !commands.is_empty(),
+        script => package.script("build").is_some(),
+        // Commands may write there too.
+        generates_dependencies => package.generates_dependencies() || !commands.is_empty(),
         port => app_port.get(),
         command => serde_json::json!(start.command(package)).to_string(),
     };
@@ -89,6 +101,11 @@ impl Package {
     /// Whether it is a dependency at run time.
     pub(super) fn depends_on(&self, package: &str) -> bool {
         self.0["dependencies"].get(package).is_some()
+    }
+
+    /// Whether it is a dependency at run time or in development.
+    pub(super) fn has(&self, package: &str) -> bool {
+        self.depends_on(package) || self.0["devDependencies"].get(package).is_some()
     }
 
     /// A script's command line.

@@ -15,7 +15,22 @@ pub(super) enum Key {
     AppPortEnv,
     AppEntrypoint,
     Env,
+    EnvFile,
     Dockerfile,
+    BuildCommands,
+    StartupCommands,
+    Migrate,
+    Seed,
+    OnPush,
+    Image,
+    Resources,
+}
+
+impl Key {
+    /// Whether its value may be a list.
+    pub(super) fn takes_list(self) -> bool {
+        matches!(self, Self::BuildCommands | Self::StartupCommands | Self::Migrate | Self::Seed)
+    }
 }
 
 /// Every key of the format; `None` where this version gives it no meaning yet.
@@ -29,16 +44,16 @@ const KEYS: [(&str, Option<Key>); 19] = [
     ("app_entrypoint", Some(Key::AppEntrypoint)),
     ("env", Some(Key::Env)),
     ("dockerfile", Some(Key::Dockerfile)),
-    ("build_commands", None),
-    ("startup_commands", None),
+    ("build_commands", Some(Key::BuildCommands)),
+    ("startup_commands", Some(Key::StartupCommands)),
     ("extra_services", None),
-    ("env_file", None),
-    ("migrate", None),
-    ("seed", None),
-    ("on_push", None),
-    ("resources", None),
+    ("env_file", Some(Key::EnvFile)),
+    ("migrate", Some(Key::Migrate)),
+    ("seed", Some(Key::Seed)),
+    ("on_push", Some(Key::OnPush)),
+    ("resources", Some(Key::Resources)),
     ("root", None),
-    ("image", None),
+    ("image", Some(Key::Image)),
 ];
 
 /// Every framework of the format.
@@ -108,11 +123,11 @@ fn lookup<T: Copy>(table: &[(&'static str, Option<T>)], word: &str) -> Lookup<T>
 }
 
 /// The candidate that is few slips of the finger away, if any is.
-fn nearest(candidates: impl Iterator<Item = &'static str>, word: &str) -> Option<&'static str> {
+pub(crate) fn nearest(candidates: impl Iterator<Item = &'static str>, word: &str) -> Option<&'static str> {
     // A hostile key may be as long as the file; no name of ours is.
     let word: String =
         word.chars().take(60).flat_map(char::to_lowercase).map(|c| if c == '-' { '_' } else { c }).collect();
-    let distance = |name: &'static str| (strsim::osa_distance(name, &word), name);
+    let distance = |name: &'static str| (strsim::osa_distance(&name.to_lowercase(), &word), name);
     let (slips, name) = candidates.map(distance).min()?;
     (slips <= name.len().div_ceil(3)).then_some(name)
 }

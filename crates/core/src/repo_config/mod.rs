@@ -12,23 +12,38 @@
 //! | `app_entrypoint` | what is run: the built file of a Node app (`dist/main.js`), the folder of a Go program (`./cmd/api`) | by framework |
 //! | `app_port` | port that the app listens on in its container | 3000 (NestJS), 8080 (Go), EXPOSE or 8080 (Dockerfile) |
 //! | `app_port_env` | variable that tells the app its port | `PORT` |
-//! | `env` | list of `KEY=value`, or a map; `${secret:NAME}` stands for a secret of the operator's | none |
+//! | `env` | list of `KEY=value`, or a map; `${secret:NAME}` stands for a secret of the operator's, `${DB_HOST}` and the like for what the app is given | none |
+//! | `env_file` | path of a file with more variables, which `env` overrides | none |
+//! | `image` | an image that the repository's own CI makes of each commit, with `{sha}` in its name | built here |
+//! | `build_commands` | lines for a shell, run in the build of a generated Dockerfile once the sources are in it | none |
+//! | `migrate` | command that runs once for each commit before it gets visitors, or `none` | by the tools found |
+//! | `seed` | `.sql` file or command that fills a new database | none |
+//! | `on_push` | `keep` or `reset` the database | `keep` |
+//! | `startup_commands` | lines for a shell, run in the app's container each time before it starts | none |
+//! | `resources` | `memory` and `cpus` of the app's containers, at most what the server gives | what the server gives |
 //! | `health_check_path` | path that is asked to learn whether the app is up | `/` |
 //! | `health_check_timeout` | seconds until the app must be healthy, 1 to 600 | the server's setting |
 
 use std::fmt;
 use std::time::Duration;
 
+use crate::compose::own::{EnvFileError, read_env_file};
 use crate::framework::{Database, Files, Framework, ReadFileError};
+use crate::secrets;
 use crate::yaml::Place;
 
 use keys::{Key, Lookup};
 use read::{Entry, Variable};
 
+mod image;
 mod keys;
 mod read;
+mod steps;
 pub mod values;
 
+pub use image::ImageTemplate;
+pub(crate) use keys::nearest;
+pub use steps::{AppCommand, Migrate, OnPush, Resources, Seed, ShellLine};
 pub use values::{ContainerPort, EnvName, EnvVars, HealthPath, InvalidValue, RelativePath};
 
 /// The file's name, at the root of the repository.
@@ -57,8 +72,24 @@ pub struct RepoConfig {
     pub app_entrypoint: Option<RelativePath>,
     /// Variables of the repository's own; ours win over them.
     pub env: EnvVars,
+    /// A file with more variables, which `env` overrides.
+    pub env_file: Option<RelativePath>,
     /// The repository's own Dockerfile.
     pub dockerfile: Option<RelativePath>,
+    /// The image that the repository's own CI makes of each commit, instead of a build.
+    pub image: Option<ImageTemplate>,
+    /// What is run in the build, once the sources are there.
+    pub build_commands: Vec<ShellLine>,
+    /// What is run in the app's container before the app, each time it starts.
+    pub startup_commands: Vec<ShellLine>,
+    /// What is run once for each commit before it gets visitors.
+    pub migrate: Option<Migrate>,
+    /// What a new database is filled with.
+    pub seed: Option<Seed>,
+    /// What becomes of the database when a commit is pushed.
+    pub on_push: OnPush,
+    /// What the app's containers get, where that is less than the server would give.
+    pub resources: Resources,
 }
 
 /// The value of `database`.
@@ -130,12 +161,32 @@ impl RepoConfig {
         if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(mistakes)) }
     }
 
+    /// The variables of its `env_file`; nothing in their values is replaced.
+    pub fn variables_of_file(&self, files: &dyn Files) -> Result<EnvVars, EnvFileError> {
+        let mut env = EnvVars::default();
+        if let Some(path) = &self.env_file {
+            let missing = || EnvFileError::MissingOf { path: path.clone(), named_by: FILE_NAME };
+            read_env_file(path, &files.read(path.as_str())?.ok_or_else(missing)?, &mut env)?;
+        }
+        Ok(env)
+    }
+
     /// Takes an entry up and returns what is wrong with it.
     fn take(&mut self, entry: Entry) -> Vec<Mistake> {
         match entry {
             Entry::Scalar(key, place, text) => {
                 let mistake = self.set(key, &text).err().map(|message| Mistake::new(place, message));
                 mistake.into_iter().collect()
+            }
+            Entry::List(key, place, texts) => {
+                let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+                self.set_list(key, &texts).err().map(|message| Mistake::new(place, message)).into_iter().collect()
+            }
+            Entry::Resources(entries) => {
+                let set = |(place, name, text): (Place, String, String)| {
+                    self.resources.set(&name, &text).err().map(|message| Mistake::new(place, message))
+                };
+                entries.into_iter().filter_map(set).collect()
             }
             Entry::Env(variables) => variables.into_iter().filter_map(|variable| self.add_variable(variable)).collect(),
             Entry::Odd(place, name, meaning) => vec![Mistake::new(place, odd_key(&name, &meaning))],
@@ -157,7 +208,35 @@ impl RepoConfig {
             Key::AppPortEnv => self.app_port_env = parsed("app_port_env", text)?,
             Key::AppEntrypoint => self.app_entrypoint = parsed("app_entrypoint", text)?,
             Key::Dockerfile => self.dockerfile = parsed("dockerfile", text)?,
+            Key::EnvFile => self.env_file = parsed("env_file", text)?,
+            Key::Migrate => self.migrate = parsed("migrate", text)?,
+            Key::Seed => self.seed = parsed("seed", text)?,
+            Key::Image => self.image = parsed("image", text)?,
+            Key::OnPush => self.on_push = parsed("on_push", text)?.unwrap_or_default(),
+            Key::BuildCommands | Key::StartupCommands => return self.set_list(key, &[text]),
+            Key::Resources => return Err("`resources` must be a map with `memory` and `cpus`".to_owned()),
             Key::Env => return Err("`env` must be a list of `KEY=value` or a map of names and values".to_owned()),
+        }
+        Ok(())
+    }
+
+    fn set_list(&mut self, key: Key, texts: &[&str]) -> Result<(), String> {
+        let of = |name: &str, rule: InvalidValue| format!("`{name}` {rule}");
+        match key {
+            Key::BuildCommands => {
+                self.build_commands = steps::lines(texts).map_err(|rule| of("build_commands", rule))?;
+            }
+            Key::StartupCommands => {
+                self.startup_commands = steps::lines(texts).map_err(|rule| of("startup_commands", rule))?;
+            }
+            Key::Migrate => {
+                let command = AppCommand::listed(texts).map_err(|rule| of("migrate", rule))?;
+                self.migrate = Some(Migrate::Run(command));
+            }
+            Key::Seed => {
+                self.seed = Some(Seed::Run(AppCommand::listed(texts).map_err(|rule| of("seed", rule))?));
+            }
+            _ => return Err("a list has no meaning here".to_owned()),
         }
         Ok(())
     }
@@ -171,7 +250,10 @@ impl RepoConfig {
             },
         };
         let checked = values::env_value(value).and_then(|()| name.parse::<EnvName>());
-        let message = match checked {
+        let message = match checked
+            .map_err(|rule| rule.to_string())
+            .and_then(|name| secrets::names_only_given(value).map(|()| name))
+        {
             Err(rule) => format!("`env` {rule}"),
             Ok(name) if self.env.get(name.as_str()).is_some() => format!("`env` has `{}` twice", name.as_str()),
             Ok(name) => {

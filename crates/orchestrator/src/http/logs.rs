@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
+use preview_core::compose::Task;
 use preview_core::deployment::{Deployment, Stage};
 use preview_core::ids::{DeploymentId, Slot};
 use preview_core::mask::Mask;
@@ -51,13 +52,15 @@ enum Stream {
     #[default]
     App,
     Db,
+    Migrate,
+    Seed,
 }
 
 fn some_lines() -> usize {
     200
 }
 
-/// `GET /api/previews/{id}/logs?stream=build|app|db&follow=true&lines=200`
+/// `GET /api/previews/{id}/logs?stream=build|app|db|migrate|seed&follow=true&lines=200`
 pub(super) async fn logs(
     State(api): State<Arc<Api>>,
     Named(id): Named,
@@ -91,6 +94,8 @@ async fn last_lines(api: &Api, record: &Deployment, from: Stream, lines: usize) 
     let from_engine = async |part| api.engine.logs(&record.id, part, lines).await.map_err(|fault| engine_fault(&fault));
     match from {
         Stream::Build => kept(api, &record.id, Log::Build, lines).await,
+        Stream::Migrate => kept(api, &record.id, Log::Task(Task::Migrate), lines).await,
+        Stream::Seed => kept(api, &record.id, Log::Task(Task::Seed), lines).await,
         Stream::Db => from_engine(Part::Database).await,
         Stream::App => {
             let said = from_engine(Part::App(app_slot(record))).await?;
@@ -128,7 +133,9 @@ async fn follow(api: Arc<Api>, record: &Deployment, from: Stream, lines: usize) 
     let shutdown = api.shutdown.clone();
     let mask = api.reconciler.mask(id);
     let lines = match from {
-        Stream::Build => follow_build(api, id.clone(), lines),
+        Stream::Build => follow_kept(api, id.clone(), Log::Build, lines),
+        Stream::Migrate => follow_kept(api, id.clone(), Log::Task(Task::Migrate), lines),
+        Stream::Seed => follow_kept(api, id.clone(), Log::Task(Task::Seed), lines),
         Stream::App => api.engine.follow(id, Part::App(app_slot(record)), lines).await,
         Stream::Db => api.engine.follow(id, Part::Database, lines).await,
     };
@@ -143,9 +150,9 @@ async fn follow(api: Arc<Api>, record: &Deployment, from: Stream, lines: usize) 
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
 
-/// The lines of a build until it has ended or its preview is gone.
-fn follow_build(api: Arc<Api>, id: DeploymentId, lines: usize) -> BoxStream<'static, String> {
-    let tail = Tail::new(api.folders.log(&id, Log::Build));
+/// The lines of a log that an attempt writes, until that has ended or its preview is gone.
+fn follow_kept(api: Arc<Api>, id: DeploymentId, log: Log, lines: usize) -> BoxStream<'static, String> {
+    let tail = Tail::new(api.folders.log(&id, log));
     let batches = stream::unfold((api, id, tail), async |(api, id, mut tail)| {
         loop {
             // Asked before reading: what was written until the end is read after it.
@@ -155,7 +162,7 @@ fn follow_build(api: Arc<Api>, id: DeploymentId, lines: usize) -> BoxStream<'sta
                 Ok(_) if ended => return None,
                 Ok(_) => tokio::time::sleep(LOOK).await,
                 Err(error) => {
-                    tracing::warn!(deployment = %id, %error, "a build's log could not be followed");
+                    tracing::warn!(deployment = %id, %error, "a log could not be followed");
                     return None;
                 }
             }

@@ -2,7 +2,8 @@
 
 use std::time::Duration;
 
-use preview_core::compose::is_own_volume;
+use preview_core::compose::{Task, is_own_volume};
+use preview_core::deployment::data::Data;
 use preview_core::deployment::{Attempt, Blame, Deployment, RemovalReason, Serving, Stage, Step};
 use preview_core::desired::{Pull, SetAside};
 use preview_core::ids::{DeploymentId, HostPort, PullKey};
@@ -29,16 +30,17 @@ impl Reconciler {
         let (engine, routes) = tokio::try_join!(self.inner.out.engine.observe(id), self.inner.out.router.observe())?;
         let slots = engine.containers.iter().filter_map(|container| match container.part {
             Part::App(slot) => Some(slot),
-            Part::Database | Part::Own(_) | Part::Other => None,
+            Part::Database | Part::Own(_) | Part::Task(_) | Part::Other => None,
         });
         let services = engine.containers.iter().filter_map(|container| match container.part {
             Part::Own(name) => Some(name),
-            Part::App(_) | Part::Database | Part::Other => None,
+            Part::App(_) | Part::Database | Part::Task(_) | Part::Other => None,
         });
         let own_volume = |volume: &String| is_own_volume(id, volume);
         Ok(Observed {
             slots: slots.collect(),
             database: engine.part(Part::Database).is_some(),
+            tasks: Task::ALL.into_iter().any(|task| engine.part(Part::Task(task)).is_some()),
             others: engine.part(Part::Other).is_some(),
             services: services.collect(),
             volumes: !engine.volumes.iter().all(own_volume),
@@ -82,6 +84,8 @@ impl Reconciler {
             Action::Checkout => self.checkout(work, decision).await,
             Action::Prepare => self.prepare(work).await,
             Action::Build => self.build(work).await,
+            Action::Migrate => self.migrate(work).await,
+            Action::Seed => self.seed(work).await,
             Action::Start => self.start(work).await,
             Action::AwaitHealth => self.await_health(work).await,
             Action::Switch => self.switch(work).await,
@@ -103,6 +107,7 @@ impl Reconciler {
         let engine = &self.inner.out.engine;
         match action {
             Action::ClearSlot(slot) => engine.remove_part(id, Part::App(*slot)).await,
+            Action::RemoveTasks => self.remove_tasks(id).await,
             Action::RemoveService(name) => engine.remove_part(id, Part::Own(*name)).await,
             Action::RemoveImages { keep } => engine.remove_images(id, keep.as_slice()).await,
             Action::SyncRoute => self.apply_routes().await,
@@ -238,7 +243,22 @@ impl Reconciler {
     async fn remove_volumes(&self, id: &DeploymentId, which: Volumes) -> Result<(), Fault> {
         self.inner.out.engine.remove_volumes(id, which).await?;
         let forgotten = self.inner.folders.forget_password(id);
-        forgotten.map_err(|error| Fault::passing(format!("the database's password could not be removed: {error}")))
+        forgotten.map_err(|error| Fault::passing(format!("the database's password could not be removed: {error}")))?;
+        let known = self.inner.ledger.read(|state| state.deployments.get(id).map(|record| record.data.is_unknown()));
+        if known == Some(false) {
+            let forget = |state: &mut State| {
+                state.deployments.get_mut(id).map(|record| record.data = Data::default());
+            };
+            self.inner.ledger.change(forget).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_tasks(&self, id: &DeploymentId) -> Result<(), Fault> {
+        for task in Task::ALL {
+            self.inner.out.engine.remove_part(id, Part::Task(task)).await?;
+        }
+        Ok(())
     }
 
     fn remove_folder(&self, id: &DeploymentId) -> Result<(), Fault> {

@@ -341,6 +341,8 @@ impl Deployment {
             host_port: HostPort::new(port).unwrap(),
             app_port: "3000".parse::<ContainerPort>().unwrap(),
             port_env: None,
+            limits: Limits { cpu_millis: 250, memory_mb: 64 },
+            start: None,
             user,
             files: RootFiles::OfImage,
             env: self.env.clone(),
@@ -367,6 +369,7 @@ impl Deployment {
             trust: Trust::Member,
             base_images: BaseImages::public(),
             slots: self.slots.clone(),
+            task: None,
             database,
             own: None,
         })

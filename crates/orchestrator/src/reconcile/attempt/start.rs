@@ -3,10 +3,12 @@
 use std::time::Duration;
 
 use preview_core::capacity::may_start;
-use preview_core::compose::{self, AppUser, DatabaseSpec, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec};
+use preview_core::compose::{
+    self, AppUser, DatabasePassword, DatabaseSpec, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec, Task, TaskSpec,
+};
 use preview_core::deployment::{QueueReason, Serving, Step};
-use preview_core::framework::Database;
-use preview_core::ids::{DeploymentId, HostPort};
+use preview_core::ids::DeploymentId;
+use preview_core::repo_config::AppCommand;
 use tokio::time::Instant;
 
 use super::super::Reconciler;
@@ -19,33 +21,37 @@ impl Reconciler {
     pub(in crate::reconcile) async fn start(&self, work: &mut Work) -> Result<(), Fault> {
         let hold = work.hold()?;
         let trying = work.trying()?;
-        let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
+        let found = trying.found()?;
         self.step(&trying.id, Step::Start).await?;
-        self.make_room(trying).await?;
+        self.make_room(trying, &found, Step::Start).await?;
         let stack = self.stack(trying, &found)?;
         let (dir, app) = (self.inner.folders.of(&trying.id), Part::App(trying.slot));
         // Services that had to be built are up from now on; those that are up already stay as they are until the switch.
         let parts: Vec<Part> = found.services().map(Part::Own).chain([app]).collect();
-        self.inner.out.engine.start(&stack, dir, &parts, &hold).await?;
+        let started = self.inner.out.engine.start(&stack, dir, &parts, &hold).await;
+        started.map_err(|fault| without_shell(fault, &found))?;
         // The database is up by now.
-        let ((), ended) =
-            tokio::join!(self.hurry(trying, app), self.end_hurry(&trying.id, trying.trust, Part::Database));
+        let lasting = self.inner.config.limits.of(trying.trust).cpu_millis;
+        let ((), ended) = tokio::join!(
+            self.hurry(&trying.id, app, found.limits.cpu_millis),
+            self.end_hurry(&trying.id, Part::Database, lasting)
+        );
         ended
     }
 
     /// Waits for the memory that one more container may use. An update that waits too long for it replaces in place.
-    async fn make_room(&self, trying: &Trying) -> Result<(), Fault> {
-        let limit = u64::from(self.inner.config.limits.of(trying.trust).memory_mb) << 20;
+    pub(super) async fn make_room(&self, trying: &Trying, found: &Found, step: Step) -> Result<(), Fault> {
+        let limit = u64::from(found.limits.memory_mb) << 20;
         let record = self.inner.ledger.read(|state| state.deployments.get(&trying.id).cloned());
         let Some(serving) = record.and_then(|record| record.serving) else {
-            return self.wait_for_room(&trying.id, Step::Start, limit).await;
+            return self.wait_for_room(&trying.id, step, limit).await;
         };
         let patience = self.inner.config.pace.memory;
-        if self.room_within(&trying.id, Step::Start, limit, patience).await? {
+        if self.room_within(&trying.id, step, limit, patience).await? {
             return Ok(());
         }
         self.give_way(&trying.id, &serving).await?;
-        self.wait_for_room(&trying.id, Step::Start, limit).await
+        self.wait_for_room(&trying.id, step, limit).await
     }
 
     /// Takes the old version away to make room for the new one: its visitors first.
@@ -99,7 +105,7 @@ impl Reconciler {
     pub(super) async fn replace_services(&self, work: &mut Work) -> Result<(), Fault> {
         let hold = work.hold()?;
         let trying = work.trying()?;
-        let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
+        let found = trying.found()?;
         let parts: Vec<Part> = found.services().map(Part::Own).collect();
         if parts.is_empty() || !self.serves(&trying.id) {
             return Ok(());
@@ -108,7 +114,50 @@ impl Reconciler {
         self.inner.out.engine.replace(&stack, self.inner.folders.of(&trying.id), &parts, &hold).await
     }
 
+    /// What runs for the attempt: its slot, and what that needs.
     pub(super) fn stack(&self, trying: &Trying, found: &Found) -> Result<Stack, Fault> {
+        Ok(compose::generate(&self.filled_spec(trying, found)?))
+    }
+
+    /// A one-off container of the app, and what that needs.
+    pub(super) fn task_stack(
+        &self,
+        trying: &Trying,
+        found: &Found,
+        task: Task,
+        command: &AppCommand,
+    ) -> Result<Stack, Fault> {
+        let mut spec = self.filled_spec(trying, found)?;
+        let app = spec.slots.remove(&trying.slot);
+        spec.task = app.map(|app| TaskSpec { task, command: command.clone(), app });
+        Ok(compose::generate(&spec))
+    }
+
+    /// Whether the app can have the variables that it asks for.
+    pub(super) fn check_env(&self, trying: &Trying, found: &Found) -> Result<(), Fault> {
+        // Where the password is yet to be made, any will do.
+        let known = self.inner.folders.known_password(&trying.id).map_err(password_lost)?;
+        let password = known.unwrap_or_else(|| DatabasePassword::from_bytes([0; 24]));
+        let spec = self.spec(trying, found, password)?;
+        self.env_of(trying, found, &compose::given(&spec, trying.slot)).map(drop)
+    }
+
+    fn filled_spec(&self, trying: &Trying, found: &Found) -> Result<StackSpec, Fault> {
+        let known = self.inner.folders.known_password(&trying.id).map_err(password_lost)?;
+        let password = match (known, found.detected.database.database) {
+            (Some(password), _) => password,
+            // It stands nowhere then.
+            (None, None) => DatabasePassword::from_bytes([0; 24]),
+            (None, Some(_)) => return Err(Fault::passing("the database's password was lost")),
+        };
+        let mut spec = self.spec(trying, found, password)?;
+        let env = self.env_of(trying, found, &compose::given(&spec, trying.slot))?;
+        spec.slots.values_mut().for_each(|app| app.env.extend(env.clone()));
+        Ok(spec)
+    }
+
+    /// All but the repository's own variables, which may refer to what stands here.
+    fn spec(&self, trying: &Trying, found: &Found, password: DatabasePassword) -> Result<StackSpec, Fault> {
         let record = self.inner.ledger.read(|state| state.deployments.get(&trying.id).cloned());
         let interrupted = || Fault::passing("the attempt was interrupted");
         let record = record.ok_or_else(interrupted)?;
@@ -116,8 +165,7 @@ impl Reconciler {
         let subnet = record.subnet.and_then(|number| self.inner.ports.subnet(number)).ok_or_else(interrupted)?;
         let config = &self.inner.config;
         let compose = found.detected.compose.as_ref();
-        let mut env = compose.map(|compose| compose.stack.app.runtime.env.clone()).unwrap_or_default();
-        env.extend(self.env_of(trying, found)?);
+        let env = compose.map(|compose| compose.stack.app.runtime.env.clone()).unwrap_or_default();
         let own = compose.map(|compose| OwnSpec {
             stack: compose.stack.clone(),
             commit: trying.commit.clone(),
@@ -128,6 +176,8 @@ impl Reconciler {
             host_port,
             app_port: found.detected.app_port,
             port_env: found.config.app_port_env.clone(),
+            limits: found.limits,
+            start: compose::startup(&found.config.startup_commands, &trying.command),
             user: trying.users.get(&None).copied().unwrap_or(AppUser::Unprivileged),
             files: RootFiles::of(found.detected.framework),
             env,
@@ -136,10 +186,10 @@ impl Reconciler {
             base_path: config.site.base_path(&trying.id),
         };
         let database = match (found.detected.database.database, record.db_port) {
-            (Some(database), Some(host_port)) => Some(self.database(&trying.id, database, host_port)?),
+            (Some(database), Some(host_port)) => Some(DatabaseSpec { database, password, host_port }),
             _ => None,
         };
-        Ok(compose::generate(&StackSpec {
+        Ok(StackSpec {
             deployment: trying.id.clone(),
             instance: config.instance.clone(),
             subnet,
@@ -148,9 +198,10 @@ impl Reconciler {
             runtime: config.runtimes.of(trying.trust).clone(),
             base_images: config.base_images.clone(),
             slots: [(trying.slot, slot)].into(),
+            task: None,
             database,
             own,
-        }))
+        })
     }
 
     /// A database opens with the password that its volume was made with. Should somebody have deleted the folder with it, its
@@ -168,12 +219,14 @@ impl Reconciler {
         }
         folders.password(id).map(drop).map_err(password_lost)
     }
+}
 
-    fn database(&self, id: &DeploymentId, database: Database, host_port: HostPort) -> Result<DatabaseSpec, Fault> {
-        let password = self.inner.folders.known_password(id).map_err(password_lost)?;
-        let password = password.ok_or_else(|| Fault::passing("the database's password was lost"))?;
-        Ok(DatabaseSpec { database, password, host_port })
+/// Commands before the start are a shell's, which not every image has.
+fn without_shell(fault: Fault, found: &Found) -> Fault {
+    if found.config.startup_commands.is_empty() || !fault.cause.contains("exec: \"sh\"") {
+        return fault;
     }
+    fault.advise("`startup_commands` need a shell, `sh`, in the app's image.")
 }
 
 fn password_lost(error: std::io::Error) -> Fault {

@@ -13,10 +13,10 @@ use preview_orchestrator::ledger::{Reason, State};
 
 use super::script::{Beat, Kind, Opened, Saying, Script, Setting, Step, Told};
 use crate::check::Expect;
-use crate::house::{House, hours, minutes};
+use crate::house::{House, hours, minutes, that_migrates};
 use crate::world::people::{MAINTAINER, STRANGER};
 use crate::world::planted::Planted;
-use crate::world::{App, Build, Run};
+use crate::world::{App, Build, Migration, Run};
 
 /// The label that some settings ask for.
 const LABEL: &str = "preview";
@@ -694,5 +694,7 @@ fn app(kind: Kind) -> App {
         Kind::Exits => App { run: Run::Exits(1), ..plain },
         Kind::Silent => App { run: Run::Silent, database: true, ..plain },
         Kind::Slow => App { run: Run::Healthy(30), database: true, ..plain },
+        Kind::Migrates => that_migrates(Migration::Works),
+        Kind::FailsToMigrate => that_migrates(Migration::Fails),
     }
 }

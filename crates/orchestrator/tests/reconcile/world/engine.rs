@@ -8,11 +8,11 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use preview_core::capacity::{DiskUse, Room};
-use preview_core::compose::{DatabasePassword, LABEL_COMMIT, Stack};
+use preview_core::compose::{DatabasePassword, LABEL_COMMIT, Stack, Task};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
 use preview_orchestrator::needs::{
-    BuildJob, Built, Container, ContainerEngine, ContainerState, DeploymentLock, EngineEvent, EngineView, Fault,
-    Filled, LineSink, Part, Volumes,
+    BuildJob, Built, Container, ContainerEngine, ContainerState, DeploymentLock, Ending, EngineEvent, EngineView,
+    Errand, Fault, Filled, LineSink, Part, Volumes,
 };
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -21,7 +21,7 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use super::planted::Planted;
 use super::trouble::Call;
-use super::{Build, Ended, Fakes, HANG, Run, World};
+use super::{App, Build, Ended, Fakes, HANG, Migration, Run, World};
 
 /// Everything of one deployment.
 #[derive(Default)]
@@ -29,12 +29,26 @@ pub(crate) struct Stock {
     pub(crate) apps: BTreeMap<Slot, Running>,
     pub(crate) database: Option<HostPort>,
     pub(crate) volumes: BTreeSet<String>,
+    /// What is in the database.
+    pub(crate) rows: Rows,
+    /// One-off containers, running or not, and whose they are.
+    tasks: BTreeMap<Task, CommitSha>,
     /// The password that the volumes were made with.
     key: Option<String>,
     pub(crate) network: Option<String>,
     pub(crate) images: BTreeSet<CommitSha>,
     /// Whether a removal of volumes was forgotten already, where that is planted.
     spared: bool,
+}
+
+/// What is in a database; it goes with its volume.
+#[derive(Default)]
+pub(crate) struct Rows {
+    begun_for: Option<CommitSha>,
+    migrated: BTreeSet<CommitSha>,
+    pub(crate) migrations: usize,
+    seed_began: bool,
+    pub(crate) seeded: bool,
 }
 
 /// A container of an app.
@@ -71,18 +85,37 @@ impl Running {
 
 impl Stock {
     fn is_empty(&self) -> bool {
-        let Self { apps, database, volumes, network, images, key: _, spared: _ } = self;
-        apps.is_empty() && database.is_none() && volumes.is_empty() && network.is_none() && images.is_empty()
+        let Self { apps, database, volumes, network, images, tasks, rows: _, key: _, spared: _ } = self;
+        tasks.is_empty()
+            && apps.is_empty()
+            && database.is_none()
+            && volumes.is_empty()
+            && network.is_none()
+            && images.is_empty()
+    }
+
+    /// Why a version must not have visitors with what is in the database.
+    pub(crate) fn unfit_for(&self, app: &App, commit: &CommitSha) -> Option<String> {
+        if app.migration.is_some() && !self.rows.migrated.contains(commit) {
+            return Some("it has not migrated".into());
+        }
+        if app.resets && self.rows.begun_for.as_ref() != Some(commit) {
+            return Some(format!("its database was begun for {:?}", self.rows.begun_for));
+        }
+        (self.rows.seed_began && !self.rows.seeded).then(|| "its database is filled by half".into())
     }
 
     fn view(&self, world: &World) -> EngineView {
+        let task = |(task, commit): (&Task, &CommitSha)| {
+            container(Part::Task(*task), Some(commit.clone()), ContainerState::Running { healthy: None })
+        };
         let app = |(slot, running): (&Slot, &Running)| {
             container(Part::App(*slot), Some(running.commit.clone()), running.state(world))
         };
         let database =
             self.database.map(|_| container(Part::Database, None, ContainerState::Running { healthy: None }));
         EngineView {
-            containers: self.apps.iter().map(app).chain(database).collect(),
+            containers: self.apps.iter().map(app).chain(database).chain(self.tasks.iter().map(task)).collect(),
             volumes: self.volumes.iter().cloned().collect(),
             networks: self.network.iter().cloned().collect(),
             images: self.images.iter().cloned().collect(),
@@ -174,6 +207,11 @@ impl World {
         let port = host_port(&stack["services"]["db"]);
         let volumes = stack["volumes"].as_object().into_iter().flatten().map(|(name, _)| name.clone());
         let password = text(&stack["services"]["db"]["environment"]["POSTGRES_PASSWORD"]);
+        if self.stock(id).volumes.is_empty() {
+            let services = stack["services"].as_object().into_iter().flatten();
+            let commit = services.filter_map(|(_, service)| service["labels"][LABEL_COMMIT].as_str()).next();
+            self.stock(id).rows = Rows { begun_for: commit.map(|commit| commit.parse().unwrap()), ..Rows::default() };
+        }
         self.stock(id).volumes.extend(volumes);
         self.stock(id).key.get_or_insert(password);
         if self.stock(id).database != Some(port) {
@@ -181,6 +219,52 @@ impl World {
             self.stock(id).database = Some(port);
         }
         Ok(())
+    }
+
+    /// Starts a one-off container, unless it is one that somebody else started who was killed.
+    fn begin_task(&mut self, errand: &Errand, stack: &Value) -> Result<(), Fault> {
+        let (id, task) = (&errand.deployment, errand.task);
+        if self.stock(id).tasks.keys().any(|other| *other != task) {
+            self.violation(format!("{id} has two one-off containers at once"));
+        }
+        if self.stock(id).tasks.get(&task) == Some(&errand.commit) {
+            return Ok(());
+        }
+        let service = &stack["services"][task.as_str()];
+        assert_eq!(service["labels"][LABEL_COMMIT], errand.commit.as_str());
+        if self.stock(id).database.is_none() {
+            self.start_database(id, stack)?;
+        }
+        self.check_approved(&errand.commit, "a one-off container");
+        self.stock(id).tasks.insert(task, errand.commit.clone());
+        Ok(())
+    }
+
+    fn end_task(&mut self, errand: &Errand) -> Result<Ending, Fault> {
+        let fails = self.app(&errand.commit).migration == Some(Migration::Fails);
+        let stock = self.stock(&errand.deployment);
+        if stock.tasks.remove(&errand.task).is_none() {
+            return Err(Fault::passing("a one-off container was removed by somebody else"));
+        }
+        if !fails {
+            stock.rows.migrations += 1;
+            stock.rows.migrated.insert(errand.commit.clone());
+        }
+        Ok(Ending::Exited { code: fails.into(), out_of_memory: false })
+    }
+
+    /// The first half of a seed, or the second.
+    fn load(&mut self, id: &DeploymentId, whole: bool) -> Result<Ending, Fault> {
+        let stock = self.stock(id);
+        if stock.database.is_none() {
+            return Err(Fault::passing("the database is not up"));
+        }
+        if stock.rows.seeded || stock.rows.seed_began && !whole {
+            self.violation(format!("the seed of {id} is loaded into a database that has it"));
+        }
+        let rows = &mut self.stock(id).rows;
+        (rows.seed_began, rows.seeded) = (true, whole);
+        Ok(Ending::Exited { code: 0, out_of_memory: false })
     }
 
     /// Whether the app at this port still hurries.
@@ -295,7 +379,7 @@ impl ContainerEngine for Fakes {
         let built = self.call(Call::Build, time, move |world| match app.build {
             Build::Works => {
                 world.stock(&job.deployment).images.insert(job.commit.clone());
-                Ok(Built { user: "node".into() })
+                Ok(Built { user: "node".into(), command: vec!["node".into()] })
             }
             Build::Fails => Err(Fault::author("the build failed").tail(["error: no such file".to_owned()])),
             Build::Hangs => Err(Fault::author("the build said nothing for too long")),
@@ -323,12 +407,38 @@ impl ContainerEngine for Fakes {
                 match *part {
                     Part::App(slot) => world.start_app(&id, slot, &stack["services"][format!("app-{slot}")])?,
                     Part::Database => world.start_database(&id, &stack)?,
+                    Part::Task(_) => unreachable!("one-off containers are not merely started"),
                     Part::Own(_) | Part::Other => unreachable!("these repositories have no Compose file"),
                 }
             }
             Ok(())
         };
         self.call(Call::Start, Duration::from_millis(500), up).await
+    }
+
+    async fn run(
+        &self,
+        errand: &Errand,
+        stack: &Stack,
+        _: PathBuf,
+        log: LineSink<'_>,
+        _: &DeploymentLock,
+    ) -> Result<Ending, Fault> {
+        let stack = serde_json::to_value(stack).unwrap();
+        let wanted = errand.clone();
+        self.call(Call::BeginTask, LOOK, move |world| world.begin_task(&wanted, &stack)).await?;
+        log("the migration's own words");
+        let wanted = errand.clone();
+        self.call(Call::AwaitTask, Duration::from_secs(8), move |world| world.end_task(&wanted)).await
+    }
+
+    async fn load(&self, errand: &Errand, _: &[String], text: &str, _: LineSink<'_>) -> Result<Ending, Fault> {
+        assert_eq!(text, "select 1;\n");
+        for whole in [false, true] {
+            let id = errand.deployment.clone();
+            self.call(Call::Load, Duration::from_secs(1), move |world| world.load(&id, whole)).await?;
+        }
+        Ok(Ending::Exited { code: 0, out_of_memory: false })
     }
 
     async fn limit_cpu(&self, id: &DeploymentId, part: Part, millis: u32) -> Result<(), Fault> {
@@ -363,6 +473,10 @@ impl ContainerEngine for Fakes {
             match part {
                 Part::App(slot) => world.remove_app(&id, slot),
                 Part::Database => world.remove_database(&id),
+                Part::Task(task) => {
+                    world.stock(&id).tasks.remove(&task);
+                    world.tidy();
+                }
                 Part::Own(_) | Part::Other => {}
             }
             Ok(())
@@ -375,6 +489,8 @@ impl ContainerEngine for Fakes {
         let remove = move |world: &mut World| {
             [Slot::A, Slot::B].into_iter().for_each(|slot| world.remove_app(&id, slot));
             world.remove_database(&id);
+            world.stock(&id).tasks.clear();
+            world.tidy();
             Ok(())
         };
         self.call(Call::RemoveContainers, REMOVE, remove).await
@@ -394,7 +510,7 @@ impl ContainerEngine for Fakes {
             let spared = std::mem::replace(&mut stock.spared, true);
             if spared || world.planted != Some(Planted::MissedCleanup) {
                 let stock = world.stock(&id);
-                (stock.volumes, stock.key) = Default::default();
+                (stock.volumes, stock.key, stock.rows) = Default::default();
             }
             world.tidy();
             Ok(())
@@ -409,7 +525,7 @@ impl ContainerEngine for Fakes {
                 return Ok(());
             }
             let stock = world.stock(&id);
-            if stock.database.is_some() || !stock.apps.is_empty() {
+            if stock.database.is_some() || !stock.apps.is_empty() || !stock.tasks.is_empty() {
                 return Err(Fault::passing("the network has active endpoints"));
             }
             stock.network = None;
