@@ -15,6 +15,9 @@ COPY . .
 {% if folder %}
 WORKDIR /src/{{ folder }}
 {% endif %}
+{% for command in commands %}
+{{ command }}
+{% endfor %}
 RUN --mount=type=cache,id=go-mod,target=/go/pkg/mod \
     --mount=type=cache,id=go-build,from=std,source=/root/.cache/go-build,target=/root/.cache/go-build \
     go build {{ "-mod=vendor " if vendored }}-trimpath -o /out/app {{ package }}
@@ -27,7 +30,11 @@ ENV PORT={{ port }} HOME=/tmp ZONEINFO=/usr/local/share/zoneinfo.zip
 USER 10001:10001
 WORKDIR /app
 # Templates, migrations and the like are found where `go run` finds them.
+{% if commands %}
+COPY --from=build --chown=10001:10001 /src ./
+{% else %}
 COPY --chown=10001:10001 . .
+{% endif %}
 COPY --from=build /out/app /usr/local/bin/app
 {% if folder %}
 WORKDIR /app/{{ folder }}

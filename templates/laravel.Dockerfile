@@ -77,6 +77,9 @@ COPY . .
 RUN mkdir -p bootstrap/cache storage/app/public storage/framework/cache/data storage/framework/sessions \
         storage/framework/views storage/logs \
     && composer dump-autoload --optimize
+{% for command in commands %}
+{{ command }}
+{% endfor %}
 {% if assets %}
 
 FROM {{ node }} AS assets

@@ -17,7 +17,12 @@ RUN --mount=type=cache,{{ cache }} {{ install }} && mkdir -p {{ modules | join("
 # The build writes into node_modules what the app runs, so that they are pruned after it.
 FROM dependencies AS build
 COPY . .
+{% for command in commands %}
+{{ command }}
+{% endfor %}
+{% if build %}
 RUN {{ build }}
+{% endif %}
 {% if prune %}
 RUN --mount=type=cache,{{ cache }} {{ prune }}
 {% endif %}
@@ -46,7 +51,7 @@ COPY --from=production --chown=node:node /app ./
 {% elif not build_in_place %}
 COPY --from=production --chown=node:node /app/node_modules ./node_modules
 {% endif %}
-{% if build %}
+{% if build or build_in_place %}
 COPY --from=build --chown=node:node /app ./
 {% else %}
 COPY --chown=node:node . .

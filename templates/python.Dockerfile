@@ -21,15 +21,20 @@ RUN --mount=type=cache,{{ cache }} {{ install }}
 # The project names no server, and a library that it names may bring one.
 RUN --mount=type=cache,{{ cache }} test -x /venv/bin/{{ server }} || {{ add }}
 {% endif %}
-{% if statics %}
+{% if statics or commands %}
 
-# Settings that want more than a build has must not keep the app from running: it does without its static files then.
 FROM dependencies AS built
 COPY . .
+{% for command in commands %}
+{{ command }}
+{% endfor %}
+{% if statics %}
+# Settings that want more than a build has must not keep the app from running: it does without its static files then.
 RUN cd ./{{ statics.home }} \
  && DJANGO_SETTINGS_MODULE={{ statics.settings }} SECRET_KEY=of-the-build DJANGO_SECRET_KEY=of-the-build \
     DATABASE_URL=sqlite:////tmp/of-the-build python3 manage.py collectstatic --noinput \
  || echo "static files were not collected: the settings need something that a build has not"
+{% endif %}
 {% endif %}
 
 FROM {{ python }}
@@ -47,7 +52,7 @@ ENV ALLOWED_HOSTS=* DJANGO_ALLOWED_HOSTS=*
 {% endif %}
 USER 10001:10001
 WORKDIR /app
-{% if statics %}
+{% if statics or commands %}
 COPY --from=built --chown=10001:10001 /app ./
 {% else %}
 COPY --chown=10001:10001 . .

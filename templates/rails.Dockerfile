@@ -45,6 +45,9 @@ COPY {{ manifest }}
 RUN --mount=type=cache,{{ assets.cache }} {{ assets.install }}
 {% endif %}
 COPY . .
+{% for command in commands %}
+{{ command }}
+{% endfor %}
 {% if precompile %}
 # No secret is at hand while an image is built, and none is needed to translate assets.
 RUN SECRET_KEY_BASE_DUMMY=1 SECRET_KEY_BASE=dummy bundle exec rails assets:precompile{{ " && rm -rf node_modules" if assets }}

@@ -7,11 +7,16 @@ ENV CARGO_HOME=/cargo CARGO_TARGET_DIR=/target CARGO_TERM_COLOR=never{% if prepa
 COPY {{ toolchain }} ./
 RUN cargo --version
 {% endif %}
+{% if commands %}
+COPY . .
+{% for command in commands %}
+{{ command }}
+{% endfor %}
+{% endif %}
 # What was compiled stays in a cache from build to build; two builds at a time get one each, so that neither takes the other's
 # program. Cargo goes by the times of files: those of a checkout say nothing, so all of them are new. Of the dependencies it
 # looks at the versions alone.
-RUN --mount=type=bind,target=/src,rw \
-    --mount=type=cache,id=cargo,target=/cargo \
+RUN {{ "--mount=type=bind,target=/src,rw " if not commands }}--mount=type=cache,id=cargo,target=/cargo \
     --mount=type=cache,id=cargo-target,target=/target,sharing=private \
     find . -type f -exec touch {} + \
  && cargo build --release{% if locked %} --locked{% endif %} --package {{ package }} --bin {{ program }} \
@@ -29,7 +34,11 @@ ENV PORT={{ port }} HOME=/tmp{% if rocket %} ROCKET_ADDRESS=0.0.0.0 ROCKET_PORT=
 USER 10001:10001
 WORKDIR /app
 # Templates, migrations and the like are found where `cargo run` finds them.
+{% if commands %}
+COPY --from=build --chown=10001:10001 /src ./
+{% else %}
 COPY --chown=10001:10001 . .
+{% endif %}
 COPY --from=build /out/app /usr/local/bin/app
 EXPOSE {{ port }}
 CMD ["/usr/local/bin/app"]

@@ -1,6 +1,9 @@
 FROM {{ jdk }} AS build
 WORKDIR /src
 COPY . .
+{% for command in commands %}
+{{ command }}
+{% endfor %}
 RUN --mount=type=cache,{{ cache }} {{ command }}
 # The one archive that runs. An older Spring Boot can't take itself apart, and is run whole; where it doesn't know the
 # question, it would begin to serve.

@@ -4,11 +4,12 @@
 //! parts: `words` has every sentence, `pages` says which sentences a state needs, `escape` makes text from outside harmless.
 //! Everything that comes from a pull request, a build or an app passes through `escape`, and nothing else may.
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
-use crate::deployment::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Step};
+use crate::deployment::{Attempt, Deployment, Failure, Notice, QueueReason, RemovalReason, Serving, Stage, Step};
 use crate::desired::{SetAside, SetAsideReason, WaitReason};
 use crate::ids::{BranchName, CommitSha, PullKey, RepoName};
 use crate::mask::Mask;
@@ -45,6 +46,10 @@ pub struct View {
     pub talk: Talk,
     /// Whether visitors are asked for a login.
     pub behind_login: bool,
+    /// The commit whose migration may have changed the database of an older version that answers.
+    pub migrated_by: Option<CommitSha>,
+    /// What people should know although nothing failed.
+    pub notices: BTreeSet<Notice>,
 }
 
 /// A version that answers now.
@@ -159,7 +164,8 @@ impl View {
     /// What there is to tell of a pull request.
     pub fn new(key: PullKey, server: &str, repo: &RepoName, branch: &BranchName, state: State) -> Self {
         let repo_page = format!("{}/{repo}", server.trim_end_matches('/'));
-        Self { key, repo_page, branch: branch.clone(), state, talk: Talk::default(), behind_login: false }
+        let (talk, notices) = (Talk::default(), BTreeSet::new());
+        Self { key, repo_page, branch: branch.clone(), state, talk, behind_login: false, migrated_by: None, notices }
     }
 
     /// The same, with what people said.
@@ -171,7 +177,10 @@ impl View {
     pub fn of(record: &Deployment, beside: &Beside) -> Option<Self> {
         let state = State::of(record, beside)?;
         let view = Self::new(record.key(), &beside.server, &record.repo, &record.branch, state);
-        Some(Self { behind_login: beside.login, ..view.with(beside.talk.clone()) })
+        let older = record.serving.as_ref();
+        let migrated_by = older.and_then(|older| record.data.changed_since(&older.commit_sha)).cloned();
+        let notices = record.notices.clone();
+        Some(Self { behind_login: beside.login, migrated_by, notices, ..view.with(beside.talk.clone()) })
     }
 }
 

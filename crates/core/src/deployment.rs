@@ -14,7 +14,10 @@ use crate::compose::own::OwnName;
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, PrNumber, PullKey, RepoId, RepoName, Slot};
 use crate::trust::Trust;
 
+pub mod data;
 mod wire;
+
+use data::Data;
 
 /// A step of one attempt, in their order.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
@@ -30,6 +33,10 @@ pub enum Step {
     Plan,
     /// The image is built, while backing services start.
     Build,
+    /// The database is brought to the form that the commit expects.
+    Migrate,
+    /// A new database is filled.
+    Seed,
     /// The idle slot's container is started.
     Start,
     /// The app is asked until it answers.
@@ -42,12 +49,14 @@ pub enum Step {
 
 impl Step {
     /// All of them, in their order.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 11] = [
         Self::Checkout,
         Self::Read,
         Self::Detect,
         Self::Plan,
         Self::Build,
+        Self::Migrate,
+        Self::Seed,
         Self::Start,
         Self::Health,
         Self::Route,
@@ -62,6 +71,8 @@ impl Step {
             Self::Detect => "detect",
             Self::Plan => "plan",
             Self::Build => "build",
+            Self::Migrate => "migrate",
+            Self::Seed => "seed",
             Self::Start => "start",
             Self::Health => "health",
             Self::Route => "route",
@@ -98,6 +109,16 @@ pub enum Blame {
     Passing,
 }
 
+/// What people should know of the newest attempt although nothing failed.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
+pub enum Notice {
+    /// It asks for more memory or CPU than this server gives, and got what it gives.
+    FewerResources,
+    /// Its seed was not loaded, because the database is one that has been used.
+    NotSeeded,
+}
+
 /// Why an attempt waits for its turn.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]
@@ -106,6 +127,8 @@ pub enum QueueReason {
     Places,
     /// As many builds as may run are running.
     Builds,
+    /// The repository's own CI has not pushed its image yet.
+    Image,
     /// The machine has less memory available than this preview may use.
     Memory,
     /// The disk's free space is below the floor.
@@ -218,6 +241,10 @@ pub struct Deployment {
     pub extras: BTreeSet<Backing>,
     /// The services beside the app that the version which serves has, of the repository's own Compose file.
     pub services: BTreeSet<OwnName>,
+    /// What has been done to its database.
+    pub data: Data,
+    /// What people should know of the newest attempt.
+    pub notices: BTreeSet<Notice>,
     /// The database's host port.
     pub db_port: Option<HostPort>,
     /// Number of the deployment's network within the configured range.
@@ -281,6 +308,8 @@ impl Deployment {
             db_type: None,
             extras: BTreeSet::new(),
             services: BTreeSet::new(),
+            data: Data::default(),
+            notices: BTreeSet::new(),
             db_port: None,
             subnet: None,
             created_at: now,

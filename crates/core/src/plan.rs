@@ -8,6 +8,7 @@ use std::collections::BTreeSet;
 
 use crate::backing::Backing;
 use crate::compose::own::OwnName;
+use crate::deployment::data::Content;
 use crate::deployment::{Blame, Deployment, RemovalReason, Serving, Stage};
 use crate::ids::{CommitSha, HostPort, Slot};
 
@@ -48,6 +49,8 @@ pub struct Observed {
     pub extras: BTreeSet<Backing>,
     /// Services beside the app, of the repository's own Compose file, whose container exists.
     pub services: BTreeSet<OwnName>,
+    /// Whether a one-off container of it exists: one that migrates, or fills a database.
+    pub tasks: bool,
     /// Whether any other container of it exists.
     pub others: bool,
     /// Whether a volume of a database of ours exists.
@@ -74,7 +77,7 @@ impl Observed {
     /// Whether any container of it exists.
     pub fn containers(&self) -> bool {
         let beside = !self.extras.is_empty() || !self.services.is_empty();
-        self.database || self.others || !self.slots.is_empty() || beside
+        self.database || self.tasks || self.others || !self.slots.is_empty() || beside
     }
 
     /// Whether there is a database's volume that nobody can open any more: the password went with the folder, and no
@@ -112,6 +115,8 @@ pub enum Action {
     RemoveExtra(Backing),
     /// Remove a service that the version which serves doesn't name.
     RemoveService(OwnName),
+    /// Remove one-off containers that nobody waits for any more.
+    RemoveTasks,
     /// Remove the network.
     RemoveNetworks,
     /// Remove the images, but for this commit's.
@@ -145,6 +150,10 @@ pub enum Action {
     Prepare,
     /// Build the image while the backing services start.
     Build,
+    /// Bring the database to the form that the commit expects, in a container of its image, once.
+    Migrate,
+    /// Fill a new database.
+    Seed,
     /// Start the slot.
     Start,
     /// Ask the app until it answers.
@@ -160,7 +169,8 @@ pub enum Action {
 }
 
 impl Action {
-    /// Whether a newer wish may cut it off. What takes something down, and what moves visitors, is finished first.
+    /// Whether a newer wish may cut it off. What takes something down, what moves visitors, and what changes a database is
+    /// finished first: a migration that is cut off in the middle may leave one that no version can use.
     pub fn may_be_cut(&self) -> bool {
         matches!(
             self,
@@ -229,6 +239,9 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
         // In the other slot, so that an older copy of the ledger doesn't take the new container for the one it knows.
         return begin_anew(Action::Retire, commit, record.idle_slot(), record, seen);
     }
+    if record.data.reset_for.as_ref() == Some(commit) {
+        return begin_anew(Action::Retire, commit, record.idle_slot(), record, seen);
+    }
     let serving = record.serving.as_ref();
     let database_lost = record.db_type.is_some() && !seen.database;
     let service_lost = !record.services.is_subset(&seen.services) || !record.extras.is_subset(&seen.extras);
@@ -250,7 +263,12 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
         // Of a new beginning that was cut off.
         actions.push(Action::ClearSlot(record.idle_slot().other()));
     }
-    if seen.locked_out() {
+    if seen.tasks && !record.data.is_migrating(commit) {
+        actions.push(Action::RemoveTasks);
+    }
+    // Of a seed that was cut off, or failed, nobody knows how much is in the database. No version with visitors has it.
+    let half_filled = record.data.content == Content::Seeding && seen.volumes;
+    if seen.locked_out() || half_filled {
         actions.push(Action::RemoveDatabase);
         actions.extend(seen.extra_volumes.iter().map(|extra| Action::RemoveExtra(*extra)));
     }
@@ -277,6 +295,8 @@ fn bring_up(commit: &CommitSha, slot: Slot, old: Option<(Slot, HostPort)>) -> Ve
         Action::Checkout,
         Action::Prepare,
         Action::Build,
+        Action::Migrate,
+        Action::Seed,
         Action::Start,
         Action::AwaitHealth,
         Action::Switch,
@@ -334,6 +354,9 @@ fn leftovers_beside(serving: &Serving, record: &Deployment, seen: &Observed) -> 
     let mut actions = Vec::new();
     if seen.slots.contains(&serving.slot.other()) {
         actions.push(Action::ClearSlot(serving.slot.other()));
+    }
+    if seen.tasks {
+        actions.push(Action::RemoveTasks);
     }
     if record.db_type.is_none() && (seen.database || seen.volumes || record.db_port.is_some()) {
         actions.push(Action::RemoveDatabase);

@@ -8,7 +8,7 @@ use std::fmt;
 
 use preview_core::backing::Backing;
 use preview_core::compose::own::OwnName;
-use preview_core::compose::{KeptBy, kept_by};
+use preview_core::compose::{KeptBy, Task, kept_by};
 use preview_core::deployment::{Deployment, RemovalReason, Serving, Stage, Step};
 use preview_core::desired::Desired;
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
@@ -49,6 +49,8 @@ pub enum Thing {
     Service(OwnName),
     /// A container that has no role.
     OtherContainer,
+    /// A one-off container.
+    Task(Task),
     /// A volume.
     Volume,
     /// A network.
@@ -307,6 +309,7 @@ fn leftovers(id: &DeploymentId, sides: &Sides, kept: &Kept<'_>) -> Vec<Problem> 
             Part::Extra(extra) if !kept.extras.contains(&extra) => left(Thing::Extra(extra)),
             Part::Own(name) if !kept.services.contains(&name) => left(Thing::Service(name)),
             Part::Other => left(Thing::OtherContainer),
+            Part::Task(task) => left(Thing::Task(task)),
             Part::App(_) | Part::Database | Part::Extra(_) | Part::Own(_) => {}
         }
     }
@@ -392,6 +395,7 @@ impl fmt::Display for Thing {
             Self::Extra(extra) => write!(f, "the container of `{extra}`"),
             Self::Service(name) => write!(f, "the container of the service `{name}`"),
             Self::OtherContainer => f.write_str("a container without a role"),
+            Self::Task(task) => write!(f, "the one-off container `{}`", task.as_str()),
             Self::Volume => f.write_str("a volume"),
             Self::Network => f.write_str("a network"),
             Self::Image(commit) => write!(f, "the image of commit {}", commit.short()),

@@ -9,6 +9,7 @@
 //! {LOG_DIR}/{deployment id}/
 //!   build.log      of the newest attempt, 10 MB at most
 //!   app.log        the last words of the newest app that ended
+//!   migrate.log    of the newest migration, and seed.log of the newest seed
 //! ```
 
 use std::fs::{self, DirBuilder, File, OpenOptions};
@@ -16,7 +17,7 @@ use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::os::unix::fs::{DirBuilderExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 
-use preview_core::compose::DatabasePassword;
+use preview_core::compose::{DatabasePassword, Task};
 use preview_core::ids::DeploymentId;
 
 use crate::file_lock::lock_file;
@@ -40,6 +41,8 @@ pub enum Log {
     Build,
     /// What the newest failed attempt's app said.
     App,
+    /// What was said by what was done once for the newest commit that had it done.
+    Task(Task),
 }
 
 impl Folders {
@@ -63,6 +66,8 @@ impl Folders {
         let name = match log {
             Log::Build => "build.log",
             Log::App => "app.log",
+            Log::Task(Task::Migrate) => "migrate.log",
+            Log::Task(Task::Seed) => "seed.log",
         };
         self.logs_of(id).join(name)
     }

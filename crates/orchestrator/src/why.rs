@@ -273,6 +273,7 @@ fn queued(reason: QueueReason, ahead: Option<usize>) -> String {
     let what = match reason {
         QueueReason::Places => "a place: MAX_CONCURRENT_PREVIEWS are up",
         QueueReason::Builds => "a build to end: MAX_CONCURRENT_BUILDS run",
+        QueueReason::Image => "its image: the repository's own CI has not pushed it yet",
         QueueReason::Memory => "memory: the server has less free than this preview may use",
         QueueReason::Disk => "disk: the server has less free than its floor",
         QueueReason::Ports => "a host port or network: none is free",

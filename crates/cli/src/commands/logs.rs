@@ -9,19 +9,25 @@ use crate::client::Service;
 use crate::error::Failure;
 use crate::ui;
 
-/// Shows what a preview's app, build, database or another of its services wrote
+/// Shows what a preview's app, build, database, migration or another of its services wrote
 #[derive(Debug, Args)]
 pub(crate) struct Logs {
     /// The preview, as `preview list` shows it (my-org-my-app-12)
     preview: DeploymentId,
     /// The newest build instead of the app
-    #[arg(long, conflicts_with_all = ["db", "of"])]
+    #[arg(long, group = "stream")]
     build: bool,
     /// The database instead of the app
-    #[arg(long, conflicts_with = "of")]
+    #[arg(long, group = "stream")]
     db: bool,
+    /// The newest migration instead of the app
+    #[arg(long, group = "stream")]
+    migrate: bool,
+    /// What filled the database instead of the app
+    #[arg(long, group = "stream")]
+    seed: bool,
     /// This service instead of the app: one of `extra_services`, or of the repository's own Compose file
-    #[arg(long = "service", value_name = "NAME", value_parser = service_name)]
+    #[arg(long = "service", value_name = "NAME", value_parser = service_name, group = "stream")]
     of: Option<String>,
     /// Go on as it comes, until Ctrl-C
     #[arg(short, long)]
@@ -41,11 +47,11 @@ fn service_name(text: &str) -> Result<String, String> {
 
 impl Logs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let stream = match (self.build, self.db, &self.of) {
-            (true, _, _) => "build".to_owned(),
-            (_, true, _) => "db".to_owned(),
-            (_, _, Some(name)) => format!("service&name={name}"),
-            _ => "app".to_owned(),
+        let streams = [(self.build, "build"), (self.db, "db"), (self.migrate, "migrate"), (self.seed, "seed")];
+        let stream = match (&self.of, streams.into_iter().find(|(wanted, _)| *wanted)) {
+            (Some(name), _) => format!("service&name={name}"),
+            (None, Some((_, stream))) => stream.to_owned(),
+            (None, None) => "app".to_owned(),
         };
         let path = format!("/api/previews/{}/logs?stream={stream}&lines={}", self.preview, self.lines);
         let client = self.service.connect()?;

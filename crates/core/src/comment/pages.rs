@@ -85,6 +85,7 @@ fn running<'a>(view: &'a View, live: &Live) -> Page<'a> {
         let approval = view.talk.approval.as_ref().filter(|approval| approval.commit == live.commit);
         rows.extend(approval.map(|approval| ("Approved", words::approved_by(&code(&approval.by.to_string())))));
         rows.extend(expires.map(|at| ("Expires", words::expires(at))));
+        notes.extend(view.notices.iter().map(|notice| words::notice(*notice).to_owned()));
         notes.extend(in_place.then(|| words::replaced_in_place().to_owned()));
     }
     Page { rows, notes, ..Page::titled(words::running()) }
@@ -103,7 +104,9 @@ fn failed<'a>(
         Some(_) => words::update_failed(failure.step, failure.blame, &cause),
         None => words::failed(failure.step, failure.blame, &cause),
     };
+    let changed = view.migrated_by.as_ref().filter(|_| still.is_some());
     let notes = [
+        changed.map(|newer| words::database_may_be_changed(&commit_link(view, newer))),
         gone.then(|| words::stopped_for_it().to_owned()),
         failure.advice.as_ref().map(|advice| words::what_to_try(&prose(mask, advice))),
         Some(words::what_happens_next(failure.blame).to_owned()),

@@ -3,7 +3,7 @@
 use jiff::Timestamp;
 
 use super::State;
-use crate::deployment::{Blame, QueueReason, RemovalReason, Step};
+use crate::deployment::{Blame, Notice, QueueReason, RemovalReason, Step};
 use crate::desired::WaitReason;
 use crate::ids::CommitSha;
 use crate::talk::Outcome;
@@ -86,6 +86,8 @@ pub(super) fn doing(step: Step) -> &'static str {
         Step::Detect => "finding out the framework",
         Step::Plan => "planning the containers",
         Step::Build => "building the image",
+        Step::Migrate => "migrating the database",
+        Step::Seed => "filling the new database",
         Step::Start => "starting the app",
         Step::Health => "waiting for the app to answer",
         Step::Route => "switching visitors to it",
@@ -121,6 +123,7 @@ pub(super) fn product(name: &str) -> Option<&'static str> {
         "rust" => "Rust",
         "python" => "Python",
         "docker" => "the repository's own Dockerfile",
+        "image" => "an image of the repository's own CI",
         "postgres" => "PostgreSQL",
         "mysql" => "MySQL",
         "mariadb" => "MariaDB",
@@ -136,6 +139,7 @@ pub(super) fn waits_for(reason: QueueReason) -> &'static str {
     match reason {
         QueueReason::Places => "All places for previews on this server are taken. It starts as soon as one is free.",
         QueueReason::Builds => "Other builds are running. It starts as soon as one of them ends.",
+        QueueReason::Image => "Its image is not in the registry yet. It starts as soon as it is there.",
         QueueReason::Memory => "The server has too little free memory right now. It starts as soon as there is enough.",
         QueueReason::Disk => "The server's disk is almost full. It starts as soon as there is room again.",
         QueueReason::Ports => {
@@ -170,6 +174,26 @@ pub(super) fn replaced_in_place() -> &'static str {
 
 pub(super) fn stopped_for_it() -> &'static str {
     "The older version had been stopped to make room for this one, so nothing answers now."
+}
+
+/// `newer` is the commit as Markdown.
+pub(super) fn database_may_be_changed(newer: &str) -> String {
+    format!(
+        "**The database may be changed:** the migration of {newer} had begun, and the older version that still answers has the same \
+         database. `/preview reset-db` begins with an empty one."
+    )
+}
+
+pub(super) fn notice(notice: Notice) -> &'static str {
+    match notice {
+        Notice::FewerResources => {
+            "It asks for more memory or CPU in `resources` than this server gives a container, and got what the server gives."
+        }
+        Notice::NotSeeded => {
+            "Its `seed` was not loaded: that is for a new database, and this one has been used. `/preview reset-db` begins with an \
+             empty one."
+        }
+    }
 }
 
 /// `advice` is escaped already.
@@ -335,6 +359,7 @@ fn queued_for(reason: QueueReason) -> &'static str {
     match reason {
         QueueReason::Places => "all places for previews are taken",
         QueueReason::Builds => "other builds are running",
+        QueueReason::Image => "its image is not in the registry yet",
         QueueReason::Memory => "the server has too little free memory",
         QueueReason::Disk => "the server's disk is almost full",
         QueueReason::Ports => "the server has no port or network left",

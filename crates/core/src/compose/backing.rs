@@ -9,7 +9,7 @@
 
 use crate::backing::{Backing, Database};
 use crate::base_images::BaseImage;
-use crate::ids::DeploymentId;
+use crate::ids::{DeploymentId, PrNumber};
 use crate::repo_config::ContainerPort;
 
 use super::model::{HealthCheck, Service};
@@ -32,6 +32,8 @@ pub(super) struct Recipe {
     pub(super) shape: fn(&mut Service, &Account<'_>),
     /// The shell command that succeeds once it serves; not yet while its image still sets it up.
     pub(super) probe: fn(&Account<'_>) -> String,
+    /// The program in its container that reads statements for the database of this name, and ends at the first that fails.
+    pub(super) client: Option<fn(name: &str) -> Vec<String>>,
     /// What its URL begins with.
     pub(super) scheme: &'static str,
     pub(super) url: fn(&Account<'_>, scheme: &str) -> String,
@@ -100,6 +102,41 @@ pub(super) fn password_variables() -> impl Iterator<Item = &'static str> {
     Backing::ALL.into_iter().map(|backing| recipe(backing).password)
 }
 
+/// The variables that any app looks for to find its main database, by which parts.
+const OF_MAIN: [&str; 12] = [
+    "DATABASE_URL",
+    "DB_HOST",
+    "DB_PORT",
+    "DB_NAME",
+    "DB_USER",
+    "DB_PASSWORD",
+    "DB_DATABASE",
+    "DB_USERNAME",
+    "DB_CONNECTION",
+    "SPRING_DATASOURCE_URL",
+    "SPRING_DATASOURCE_USERNAME",
+    "SPRING_DATASOURCE_PASSWORD",
+];
+
+/// The names of all variables by which an app may find what is beside it.
+pub(super) fn variables() -> impl Iterator<Item = &'static str> {
+    let own = Backing::ALL.into_iter().flat_map(|backing| {
+        let Variables { url, host, port, user, password, name } = &recipe(backing).variables;
+        url.iter().copied().chain([*host, *port, *password]).chain(*user).chain(*name)
+    });
+    OF_MAIN.into_iter().chain(own)
+}
+
+/// The program that reads statements for a deployment's database, in the container of that.
+pub(super) fn client(database: Database, number: PrNumber) -> Option<Vec<String>> {
+    recipe(database.into()).client.map(|client| client(&database_name(number)))
+}
+
+/// The name of a deployment's database.
+fn database_name(number: PrNumber) -> String {
+    format!("pr_{number}")
+}
+
 /// All backing services of a deployment, the main database first.
 pub(super) fn all(spec: &StackSpec) -> Vec<Backed> {
     let Some(password) = spec.password.as_ref().map(|password| password.expose()) else { return Vec::new() };
@@ -132,7 +169,7 @@ fn account<'a>(spec: &StackSpec, recipe: &Recipe, name: ServiceName, password: &
     Account {
         host: name.to_string(),
         port: recipe.port,
-        name: format!("pr_{}", spec.deployment.number()),
+        name: database_name(spec.deployment.number()),
         password,
         memory_mb: spec.limits.memory_mb,
     }

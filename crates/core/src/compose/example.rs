@@ -19,6 +19,8 @@ pub fn example(detected: &Detected, config: &RepoConfig, rules: &BuildRules) -> 
     let port = |number| HostPort::new(number).expect("not 0");
     let password = DatabasePassword::from_bytes([0; 24]);
     let shown = password.expose().to_owned();
+    let wanted = &detected.database;
+    let has_backing = wanted.database.is_some() || !detected.extras.services.is_empty();
     let compose = detected.compose.as_ref();
     let mut env = compose.map(|compose| compose.stack.app.runtime.env.clone()).unwrap_or_default();
     env.extend(config.env.clone());
@@ -32,6 +34,9 @@ pub fn example(detected: &Detected, config: &RepoConfig, rules: &BuildRules) -> 
         host_port: port(8000),
         app_port: detected.app_port,
         port_env: config.app_port_env.clone(),
+        limits: super::Limits::default().lowered(config.resources),
+        // What an image's own command is, nobody knows before it is built.
+        start: None,
         user: AppUser::for_image(detected.user.as_deref().unwrap_or_default()),
         files: RootFiles::of(detected.framework),
         env,
@@ -39,7 +44,6 @@ pub fn example(detected: &Detected, config: &RepoConfig, rules: &BuildRules) -> 
         url: "http://localhost:8080/my-org-my-app/pr-1/".to_owned(),
         base_path: "/my-org-my-app/pr-1/".to_owned(),
     };
-    let database = detected.database.database;
     let spec = StackSpec {
         deployment,
         instance: InstanceId::from_bytes([0; 6]),
@@ -49,7 +53,10 @@ pub fn example(detected: &Detected, config: &RepoConfig, rules: &BuildRules) -> 
         runtime: None,
         base_images: rules.base_images.clone(),
         slots: BTreeMap::from([(Slot::A, slot)]),
-        database: database.map(|database| DatabaseSpec { database, password, host_port: port(9000) }),
+        task: None,
+        database: wanted.database.map(|database| DatabaseSpec { database, scheme: wanted.scheme, host_port: port(9000) }),
+        extras: detected.extras.services.clone(),
+        password: has_backing.then_some(password),
         own,
     };
     generate(&spec).to_yaml().replace(&shown, PASSWORD)

@@ -15,6 +15,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     password: "MARIADB_PASSWORD",
     shape,
     probe,
+    client: Some(client),
     // What drivers of MySQL take too.
     scheme: "mysql",
     url: usual_url,
@@ -35,6 +36,13 @@ fn shape(service: &mut Service, account: &Account<'_>) {
     service.env("MARIADB_ROOT_HOST", "localhost");
     service.env("MARIADB_USER", USER);
     service.env("MARIADB_DATABASE", &account.name);
+}
+
+/// As MySQL's.
+fn client(name: &str) -> Vec<String> {
+    let script =
+        format!(r#"MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb --skip-ssl --user={USER} --database={name}"#);
+    ["sh", "-c", &script].map(str::to_owned).to_vec()
 }
 
 /// As MySQL's. Within the container nobody listens in, and the client would want the server's certificate.

@@ -18,8 +18,8 @@ use crate::backing::{Backing, Database};
 use crate::base_images::BaseImages;
 use crate::framework::Framework;
 use crate::framework::own_dockerfile::runs_as_root;
-use crate::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceId, Slot};
-use crate::repo_config::{ContainerPort, EnvName, EnvVars};
+use crate::ids::{BranchName, CommitSha, DeploymentId, HostPort, InstanceId, PrNumber, Slot};
+use crate::repo_config::{AppCommand, ContainerPort, EnvName, EnvVars, Resources};
 use crate::subnets::Subnet;
 use crate::trust::Trust;
 
@@ -27,6 +27,7 @@ pub mod adopt;
 mod app;
 mod backing;
 mod example;
+mod given;
 pub mod keys;
 mod mariadb;
 mod model;
@@ -36,11 +37,15 @@ pub mod own;
 mod own_service;
 mod postgres;
 mod redis;
+mod task;
 
+pub use app::startup;
 pub use backing::{KeptBy, kept_by};
 pub use example::example;
+pub use given::{given, names as given_names};
 pub use model::{Labels, Network, Stack};
 use own::{OwnName, OwnStack};
+pub use task::{Task, TaskSpec};
 
 /// Label with the deployment's id, on every container, network and volume. What doesn't carry it is never touched.
 pub const LABEL_DEPLOYMENT: &str = "preview-deployer.deployment";
@@ -89,6 +94,8 @@ pub enum ServiceName {
     Database,
     /// A backing service beside that.
     Extra(Backing),
+    /// A container that does one thing and ends.
+    Task(Task),
     /// A service beside the app of the repository's own Compose file.
     Own(OwnName),
 }
@@ -99,6 +106,7 @@ impl fmt::Display for ServiceName {
             Self::App(slot) => write!(f, "app-{slot}"),
             Self::Database => f.write_str("db"),
             Self::Extra(extra) => extra.fmt(f),
+            Self::Task(task) => f.write_str(task.as_str()),
             Self::Own(name) => write!(f, "{OWN}{name}"),
         }
     }
@@ -106,7 +114,7 @@ impl fmt::Display for ServiceName {
 
 /// A text that is no [`ServiceName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a service is called `app-a`, `app-b`, `db`, as a backing service is, or `own-` and its own name")]
+#[error("a service is called `app-a`, `app-b`, `db`, `migrate`, `seed`, as a backing service is, or `own-` and its own name")]
 pub struct InvalidServiceName;
 
 impl FromStr for ServiceName {
@@ -116,7 +124,7 @@ impl FromStr for ServiceName {
             return own.parse().map(Self::Own).map_err(|_| InvalidServiceName);
         }
         let ours = [Self::App(Slot::A), Self::App(Slot::B), Self::Database];
-        let mut all = ours.into_iter().chain(Backing::ALL.map(Self::Extra));
+        let mut all = ours.into_iter().chain(Backing::ALL.map(Self::Extra)).chain(Task::ALL.map(Self::Task));
         all.find(|name| name.to_string() == text).ok_or(InvalidServiceName)
     }
 }
@@ -176,6 +184,22 @@ pub struct Limits {
     pub memory_mb: u32,
 }
 
+impl Limits {
+    /// What an app gets that asks for this: no more than there is to give.
+    pub fn lowered(self, wanted: Resources) -> Self {
+        Self {
+            cpu_millis: wanted.cpu_millis.map_or(self.cpu_millis, |wanted| wanted.min(self.cpu_millis)),
+            memory_mb: wanted.memory_mb.map_or(self.memory_mb, |wanted| wanted.min(self.memory_mb)),
+        }
+    }
+
+    /// Whether it asks for more than that.
+    pub fn fall_short_of(self, wanted: Resources) -> bool {
+        wanted.cpu_millis.is_some_and(|wanted| wanted > self.cpu_millis)
+            || wanted.memory_mb.is_some_and(|wanted| wanted > self.memory_mb)
+    }
+}
+
 impl Default for Limits {
     fn default() -> Self {
         Self { cpu_millis: 500, memory_mb: 512 }
@@ -222,7 +246,7 @@ impl RootFiles {
             Framework::NestJs | Framework::Go | Framework::Rust => Self::ReadOnly,
             // Servers of any kind may keep a cache or a small database beside their code; those of Python do by default.
             Framework::Django | Framework::FastApi | Framework::Flask | Framework::Python => Self::OfImage,
-            Framework::Node | Framework::Docker | Framework::Compose => Self::OfImage,
+            Framework::Node | Framework::Docker | Framework::Compose | Framework::Image => Self::OfImage,
             // What is compiled or cached at run time, uploads and logs lie beside the code, by convention.
             Framework::Laravel | Framework::Rails | Framework::Spring => Self::OfImage,
         }
@@ -256,7 +280,7 @@ pub struct StackSpec {
     pub subnet: Subnet,
     /// Whose code it is, which the network's name on the host tells the firewall.
     pub trust: Trust,
-    /// What each container may use.
+    /// What each container may use but the app's.
     pub limits: Limits,
     /// What runs its containers, if not the engine's default.
     pub runtime: Option<Runtime>,
@@ -264,6 +288,8 @@ pub struct StackSpec {
     pub base_images: BaseImages,
     /// The slots that are up or come up; during an update both.
     pub slots: BTreeMap<Slot, SlotSpec>,
+    /// A container that does one thing and ends, if one is to be started.
+    pub task: Option<TaskSpec>,
     /// The database, if it has one.
     pub database: Option<DatabaseSpec>,
     /// The backing services beside that.
@@ -297,11 +323,15 @@ pub struct SlotSpec {
     pub app_port: ContainerPort,
     /// The variable that tells it so; `PORT` unless the repository says otherwise.
     pub port_env: Option<EnvName>,
+    /// What it may use.
+    pub limits: Limits,
+    /// What is started instead of what the image says: see [`startup`].
+    pub start: Option<AppCommand>,
     /// Who its process is.
     pub user: AppUser,
     /// What it may do with its image's files.
     pub files: RootFiles,
-    /// The repository's own variables; ours win over them.
+    /// The repository's own variables, with what they refer to; ours win over them.
     pub env: EnvVars,
     /// The pull request's branch.
     pub branch: BranchName,
@@ -322,6 +352,11 @@ pub struct DatabaseSpec {
     pub host_port: HostPort,
 }
 
+/// The program in a database's container that reads a file of statements from its input, and ends at the first that fails. `None`: it knows none.
+pub fn client(database: Database, number: PrNumber) -> Option<Vec<String>> {
+    backing::client(database, number)
+}
+
 /// The stack of a deployment.
 pub fn generate(spec: &StackSpec) -> Stack {
     let mut stack = Stack::new(spec);
@@ -337,6 +372,14 @@ pub fn generate(spec: &StackSpec) -> Stack {
         }
         backing.iter().for_each(|backed| app.wait_for(backed.name));
         stack.add_service(ServiceName::App(*slot), app);
+    }
+    if let Some(task) = &spec.task {
+        let mut service = task::service(spec, task, &env);
+        if let Some(own) = &spec.own {
+            own_service::shape_task(&mut service, &stack, &own.stack.app);
+        }
+        backing.iter().for_each(|backed| service.wait_for(backed.name));
+        stack.add_service(ServiceName::Task(task.task), service);
     }
     for backed in backing {
         backed.volume.into_iter().for_each(|volume| stack.add_volume(volume));

@@ -12,13 +12,13 @@ use serde::Serialize;
 use serde_json::Value;
 
 use crate::ids::HostPort;
-use crate::repo_config::ContainerPort;
+use crate::repo_config::{AppCommand, ContainerPort};
 use crate::subnets::Subnet;
 
 use super::own::{Command, Health, OwnContainer};
 use crate::walls::bridge_name;
 
-use super::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, ServiceName, StackSpec};
+use super::{LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, Limits, ServiceName, StackSpec};
 
 /// Labels of a container, a network or a volume.
 pub type Labels = BTreeMap<&'static str, String>;
@@ -244,6 +244,24 @@ impl Service {
         }
     }
 
+    /// What it may use instead of what every container may.
+    pub(super) fn limit(&mut self, limits: Limits) {
+        let memory = format!("{}m", limits.memory_mb);
+        self.cpus = f64::from(limits.cpu_millis) / 1000.0;
+        (self.mem_limit, self.memswap_limit) = (memory.clone(), memory);
+    }
+
+    /// Ends for good when its process ends.
+    pub(super) fn once(&mut self) {
+        self.restart = "no";
+    }
+
+    /// Starts this, whatever the image says: an entrypoint leaves nothing of the image's command.
+    pub(super) fn start(&mut self, command: &AppCommand) {
+        self.entrypoint = Some(Command::Words(command.as_words().to_vec()));
+        self.command = None;
+    }
+
     pub(super) fn never_pull(&mut self) {
         self.pull_policy = Some("never");
     }
@@ -279,6 +297,11 @@ impl Service {
     pub(super) fn run_as(&mut self, own: &OwnContainer) {
         self.command = own.command.clone();
         self.entrypoint = own.entrypoint.clone();
+        self.run_beside(own);
+    }
+
+    /// As [`Service::run_as`], but for what is started.
+    pub(super) fn run_beside(&mut self, own: &OwnContainer) {
         self.working_dir = own.working_dir.as_ref().map(|dir| dir.as_str().to_owned());
         self.stop_signal = own.stop_signal.as_ref().map(|signal| signal.as_str().to_owned());
         if let Some(grace) = own.stop_grace {

@@ -17,6 +17,8 @@ pub(super) const RECIPE: Recipe = Recipe {
     password: "MONGO_INITDB_ROOT_PASSWORD",
     shape,
     probe,
+    // It reads no statements but programs.
+    client: None,
     scheme: "mongodb",
     url: |account, scheme| usual_url(account, scheme) + "?authSource=admin",
     variables: Variables {

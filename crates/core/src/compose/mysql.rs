@@ -16,6 +16,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     password: "MYSQL_PASSWORD",
     shape,
     probe,
+    client: Some(client),
     scheme: "mysql",
     url: usual_url,
     variables: Variables {
@@ -49,6 +50,12 @@ fn shape(service: &mut Service, account: &Account<'_>) {
     service.env("MYSQL_ROOT_HOST", "localhost");
     service.env("MYSQL_USER", USER);
     service.env("MYSQL_DATABASE", &account.name);
+}
+
+/// Reads statements, with the password that its container has.
+fn client(name: &str) -> Vec<String> {
+    let script = format!(r#"MYSQL_PWD="$MYSQL_PASSWORD" exec mysql --user={USER} --database={name}"#);
+    ["sh", "-c", &script].map(str::to_owned).to_vec()
 }
 
 /// Comes in over TCP, as the app does: the server that the image starts for its own initialisation listens on the socket alone.

@@ -186,6 +186,14 @@ pub enum EnvFileError {
     /// It isn't there.
     #[error("there is no `{0}`, which `{FILE_NAME}` names as `env_file`; add it, or say `required: false`")]
     Missing(RelativePath),
+    /// It isn't there, and another file names it.
+    #[error("there is no `{path}`, which `{named_by}` names as `env_file`")]
+    MissingOf {
+        /// Where it should be.
+        path: RelativePath,
+        /// The file that names it.
+        named_by: &'static str,
+    },
     /// A line of it is none.
     #[error("`{path}`, line {line}: a line of an `env_file` must be `KEY=value`, a comment, or empty")]
     Line {
@@ -213,7 +221,7 @@ impl OwnContainer {
 }
 
 /// Takes up the lines of a file. A value in quotes loses them; nothing in it is replaced.
-fn read_env_file(path: &RelativePath, text: &str, env: &mut EnvVars) -> Result<(), EnvFileError> {
+pub(crate) fn read_env_file(path: &RelativePath, text: &str, env: &mut EnvVars) -> Result<(), EnvFileError> {
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {

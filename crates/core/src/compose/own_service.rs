@@ -23,6 +23,12 @@ pub(super) fn shape_app(service: &mut Service, stack: &Stack, app: &OwnApp) {
     mount_and_wait(service, &app.runtime, |other| stack.has(ServiceName::Own(other)));
 }
 
+/// Has a one-off container of the app be as the file says of the app, but for what it starts and its name on the network.
+pub(super) fn shape_task(service: &mut Service, stack: &Stack, app: &OwnApp) {
+    service.run_beside(&app.runtime);
+    mount_and_wait(service, &app.runtime, |other| stack.has(ServiceName::Own(other)));
+}
+
 fn service(spec: &StackSpec, own: &OwnSpec, name: OwnName, says: &OwnService, there: &BTreeSet<OwnName>) -> Service {
     let image = match &says.origin {
         Origin::Image(image) => image.reference(spec.base_images.prefix()),

@@ -4,6 +4,7 @@
 //! the server runs as that user from the start and needs no capability at all.
 
 use crate::base_images::BaseImage;
+use crate::ids::PrNumber;
 use crate::repo_config::ContainerPort;
 
 use super::backing::{Account, Called, Recipe, USER, Variables, usual_url};
@@ -17,6 +18,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     password: "POSTGRES_PASSWORD",
     shape,
     probe,
+    client: Some(client),
     scheme: "postgresql",
     url: usual_url,
     variables: Variables {
@@ -48,6 +50,12 @@ fn shape(service: &mut Service, account: &Account<'_>) {
     service.command(&COMMAND);
     service.env("POSTGRES_USER", USER);
     service.env("POSTGRES_DB", &account.name);
+}
+
+/// Reads statements, without anybody's `.psqlrc`. Its end is closed at the latest when ours is: a transaction that was cut off is none.
+fn client(name: &str) -> Vec<String> {
+    let words = ["psql", "--no-psqlrc", "--quiet", "--set=ON_ERROR_STOP=1", "--username", USER, "--dbname", name];
+    words.map(str::to_owned).to_vec()
 }
 
 /// Asks over TCP: the server that the image starts for its own initialisation listens on the socket alone.

@@ -15,6 +15,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     password: "REDISCLI_AUTH",
     shape,
     probe: |_| "redis-cli -h 127.0.0.1 ping 2>/dev/null | grep -q PONG".to_owned(),
+    client: None,
     scheme: "redis",
     url: |account, scheme| format!("{scheme}://:{}@{}:{}/0", account.password, account.host, account.port),
     variables: Variables {

@@ -13,6 +13,8 @@ fn slot(commit: char, host_port: u16) -> SlotSpec {
         host_port: HostPort::new(host_port).unwrap(),
         app_port: ContainerPort::new(3000).unwrap(),
         port_env: None,
+        limits: Limits::default(),
+        start: None,
         user: AppUser::OfImage,
         files: RootFiles::OfImage,
         env: EnvVars::default(),
@@ -32,6 +34,7 @@ fn spec() -> StackSpec {
         runtime: None,
         base_images: BaseImages::public(),
         slots: BTreeMap::from([(Slot::A, slot('a', 8000))]),
+        task: None,
         database: Some(DatabaseSpec {
             database: Database::Postgres,
             scheme: None,
@@ -207,6 +210,7 @@ fn everything_is_labelled_and_limited() {
     spec.slots.insert(Slot::B, slot('b', 8001));
     spec.runtime = Some("runsc".parse().unwrap());
     spec.limits = Limits { cpu_millis: 250, memory_mb: 128 };
+    spec.slots.values_mut().for_each(|app| app.limits = Limits { cpu_millis: 250, memory_mb: 128 });
     let stack = generate(&spec);
     let file = seen(&stack);
     let services = file["services"].as_object().unwrap();
@@ -398,4 +402,69 @@ proptest! {
         file["services"]["app-a"]["environment"]["PREVIEW_BRANCH"] = "feature/login".into();
         prop_assert_eq!(file, seen(&generate(&self::spec())));
     }
+}
+
+/// A one-off container beside nothing but the database.
+fn with_task(app: SlotSpec) -> Stack {
+    let command = AppCommand::words(["npm", "run", "x$HOME"]);
+    let task = TaskSpec { task: Task::Migrate, command, app };
+    generate(&StackSpec { slots: BTreeMap::new(), task: Some(task), ..spec() })
+}
+
+#[test]
+fn a_one_off_container_has_what_the_app_has_but_no_port_and_ends_once() {
+    let task =
+        seen(&with_task(SlotSpec { files: RootFiles::ReadOnly, ..slot('a', 8000) }))["services"]["migrate"].clone();
+    let app = seen(&generate(&StackSpec {
+        slots: BTreeMap::from([(Slot::A, SlotSpec { files: RootFiles::ReadOnly, ..slot('a', 8000) })]),
+        ..spec()
+    }))["services"]["app-a"]
+        .clone();
+    assert_eq!((&task["restart"], &task["entrypoint"]), (&"no".into(), &serde_json::json!(["npm", "run", "x$HOME"])));
+    assert!(task.get("ports").is_none() && task["labels"].get(LABEL_SLOT).is_none());
+    for same in
+        ["image", "environment", "cpus", "mem_limit", "read_only", "depends_on", "security_opt", "networks", "init"]
+    {
+        assert_eq!(task[same], app[same], "{same}");
+    }
+    assert_eq!(task["labels"][LABEL_COMMIT], app["labels"][LABEL_COMMIT]);
+    assert_eq!(task["labels"][LABEL_SERVICE], "migrate");
+}
+
+#[test]
+fn an_app_gets_no_more_than_it_asks_for_and_its_database_what_there_is() {
+    let lower = Limits::default().lowered(Resources { memory_mb: Some(128), cpu_millis: Some(2000) });
+    assert_eq!(lower, Limits { memory_mb: 128, cpu_millis: 500 });
+    assert!(Limits::default().fall_short_of(Resources { memory_mb: None, cpu_millis: Some(501) }));
+    assert!(!Limits::default().fall_short_of(Resources { memory_mb: Some(512), cpu_millis: None }));
+    let mut spec = spec();
+    spec.slots.insert(Slot::A, SlotSpec { limits: lower, ..slot('a', 8000) });
+    let services = &seen(&generate(&spec))["services"];
+    assert_eq!(
+        (&services["app-a"]["mem_limit"], &services["app-a"]["memswap_limit"]),
+        (&"128m".into(), &"128m".into())
+    );
+    assert_eq!(services["db"]["mem_limit"], "512m");
+}
+
+#[test]
+fn commands_before_the_start_are_a_script_that_gives_way_to_the_app() {
+    let commands = ["npm run warm", "export X=1"].map(|line| line.parse().unwrap());
+    let start = startup(&commands, &["docker-entrypoint.sh".to_owned(), "node".to_owned()]).unwrap();
+    let script = "set -e\nnpm run warm\nexport X=1\nexec \"$@\"";
+    assert_eq!(start.as_words(), ["sh", "-c", script, "sh", "docker-entrypoint.sh", "node"]);
+    assert_eq!(startup(&[], &["node".to_owned()]), None);
+    let mut spec = spec();
+    spec.slots.insert(Slot::A, SlotSpec { start: Some(start), ..slot('a', 8000) });
+    let app = &seen(&generate(&spec))["services"]["app-a"];
+    assert_eq!(app["entrypoint"][2], script);
+}
+
+#[test]
+fn all_that_an_app_is_given_can_be_referred_to() {
+    let given = given(&spec(), Slot::A);
+    let names = given_names();
+    assert!(given.keys().all(|name| names.contains(name.as_str())), "{given:?} of {names:?}");
+    let service = &seen(&generate(&spec()))["services"]["app-a"]["environment"];
+    assert!(given.iter().all(|(name, value)| service[name] == value.as_str()), "{service}");
 }

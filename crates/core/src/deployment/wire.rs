@@ -8,7 +8,8 @@ use std::collections::BTreeSet;
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
 
-use super::{Attempt, Deployment, Failure, QueueReason, RemovalReason, Serving, Stage, Status, Step, Told};
+use super::data::Data;
+use super::{Attempt, Deployment, Failure, Notice, QueueReason, RemovalReason, Serving, Stage, Status, Step, Told};
 use crate::backing::Backing;
 use crate::compose::own::OwnName;
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, ProjectSlug, RepoId, RepoName, Slot};
@@ -36,6 +37,10 @@ pub(super) struct Record {
     extras: BTreeSet<Backing>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     services: BTreeSet<OwnName>,
+    #[serde(default, skip_serializing_if = "Data::is_unknown")]
+    data: Data,
+    #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
+    notices: BTreeSet<Notice>,
     #[serde(skip_deserializing)]
     app_port: Option<HostPort>,
     db_port: Option<HostPort>,
@@ -119,6 +124,8 @@ impl From<Deployment> for Record {
             db_type: d.db_type,
             extras: d.extras,
             services: d.services,
+            data: d.data,
+            notices: d.notices,
             app_port,
             db_port: d.db_port,
             subnet: d.subnet,
@@ -152,6 +159,8 @@ impl TryFrom<Record> for Deployment {
             db_type: r.db_type,
             extras: r.extras,
             services: r.services,
+            data: r.data,
+            notices: r.notices,
             db_port: r.db_port,
             subnet: r.subnet,
             created_at: r.created_at,

@@ -58,6 +58,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
         database: FoundDatabase { database: None, scheme: None, reason: named() },
         extras: FoundExtras { services: BTreeSet::new(), reason: named() },
         compose: Some(FoundCompose { stack, dockerfiles }),
+        migration: None,
     }))
 }
 

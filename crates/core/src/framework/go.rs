@@ -8,11 +8,15 @@ use minijinja::context;
 use crate::repo_config::{ContainerPort, RelativePath};
 
 use super::go_work::{self, Module};
-use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, render};
+use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, render};
 
 const TEMPLATE: &str = include_str!("../../../../templates/go.Dockerfile");
 /// The convention of Go's own examples and of most platforms that give a `PORT`.
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
+
+/// What a step of the build keeps between builds, as the template has it for `go build`.
+const CACHES: &str = "--mount=type=cache,id=go-mod,target=/go/pkg/mod \
+                      --mount=type=cache,id=go-build,from=std,source=/root/.cache/go-build,target=/root/.cache/go-build ";
 
 pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
     let modules = go_work::modules(project)?;
@@ -36,6 +40,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         download => !vendored && alone && manifests.len() == 2,
         manifests,
         vendored,
+        commands => commands::run_lines(&project.config.build_commands, CACHES),
         folder => (!module.folder.is_all()).then(|| module.folder.to_string()),
         package => if package.is_all() { package.to_string() } else { format!("./{package}") },
         port => app_port.get(),

@@ -10,7 +10,7 @@ use crate::repo_config::{ContainerPort, RelativePath};
 
 use super::node::Package;
 use super::node_install::Installation;
-use super::{DetectError, Framework, Project, Recipe, Scope, render};
+use super::{DetectError, Framework, Project, Recipe, Scope, render, commands};
 
 const TEMPLATE: &str = include_str!("../../../../templates/laravel.Dockerfile");
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
@@ -39,6 +39,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         manifests => if locked { "composer.json composer.lock" } else { "composer.json" },
         redis => manifest["require"].get("ext-redis").is_some(),
         assets => assets.as_ref().map(Installation::values),
+        commands => commands::run_lines(&project.config.build_commands, ""),
         port => app_port.get(),
     };
     let lock = if locked { "" } else { ", without `composer.lock`, so versions may change between builds" };

@@ -18,12 +18,15 @@ use crate::compose::own::{EnvFileError, OwnName};
 use crate::repo_config::{ContainerPort, RelativePath, RepoConfig};
 use crate::trust::Trust;
 
+mod commands;
 mod compose;
 mod database;
 mod files;
 mod go;
 mod go_work;
+mod image;
 mod laravel;
+mod migration;
 mod nestjs;
 mod node;
 mod node_install;
@@ -42,6 +45,7 @@ pub use compose::FoundCompose;
 pub use database::{FoundDatabase, FoundExtras};
 use files::Beneath;
 pub use files::{Files, MemoryFiles, ReadFileError, Refusal};
+pub use migration::FoundMigration;
 use own_dockerfile::DockerfileError;
 pub use python::PythonError;
 
@@ -74,6 +78,8 @@ pub enum Framework {
     Docker,
     /// The repository's own Compose file.
     Compose,
+    /// An image that the repository's own CI makes.
+    Image,
 }
 
 impl Framework {
@@ -93,6 +99,7 @@ impl Framework {
             Self::Spring => "spring",
             Self::Docker => "docker",
             Self::Compose => "compose",
+            Self::Image => "image",
         }
     }
 }
@@ -134,6 +141,8 @@ pub struct Detected {
     pub extras: FoundExtras,
     /// The repository's own Compose file.
     pub compose: Option<FoundCompose>,
+    /// What brings its database to the form that the commit expects.
+    pub migration: Option<FoundMigration>,
 }
 
 /// One framework's answer; [`detect`] completes it.
@@ -345,6 +354,37 @@ pub enum DetectError {
         /// Where its Dockerfile should be.
         path: String,
     },
+    /// Two ways to come to an image.
+    #[error(
+        "`preview-config.yml` names an `image`, and `{0}` too, which says how one is built; only one of them can be meant"
+    )]
+    BuildBesideImage(&'static str),
+    /// Commands of the build, where the repository says itself how it is built.
+    #[error(
+        "`build_commands` are run in Dockerfiles that are made here, and this preview is built by {0}; write them there, as `RUN`"
+    )]
+    BuildCommandsBesideOwn(&'static str),
+    /// Commands before the start, where the repository's own file says what starts.
+    #[error(
+        "`startup_commands` have no meaning beside `docker-compose.preview.yml`; write them into the service's `command`"
+    )]
+    StartupBesideCompose,
+    /// Something is to be done to a database that isn't there.
+    #[error(
+        "`{0}` in `preview-config.yml` needs a database of the preview's own, and this one has none; say `database: postgres`"
+    )]
+    NoDatabaseFor(&'static str),
+    /// A file of statements for a database that takes none.
+    #[error("`seed` names a file of SQL, which {0} doesn't read; give a command that fills the database instead")]
+    NoStatementsFor(Database),
+    /// A file that `preview-config.yml` names isn't there.
+    #[error("there is no `{path}`, which `preview-config.yml` names as `{key}`")]
+    NoFile {
+        /// The key that names it.
+        key: &'static str,
+        /// Where it should be.
+        path: RelativePath,
+    },
     /// Two places say which services there are.
     #[error(
         "`{0}` in `preview-config.yml` has no meaning beside `docker-compose.preview.yml`; name its services there"
@@ -409,9 +449,20 @@ pub fn detect(files: &dyn Files, config: &RepoConfig, rules: &BuildRules) -> Res
         return Err(DetectError::NoRoot(root));
     }
     let project = Project { files: &beneath, checkout: files, root: &root, config, rules };
-    if let Some(found) = compose::find(project)? {
-        return Ok(found);
-    }
+    // An image is the whole of it, whatever else is there.
+    let compose = if config.image.is_some() { None } else { compose::find(project)? };
+    let found = match compose {
+        Some(found) => found,
+        None => by_recipe(project)?,
+    };
+    commands::check(config, &found)?;
+    commands::files_are_there(project.files, config)?;
+    let migration = migration::find(project, &found)?;
+    Ok(Detected { migration, ..found })
+}
+
+fn by_recipe(project: Project<'_>) -> Result<Detected, DetectError> {
+    let config = project.config;
     let recipe = recipe(project)?;
     let (database, extras) = backing(project, &recipe.scope.parts)?;
     Ok(Detected {
@@ -424,6 +475,7 @@ pub fn detect(files: &dyn Files, config: &RepoConfig, rules: &BuildRules) -> Res
         extras,
         context: recipe.scope.context,
         compose: None,
+        migration: None,
     })
 }
 
@@ -436,6 +488,9 @@ fn backing(project: Project<'_>, parts: &[RelativePath]) -> Result<(FoundDatabas
 }
 
 fn recipe(project: Project<'_>) -> Result<Recipe, DetectError> {
+    if let Some(recipe) = image::find(project)? {
+        return Ok(recipe);
+    }
     // Whoever names a Dockerfile has said how the app is built, whatever it is made with.
     let named = project.config.framework.filter(|_| project.config.dockerfile.is_none());
     if let Some(recipe) = recognised(project, named)? {

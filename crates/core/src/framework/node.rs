@@ -9,7 +9,7 @@ use crate::repo_config::{ContainerPort, RelativePath};
 
 use super::node_install::Installation;
 use super::node_workspace::{App, Part};
-use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, render};
+use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, database, migration, render};
 
 const TEMPLATE: &str = include_str!("../../../../templates/node.Dockerfile");
 /// Where the generators and the examples of most libraries let an app listen when `PORT` says nothing.
@@ -62,11 +62,15 @@ pub(super) fn recipe(
     let generates = parts.iter().any(|part| part.package.generates_dependencies());
     let modules = std::iter::once(RelativePath::default()).chain(parts.iter().map(|part| part.folder.clone()));
     let modules: BTreeSet<String> = modules.map(|folder| folder.join(&node_modules()).to_string()).collect();
+    let commands = &project.config.build_commands;
+    let keeps_dev = needs_dev(app, start) || migration_needs_dev(project, app)?;
     let values = context! {
-        prune => (!needs_dev(app, start)).then_some(installation.prune),
+        prune => (!keeps_dev).then_some(installation.prune),
+        commands => commands::run_lines(commands, &format!("--mount=type=cache,{} ", installation.cache)),
         build => &build,
-        // What an install script or a generator leaves in the tree must be there for the build, and stay.
-        build_in_place => build.is_some() && (generates || app.in_workspace() && installation.needs_sources),
+        // What an install script, a generator or a command leaves in the tree must be there for the build, and stay.
+        build_in_place => !commands.is_empty()
+            || build.is_some() && (generates || app.in_workspace() && installation.needs_sources),
         modules,
         workspace => app.in_workspace(),
         folder => (!app.folder.is_all()).then(|| app.folder.to_string()),
@@ -86,6 +90,18 @@ pub(super) fn recipe(
             parts: parts.iter().rev().map(|part| app.base.join(&part.folder)).collect(),
         },
     })
+}
+
+/// Whether what brings the database up to date is only there if development dependencies stay in the image.
+fn migration_needs_dev(project: Project<'_>, app: &App) -> Result<bool, DetectError> {
+    // Whoever says what migrates knows what it needs, and of a workspace nothing is found.
+    if project.config.migrate.is_some() || app.in_workspace() {
+        return Ok(false);
+    }
+    let here = Beneath::new(project.checkout, project.root);
+    let (database, _) = database::find(&[here], project.config)?;
+    let tool = migration::of_node(project.files, &app.package)?;
+    Ok(database.database.is_some() && tool.is_some_and(|tool| tool.keeps_dev(&app.package)))
 }
 
 fn node_modules() -> RelativePath {
@@ -227,6 +243,11 @@ impl Package {
     /// Whether it is a dependency at run time.
     pub(super) fn depends_on(&self, package: &str) -> bool {
         self.0["dependencies"].get(package).is_some()
+    }
+
+    /// Whether it is a dependency at run time or in development.
+    pub(super) fn has(&self, package: &str) -> bool {
+        self.depends_on(package) || self.0["devDependencies"].get(package).is_some()
     }
 
     /// A script's command line.

@@ -8,7 +8,7 @@ use minijinja::context;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{DetectError, Framework, Project, Recipe, listed, render};
+use super::{DetectError, Framework, Project, Recipe, listed, render, commands, Scope};
 
 use app::App;
 use install::Installation;
@@ -159,6 +159,7 @@ fn recipe(
         path => &app.folder,
         django => framework == Framework::Django,
         statics => statics.map(|statics| context! { home => statics.home, settings => statics.settings }),
+        commands => commands::run_lines(&project.config.build_commands, &format!("--mount=type=cache,{} ", installation.cache)),
         port => app_port.get(),
         command => serde_json::json!(interface.command(app, app_port, under_prefix)).to_string(),
     };
@@ -168,6 +169,7 @@ fn recipe(
         dockerfile: render(TEMPLATE, &project.rules.base_images, values),
         app_port,
         user: Some("10001:10001".to_owned()),
+        scope: Scope::of(project),
     }
 }
 

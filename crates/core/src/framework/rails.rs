@@ -9,7 +9,7 @@ use crate::repo_config::ContainerPort;
 
 use super::node::Package;
 use super::node_install::Installation;
-use super::{DetectError, Files, Framework, Project, Recipe, Scope, render};
+use super::{DetectError, Files, Framework, Project, Recipe, Scope, render, commands};
 
 const TEMPLATE: &str = include_str!("../../../../templates/rails.Dockerfile");
 /// Where `rails server` listens when `PORT` says nothing.
@@ -44,6 +44,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         vips => gems.contains("ruby-vips"),
         precompile => gems.contains("sprockets-rails") || gems.contains("propshaft"),
         assets => assets.as_ref().map(Installation::values),
+        commands => commands::run_lines(&project.config.build_commands, ""),
         port => app_port.get(),
     };
     let locked = if lock.is_some() { "" } else { ", without `Gemfile.lock`, so versions may change between builds" };

@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{DetectError, Files, Framework, Project, Recipe, render, toml_file};
+use super::{DetectError, Files, Framework, Project, Recipe, render, toml_file, commands, Scope};
 
 const TEMPLATE: &str = include_str!("../../../../templates/rust.Dockerfile");
 /// What most platforms that give a `PORT` take for granted.
@@ -28,6 +28,10 @@ const LIBRARIES: [(&str, &str); 4] = [
     ("mysqlclient-sys", "libmariadb3"),
     ("libsqlite3-sys", "libsqlite3-0"),
 ];
+
+/// What a step of the build keeps between builds, as the template has it for `cargo build`.
+const CACHES: &str =
+    "--mount=type=cache,id=cargo,target=/cargo --mount=type=cache,id=cargo-target,target=/target,sharing=private ";
 
 pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
     let Some(root) = toml_file::read(project.files, "Cargo.toml")? else { return Ok(None) };
@@ -53,6 +57,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         program => &program.name,
         libraries => LIBRARIES.iter().filter(|(library, _)| linked(library)).map(|(_, has)| *has).collect::<Vec<_>>(),
         rocket => program.rocket,
+        commands => commands::run_lines(&project.config.build_commands, CACHES),
         port => app_port.get(),
     };
     let locking = if lock.is_some() { "" } else { "; no `Cargo.lock`, so versions may change between builds" };
@@ -62,6 +67,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         dockerfile: render(TEMPLATE, &project.rules.base_images, values),
         app_port,
         user: Some("10001:10001".to_owned()),
+        scope: Scope::of(project),
     }))
 }
 

@@ -6,7 +6,7 @@ use minijinja::context;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, render};
+use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, render, commands};
 
 const TEMPLATE: &str = include_str!("../../../../templates/spring.Dockerfile");
 /// Where Spring Boot listens when nothing is said.
@@ -47,6 +47,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         cache => build.cache,
         command => build.command,
         output => module.map_or_else(|| build.output.to_owned(), |folder| format!("{folder}/{}", build.output)),
+        commands => commands::run_lines(&project.config.build_commands, &format!("--mount=type=cache,{} ", build.cache)),
         port => app_port.get(),
     };
     Ok(Some(Recipe {

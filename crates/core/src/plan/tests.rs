@@ -3,6 +3,7 @@
 use crate::compose::own::OwnName;
 
 use super::*;
+use crate::deployment::data::{Data, Migration};
 use crate::deployment::{Attempt, Failure, Serving, Step};
 use crate::ids::{BranchName, RepoId};
 use jiff::Timestamp;
@@ -17,6 +18,8 @@ struct World {
     broken: bool,
     /// The backing services beside the database that the commit brought up wants.
     wants: BTreeSet<Backing>,
+    /// Whether each commit is to begin with an empty database.
+    resets: bool,
     /// What visitors got at each moment: whether the routed slot existed.
     outage: bool,
 }
@@ -61,11 +64,12 @@ impl World {
                 self.seen.slots.clear();
                 self.seen.services.clear();
                 self.seen.extras.clear();
-                (self.seen.database, self.seen.others) = (false, false);
+                (self.seen.database, self.seen.others, self.seen.tasks) = (false, false, false);
             }
             Action::RemoveVolumes => {
                 (self.seen.volumes, self.seen.own_volumes, self.seen.password) = (false, false, false);
                 self.seen.extra_volumes.clear();
+                self.forget_data();
             }
             Action::RemoveExtra(extra) => {
                 self.seen.extras.remove(extra);
@@ -75,7 +79,9 @@ impl World {
             Action::RemoveDatabase => {
                 (self.seen.database, self.seen.volumes) = (false, false);
                 self.record.as_mut().unwrap().db_port = None;
+                self.forget_data();
             }
+            Action::RemoveTasks => self.seen.tasks = false,
             Action::RemoveNetworks => self.seen.networks = false,
             Action::RemoveImages { keep } => self.seen.images.retain(|image| Some(image) == keep.as_ref()),
             Action::RemoveFolder => {
@@ -115,14 +121,29 @@ impl World {
             Action::Build => {
                 // A database opens with the password that its volume was made with, or not at all.
                 self.outage |= self.seen.locked_out();
+                let had_volumes = self.seen.volumes;
                 (self.seen.database, self.seen.volumes, self.seen.networks) = (true, true, true);
                 self.seen.extras.extend(&self.wants);
                 self.seen.extra_volumes.extend(self.wants.iter().filter(|extra| **extra != Backing::Redis));
                 self.seen.password = true;
                 let commit = self.attempt().commit.clone();
+                if !had_volumes {
+                    self.record.as_mut().unwrap().data = Data::new_for(&commit);
+                }
                 self.seen.images.insert(commit);
             }
+            Action::Migrate => return self.migrate(),
+            Action::Seed => {
+                let data = &mut self.record.as_mut().unwrap().data;
+                // One that was cut off in the middle is in by half: nothing is put on top of it.
+                self.outage |= data.content == Content::Seeding;
+                if data.content == Content::Empty {
+                    data.content = Content::Seeding;
+                }
+            }
             Action::Start => {
+                let commit = self.attempt().commit.clone();
+                self.outage |= self.seen.tasks || !self.record.as_ref().unwrap().data.is_migrated(&commit);
                 let slot = self.attempt().slot;
                 self.seen.slots.insert(slot);
             }
@@ -142,6 +163,7 @@ impl World {
                 let attempt = self.attempt().clone();
                 self.seen.route = attempt.app_port;
                 self.record.as_mut().unwrap().extras = self.wants.clone();
+                self.record.as_mut().unwrap().data.content = Content::Used;
                 self.record.as_mut().unwrap().serving = Some(Serving {
                     commit_sha: attempt.commit,
                     slot: attempt.slot,
@@ -174,6 +196,25 @@ impl World {
                 }
             }
         }
+        true
+    }
+
+    fn forget_data(&mut self) {
+        if let Some(record) = &mut self.record {
+            record.data = Data::default();
+        }
+    }
+
+    /// As the use-case does it: `false` where all is to begin anew, with an empty database.
+    fn migrate(&mut self) -> bool {
+        let (commit, resets) = (self.attempt().commit.clone(), self.resets);
+        let data = &mut self.record.as_mut().unwrap().data;
+        if resets && data.needs_reset(&commit) {
+            data.reset_for = Some(commit);
+            return false;
+        }
+        data.migration = Some(Migration { commit, done: true });
+        self.seen.tasks = false;
         true
     }
 
@@ -352,7 +393,7 @@ proptest! {
     #[test]
     fn any_observation_converges(
         slots in proptest::collection::btree_set(prop_oneof![Just(Slot::A), Just(Slot::B)], 0..3),
-        flags in proptest::array::uniform7(any::<bool>()),
+        flags in proptest::array::uniform8(any::<bool>()),
         images in proptest::collection::btree_set(prop_oneof![Just(sha('a')), Just(sha('b')), Just(sha('d'))], 0..3),
         services in proptest::collection::btree_set(prop_oneof![Just("cache"), Just("worker")], 0..3),
         extras in proptest::array::uniform2(proptest::collection::btree_set(prop::sample::select(&Backing::ALL[..]), 0..3)),
@@ -360,13 +401,13 @@ proptest! {
         start_serving: bool,
         wish in prop_oneof![Just(commit('a')), Just(commit('b')), Just(CLOSED)],
     ) {
-        let [database, others, volumes, networks, folder, checkout, password] = flags;
+        let [database, tasks, others, volumes, networks, folder, checkout, password] = flags;
         let (checkout, password) = (checkout && folder, password && folder);
         let services = services.into_iter().map(|name| name.parse().unwrap()).collect();
         let own_volumes = !networks;
         let [extras, extra_volumes] = extras;
         let seen = Observed {
-            slots, database, extras, services, others, volumes, extra_volumes, own_volumes, networks, images, folder, checkout, password, route,
+            slots, database, extras, services, tasks, others, volumes, extra_volumes, own_volumes, networks, images, folder, checkout, password, route,
         };
         let record = if start_serving { serving().record } else { None };
         let mut world = World { record, seen, ..World::default() };
@@ -380,6 +421,70 @@ proptest! {
             Target::Nothing(_) => prop_assert!(world.record.is_none() && world.seen.is_empty()),
         }
     }
+}
+
+fn place(plan: &[Action], wanted: &Action) -> usize {
+    plan.iter().position(|action| action == wanted).unwrap_or_else(|| panic!("no {wanted:?} in {plan:?}"))
+}
+
+#[test]
+fn what_changes_a_database_comes_before_the_start_and_is_not_cut_off() {
+    let plan = serving().plan(&commit('b'));
+    let order = [Action::Build, Action::Migrate, Action::Seed, Action::Start].map(|action| place(&plan, &action));
+    assert!(order.is_sorted(), "{plan:?}");
+    assert!(!Action::Migrate.may_be_cut() && !Action::Seed.may_be_cut());
+}
+
+#[test]
+fn a_commit_that_is_to_begin_with_an_empty_database_takes_all_down_once_it_is_built() {
+    let mut world = World { resets: true, ..serving() };
+    world.converge(&commit('b'));
+    assert!(world.is_at(&sha('b')));
+    let data = world.record.as_ref().unwrap().data.clone();
+    assert_eq!((data.begun_for, data.reset_for, data.content), (Some(sha('b')), None, Content::Used));
+    // The same commit again keeps it.
+    world.converge(&Target::Commit { commit: sha('b'), again: Again::Attempt });
+    assert_eq!(world.record.unwrap().data.begun_for, Some(sha('b')));
+}
+
+#[test]
+fn a_reset_is_begun_for_its_commit_alone_and_goes_with_the_volumes() {
+    let mut world = serving();
+    world.record.as_mut().unwrap().data.reset_for = Some(sha('b'));
+    assert_eq!(world.plan(&commit('a')), [], "what serves goes on");
+    assert_eq!(world.plan(&commit('c'))[0], Action::Begin { commit: sha('c'), slot: Slot::B });
+    let plan = world.plan(&commit('b'));
+    assert_eq!(plan[0], Action::Retire);
+    for cut in 0..=plan.len() {
+        let mut world = world.clone();
+        plan[..cut].iter().for_each(|action| _ = world.perform(action));
+        world.converge(&commit('b'));
+        assert!(world.is_at(&sha('b')), "cut off after {cut}");
+        assert_eq!(world.record.unwrap().data.begun_for, Some(sha('b')), "cut off after {cut}");
+    }
+}
+
+#[test]
+fn a_database_that_is_filled_by_half_is_made_anew() {
+    let mut world = World::default();
+    let plan = world.plan(&commit('a'));
+    plan[..=place(&plan, &Action::Seed)].iter().for_each(|action| _ = world.perform(action));
+    assert_eq!(world.record.as_ref().unwrap().data.content, Content::Seeding);
+    let again = world.plan(&commit('a'));
+    assert!(place(&again, &Action::RemoveDatabase) < place(&again, &Action::Build));
+    world.converge(&commit('a'));
+    assert!(world.is_at(&sha('a')) && !world.outage);
+}
+
+#[test]
+fn a_one_off_container_that_is_left_over_is_waited_for_by_its_own_commit_alone() {
+    let mut world = serving();
+    world.seen.tasks = true;
+    assert_eq!(world.plan(&commit('a')), [Action::RemoveTasks]);
+    world.record.as_mut().unwrap().data.migration = Some(Migration { commit: sha('b'), done: false });
+    assert!(!world.plan(&commit('b')).contains(&Action::RemoveTasks));
+    assert_eq!(world.plan(&commit('c'))[0], Action::RemoveTasks);
+    assert_eq!(world.plan(&commit('a')), [Action::RemoveTasks]);
 }
 
 /// A deployment whose version that serves has these services beside the app; so does the engine, with a volume of theirs.

@@ -21,14 +21,29 @@ pub(super) enum Key {
     AppPortEnv,
     AppEntrypoint,
     Env,
+    EnvFile,
     Dockerfile,
     Root,
+    BuildCommands,
+    StartupCommands,
+    Migrate,
+    Seed,
+    OnPush,
+    Image,
+    Resources,
+}
+
+impl Key {
+    /// Whether its value may be a list.
+    pub(super) fn takes_list(self) -> bool {
+        matches!(self, Self::BuildCommands | Self::StartupCommands | Self::Migrate | Self::Seed)
+    }
 }
 
 use Without::{Value, Words};
 
 /// What each key that has a meaning is, in the order of the documentation.
-const KEYS: [(Key, Field); 11] = [
+const KEYS: [(Key, Field); 19] = [
     (
         Key::Framework,
         Field::new(
@@ -125,53 +140,118 @@ const KEYS: [(Key, Field); 11] = [
             Words("the server's `HEALTH_TIMEOUT_SECONDS`"),
         ),
     ),
+    (
+        Key::EnvFile,
+        Field::new("env_file", Form::PATH, "path of a file with more variables, which `env` overrides", Words("none")),
+    ),
+    (
+        Key::BuildCommands,
+        Field::new(
+            "build_commands",
+            Form::LINES,
+            "lines for a shell, run in the build of a generated Dockerfile once the sources are in it",
+            Words("none"),
+        ),
+    ),
+    (
+        Key::StartupCommands,
+        Field::new(
+            "startup_commands",
+            Form::LINES,
+            "lines for a shell, run in the app's container each time before the app starts",
+            Words("none"),
+        ),
+    ),
+    (
+        Key::Migrate,
+        Field::new(
+            "migrate",
+            Form::LINES,
+            "a command, as a line for a shell or a list of words, that runs once for each commit before it gets visitors, or \
+             `none`",
+            Words("that of the tool that the repository has migrations for"),
+        ),
+    ),
+    (
+        Key::Seed,
+        Field::new(
+            "seed",
+            Form::LINES,
+            "path of a `.sql` file, or a command as in `migrate`, that fills a new database",
+            Words("none"),
+        ),
+    ),
+    (
+        Key::OnPush,
+        Field::new(
+            "on_push",
+            Form::OneOf(|| vec!["keep", "reset"]),
+            "what becomes of the database when a commit is pushed",
+            Value("keep"),
+        ),
+    ),
+    (
+        Key::Resources,
+        Field::new(
+            "resources",
+            Form::Fields(resources),
+            "what each of the app's containers may use, at most what the server gives: `memory` (`256m`, `1g`) and `cpus` \
+             (`0.25`)",
+            Words("what the server gives"),
+        ),
+    ),
+    (
+        Key::Image,
+        Field::new(
+            "image",
+            Form::Text(r"^[a-z0-9][A-Za-z0-9._:/@{}-]*$"),
+            "the image that the repository's own CI makes of each commit, with `{sha}` in its name, instead of a build",
+            Words("it is built here"),
+        ),
+    ),
 ];
 
-/// Keys of the format that this version gives no meaning yet.
-const LATER: [&str; 8] = [
-    "build_commands",
-    "startup_commands",
-    "env_file",
-    "migrate",
-    "seed",
-    "on_push",
-    "resources",
-    "image",
-];
+/// The keys of `resources`.
+fn resources() -> Vec<Field> {
+    vec![
+        Field::new("memory", Form::Text(r"^[0-9]+[mMgG]?$"), "memory", Words("what the server gives")),
+        Field::new("cpus", Form::Scalar, "processors", Words("what the server gives")),
+    ]
+}
 
 /// Every framework of the format.
-const FRAMEWORKS: [(&str, Option<Framework>); 13] = [
-    ("nestjs", Some(Framework::NestJs)),
-    ("node", Some(Framework::Node)),
-    ("go", Some(Framework::Go)),
-    ("rust", Some(Framework::Rust)),
-    ("django", Some(Framework::Django)),
-    ("fastapi", Some(Framework::FastApi)),
-    ("flask", Some(Framework::Flask)),
-    ("python", Some(Framework::Python)),
-    ("docker", Some(Framework::Docker)),
-    ("compose", Some(Framework::Compose)),
-    ("laravel", Some(Framework::Laravel)),
-    ("rails", Some(Framework::Rails)),
-    ("spring", Some(Framework::Spring)),
+const FRAMEWORKS: [(&str, Framework); 13] = [
+    ("nestjs", Framework::NestJs),
+    ("node", Framework::Node),
+    ("go", Framework::Go),
+    ("rust", Framework::Rust),
+    ("django", Framework::Django),
+    ("fastapi", Framework::FastApi),
+    ("flask", Framework::Flask),
+    ("python", Framework::Python),
+    ("docker", Framework::Docker),
+    ("compose", Framework::Compose),
+    ("laravel", Framework::Laravel),
+    ("rails", Framework::Rails),
+    ("spring", Framework::Spring),
 ];
 
 /// Every database of the format.
-const DATABASES: [(&str, Option<DatabaseChoice>); 5] = [
-    ("postgres", Some(DatabaseChoice::Use(Database::Postgres))),
-    ("mysql", Some(DatabaseChoice::Use(Database::Mysql))),
-    ("mariadb", Some(DatabaseChoice::Use(Database::MariaDb))),
-    ("mongodb", Some(DatabaseChoice::Use(Database::MongoDb))),
-    ("none", Some(DatabaseChoice::Without)),
+const DATABASES: [(&str, DatabaseChoice); 5] = [
+    ("postgres", DatabaseChoice::Use(Database::Postgres)),
+    ("mysql", DatabaseChoice::Use(Database::Mysql)),
+    ("mariadb", DatabaseChoice::Use(Database::MariaDb)),
+    ("mongodb", DatabaseChoice::Use(Database::MongoDb)),
+    ("none", DatabaseChoice::Without),
 ];
 
 /// Every name that `extra_services` may hold.
-const EXTRAS: [(&str, Option<Backing>); 5] = [
-    ("redis", Some(Backing::Redis)),
-    ("postgres", Some(Backing::Database(Database::Postgres))),
-    ("mysql", Some(Backing::Database(Database::Mysql))),
-    ("mariadb", Some(Backing::Database(Database::MariaDb))),
-    ("mongodb", Some(Backing::Database(Database::MongoDb))),
+const EXTRAS: [(&str, Backing); 5] = [
+    ("redis", Backing::Redis),
+    ("postgres", Backing::Database(Database::Postgres)),
+    ("mysql", Backing::Database(Database::Mysql)),
+    ("mariadb", Backing::Database(Database::MariaDb)),
+    ("mongodb", Backing::Database(Database::MongoDb)),
 ];
 
 /// What a table says of a word.
@@ -179,25 +259,17 @@ const EXTRAS: [(&str, Option<Backing>); 5] = [
 pub(super) enum Lookup<T> {
     /// It means this.
     Known(T),
-    /// It belongs to the format, and this version can't do it.
-    NotYet,
     /// It isn't in the table; perhaps this was meant.
     Unknown(Option<&'static str>),
 }
 
 pub(super) fn key(word: &str) -> Lookup<Key> {
-    let known = KEYS.iter().map(|(key, field)| (field.name, Some(*key)));
-    lookup(known.chain(LATER.map(|name| (name, None))), word)
+    lookup(KEYS.iter().map(|(key, field)| (field.name, *key)), word)
 }
 
 /// Every key that has a meaning, in the order of the documentation.
 pub(super) fn fields() -> impl Iterator<Item = Field> {
     KEYS.into_iter().map(|(_, field)| field)
-}
-
-/// What belongs to the format and has no meaning yet: keys, frameworks and databases.
-pub(super) fn later() -> [(&'static str, Vec<&'static str>); 3] {
-    [("keys", LATER.to_vec()), ("frameworks", without(&FRAMEWORKS)), ("databases", without(&DATABASES))]
 }
 
 pub(super) fn framework(word: &str) -> Lookup<Framework> {
@@ -223,11 +295,11 @@ pub(super) fn database_names() -> String {
 }
 
 fn framework_list() -> Vec<&'static str> {
-    supported(&FRAMEWORKS)
+    names(&FRAMEWORKS)
 }
 
 fn database_list() -> Vec<&'static str> {
-    supported(&DATABASES)
+    names(&DATABASES)
 }
 
 /// The names that `extra_services` may hold, for an error.
@@ -236,32 +308,27 @@ pub(super) fn extra_names() -> String {
 }
 
 fn extra_list() -> Vec<&'static str> {
-    supported(&EXTRAS)
+    names(&EXTRAS)
 }
 
-fn supported<T>(table: &[(&'static str, Option<T>)]) -> Vec<&'static str> {
-    table.iter().filter(|(_, value)| value.is_some()).map(|(name, _)| *name).collect()
+fn names<T>(table: &[(&'static str, T)]) -> Vec<&'static str> {
+    table.iter().map(|(name, _)| *name).collect()
 }
 
-fn without<T>(table: &[(&'static str, Option<T>)]) -> Vec<&'static str> {
-    table.iter().filter(|(_, value)| value.is_none()).map(|(name, _)| *name).collect()
-}
-
-fn lookup<T>(mut table: impl Iterator<Item = (&'static str, Option<T>)> + Clone, word: &str) -> Lookup<T> {
+fn lookup<T>(mut table: impl Iterator<Item = (&'static str, T)> + Clone, word: &str) -> Lookup<T> {
     let names = table.clone().map(|(name, _)| name);
     match table.find(|(name, _)| *name == word) {
-        Some((_, Some(value))) => Lookup::Known(value),
-        Some((_, None)) => Lookup::NotYet,
+        Some((_, value)) => Lookup::Known(value),
         None => Lookup::Unknown(nearest(names, word)),
     }
 }
 
 /// The candidate that is few slips of the finger away, if any is.
-fn nearest(candidates: impl Iterator<Item = &'static str>, word: &str) -> Option<&'static str> {
+pub(crate) fn nearest(candidates: impl Iterator<Item = &'static str>, word: &str) -> Option<&'static str> {
     // A hostile key may be as long as the file; no name of ours is.
     let word: String =
         word.chars().take(60).flat_map(char::to_lowercase).map(|c| if c == '-' { '_' } else { c }).collect();
-    let distance = |name: &'static str| (strsim::osa_distance(name, &word), name);
+    let distance = |name: &'static str| (strsim::osa_distance(&name.to_lowercase(), &word), name);
     let (slips, name) = candidates.map(distance).min()?;
     (slips <= name.len().div_ceil(3)).then_some(name)
 }

@@ -10,18 +10,25 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::backing::{Backing, Database};
+use crate::compose::own::{EnvFileError, read_env_file};
 use crate::framework::{Files, Framework, ReadFileError};
+use crate::secrets;
 use crate::yaml::Place;
 
 use keys::{Key, Lookup};
 use read::{Entry, Variable};
 
+mod image;
 mod keys;
 mod read;
 mod schema;
+mod steps;
 pub mod values;
 
+pub use image::ImageTemplate;
+pub(crate) use keys::nearest;
 pub use schema::{documentation, schema};
+pub use steps::{AppCommand, Migrate, OnPush, Resources, Seed, ShellLine};
 pub use values::{ContainerPort, EnvName, EnvVars, HealthPath, InvalidValue, PythonObject, RelativePath};
 
 /// The file's name, at the root of the repository.
@@ -54,10 +61,26 @@ pub struct RepoConfig {
     pub app_object: Option<PythonObject>,
     /// Variables of the repository's own; ours win over them.
     pub env: EnvVars,
+    /// A file with more variables, which `env` overrides.
+    pub env_file: Option<RelativePath>,
     /// The repository's own Dockerfile.
     pub dockerfile: Option<RelativePath>,
     /// The folder that is the application; the other paths are relative to it.
     pub root: Option<RelativePath>,
+    /// The image that the repository's own CI makes of each commit, instead of a build.
+    pub image: Option<ImageTemplate>,
+    /// What is run in the build, once the sources are there.
+    pub build_commands: Vec<ShellLine>,
+    /// What is run in the app's container before the app, each time it starts.
+    pub startup_commands: Vec<ShellLine>,
+    /// What is run once for each commit before it gets visitors.
+    pub migrate: Option<Migrate>,
+    /// What a new database is filled with.
+    pub seed: Option<Seed>,
+    /// What becomes of the database when a commit is pushed.
+    pub on_push: OnPush,
+    /// What the app's containers get, where that is less than the server would give.
+    pub resources: Resources,
 }
 
 /// The value of `database`.
@@ -129,6 +152,16 @@ impl RepoConfig {
         if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(mistakes)) }
     }
 
+    /// The variables of its `env_file`; nothing in their values is replaced.
+    pub fn variables_of_file(&self, files: &dyn Files) -> Result<EnvVars, EnvFileError> {
+        let mut env = EnvVars::default();
+        if let Some(path) = &self.env_file {
+            let missing = || EnvFileError::MissingOf { path: path.clone(), named_by: FILE_NAME };
+            read_env_file(path, &files.read(path.as_str())?.ok_or_else(missing)?, &mut env)?;
+        }
+        Ok(env)
+    }
+
     /// Takes an entry up and returns what is wrong with it.
     fn take(&mut self, entry: Entry) -> Vec<Mistake> {
         match entry {
@@ -140,6 +173,16 @@ impl RepoConfig {
                 self.extra_services.get_or_insert_default();
                 let mistake = |(place, name): (Place, String)| Some(Mistake::new(place, self.add_extra(&name).err()?));
                 names.into_iter().filter_map(mistake).collect()
+            }
+            Entry::List(key, place, texts) => {
+                let texts: Vec<&str> = texts.iter().map(String::as_str).collect();
+                self.set_list(key, &texts).err().map(|message| Mistake::new(place, message)).into_iter().collect()
+            }
+            Entry::Resources(entries) => {
+                let set = |(place, name, text): (Place, String, String)| {
+                    self.resources.set(&name, &text).err().map(|message| Mistake::new(place, message))
+                };
+                entries.into_iter().filter_map(set).collect()
             }
             Entry::Env(variables) => variables.into_iter().filter_map(|variable| self.add_variable(variable)).collect(),
             Entry::Odd(place, name, meaning) => vec![Mistake::new(place, odd_key(&name, &meaning))],
@@ -167,6 +210,13 @@ impl RepoConfig {
             }
             Key::Dockerfile => self.dockerfile = parsed("dockerfile", text)?,
             Key::Root => self.root = parsed("root", text)?,
+            Key::EnvFile => self.env_file = parsed("env_file", text)?,
+            Key::Migrate => self.migrate = parsed("migrate", text)?,
+            Key::Seed => self.seed = parsed("seed", text)?,
+            Key::Image => self.image = parsed("image", text)?,
+            Key::OnPush => self.on_push = parsed("on_push", text)?.unwrap_or_default(),
+            Key::BuildCommands | Key::StartupCommands => return self.set_list(key, &[text]),
+            Key::Resources => return Err("`resources` must be a map with `memory` and `cpus`".to_owned()),
             Key::Env => return Err("`env` must be a list of `KEY=value` or a map of names and values".to_owned()),
         }
         Ok(())
@@ -175,6 +225,27 @@ impl RepoConfig {
     fn add_extra(&mut self, name: &str) -> Result<(), String> {
         let extra = named("extra_services", keys::extra(name), keys::extra_names)?;
         self.extra_services.get_or_insert_default().insert(extra);
+        Ok(())
+    }
+
+    fn set_list(&mut self, key: Key, texts: &[&str]) -> Result<(), String> {
+        let of = |name: &str, rule: InvalidValue| format!("`{name}` {rule}");
+        match key {
+            Key::BuildCommands => {
+                self.build_commands = steps::lines(texts).map_err(|rule| of("build_commands", rule))?;
+            }
+            Key::StartupCommands => {
+                self.startup_commands = steps::lines(texts).map_err(|rule| of("startup_commands", rule))?;
+            }
+            Key::Migrate => {
+                let command = AppCommand::listed(texts).map_err(|rule| of("migrate", rule))?;
+                self.migrate = Some(Migrate::Run(command));
+            }
+            Key::Seed => {
+                self.seed = Some(Seed::Run(AppCommand::listed(texts).map_err(|rule| of("seed", rule))?));
+            }
+            _ => return Err("a list has no meaning here".to_owned()),
+        }
         Ok(())
     }
 
@@ -187,7 +258,10 @@ impl RepoConfig {
             },
         };
         let checked = values::env_value(value).and_then(|()| name.parse::<EnvName>());
-        let message = match checked {
+        let message = match checked
+            .map_err(|rule| rule.to_string())
+            .and_then(|name| secrets::names_only_given(value).map(|()| name))
+        {
             Err(rule) => format!("`env` {rule}"),
             Ok(name) if self.env.get(name.as_str()).is_some() => format!("`env` has `{}` twice", name.as_str()),
             Ok(name) => {
@@ -209,7 +283,6 @@ fn health_timeout(text: &str) -> Result<Duration, String> {
 fn named<T>(key: &str, found: Lookup<T>, names: fn() -> String) -> Result<T, String> {
     match found {
         Lookup::Known(value) => Ok(value),
-        Lookup::NotYet => Err(format!("this version does not support that `{key}` yet; it knows {}", names())),
         Lookup::Unknown(guess) => {
             let hint = guess.map(|guess| format!("; did you mean `{guess}`?")).unwrap_or_default();
             Err(format!("`{key}` must be one of {}{hint}", names()))
@@ -220,7 +293,6 @@ fn named<T>(key: &str, found: Lookup<T>, names: fn() -> String) -> Result<T, Str
 fn odd_key(name: &str, meaning: &Lookup<Key>) -> String {
     let shown: String = name.chars().take(40).flat_map(char::escape_debug).collect();
     match meaning {
-        Lookup::NotYet => format!("this version does not support the key `{shown}` yet; remove it"),
         Lookup::Unknown(Some(guess)) => format!("unknown key `{shown}`; did you mean `{guess}`?"),
         _ => format!("unknown key `{shown}`"),
     }

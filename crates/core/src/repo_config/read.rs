@@ -11,6 +11,10 @@ const BUDGET: Budget = Budget { nodes: 4_000, depth: 8, aliases: 20 };
 pub(super) enum Entry {
     /// One value.
     Scalar(Key, Place, String),
+    /// Several values.
+    List(Key, Place, Vec<String>),
+    /// The values of `resources`, by name.
+    Resources(Vec<(Place, String, String)>),
     /// The variables of `env`; those of the list form are still `KEY=value`.
     Env(Vec<Variable>),
     /// The names of `extra_services`.
@@ -43,6 +47,15 @@ fn entry(key: yaml::Key, node: Node) -> Result<Option<Entry>, Mistake> {
         (Lookup::Known(_), Value::Null) => Ok(None),
         (Lookup::Known(Key::Env), value) => variables(Node { value, ..node }).map(Entry::Env).map(Some),
         (Lookup::Known(Key::ExtraServices), Value::List(items)) => names(&key.text, items).map(Entry::Names).map(Some),
+        (Lookup::Known(Key::Resources), Value::Map(entries)) => resources(entries).map(Some),
+        (Lookup::Known(known), Value::List(items)) if known.takes_list() => {
+            let text = |item: Node| match item.value {
+                Value::Text(text) => Ok(text),
+                _ => Err(Mistake::new(item.place, format!("`{}` must have one value, or a list of such", key.text))),
+            };
+            let texts = items.into_iter().map(text).collect::<Result<_, _>>()?;
+            Ok(Some(Entry::List(known, node.place, texts)))
+        }
         (Lookup::Known(known), Value::Text(text)) => Ok(Some(Entry::Scalar(known, node.place, text))),
         (Lookup::Known(_), _) => {
             Err(Mistake::new(node.place, format!("`{}` must have one value, not a list or a map", key.text)))
@@ -58,6 +71,15 @@ fn names(key: &str, items: Vec<Node>) -> Result<Vec<(Place, String)>, Mistake> {
         _ => Err(Mistake::new(item.place, format!("`{key}` must be a list of names"))),
     };
     items.into_iter().map(name).collect()
+}
+
+/// The value of `resources`.
+fn resources(entries: Vec<(yaml::Key, Node)>) -> Result<Entry, Mistake> {
+    let value = |(name, item): (yaml::Key, Node)| match item.value {
+        Value::Text(text) => Ok((name.place, name.text, text)),
+        _ => Err(Mistake::new(item.place, "`resources` must be a map with `memory` and `cpus`")),
+    };
+    entries.into_iter().map(value).collect::<Result<_, _>>().map(Entry::Resources)
 }
 
 /// The value of `env`, in either of its two forms.

@@ -5,8 +5,6 @@
 //!
 //! Source: <https://json-schema.org/draft/2020-12>
 
-use std::fmt::Write as _;
-
 use serde_json::{Map, Value, json};
 
 use super::{FILE_NAME, keys};
@@ -66,6 +64,8 @@ impl Form {
     /// Variables, as a list or a map.
     pub(super) const VARIABLES: Self =
         Self::Either(&[Self::List(&Self::Text(r"^[A-Za-z_][A-Za-z0-9_]*=")), Self::Map(Self::NAME, &Self::Scalar)]);
+    /// One line for a shell, or several.
+    pub(super) const LINES: Self = Self::Either(&[Self::Text("."), Self::List(&Self::Text("."))]);
     const NAME: &'static str = r"^[A-Za-z_][A-Za-z0-9_]*$";
 
     fn schema(self) -> Map<String, Value> {
@@ -152,22 +152,12 @@ pub fn schema() -> Value {
     Value::Object(schema)
 }
 
-/// The table of keys in the documentation, and what is not yet supported, in Markdown.
+/// The table of keys in the documentation, in Markdown.
 pub fn documentation() -> String {
     let mut text = "| key | value | without it |\n| --- | --- | --- |\n".to_owned();
     for field in keys::fields() {
         text.push_str(&field.row());
         text.push('\n');
-    }
-    let later: Vec<String> = keys::later()
-        .into_iter()
-        .filter(|(_, names)| !names.is_empty())
-        .map(|(what, names)| {
-            format!("the {what} {}", names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", "))
-        })
-        .collect();
-    if !later.is_empty() {
-        let _ = write!(text, "\nNot yet: {}.\n", later.join("; "));
     }
     text
 }

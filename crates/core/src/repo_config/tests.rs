@@ -68,10 +68,7 @@ fn mistakes_name_place_and_the_nearest_right_word() {
     let cases = [
         ("framwork: nestjs", "line 1, column 1: unknown key `framwork`; did you mean `framework`?"),
         ("app_port: 80\nzzzzzzz: 1", "line 2, column 1: unknown key `zzzzzzz`"),
-        (
-            "migrate: npm run migrate",
-            "line 1, column 1: this version does not support the key `migrate` yet; remove it",
-        ),
+        ("root: apps/api", "line 1, column 1: this version does not support the key `root` yet; remove it"),
         (
             "extra_services: [redis, kafka]",
             "line 1, column 25: `extra_services` must be one of redis, postgres, mysql, mariadb, mongodb",

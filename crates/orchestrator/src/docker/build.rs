@@ -51,9 +51,9 @@ impl Engine {
         match ended {
             Some(Ok(_)) => {
                 let image = job.image();
-                let (user, ()) =
-                    tokio::try_join!(self.image_user(&image), self.remove_untagged_images(&job.deployment))?;
-                Ok(Built { user })
+                let (built, ()) =
+                    tokio::try_join!(self.what_was_built(&image), self.remove_untagged_images(&job.deployment))?;
+                Ok(built)
             }
             Some(Err(error)) => {
                 let ceilings = self.options.build.ceilings;
@@ -67,10 +67,12 @@ impl Engine {
         }
     }
 
-    /// The user that an image's processes are, as it says itself; empty for root.
-    async fn image_user(&self, image: &str) -> Result<String, Fault> {
+    /// Who an image's processes are, and what it starts, as it says itself.
+    async fn what_was_built(&self, image: &str) -> Result<Built, Fault> {
         let inspected = ask("look at the image that was built", self.docker.inspect_image(image)).await?;
-        Ok(inspected.config.and_then(|config| config.user).unwrap_or_default())
+        let config = inspected.config.unwrap_or_default();
+        let command = [config.entrypoint, config.cmd].into_iter().flatten().flatten().collect();
+        Ok(Built { user: config.user.unwrap_or_default(), command })
     }
 
     /// Makes the limits hold for one build.

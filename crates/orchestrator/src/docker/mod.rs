@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `build`, `build_failure`, `limits` | an image is built, its failure read, what it may use held |
 //! | `start`, `start_failure` | parts of a stack are started, and what stood in the way |
+//! | `task` | what is done once, and waited for |
 //! | `observe`, `watch` | what there is; output and events |
 //! | `listening` | where something listens within a container |
 //! | `remove` | taking it away again |
@@ -29,7 +30,8 @@ use preview_core::known_holes::Component;
 use preview_exec::{ExecError, Limits};
 
 use crate::needs::{
-    BuildJob, Built, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault, Filled, LineSink, Part, Volumes,
+    BuildJob, Built, ContainerEngine, DeploymentLock, Ending, EngineEvent, EngineView, Errand, Fault, Filled, LineSink,
+    Part, Volumes,
 };
 
 mod api;
@@ -44,6 +46,7 @@ mod room;
 mod sizes;
 mod start;
 mod start_failure;
+mod task;
 mod tools;
 mod watch;
 
@@ -255,6 +258,21 @@ impl ContainerEngine for Engine {
 
     async fn replace(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault> {
         self.start_parts(stack, &dir, parts, Existing::FollowStack, hold).await
+    }
+
+    async fn run(
+        &self,
+        errand: &Errand,
+        stack: &Stack,
+        dir: PathBuf,
+        log: LineSink<'_>,
+        hold: &DeploymentLock,
+    ) -> Result<Ending, Fault> {
+        self.run_errand(errand, stack, dir, log, hold).await
+    }
+
+    async fn load(&self, errand: &Errand, client: &[String], text: &str, log: LineSink<'_>) -> Result<Ending, Fault> {
+        self.load_into_database(errand, client, text, log).await
     }
 
     async fn observe(&self, id: &DeploymentId) -> Result<EngineView, Fault> {

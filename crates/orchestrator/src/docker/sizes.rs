@@ -88,7 +88,8 @@ impl Engine {
 
     /// Where a backing service is full, everything is stopped: the app would go on asking for it.
     pub(super) async fn stop_part(&self, id: &DeploymentId, part: Part) -> Result<(), Fault> {
-        let concerned = |found: Part| found == part || !matches!(part, Part::App(_));
+        let alone = matches!(part, Part::App(_) | Part::Task(_));
+        let concerned = |found: Part| found == part || !alone;
         let mut containers = self.containers(Some(id)).await?;
         containers.retain(|(_, container)| concerned(container.part));
         for (_, container) in containers {

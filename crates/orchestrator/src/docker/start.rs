@@ -1,6 +1,6 @@
 //! Starting parts of a stack, through Compose, on a network that is made before.
 //!
-//! A slot always comes up in a fresh container; the database, once made, is never made anew, so Compose is told to recreate
+//! A slot and a one-off container always come up afresh; the database, once made, is never made anew, so Compose is told to recreate
 //! nothing and the slot's old container is removed first. An app that needs the database starts when that is healthy. Compose would
 //! wait for it too, but looks twice a second and waits before its first look; here it is asked at once and more often.
 
@@ -57,9 +57,8 @@ impl Engine {
             tracing::error!(deployment = %id, %error, "the Compose file could not be written");
             Fault::passing("the preview's Compose file could not be written on the server")
         })?;
-        let slots: Vec<Part> = parts.iter().copied().filter(|part| matches!(part, Part::App(_))).collect();
-        for slot in &slots {
-            self.remove_container_of(&id, *slot).await?;
+        for part in parts.iter().filter(|part| matches!(part, Part::App(_) | Part::Task(_))) {
+            self.remove_container_of(&id, *part).await?;
         }
         let awaited = parts.iter().filter_map(|part| service(*part)).flat_map(|name| stack.awaited_by(name)).collect();
         // Where somebody who is waited for still has to be started, Compose sees to the order.
@@ -132,6 +131,10 @@ impl Engine {
         Ok(true)
     }
 
+    pub(super) async fn database_is_ready(&self, id: &DeploymentId) -> Result<bool, Fault> {
+        self.ready(id, ServiceName::Database, Instant::now() + READY_LIMIT).await
+    }
+
     async fn ready(&self, id: &DeploymentId, name: ServiceName, deadline: Instant) -> Result<bool, Fault> {
         loop {
             match self.containers_of(id, part(name)).await?.pop().map(|container| container.state) {
@@ -162,6 +165,7 @@ pub(super) fn service(part: Part) -> Option<ServiceName> {
         Part::Database => Some(ServiceName::Database),
         Part::Extra(extra) => Some(ServiceName::Extra(extra)),
         Part::Own(name) => Some(ServiceName::Own(name)),
+        Part::Task(task) => Some(ServiceName::Task(task)),
         Part::Other => None,
     }
 }
@@ -173,6 +177,7 @@ pub(super) fn part(service: ServiceName) -> Part {
         ServiceName::Database => Part::Database,
         ServiceName::Extra(extra) => Part::Extra(extra),
         ServiceName::Own(name) => Part::Own(name),
+        ServiceName::Task(task) => Part::Task(task),
     }
 }
 

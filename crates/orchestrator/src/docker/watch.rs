@@ -74,7 +74,7 @@ fn log_options(lines: usize, follow: bool) -> LogsOptions {
 }
 
 /// The engine hands over a line at a time, long ones in several pieces.
-fn into_lines(output: LogOutput) -> Vec<String> {
+pub(super) fn into_lines(output: LogOutput) -> Vec<String> {
     let text = String::from_utf8_lossy(&output.into_bytes()).into_owned();
     text.trim_end_matches('\n').split('\n').map(|line| line.trim_end_matches('\r').to_owned()).collect()
 }

@@ -13,6 +13,7 @@ use axum::response::{IntoResponse, Response};
 use futures_util::stream::{self, BoxStream, StreamExt};
 use http::StatusCode;
 use http::header::{HeaderValue, RETRY_AFTER};
+use preview_core::compose::Task;
 use preview_core::deployment::{Deployment, Stage};
 use preview_core::framework::Framework;
 use preview_core::ids::{DeploymentId, Slot};
@@ -55,12 +56,15 @@ enum Stream {
     App,
     Db,
     Service,
+    Migrate,
+    Seed,
 }
 
 /// Where a log comes from.
 #[derive(Debug, Clone, Copy)]
 enum Origin {
-    Build,
+    /// A file that an attempt writes.
+    Kept(Log),
     App,
     Part(Part),
 }
@@ -68,7 +72,9 @@ enum Origin {
 impl Wanted {
     fn origin(&self, record: &Deployment) -> Result<Origin, Problem> {
         match (self.stream, &self.name) {
-            (Stream::Build, None) => Ok(Origin::Build),
+            (Stream::Build, None) => Ok(Origin::Kept(Log::Build)),
+            (Stream::Migrate, None) => Ok(Origin::Kept(Log::Task(Task::Migrate))),
+            (Stream::Seed, None) => Ok(Origin::Kept(Log::Task(Task::Seed))),
             (Stream::App, None) => Ok(Origin::App),
             (Stream::Db, None) => Ok(Origin::Part(Part::Database)),
             (Stream::Service, Some(name)) => service(record, name).map(Origin::Part),
@@ -99,7 +105,7 @@ fn some_lines() -> usize {
     200
 }
 
-/// `GET /api/previews/{id}/logs?stream=build|app|db|service&name=redis&follow=true&lines=200`
+/// `GET /api/previews/{id}/logs?stream=build|app|db|migrate|seed|service&name=redis&follow=true&lines=200`
 pub(super) async fn logs(
     State(api): State<Arc<Api>>,
     Named(id): Named,
@@ -133,7 +139,7 @@ fn into_text(lines: Vec<String>) -> Response {
 async fn last_lines(api: &Api, record: &Deployment, from: Origin, lines: usize) -> Result<Vec<String>, Problem> {
     let from_engine = async |part| api.engine.logs(&record.id, part, lines).await.map_err(|fault| engine_fault(&fault));
     match from {
-        Origin::Build => kept(api, &record.id, Log::Build, lines).await,
+        Origin::Kept(log) => kept(api, &record.id, log, lines).await,
         Origin::Part(part) => from_engine(part).await,
         Origin::App => {
             let said = from_engine(Part::App(app_slot(record))).await?;
@@ -171,7 +177,7 @@ async fn follow(api: Arc<Api>, record: &Deployment, from: Origin, lines: usize) 
     let shutdown = api.shutdown.clone();
     let mask = api.reconciler.mask(id);
     let lines = match from {
-        Origin::Build => follow_build(api, id.clone(), lines),
+        Origin::Kept(log) => follow_kept(api, id.clone(), log, lines),
         Origin::App => api.engine.follow(id, Part::App(app_slot(record)), lines).await,
         Origin::Part(part) => api.engine.follow(id, part, lines).await,
     };
@@ -186,9 +192,9 @@ async fn follow(api: Arc<Api>, record: &Deployment, from: Origin, lines: usize) 
     Ok(Sse::new(events).keep_alive(KeepAlive::default()).into_response())
 }
 
-/// The lines of a build until it has ended or its preview is gone.
-fn follow_build(api: Arc<Api>, id: DeploymentId, lines: usize) -> BoxStream<'static, String> {
-    let tail = Tail::new(api.folders.log(&id, Log::Build));
+/// The lines of a log that an attempt writes, until that has ended or its preview is gone.
+fn follow_kept(api: Arc<Api>, id: DeploymentId, log: Log, lines: usize) -> BoxStream<'static, String> {
+    let tail = Tail::new(api.folders.log(&id, log));
     let batches = stream::unfold((api, id, tail), async |(api, id, mut tail)| {
         loop {
             // Asked before reading: what was written until the end is read after it.
@@ -198,7 +204,7 @@ fn follow_build(api: Arc<Api>, id: DeploymentId, lines: usize) -> BoxStream<'sta
                 Ok(_) if ended => return None,
                 Ok(_) => tokio::time::sleep(LOOK).await,
                 Err(error) => {
-                    tracing::warn!(deployment = %id, %error, "a build's log could not be followed");
+                    tracing::warn!(deployment = %id, %error, "a log could not be followed");
                     return None;
                 }
             }

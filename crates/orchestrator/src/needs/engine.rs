@@ -2,13 +2,14 @@
 
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::time::Duration;
 
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use preview_core::backing::Backing;
 use preview_core::capacity::{DiskUse, Room};
 use preview_core::compose::own::{OwnName, StageName};
-use preview_core::compose::{DatabasePassword, KeptBy, Stack, app_image, kept_by, own_image};
+use preview_core::compose::{DatabasePassword, KeptBy, Stack, Task, app_image, kept_by, own_image};
 use preview_core::ids::{CommitSha, DeploymentId, RepoId, Slot};
 use preview_core::repo_config::EnvVars;
 use preview_core::trust::Trust;
@@ -84,6 +85,8 @@ pub enum Part {
     Extra(Backing),
     /// The container of a service beside the app, of the repository's own Compose file.
     Own(OwnName),
+    /// A container that does one thing and ends.
+    Task(Task),
     /// A container that carries our labels but no role that we know.
     Other,
 }
@@ -121,7 +124,7 @@ pub struct Container {
     pub id: String,
     /// What it is.
     pub part: Part,
-    /// The commit that it runs, for slots.
+    /// The commit that it runs, for slots and one-off containers.
     pub commit: Option<CommitSha>,
     /// How it is.
     pub state: ContainerState,
@@ -159,6 +162,35 @@ impl EngineView {
 pub struct Built {
     /// The image's user (`Config.User`), empty for root.
     pub user: String,
+    /// What the image starts: its entrypoint, and its command behind that.
+    pub command: Vec<String>,
+}
+
+/// Something that is to be done once.
+#[derive(Debug, Clone)]
+pub struct Errand {
+    /// Whose.
+    pub deployment: DeploymentId,
+    /// What.
+    pub task: Task,
+    /// For which commit.
+    pub commit: CommitSha,
+    /// How long it may take.
+    pub limit: Duration,
+}
+
+/// How something ended that was to be done once.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Ending {
+    /// By itself.
+    Exited {
+        /// The exit code; 0 is success.
+        code: i64,
+        /// Whether the kernel killed it for want of memory.
+        out_of_memory: bool,
+    },
+    /// It took too long and was stopped.
+    TooLong,
 }
 
 /// Something happened to a container of ours.
@@ -191,6 +223,18 @@ pub trait ContainerEngine: Send + Sync + 'static {
     async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault>;
     /// As `start`, and puts new containers where those that are up differ from the stack.
     async fn replace(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault>;
+    /// Starts the one-off container of the stack, waits until it has ended, and removes it; its output goes to `log`. One that runs
+    /// already, or has ended, for the same commit is waited for instead: who started it was killed. Any other is removed before.
+    async fn run(
+        &self,
+        errand: &Errand,
+        stack: &Stack,
+        dir: PathBuf,
+        log: LineSink<'_>,
+        hold: &DeploymentLock,
+    ) -> Result<Ending, Fault>;
+    /// Has a program in the database's container read a text, once the database is ready; its output goes to `log`.
+    async fn load(&self, errand: &Errand, client: &[String], text: &str, log: LineSink<'_>) -> Result<Ending, Fault>;
     /// Changes what a part's container may use of CPU, in thousandths. Nothing there is success.
     async fn limit_cpu(&self, id: &DeploymentId, part: Part, millis: u32) -> Result<(), Fault>;
     /// What there is of one deployment.

@@ -3,7 +3,8 @@
 use std::time::Duration;
 
 use preview_core::backing::Backing;
-use preview_core::compose::{KeptBy, kept_by};
+use preview_core::compose::{KeptBy, Task, kept_by};
+use preview_core::deployment::data::Data;
 use preview_core::deployment::{Attempt, Blame, Deployment, RemovalReason, Serving, Stage, Step};
 use preview_core::desired::{Pull, SetAside};
 use preview_core::ids::{DeploymentId, HostPort, PullKey};
@@ -30,15 +31,15 @@ impl Reconciler {
         let (engine, routes) = tokio::try_join!(self.inner.out.engine.observe(id), self.inner.out.router.observe())?;
         let slots = engine.containers.iter().filter_map(|container| match container.part {
             Part::App(slot) => Some(slot),
-            Part::Database | Part::Extra(_) | Part::Own(_) | Part::Other => None,
+            Part::Database | Part::Extra(_) | Part::Own(_) | Part::Task(_) | Part::Other => None,
         });
         let extras = engine.containers.iter().filter_map(|container| match container.part {
             Part::Extra(extra) => Some(extra),
-            Part::App(_) | Part::Database | Part::Own(_) | Part::Other => None,
+            Part::App(_) | Part::Database | Part::Own(_) | Part::Task(_) | Part::Other => None,
         });
         let services = engine.containers.iter().filter_map(|container| match container.part {
             Part::Own(name) => Some(name),
-            Part::App(_) | Part::Database | Part::Extra(_) | Part::Other => None,
+            Part::App(_) | Part::Database | Part::Extra(_) | Part::Task(_) | Part::Other => None,
         });
         let volumes: Vec<KeptBy> = engine.volumes.iter().map(|volume| kept_by(id, volume)).collect();
         let extra_volumes = volumes.iter().filter_map(|kept_by| match kept_by {
@@ -48,6 +49,7 @@ impl Reconciler {
         Ok(Observed {
             slots: slots.collect(),
             database: engine.part(Part::Database).is_some(),
+            tasks: Task::ALL.into_iter().any(|task| engine.part(Part::Task(task)).is_some()),
             others: engine.part(Part::Other).is_some(),
             extras: extras.collect(),
             services: services.collect(),
@@ -93,6 +95,8 @@ impl Reconciler {
             Action::Checkout => self.checkout(work, decision).await,
             Action::Prepare => self.prepare(work).await,
             Action::Build => self.build(work).await,
+            Action::Migrate => self.migrate(work).await,
+            Action::Seed => self.seed(work).await,
             Action::Start => self.start(work).await,
             Action::AwaitHealth => self.await_health(work).await,
             Action::Switch => self.switch(work).await,
@@ -115,6 +119,7 @@ impl Reconciler {
         let engine = &self.inner.out.engine;
         match action {
             Action::ClearSlot(slot) => engine.remove_part(id, Part::App(*slot)).await,
+            Action::RemoveTasks => self.remove_tasks(id).await,
             Action::RemoveService(name) => engine.remove_part(id, Part::Own(*name)).await,
             Action::RemoveImages { keep } => engine.remove_images(id, keep.as_slice()).await,
             Action::SyncRoute => self.apply_routes().await,
@@ -260,7 +265,22 @@ impl Reconciler {
     async fn remove_volumes(&self, id: &DeploymentId) -> Result<(), Fault> {
         self.inner.out.engine.remove_volumes(id, Volumes::All).await?;
         let forgotten = self.inner.folders.forget_password(id);
-        forgotten.map_err(|error| Fault::passing(format!("the database's password could not be removed: {error}")))
+        forgotten.map_err(|error| Fault::passing(format!("the database's password could not be removed: {error}")))?;
+        let known = self.inner.ledger.read(|state| state.deployments.get(id).map(|record| record.data.is_unknown()));
+        if known == Some(false) {
+            let forget = |state: &mut State| {
+                state.deployments.get_mut(id).map(|record| record.data = Data::default());
+            };
+            self.inner.ledger.change(forget).await?;
+        }
+        Ok(())
+    }
+
+    async fn remove_tasks(&self, id: &DeploymentId) -> Result<(), Fault> {
+        for task in Task::ALL {
+            self.inner.out.engine.remove_part(id, Part::Task(task)).await?;
+        }
+        Ok(())
     }
 
     fn remove_folder(&self, id: &DeploymentId) -> Result<(), Fault> {

@@ -1,5 +1,7 @@
 //! Which of the operator's secrets an attempt gets, and what must not be shown of a preview.
 
+use std::collections::BTreeMap;
+
 use preview_core::ids::DeploymentId;
 use preview_core::mask::Mask;
 use preview_core::repo_config::EnvVars;
@@ -12,13 +14,16 @@ use crate::needs::Fault;
 use crate::secrets::Whose;
 
 impl Reconciler {
-    /// The repository's own variables, with the secrets that they refer to as these are now.
-    pub(super) fn env_of(&self, trying: &Trying, found: &Found) -> Result<EnvVars, Fault> {
+    /// The repository's own variables, with what they refer to: of what the app is given, and of secrets as these are now.
+    pub(super) fn env_of(
+        &self,
+        trying: &Trying,
+        found: &Found,
+        app_gets: &BTreeMap<String, String>,
+    ) -> Result<EnvVars, Fault> {
         let env = &found.config.env;
-        if !secrets::are_wanted(env) {
-            return Ok(env.clone());
-        }
         let known = match trying.trust {
+            Trust::Member if !secrets::are_wanted(env) => Secrets::new(),
             Trust::Stranger => Secrets::new(),
             Trust::Member => self.inner.vault.of(trying.key.repo).map_err(|error| {
                 let cause = error_chain(&error);
@@ -26,7 +31,11 @@ impl Reconciler {
                 Fault::passing("the operator's secrets could not be read; the server's log says why")
             })?,
         };
-        secrets::filled(env, trying.trust, &known).map_err(|why| self.not_given(&trying.id, &why))
+        let filled = secrets::filled(env, trying.trust, &known, app_gets);
+        let filled = filled.map_err(|why| self.not_given(&trying.id, &why))?;
+        let mut all = found.env_of_file.clone();
+        all.extend(filled);
+        Ok(all)
     }
 
     fn not_given(&self, id: &DeploymentId, why: &NotGiven) -> Fault {

@@ -46,7 +46,12 @@ impl Reconciler {
     async fn halt(&self, id: &DeploymentId, part: Part) -> Result<(), Fault> {
         let change = |state: &mut crate::ledger::State| {
             let serving = state.deployments.get_mut(id)?.serving.as_mut()?;
-            if !matches!(part, Part::App(slot) if slot != serving.slot) {
+            let beside = match part {
+                Part::App(slot) => slot != serving.slot,
+                Part::Task(_) => true,
+                Part::Database | Part::Own(_) | Part::Other => false,
+            };
+            if !beside {
                 (serving.down, serving.filled) = (true, true);
             }
             Some(())

@@ -274,6 +274,7 @@ impl Reconciler {
                 self.perform(work, decision, action).await
             };
             match performed {
+                Ok(()) if work.begins_anew() => return Ok(()),
                 Ok(()) => {}
                 Err(fault) if work.is_trying() => return self.record_failure(work, action, fault).await,
                 Err(fault) => return Err(fault),

@@ -24,7 +24,7 @@ use tokio::time::{Instant, sleep};
 
 use crate::check::Expect;
 use crate::world::trouble::{Call, Rule, Trouble};
-use crate::world::{App, Build, Fakes, Run, Shared, World, locked};
+use crate::world::{App, Build, Fakes, Migration, Run, Shared, World, locked};
 
 /// How long anything may take to become as it should be: a call that hangs, the listing after it, and the tries between.
 const PATIENCE: Duration = Duration::from_secs(90 * 60);
@@ -55,6 +55,11 @@ pub(crate) fn good() -> App {
 
 pub(crate) fn with_database() -> App {
     App { database: Some(Database::Postgres), ..good() }
+}
+
+/// One that migrates its database, and has a seed for a new one.
+pub(crate) fn that_migrates(migration: Migration) -> App {
+    App { migration: Some(migration), seed: true, ..with_database() }
 }
 
 pub(crate) fn broken_build() -> App {

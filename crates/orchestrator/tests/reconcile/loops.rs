@@ -6,9 +6,9 @@ use preview_core::desired::SetAsideReason;
 use preview_orchestrator::ledger::Reason;
 
 use crate::check::Expect;
-use crate::house::{House, broken_build, that_runs, with_database};
-use crate::world::Run;
+use crate::house::{House, broken_build, that_migrates, that_runs, with_database};
 use crate::world::trouble::{Rule, Trouble};
+use crate::world::{App, Migration, Run};
 
 /// Something that happens, from a quiet beginning to a quiet end.
 #[derive(Debug, Clone, Copy)]
@@ -18,18 +18,24 @@ enum Story {
     BrokenUpdate,
     UnhealthyUpdate,
     Redeploy,
+    Migration,
+    FailedMigration,
+    EmptyDatabase,
     Removal,
     Stop,
     Loss,
 }
 
 impl Story {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Deploy,
         Self::Update,
         Self::BrokenUpdate,
         Self::UnhealthyUpdate,
         Self::Redeploy,
+        Self::Migration,
+        Self::FailedMigration,
+        Self::EmptyDatabase,
         Self::Removal,
         Self::Stop,
         Self::Loss,
@@ -43,12 +49,22 @@ impl Story {
             house.open(with_database()).await;
             return end(house).await;
         }
+        if matches!(self, Self::Migration) {
+            begin(&house, rule);
+            house.open(that_migrates(Migration::Works)).await;
+            return end(house).await;
+        }
         let pull = house.open(with_database()).await;
         house.settle().await;
         house.keep_watch(pull);
         begin(&house, rule);
         match self {
-            Self::Deploy => {}
+            Self::Deploy | Self::Migration => {}
+            Self::FailedMigration => drop(house.push(pull, that_migrates(Migration::Fails)).await),
+            Self::EmptyDatabase => {
+                house.world().must_serve.clear();
+                house.push(pull, App { resets: true, ..that_migrates(Migration::Works) }).await;
+            }
             Self::Update => drop(house.push(pull, with_database()).await),
             Self::BrokenUpdate => drop(house.push(pull, broken_build()).await),
             Self::UnhealthyUpdate => drop(house.push(pull, that_runs(Run::Silent)).await),

@@ -8,6 +8,7 @@ mod capacity;
 mod check;
 mod closing;
 mod commands;
+mod data;
 mod disk;
 mod house;
 mod life;

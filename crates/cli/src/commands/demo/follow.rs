@@ -120,6 +120,7 @@ fn waits_for(reason: QueueReason) -> &'static str {
     match reason {
         QueueReason::Places => "all places are taken",
         QueueReason::Builds => "another build is running",
+        QueueReason::Image => "its image is not there yet",
         QueueReason::Memory => "too little memory is free",
         QueueReason::Disk => "the disk is almost full",
         QueueReason::Ports => "no port is free",

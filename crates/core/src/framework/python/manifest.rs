@@ -192,7 +192,7 @@ fn pipenv(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
     let manifest = Manifest::new(Manager::Pipenv, "Pipfile", of_table(&pipfile, "packages"));
     let Some(text) = root.files.read(LOCK)? else { return Ok(Some(manifest)) };
     let lock: serde_json::Value = serde_json::from_str(&text).map_err(|error| DetectError::BadManifest {
-        path: LOCK,
+        path: LOCK.to_owned(),
         line: error.line(),
         column: error.column(),
     })?;

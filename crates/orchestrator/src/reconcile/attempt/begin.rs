@@ -48,6 +48,8 @@ impl Reconciler {
             found: None,
             former: None,
             users: BTreeMap::new(),
+            command: Vec::new(),
+            seed: None,
         });
         self.wait_for_place(&Wish { decision, pull, id, commit, slot }).await?;
         self.report(id);
@@ -99,6 +101,7 @@ impl Reconciler {
         let network = self.inner.ports.network(state);
         let record = record_of(state, wish, now);
         record.trust = wish.pull.trust();
+        record.notices.clear();
         let queued_since = record.queued_since();
         let former = record.attempt.take();
         let same = former.as_ref().filter(|former| former.commit == *wish.commit && is_open(&former.stage));

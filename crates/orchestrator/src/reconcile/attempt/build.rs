@@ -2,14 +2,16 @@
 
 use std::path::Path;
 use std::sync::Arc;
+use std::time::Duration;
 
 use futures_util::future::join_all;
 use preview_core::compose::own::BuildSettings;
 use preview_core::compose::{AppUser, KeptBy, ServiceName, kept_by};
-use preview_core::deployment::{QueueReason, Serving, Step};
+use preview_core::deployment::{Notice, QueueReason, Serving, Step};
 use preview_core::framework::{BuildRules, Database, Detected, detect};
 use preview_core::ids::{DeploymentId, RepoId};
 use preview_core::repo_config::{EnvVars, RepoConfig};
+use tokio::time::Instant;
 
 use super::super::Reconciler;
 use super::super::builds::Permit;
@@ -18,6 +20,11 @@ use super::{Found, Trying, Work, set_step};
 use crate::folders::Log;
 use crate::ledger::State;
 use crate::needs::{BuildJob, Built, DeploymentLock, Fault, Part, Want};
+
+/// How long an image may take that the repository's own CI makes.
+const IMAGE_LIMIT: Duration = Duration::from_secs(1200);
+/// Between two questions for it.
+const IMAGE_PAUSE: Duration = Duration::from_secs(10);
 
 impl Reconciler {
     pub(in crate::reconcile) async fn checkout(&self, work: &mut Work, decision: &Decision) -> Result<(), Fault> {
@@ -47,12 +54,18 @@ impl Reconciler {
         let config = RepoConfig::load(&*files).map_err(|error| Fault::author(error.to_string()))?;
         self.step(&id, Step::Detect).await?;
         let rules = BuildRules { base_images: self.inner.config.base_images.clone(), trust: trying.trust };
-        let detected = detect(&*files, &config, &rules).map_err(|error| {
+        let mut detected = detect(&*files, &config, &rules).map_err(|error| {
             let fault = Fault::author(error.to_string()).tail(error.details());
             error.advice().into_iter().fold(fault, Fault::advise)
         })?;
         tracing::info!(framework = %detected.framework, reason = detected.reason, "found the framework");
+        if let Some(image) = &config.image {
+            let dockerfile = image.dockerfile(&trying.commit, id.number(), rules.base_images.prefix());
+            detected.dockerfile = dockerfile.ok_or_else(|| Fault::author("`image` names no image for this commit"))?;
+        }
         let database = detected.database.database;
+        let given = *self.inner.config.limits.of(trying.trust);
+        let notice = given.fall_short_of(config.resources).then_some(Notice::FewerResources);
         let ports = &self.inner.ports;
         let change = |state: &mut State| {
             let port = ports.database(state);
@@ -63,15 +76,18 @@ impl Reconciler {
                 record.db_type = database.map(|database| database.as_str().to_owned());
             }
             record.db_port = record.db_port.or(database.and(port));
+            record.notices.extend(notice);
             set_step(record, Step::Plan);
             Some(database.is_none() || record.db_port.is_some())
         };
         if self.inner.ledger.change(change).await? != Some(true) {
             return Err(Fault::passing("no host port is free for the database"));
         }
-        let found = Found { detected, config };
+        let env_of_file = config.variables_of_file(&*files).map_err(|error| Fault::author(error.to_string()))?;
+        let limits = given.lowered(config.resources);
+        let found = Found { detected, config, env_of_file, limits };
         // What it can't have is told before anything is built for it.
-        self.env_of(trying, &found)?;
+        self.check_env(trying, &found)?;
         trying.found = Some(Arc::new(found));
         Ok(())
     }
@@ -85,12 +101,19 @@ impl Reconciler {
         };
         self.step(&trying.id, Step::Build).await?;
         let jobs = jobs(trying, repo, &found.detected, &checkout.dir);
-        let (built, ()) = tokio::try_join!(self.build_images(&jobs, &hold), self.start_backing(trying, &found, &hold))?;
+        let (built, ()) =
+            tokio::try_join!(self.come_to_images(&jobs, &found, &hold), self.start_backing(trying, &found, &hold))?;
+        trying.command = built.first().map(|app| app.command.clone()).unwrap_or_default();
         let user = |(job, built): (&BuildJob, Built)| (job.service, AppUser::for_image(&built.user));
         trying.users = jobs.iter().zip(built).map(user).collect();
+        trying.seed = self.read_seed(trying, &found)?;
         trying.checkout = None;
         if let Err(error) = self.inner.folders.remove_checkout(&trying.id) {
             tracing::warn!(deployment = %trying.id, %error, "could not remove a checkout that is no longer needed");
+        }
+        if self.needs_task(trying, &found) {
+            // Waited for here, where something newer may cut it off.
+            self.make_room(trying, &found, Step::Migrate).await?;
         }
         Ok(())
     }
@@ -111,6 +134,7 @@ impl Reconciler {
             && self.serves_with_another_database(&trying.id, found).is_none()
         {
             self.drop_other_database(&trying.id, database).await?;
+            self.note_new_database(trying, database).await?;
             backing.push(Part::Database);
         }
         let stack = self.stack(trying, found)?;
@@ -118,7 +142,8 @@ impl Reconciler {
         let parts: Vec<Part> = own.chain(backing.iter().copied()).collect();
         self.inner.out.engine.start(&stack, self.inner.folders.of(&trying.id), &parts, hold).await?;
         if !self.serves(&trying.id) {
-            join_all(backing.into_iter().map(|part| self.hurry(trying, part))).await;
+            let limit = self.inner.config.limits.of(trying.trust).cpu_millis;
+            join_all(backing.into_iter().map(|part| self.hurry(&trying.id, part, limit))).await;
         }
         Ok(())
     }
@@ -158,6 +183,32 @@ impl Reconciler {
         Ok(permit)
     }
 
+    /// Builds all images of a commit; one that the repository's own CI makes is waited for.
+    async fn come_to_images(
+        &self,
+        jobs: &[BuildJob],
+        found: &Found,
+        hold: &DeploymentLock,
+    ) -> Result<Vec<Built>, Fault> {
+        let begun = Instant::now();
+        loop {
+            let fault = match self.build_images(jobs, hold).await {
+                Err(fault) if found.config.image.is_some() && is_not_there(&fault) => fault,
+                come => return come,
+            };
+            let Some(app) = jobs.first().filter(|_| begun.elapsed() < IMAGE_LIMIT) else {
+                let minutes = IMAGE_LIMIT.as_secs() / 60;
+                return Err(fault.advise(format!(
+                    "It was waited for during {minutes} minutes: let the workflow that pushes it run for this commit, and let the registry \
+                     give it to everybody."
+                )));
+            };
+            self.queue_for(&app.deployment, QueueReason::Image).await?;
+            tokio::time::sleep(IMAGE_PAUSE).await;
+            self.step(&app.deployment, Step::Build).await?;
+        }
+    }
+
     /// Builds all images of a commit, the app's first, one after the other and all with one permit.
     async fn build_images(&self, jobs: &[BuildJob], hold: &DeploymentLock) -> Result<Vec<Built>, Fault> {
         let Some(app) = jobs.first() else { return Ok(Vec::new()) };
@@ -174,6 +225,12 @@ impl Reconciler {
         }
         Ok(built)
     }
+}
+
+/// Whether a registry says that it has no such image.
+fn is_not_there(fault: &Fault) -> bool {
+    let cause = fault.cause.to_ascii_lowercase();
+    ["not found", "manifest unknown", "name unknown"].iter().any(|words| cause.contains(words))
 }
 
 /// What is to be built: the app's image, and those of services beside it.

@@ -5,7 +5,6 @@ use std::time::Duration;
 use preview_core::deployment::Step;
 use preview_core::diagnosis::Symptom;
 use preview_core::ids::{DeploymentId, HostPort, Slot};
-use preview_core::trust::Trust;
 use tokio::time::Instant;
 
 use super::super::Reconciler;
@@ -44,23 +43,23 @@ impl Reconciler {
     /// Asks the app until it answers. A container that ends is a failure at once.
     pub(in crate::reconcile) async fn await_health(&self, work: &mut Work) -> Result<(), Fault> {
         let trying = work.trying()?;
-        let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
+        let found = trying.found()?;
         let id = trying.id.clone();
-        let (slot, trust, part) = (trying.slot, trying.trust, Part::App(trying.slot));
+        let (slot, cpu, part) = (trying.slot, found.limits.cpu_millis, Part::App(trying.slot));
         self.step(&id, Step::Health).await?;
         let limit = found.config.health_check_timeout.unwrap_or(self.inner.config.health_timeout);
         let path = found.config.health_check_path.as_ref().map_or("/", |path| path.as_str());
-        let outcome = match tokio::time::timeout(limit, self.ask_in_a_hurry(&id, trust, slot, path)).await {
+        let outcome = match tokio::time::timeout(limit, self.ask_in_a_hurry(&id, cpu, slot, path)).await {
             Ok(outcome) => outcome,
             Err(_) => self.ask_once_more(&id, slot, path).await,
         };
-        let Err(unwell) = outcome else { return self.end_hurry(&id, trust, part).await };
+        let Err(unwell) = outcome else { return self.end_hurry(&id, part, cpu).await };
         let lines = self.inner.out.engine.logs(&id, part, KEPT).await.unwrap_or_default();
         self.keep_app_log(&id, &lines);
         let fault = match unwell {
             Unwell::Fault(fault) => fault,
             Unwell::Symptom(symptom) => {
-                let memory_mb = self.inner.config.limits.of(trust).memory_mb;
+                let memory_mb = found.limits.memory_mb;
                 let given = Given { slot, path, waited: limit, memory_mb };
                 self.explain(&id, &given, symptom, &found, &lines).await
             }
@@ -69,13 +68,13 @@ impl Reconciler {
     }
 
     /// Asks an app that may hurry for a while.
-    async fn ask_in_a_hurry(&self, id: &DeploymentId, trust: Trust, slot: Slot, path: &str) -> Result<(), Unwell> {
+    async fn ask_in_a_hurry(&self, id: &DeploymentId, cpu: u32, slot: Slot, path: &str) -> Result<(), Unwell> {
         let asking = self.ask_until_healthy(id, slot, path);
         tokio::pin!(asking);
         if let Ok(outcome) = tokio::time::timeout(hurry::LONGEST, &mut asking).await {
             return outcome;
         }
-        self.end_hurry(id, trust, Part::App(slot)).await?;
+        self.end_hurry(id, Part::App(slot), cpu).await?;
         asking.await
     }
 

@@ -10,10 +10,8 @@ use std::thread::available_parallelism;
 use std::time::Duration;
 
 use preview_core::ids::DeploymentId;
-use preview_core::trust::Trust;
 
 use super::super::Reconciler;
-use super::Trying;
 use crate::needs::{Fault, Part};
 
 /// How many times its lasting limit a start may use, as far as the server has it.
@@ -22,10 +20,8 @@ const HURRY: u32 = 4;
 pub(super) const LONGEST: Duration = Duration::from_secs(10);
 
 impl Reconciler {
-    /// Lets a container hurry. That it could not is no reason to give up.
-    pub(super) async fn hurry(&self, trying: &Trying, part: Part) {
-        let id = &trying.id;
-        let limit = self.inner.config.limits.of(trying.trust).cpu_millis;
+    /// Lets a container with this lasting limit hurry. That it could not is no reason to give up.
+    pub(super) async fn hurry(&self, id: &DeploymentId, part: Part, limit: u32) {
         let cores = available_parallelism().map_or(1, NonZero::get);
         let all = u32::try_from(cores * 1000).unwrap_or(u32::MAX);
         let more = limit.saturating_mul(HURRY).min(all).max(limit);
@@ -35,7 +31,7 @@ impl Reconciler {
     }
 
     /// Puts a container back to its lasting limit.
-    pub(super) async fn end_hurry(&self, id: &DeploymentId, trust: Trust, part: Part) -> Result<(), Fault> {
-        self.inner.out.engine.limit_cpu(id, part, self.inner.config.limits.of(trust).cpu_millis).await
+    pub(super) async fn end_hurry(&self, id: &DeploymentId, part: Part, limit: u32) -> Result<(), Fault> {
+        self.inner.out.engine.limit_cpu(id, part, limit).await
     }
 }

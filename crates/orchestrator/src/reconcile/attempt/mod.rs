@@ -2,6 +2,7 @@
 
 mod begin;
 mod build;
+mod data;
 mod diagnose;
 mod health;
 mod hurry;
@@ -11,13 +12,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use preview_core::comment;
-use preview_core::compose::AppUser;
 use preview_core::compose::own::OwnName;
+use preview_core::compose::{AppUser, Limits};
+use preview_core::deployment::data::Content;
 use preview_core::deployment::{Deployment, QueueReason, Serving, Stage, Step};
 use preview_core::framework::Detected;
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, PullKey, Slot};
 use preview_core::plan::Action;
-use preview_core::repo_config::RepoConfig;
+use preview_core::repo_config::{EnvVars, RepoConfig};
 use preview_core::trust::Trust;
 use tokio::time::Instant;
 
@@ -30,6 +32,8 @@ pub(super) struct Work {
     pub(super) key: PullKey,
     pub(super) hold: Option<DeploymentLock>,
     trying: Option<Trying>,
+    /// Whether the plan is to be made again, because something was found out that it did not know.
+    anew: bool,
 }
 
 /// An attempt under way.
@@ -51,12 +55,26 @@ pub(super) struct Trying {
     former: Option<Serving>,
     /// Whose processes the images that were built are: the app's (`None`), and those of services beside it.
     users: BTreeMap<Option<OwnName>, AppUser>,
+    /// What the app's image starts, as it says itself.
+    command: Vec<String>,
+    /// The text that a new database is filled with.
+    seed: Option<Arc<str>>,
+}
+
+impl Trying {
+    fn found(&self) -> Result<Arc<Found>, Fault> {
+        self.found.clone().ok_or_else(|| Fault::passing("the attempt was interrupted"))
+    }
 }
 
 /// What was found in the checkout.
 pub(super) struct Found {
     detected: Detected,
     pub(super) config: RepoConfig,
+    /// The variables of its `env_file`.
+    pub(super) env_of_file: EnvVars,
+    /// What the app's containers may use.
+    limits: Limits,
 }
 
 impl Found {
@@ -78,7 +96,7 @@ impl Found {
 
 impl Work {
     pub(super) fn new(key: PullKey) -> Self {
-        Self { key, hold: None, trying: None }
+        Self { key, hold: None, trying: None, anew: false }
     }
 
     /// Whether a failure would be an attempt's.
@@ -89,6 +107,17 @@ impl Work {
     /// Forgets the attempt that was cut off.
     pub(super) fn cut(&mut self) {
         self.trying = None;
+    }
+
+    /// Has the plan made again after this action: all of the attempt begins anew.
+    fn begin_anew(&mut self) {
+        self.trying = None;
+        self.anew = true;
+    }
+
+    /// Whether the plan is to be made again.
+    pub(super) fn begins_anew(&mut self) -> bool {
+        std::mem::take(&mut self.anew)
     }
 
     fn trying(&mut self) -> Result<&mut Trying, Fault> {
@@ -107,7 +136,7 @@ impl Reconciler {
         let (id, commit) = (trying.id.clone(), trying.commit.clone());
         let (key, told) = (trying.key, trying.told);
         let took = trying.begun.elapsed();
-        let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
+        let found = trying.found()?;
         let port = *trying.port.get_or_insert(self.attempt_port(&id)?);
         self.step(&id, Step::Route).await?;
         let _switching = self.inner.routing.switch(&id, port);
@@ -135,6 +164,7 @@ impl Reconciler {
             record.db_type = found.detected.database.database.map(|database| database.as_str().to_owned());
             record.extras = found.detected.extras.services.clone();
             record.services = found.services().collect();
+            record.data.content = Content::Used;
             record.updated_at = now;
             spend_redeploy(state, key, told);
             Some(())
@@ -210,6 +240,8 @@ fn first_step(action: &Action) -> Step {
     match action {
         Action::Prepare => Step::Read,
         Action::Build => Step::Build,
+        Action::Migrate => Step::Migrate,
+        Action::Seed => Step::Seed,
         Action::Start => Step::Start,
         Action::AwaitHealth => Step::Health,
         Action::Switch => Step::Route,

@@ -5,10 +5,11 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use preview_core::capacity::may_start;
 use preview_core::compose::{
-    self, AppUser, DatabasePassword, DatabaseSpec, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec,
+    self, AppUser, DatabasePassword, DatabaseSpec, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec, Task, TaskSpec,
 };
 use preview_core::deployment::{QueueReason, Serving, Step};
 use preview_core::ids::DeploymentId;
+use preview_core::repo_config::AppCommand;
 use tokio::time::Instant;
 
 use super::super::Reconciler;
@@ -21,24 +22,30 @@ impl Reconciler {
     pub(in crate::reconcile) async fn start(&self, work: &mut Work) -> Result<(), Fault> {
         let hold = work.hold()?;
         let trying = work.trying()?;
-        let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
+        let found = trying.found()?;
         self.step(&trying.id, Step::Start).await?;
-        self.change_database(trying, &found, &hold).await?;
-        self.make_room(trying).await?;
+        self.make_room(trying, &found, Step::Start).await?;
         let stack = self.stack(trying, &found)?;
         let (dir, app) = (self.inner.folders.of(&trying.id), Part::App(trying.slot));
         // Services that had to be built are up from now on; those that are up already stay as they are until the switch.
         let parts: Vec<Part> = found.services().map(Part::Own).chain([app]).collect();
-        self.inner.out.engine.start(&stack, dir, &parts, &hold).await?;
+        let started = self.inner.out.engine.start(&stack, dir, &parts, &hold).await;
+        started.map_err(|fault| without_shell(fault, &found))?;
         // The database is up by now, and what is beside it.
-        let ended = found.extras().chain([Part::Database]).map(|part| self.end_hurry(&trying.id, trying.trust, part));
-        let ((), ended) = tokio::join!(self.hurry(trying, app), try_join_all(ended));
+        let lasting = self.inner.config.limits.of(trying.trust).cpu_millis;
+        let ended = found.extras().chain([Part::Database]).map(|part| self.end_hurry(&trying.id, part, lasting));
+        let ((), ended) = tokio::join!(self.hurry(&trying.id, app, found.limits.cpu_millis), try_join_all(ended));
         ended.map(drop)
     }
 
     /// Where the old version has another database, takes that version away, then its database, and brings up the new one. Tried
     /// again after a failure it does all of it again.
-    async fn change_database(&self, trying: &mut Trying, found: &Found, hold: &DeploymentLock) -> Result<(), Fault> {
+    pub(super) async fn change_database(
+        &self,
+        trying: &mut Trying,
+        found: &Found,
+        hold: &DeploymentLock,
+    ) -> Result<(), Fault> {
         if let Some(serving) = self.serves_with_another_database(&trying.id, found) {
             tracing::info!(deployment = %trying.id, "another database than the old version's, which goes first");
             trying.former = Some(serving);
@@ -52,19 +59,19 @@ impl Reconciler {
     }
 
     /// Waits for the memory that one more container may use. An update that waits too long for it replaces in place.
-    async fn make_room(&self, trying: &Trying) -> Result<(), Fault> {
-        let limit = u64::from(self.inner.config.limits.of(trying.trust).memory_mb) << 20;
+    pub(super) async fn make_room(&self, trying: &Trying, found: &Found, step: Step) -> Result<(), Fault> {
+        let limit = u64::from(found.limits.memory_mb) << 20;
         let record = self.inner.ledger.read(|state| state.deployments.get(&trying.id).cloned());
         let Some(serving) = record.and_then(|record| record.serving) else {
-            return self.wait_for_room(&trying.id, Step::Start, limit).await;
+            return self.wait_for_room(&trying.id, step, limit).await;
         };
         let patience = self.inner.config.pace.memory;
-        if self.room_within(&trying.id, Step::Start, limit, patience).await? {
+        if self.room_within(&trying.id, step, limit, patience).await? {
             return Ok(());
         }
         tracing::warn!(deployment = %trying.id, "no memory for a second slot: replacing the old version in place");
         self.give_way(&trying.id, &serving).await?;
-        self.wait_for_room(&trying.id, Step::Start, limit).await
+        self.wait_for_room(&trying.id, step, limit).await
     }
 
     /// Takes the old version away because the new one can't come up beside it: its visitors first.
@@ -117,7 +124,7 @@ impl Reconciler {
     pub(super) async fn replace_services(&self, work: &mut Work) -> Result<(), Fault> {
         let hold = work.hold()?;
         let trying = work.trying()?;
-        let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
+        let found = trying.found()?;
         let parts: Vec<Part> = found.services().map(Part::Own).collect();
         if parts.is_empty() || !self.serves(&trying.id) {
             return Ok(());
@@ -126,7 +133,50 @@ impl Reconciler {
         self.inner.out.engine.replace(&stack, self.inner.folders.of(&trying.id), &parts, &hold).await
     }
 
+    /// What runs for the attempt: its slot, and what that needs.
     pub(super) fn stack(&self, trying: &Trying, found: &Found) -> Result<Stack, Fault> {
+        Ok(compose::generate(&self.filled_spec(trying, found)?))
+    }
+
+    /// A one-off container of the app, and what that needs.
+    pub(super) fn task_stack(
+        &self,
+        trying: &Trying,
+        found: &Found,
+        task: Task,
+        command: &AppCommand,
+    ) -> Result<Stack, Fault> {
+        let mut spec = self.filled_spec(trying, found)?;
+        let app = spec.slots.remove(&trying.slot);
+        spec.task = app.map(|app| TaskSpec { task, command: command.clone(), app });
+        Ok(compose::generate(&spec))
+    }
+
+    /// Whether the app can have the variables that it asks for.
+    pub(super) fn check_env(&self, trying: &Trying, found: &Found) -> Result<(), Fault> {
+        // Where the password is yet to be made, any will do.
+        let known = self.inner.folders.known_password(&trying.id).map_err(password_lost)?;
+        let password = known.unwrap_or_else(|| DatabasePassword::from_bytes([0; 24]));
+        let spec = self.spec(trying, found, password)?;
+        self.env_of(trying, found, &compose::given(&spec, trying.slot)).map(drop)
+    }
+
+    fn filled_spec(&self, trying: &Trying, found: &Found) -> Result<StackSpec, Fault> {
+        let known = self.inner.folders.known_password(&trying.id).map_err(password_lost)?;
+        let password = match (known, found.has_backing()) {
+            (Some(password), _) => password,
+            // It stands nowhere then.
+            (None, false) => DatabasePassword::from_bytes([0; 24]),
+            (None, true) => return Err(Fault::passing("the database's password was lost")),
+        };
+        let mut spec = self.spec(trying, found, password)?;
+        let env = self.env_of(trying, found, &compose::given(&spec, trying.slot))?;
+        spec.slots.values_mut().for_each(|app| app.env.extend(env.clone()));
+        Ok(spec)
+    }
+
+    /// All but the repository's own variables, which may refer to what stands here.
+    fn spec(&self, trying: &Trying, found: &Found, password: DatabasePassword) -> Result<StackSpec, Fault> {
         let record = self.inner.ledger.read(|state| state.deployments.get(&trying.id).cloned());
         let interrupted = || Fault::passing("the attempt was interrupted");
         let record = record.ok_or_else(interrupted)?;
@@ -134,8 +184,7 @@ impl Reconciler {
         let subnet = record.subnet.and_then(|number| self.inner.ports.subnet(number)).ok_or_else(interrupted)?;
         let config = &self.inner.config;
         let compose = found.detected.compose.as_ref();
-        let mut env = compose.map(|compose| compose.stack.app.runtime.env.clone()).unwrap_or_default();
-        env.extend(self.env_of(trying, found)?);
+        let env = compose.map(|compose| compose.stack.app.runtime.env.clone()).unwrap_or_default();
         let own = compose.map(|compose| OwnSpec {
             stack: compose.stack.clone(),
             commit: trying.commit.clone(),
@@ -146,6 +195,8 @@ impl Reconciler {
             host_port,
             app_port: found.detected.app_port,
             port_env: found.config.app_port_env.clone(),
+            limits: found.limits,
+            start: compose::startup(&found.config.startup_commands, &trying.command),
             user: trying.users.get(&None).copied().unwrap_or(AppUser::Unprivileged),
             files: RootFiles::of(found.detected.framework),
             env,
@@ -157,8 +208,7 @@ impl Reconciler {
         let database = wanted.database.zip(record.db_port);
         let database =
             database.map(|(database, host_port)| DatabaseSpec { database, scheme: wanted.scheme, host_port });
-        let password = if found.has_backing() { Some(self.password(&trying.id)?) } else { None };
-        Ok(compose::generate(&StackSpec {
+        Ok(StackSpec {
             deployment: trying.id.clone(),
             instance: config.instance.clone(),
             subnet,
@@ -167,11 +217,12 @@ impl Reconciler {
             runtime: config.runtimes.of(trying.trust).clone(),
             base_images: config.base_images.clone(),
             slots: [(trying.slot, slot)].into(),
+            task: None,
             database,
             extras: found.detected.extras.services.clone(),
-            password,
+            password: found.has_backing().then_some(password),
             own,
-        }))
+        })
     }
 
     /// A database opens with the password that its volume was made with. Should somebody have deleted the folder with it, its
@@ -189,11 +240,14 @@ impl Reconciler {
         }
         folders.password(id).map(drop).map_err(password_lost)
     }
+}
 
-    fn password(&self, id: &DeploymentId) -> Result<DatabasePassword, Fault> {
-        let password = self.inner.folders.known_password(id).map_err(password_lost)?;
-        password.ok_or_else(|| Fault::passing("the database's password was lost"))
+/// Commands before the start are a shell's, which not every image has.
+fn without_shell(fault: Fault, found: &Found) -> Fault {
+    if found.config.startup_commands.is_empty() || !fault.cause.contains("exec: \"sh\"") {
+        return fault;
     }
+    fault.advise("`startup_commands` need a shell, `sh`, in the app's image.")
 }
 
 fn password_lost(error: std::io::Error) -> Fault {

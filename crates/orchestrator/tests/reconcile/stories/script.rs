@@ -74,6 +74,8 @@ pub(crate) enum Kind {
     Exits,
     Silent,
     Slow,
+    Migrates,
+    FailsToMigrate,
 }
 
 /// Who opens a pull request, and how.
@@ -234,7 +236,7 @@ impl Setting {
 }
 
 /// Calls that stories break; those that only look are broken in `loops`, and here now and then.
-const CALLS: [Call; 23] = [
+const CALLS: [Call; 26] = [
     Call::Remarks,
     Call::Permission,
     Call::Mark,
@@ -247,6 +249,9 @@ const CALLS: [Call; 23] = [
     Call::Checkout,
     Call::Build,
     Call::Start,
+    Call::BeginTask,
+    Call::AwaitTask,
+    Call::Load,
     Call::Observe,
     Call::ObserveRoutes,
     Call::RemovePart,
@@ -372,6 +377,9 @@ impl Kind {
             Self::Exits,
             Self::Silent,
             Self::Slow,
+            Self::Migrates,
+            Self::Migrates,
+            Self::FailsToMigrate,
         ])
     }
 }

@@ -14,10 +14,10 @@ use preview_orchestrator::ledger::{Reason, State};
 
 use super::script::{Beat, Kind, Opened, Saying, Script, Setting, Step, Told};
 use crate::check::Expect;
-use crate::house::{House, hours, minutes, with_database};
+use crate::house::{House, hours, minutes, that_migrates, with_database};
 use crate::world::people::{MAINTAINER, STRANGER};
 use crate::world::planted::Planted;
-use crate::world::{App, Build, Run};
+use crate::world::{App, Build, Migration, Run};
 
 /// The label that some settings ask for.
 const LABEL: &str = "preview";
@@ -705,5 +705,7 @@ fn app(kind: Kind) -> App {
         Kind::Exits => App { run: Run::Exits(1), ..plain },
         Kind::Silent => App { run: Run::Silent, ..with_database() },
         Kind::Slow => App { run: Run::Healthy(30), ..with_database() },
+        Kind::Migrates => that_migrates(Migration::Works),
+        Kind::FailsToMigrate => that_migrates(Migration::Fails),
     }
 }

@@ -10,11 +10,11 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use preview_core::backing::Backing;
 use preview_core::capacity::{DiskUse, Room};
-use preview_core::compose::{DatabasePassword, LABEL_COMMIT, Stack};
+use preview_core::compose::{DatabasePassword, KeptBy, LABEL_COMMIT, Stack, Task, kept_by};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
 use preview_orchestrator::needs::{
-    BuildJob, Built, Container, ContainerEngine, ContainerState, DeploymentLock, EngineEvent, EngineView, Fault,
-    Filled, LineSink, Part, Volumes,
+    BuildJob, Built, Container, ContainerEngine, ContainerState, DeploymentLock, Ending, EngineEvent, EngineView,
+    Errand, Fault, Filled, LineSink, Part, Volumes,
 };
 use serde_json::Value;
 use tokio::sync::broadcast;
@@ -23,7 +23,7 @@ use tokio_stream::wrappers::BroadcastStream;
 
 use super::planted::Planted;
 use super::trouble::Call;
-use super::{Build, Ended, Fakes, HANG, Run, World};
+use super::{App, Build, Ended, Fakes, HANG, Migration, Run, World};
 
 /// Everything of one deployment.
 #[derive(Default)]
@@ -33,6 +33,10 @@ pub(crate) struct Stock {
     /// The backing services that are up, by their names, the database among them.
     pub(crate) backing: BTreeMap<String, Service>,
     pub(crate) volumes: BTreeSet<String>,
+    /// What is in the database.
+    pub(crate) rows: Rows,
+    /// One-off containers, running or not, and whose they are.
+    tasks: BTreeMap<Task, CommitSha>,
     /// The password that the volumes were made with.
     key: Option<String>,
     pub(crate) network: Option<String>,
@@ -46,6 +50,16 @@ pub(crate) struct Stock {
 pub(crate) struct Service {
     image: String,
     volume: Option<String>,
+}
+
+/// What is in a database; it goes with its volume.
+#[derive(Default)]
+pub(crate) struct Rows {
+    begun_for: Option<CommitSha>,
+    migrated: BTreeSet<CommitSha>,
+    pub(crate) migrations: usize,
+    seed_began: bool,
+    pub(crate) seeded: bool,
 }
 
 /// A container of an app.
@@ -90,11 +104,26 @@ impl Running {
 
 impl Stock {
     fn is_empty(&self) -> bool {
-        let Self { apps, database: _, backing, volumes, network, images, key: _, spared: _ } = self;
-        apps.is_empty() && backing.is_empty() && volumes.is_empty() && network.is_none() && images.is_empty()
+        let Self { apps, database: _, backing, volumes, network, images, tasks, rows: _, key: _, spared: _ } = self;
+        let containers = !apps.is_empty() || !backing.is_empty() || !tasks.is_empty();
+        !containers && volumes.is_empty() && network.is_none() && images.is_empty()
+    }
+
+    /// Why a version must not have visitors with what is in the database.
+    pub(crate) fn unfit_for(&self, app: &App, commit: &CommitSha) -> Option<String> {
+        if app.migration.is_some() && !self.rows.migrated.contains(commit) {
+            return Some("it has not migrated".into());
+        }
+        if app.resets && self.rows.begun_for.as_ref() != Some(commit) {
+            return Some(format!("its database was begun for {:?}", self.rows.begun_for));
+        }
+        (self.rows.seed_began && !self.rows.seeded).then(|| "its database is filled by half".into())
     }
 
     fn view(&self, world: &World) -> EngineView {
+        let task = |(task, commit): (&Task, &CommitSha)| {
+            container(Part::Task(*task), Some(commit.clone()), ContainerState::Running { healthy: None })
+        };
         let app = |(slot, running): (&Slot, &Running)| {
             container(Part::App(*slot), Some(running.commit.clone()), running.state(world))
         };
@@ -103,7 +132,7 @@ impl Stock {
             container(part, None, ContainerState::Running { healthy: None })
         });
         EngineView {
-            containers: self.apps.iter().map(app).chain(backing).collect(),
+            containers: self.apps.iter().map(app).chain(backing).chain(self.tasks.iter().map(task)).collect(),
             volumes: self.volumes.iter().cloned().collect(),
             networks: self.network.iter().cloned().collect(),
             images: self.images.iter().cloned().collect(),
@@ -213,6 +242,13 @@ impl World {
         }
         if name == "db" {
             let port = host_port(says);
+            let is_new = volume.as_ref().is_some_and(|volume| !self.stock(id).volumes.contains(volume));
+            if is_new {
+                let services = stack["services"].as_object().into_iter().flatten();
+                let commit = services.filter_map(|(_, service)| service["labels"][LABEL_COMMIT].as_str()).next();
+                let begun_for = commit.map(|commit| commit.parse().unwrap());
+                self.stock(id).rows = Rows { begun_for, ..Rows::default() };
+            }
             self.claim(id, port)?;
             self.stock(id).database = Some(port);
         }
@@ -221,6 +257,52 @@ impl World {
         stock.key.get_or_insert(password);
         stock.backing.insert(name.to_owned(), Service { image: text(&says["image"]), volume });
         Ok(())
+    }
+
+    /// Starts a one-off container, unless it is one that somebody else started who was killed.
+    fn begin_task(&mut self, errand: &Errand, stack: &Value) -> Result<(), Fault> {
+        let (id, task) = (&errand.deployment, errand.task);
+        if self.stock(id).tasks.keys().any(|other| *other != task) {
+            self.violation(format!("{id} has two one-off containers at once"));
+        }
+        if self.stock(id).tasks.get(&task) == Some(&errand.commit) {
+            return Ok(());
+        }
+        let service = &stack["services"][task.as_str()];
+        assert_eq!(service["labels"][LABEL_COMMIT], errand.commit.as_str());
+        if self.stock(id).database.is_none() {
+            self.start_backing(id, "db", stack)?;
+        }
+        self.check_approved(&errand.commit, "a one-off container");
+        self.stock(id).tasks.insert(task, errand.commit.clone());
+        Ok(())
+    }
+
+    fn end_task(&mut self, errand: &Errand) -> Result<Ending, Fault> {
+        let fails = self.app(&errand.commit).migration == Some(Migration::Fails);
+        let stock = self.stock(&errand.deployment);
+        if stock.tasks.remove(&errand.task).is_none() {
+            return Err(Fault::passing("a one-off container was removed by somebody else"));
+        }
+        if !fails {
+            stock.rows.migrations += 1;
+            stock.rows.migrated.insert(errand.commit.clone());
+        }
+        Ok(Ending::Exited { code: fails.into(), out_of_memory: false })
+    }
+
+    /// The first half of a seed, or the second.
+    fn load(&mut self, id: &DeploymentId, whole: bool) -> Result<Ending, Fault> {
+        let stock = self.stock(id);
+        if stock.database.is_none() {
+            return Err(Fault::passing("the database is not up"));
+        }
+        if stock.rows.seeded || stock.rows.seed_began && !whole {
+            self.violation(format!("the seed of {id} is loaded into a database that has it"));
+        }
+        let rows = &mut self.stock(id).rows;
+        (rows.seed_began, rows.seeded) = (true, whole);
+        Ok(Ending::Exited { code: 0, out_of_memory: false })
     }
 
     /// Whether the app at this port still hurries.
@@ -339,7 +421,7 @@ impl ContainerEngine for Fakes {
         let built = self.call(Call::Build, time, move |world| match app.build {
             Build::Works => {
                 world.stock(&job.deployment).images.insert(job.commit.clone());
-                Ok(Built { user: "node".into() })
+                Ok(Built { user: "node".into(), command: vec!["node".into()] })
             }
             Build::Fails => Err(Fault::author("the build failed").tail(["error: no such file".to_owned()])),
             Build::Hangs => Err(Fault::author("the build said nothing for too long")),
@@ -368,12 +450,38 @@ impl ContainerEngine for Fakes {
                     Part::App(slot) => world.start_app(&id, slot, &stack)?,
                     Part::Database => world.start_backing(&id, "db", &stack)?,
                     Part::Extra(extra) => world.start_backing(&id, extra.as_str(), &stack)?,
+                    Part::Task(_) => unreachable!("one-off containers are not merely started"),
                     Part::Own(_) | Part::Other => unreachable!("these repositories have no Compose file"),
                 }
             }
             Ok(())
         };
         self.call(Call::Start, Duration::from_millis(500), up).await
+    }
+
+    async fn run(
+        &self,
+        errand: &Errand,
+        stack: &Stack,
+        _: PathBuf,
+        log: LineSink<'_>,
+        _: &DeploymentLock,
+    ) -> Result<Ending, Fault> {
+        let stack = serde_json::to_value(stack).unwrap();
+        let wanted = errand.clone();
+        self.call(Call::BeginTask, LOOK, move |world| world.begin_task(&wanted, &stack)).await?;
+        log("the migration's own words");
+        let wanted = errand.clone();
+        self.call(Call::AwaitTask, Duration::from_secs(8), move |world| world.end_task(&wanted)).await
+    }
+
+    async fn load(&self, errand: &Errand, _: &[String], text: &str, _: LineSink<'_>) -> Result<Ending, Fault> {
+        assert_eq!(text, "select 1;\n");
+        for whole in [false, true] {
+            let id = errand.deployment.clone();
+            self.call(Call::Load, Duration::from_secs(1), move |world| world.load(&id, whole)).await?;
+        }
+        Ok(Ending::Exited { code: 0, out_of_memory: false })
     }
 
     async fn limit_cpu(&self, id: &DeploymentId, part: Part, millis: u32) -> Result<(), Fault> {
@@ -409,6 +517,10 @@ impl ContainerEngine for Fakes {
                 Part::App(slot) => world.remove_app(&id, slot),
                 Part::Database => world.remove_database(&id),
                 Part::Extra(extra) => world.remove_backing(&id, extra.as_str()),
+                Part::Task(task) => {
+                    world.stock(&id).tasks.remove(&task);
+                    world.tidy();
+                }
                 Part::Own(_) | Part::Other => {}
             }
             Ok(())
@@ -422,6 +534,8 @@ impl ContainerEngine for Fakes {
             [Slot::A, Slot::B].into_iter().for_each(|slot| world.remove_app(&id, slot));
             world.remove_database(&id);
             Backing::ALL.into_iter().for_each(|extra| world.remove_backing(&id, extra.as_str()));
+            world.stock(&id).tasks.clear();
+            world.tidy();
             Ok(())
         };
         self.call(Call::RemoveContainers, REMOVE, remove).await
@@ -441,7 +555,12 @@ impl ContainerEngine for Fakes {
             }
             let spared = std::mem::replace(&mut stock.spared, true);
             if spared || world.planted != Some(Planted::MissedCleanup) {
-                world.stock(&id).volumes.retain(|volume| !meant(volume));
+                let stock = world.stock(&id);
+                stock.volumes.retain(|volume| !meant(volume));
+                let of_database = |volume: &String| matches!(kept_by(&id, volume), KeptBy::Database(_));
+                if !stock.volumes.iter().any(of_database) {
+                    stock.rows = Rows::default();
+                }
             }
             world.tidy();
             Ok(())
@@ -456,7 +575,7 @@ impl ContainerEngine for Fakes {
                 return Ok(());
             }
             let stock = world.stock(&id);
-            if !stock.backing.is_empty() || !stock.apps.is_empty() {
+            if !stock.backing.is_empty() || !stock.apps.is_empty() || !stock.tasks.is_empty() {
                 return Err(Fault::passing("the network has active endpoints"));
             }
             stock.network = None;

@@ -42,6 +42,19 @@ pub(crate) struct App {
     pub(crate) run: Run,
     pub(crate) database: Option<Database>,
     pub(crate) extras: BTreeSet<Backing>,
+    /// Whether it migrates its database, and how that goes.
+    pub(crate) migration: Option<Migration>,
+    /// Whether it has a seed for a new database.
+    pub(crate) seed: bool,
+    /// Whether each commit is to begin with an empty database.
+    pub(crate) resets: bool,
+}
+
+/// How a migration goes.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Migration {
+    Works,
+    Fails,
 }
 
 /// How its build goes.
@@ -67,7 +80,8 @@ pub(crate) enum Run {
 
 impl Default for App {
     fn default() -> Self {
-        Self { build: Build::Works, run: Run::Healthy(2), database: None, extras: BTreeSet::new() }
+        let (database, extras, migration, seed, resets) = (None, BTreeSet::new(), None, false, false);
+        Self { build: Build::Works, run: Run::Healthy(2), database, extras, migration, seed, resets }
     }
 }
 
@@ -85,7 +99,8 @@ impl App {
 
     /// Whether it comes up.
     pub(crate) fn works(&self) -> bool {
-        self.build == Build::Works && matches!(self.run, Run::Healthy(_))
+        let migrates = self.migration != Some(Migration::Fails);
+        self.build == Build::Works && migrates && matches!(self.run, Run::Healthy(_))
     }
 }
 
@@ -280,6 +295,9 @@ impl World {
             let Some(commit) = self.visit(&id) else { continue };
             if self.watch_all && !self.may_go.contains(&id) && self.is_written_down(&id, port) {
                 self.must_serve.insert(id.clone());
+            }
+            if let Some(wrong) = self.engine.get(&id).and_then(|stock| stock.unfit_for(&self.app(&commit), &commit)) {
+                self.violation(format!("visitors of {id} are sent to {}: {wrong}", commit.short()));
             }
             let shown = self.shown.entry(id).or_default();
             if shown.last() != Some(&commit) {

@@ -99,12 +99,14 @@ fn files(app: &App) -> MemoryFiles {
     let database = app.database.map_or("none", Database::as_str);
     let extras: Vec<&str> = app.extras.iter().map(|extra| extra.as_str()).collect();
     let extras = extras.join(", ");
+    let mut config = format!("database: {database}\nextra_services: [{extras}]\nhealth_check_path: /health\n");
+    let says =
+        [(app.migration.is_some(), "migrate: up\n"), (app.seed, "seed: seed.sql\n"), (app.resets, "on_push: reset\n")];
+    says.into_iter().filter(|(so, _)| *so).for_each(|(_, line)| config.push_str(line));
     MemoryFiles::new([
         ("Dockerfile", "FROM node\nEXPOSE 3000\n".to_owned()),
-        (
-            "preview-config.yml",
-            format!("database: {database}\nextra_services: [{extras}]\nhealth_check_path: /health\n"),
-        ),
+        ("seed.sql", "select 1;\n".to_owned()),
+        ("preview-config.yml", config),
     ])
 }
 
