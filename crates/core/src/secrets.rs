@@ -6,7 +6,7 @@
 //! `${DB_HOST}` and the like stand for what every app is given, so that an app which wants it under another name or in
 //! another form gets it. What is put in is not read again.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::str::FromStr;
 

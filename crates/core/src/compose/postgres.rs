@@ -4,7 +4,6 @@
 //! the server runs as that user from the start and needs no capability at all.
 
 use crate::base_images::BaseImage;
-use crate::ids::PrNumber;
 use crate::repo_config::ContainerPort;
 
 use super::backing::{Account, Called, Recipe, USER, Variables, usual_url};

@@ -2,7 +2,7 @@
 
 use crate::repo_config::ContainerPort;
 
-use super::{DetectError, Framework, Project, Recipe};
+use super::{DetectError, Framework, Project, Recipe, Scope};
 
 /// Where an app listens that nobody says anything of.
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();

@@ -2,11 +2,16 @@
 
 use super::*;
 use crate::framework::MemoryFiles;
+use crate::repo_config::RelativePath;
+
+fn found_in(files: &MemoryFiles, config: &RepoConfig) -> (FoundDatabase, FoundExtras) {
+    find(&[Beneath::new(files, &RelativePath::default())], config).unwrap()
+}
 
 /// Database, scheme and what is beside it, in a line.
 fn found(files: &[(&str, &str)], config: &str) -> String {
     let config = RepoConfig::parse(config).unwrap();
-    let (database, extras) = find(&MemoryFiles::new(files.iter().copied()), &config).unwrap();
+    let (database, extras) = found_in(&MemoryFiles::new(files.iter().copied()), &config);
     let name = database.database.map_or("none", Database::as_str);
     let scheme = database.scheme.map(|scheme| format!(" {scheme}://")).unwrap_or_default();
     let extras: String = extras.services.iter().map(|extra| format!(" + {extra}")).collect();
@@ -142,7 +147,7 @@ fn artifacts_of_maven_and_gradle_outside_of_tests() {
 fn of_several_databases_the_first_in_order_is_taken_and_the_reason_says_so() {
     let files = [("package.json", "{\"dependencies\": {\"mongodb\": \"6\", \"mysql2\": \"3\", \"redis\": \"5\"}}")];
     let config = RepoConfig::default();
-    let (database, extras) = find(&MemoryFiles::new(files), &config).unwrap();
+    let (database, extras) = found_in(&MemoryFiles::new(files), &config);
     assert_eq!(database.database, Some(Database::Mysql));
     assert_eq!(
         database.reason,
