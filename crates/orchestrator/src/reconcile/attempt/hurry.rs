@@ -4,6 +4,9 @@
 //! The containers are made with their lasting limit and hurried afterwards, so that whatever goes wrong in between ends on the
 //! safe side: an attempt that is cut off or fails takes its containers down, and nothing gets visitors before it is back at its
 //! limit. A restart by the engine keeps the lasting one.
+//!
+//! Under a runtime of their own (`UNTRUSTED_RUNTIME`) containers keep the limit that they were made with: gVisor's `runsc` can't change one
+//! that runs.
 
 use std::num::NonZero;
 use std::thread::available_parallelism;
@@ -25,6 +28,9 @@ impl Reconciler {
     /// Lets a container hurry. That it could not is no reason to give up.
     pub(super) async fn hurry(&self, trying: &Trying, part: Part) {
         let id = &trying.id;
+        if !self.may_hurry(trying.trust) {
+            return;
+        }
         let limit = self.inner.config.limits.of(trying.trust).cpu_millis;
         let cores = available_parallelism().map_or(1, NonZero::get);
         let all = u32::try_from(cores * 1000).unwrap_or(u32::MAX);
@@ -36,6 +42,13 @@ impl Reconciler {
 
     /// Puts a container back to its lasting limit.
     pub(super) async fn end_hurry(&self, id: &DeploymentId, trust: Trust, part: Part) -> Result<(), Fault> {
+        if !self.may_hurry(trust) {
+            return Ok(());
+        }
         self.inner.out.engine.limit_cpu(id, part, self.inner.config.limits.of(trust).cpu_millis).await
+    }
+
+    fn may_hurry(&self, trust: Trust) -> bool {
+        self.inner.config.runtimes.of(trust).is_none()
     }
 }
