@@ -14,7 +14,8 @@ demo: ground ## watch a pull request become a URL; ONCE=1 ends by itself; APP=go
 	@$(ON_GROUND) cargo run --quiet --package preview-cli -- demo $(if $(ONCE),--once) $(if $(APP),--app "$(APP)") \
 		$(if $(REPO),--repo "$(REPO)") $(if $(BRANCH),--branch "$(BRANCH)")
 
-test: ground ## everything that CI runs: format, lints, documentation, all tests
+test: ## everything that CI runs: format, lints, documentation, all tests
+	@$(GROUND) up tests
 	@$(ON_GROUND) scripts/test
 
 soak: export GROUND_WITH = ansible

@@ -39,6 +39,8 @@ packages_wanted() {
     [ -z "${CI:-}" ] || have shellcheck || echo shellcheck
     libc_headers_present || echo libc6-dev
     ca_bundle_present || echo ca-certificates
+    # gVisor, in which a test runs a stranger's code.
+    if [ "$PURPOSE" = tests ] && ! have runsc && apt_has runsc; then echo runsc; fi
 }
 
 packages_missing() {
@@ -53,6 +55,8 @@ packages_up() {
     [ "${#wanted[@]}" -gt 0 ] || return 0
     have apt-get || die "no apt-get here: please install ${wanted[*]} by hand (Debian 12, 13 and Ubuntu 24.04 are known to this script)"
     apt_update
+    # What only some distributions have is known from here on.
+    mapfile -t wanted < <(packages_wanted)
     if [[ " ${wanted[*]} " == *" docker.io "* ]]; then
         # Debian 13 puts the client into a package of its own.
         apt_has docker-cli && extra+=(docker-cli)

@@ -262,6 +262,10 @@ fn answer(to: &mut TcpStream, request: &Request, script: &Script, born: Instant)
         }
         "/exit" => process::exit(script.exit_code),
         "/reach" => send(to, "200 OK", &[], &reach(value("at").unwrap_or(""))),
+        "/read" => {
+            let read = std::fs::read_to_string(value("path").unwrap_or(""));
+            send(to, "200 OK", &[], &read.unwrap_or_else(|error| format!("refused: {error}")))
+        }
         "/write" => {
             let megabytes = value("mb").and_then(|mb| mb.parse().ok()).unwrap_or(0);
             let written = write_file(value("path").unwrap_or(""), megabytes);

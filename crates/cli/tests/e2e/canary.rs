@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use base64::Engine;
 use base64::engine::general_purpose::STANDARD;
+use preview_exec::Program;
 use preview_simulator::{Change, Fault, Matching, Mimic, Pull};
 use tokio::sync::oneshot;
 
@@ -155,6 +156,18 @@ fn files(rig: &Rig) -> Vec<(String, bool, String)> {
 fn leaks<'a>(told: &'a [(String, String)], secrets: &[String]) -> Vec<&'a str> {
     let says = |text: &str| secrets.iter().any(|secret| text.contains(secret));
     told.iter().filter(|(_, text)| says(text)).map(|(place, _)| &**place).collect()
+}
+
+/// Else the search below would be worth nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn a_secret_in_a_command_line_is_seen_by_the_watch() {
+    let (stop, stopped) = oneshot::channel();
+    let word = format!("planted-{}", std::process::id());
+    let watch = tokio::spawn(watch_command_lines(vec![word.clone()], stopped));
+    Program::new("sh").args(["-c", "sleep 0.3", &word]).run().await.unwrap();
+    stop.send(()).unwrap();
+    let found = watch.await.unwrap();
+    assert!(found.iter().any(|line| line.contains(&word)), "{found:?}");
 }
 
 #[tokio::test(flavor = "multi_thread")]

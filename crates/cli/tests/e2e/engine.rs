@@ -10,6 +10,7 @@ use std::time::{Duration, Instant};
 
 use preview_exec::{Limits, Program};
 use rustix::process::{Pid, Signal, kill_process};
+use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long it may take to start, and to stop with its containers.
@@ -41,6 +42,14 @@ impl Engine {
         let disk = engine.disk().display().to_string();
         let mount = ["-t", "tmpfs", "-o", &format!("size={megabytes}m"), "none", &disk];
         Program::new("mount").args(mount).run().await.unwrap();
+        engine.started().await
+    }
+
+    /// Starts one that knows a further runtime, by its daemon.json.
+    pub(crate) async fn start_with_runtime(name: &str, about: Value) -> Self {
+        let engine = Self::prepare().await;
+        let config = json!({"runtimes": {name: about}});
+        std::fs::write(engine.path("daemon.json"), config.to_string()).unwrap();
         engine.started().await
     }
 
@@ -88,6 +97,7 @@ impl Engine {
             .args(["--pdeathsig", "TERM", "dockerd", "--host", &self.host()])
             .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
             .args(["--bridge", &self.bridge])
+            .args(self.path("daemon.json").exists().then(|| format!("--config-file={}", path("daemon.json"))))
             .args(["iptables", "ip-masq", "ip-forward"].map(|what| format!("--{what}={firewall}")))
             // What systemd holds it would want as a slice; these groups are the test's own to make and to remove.
             .args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", &self.group])

@@ -9,7 +9,7 @@ use preview_simulator::{Change, Matching, Mimic, NewPull, Permission, Pull, sha2
 use serde_json::Value;
 
 use crate::isolation::{WITH_POSTGRES, environment};
-use crate::rig::{Rig, Setup, TOKEN};
+use crate::rig::{Rig, Setup, TOKEN, unique_owner};
 
 /// A mimic with other files beside or instead of its own.
 pub(crate) fn mimic_with(version: &str, changes: impl IntoIterator<Item = Change>) -> Vec<Change> {
@@ -158,12 +158,17 @@ async fn a_build_that_asks_the_api_learns_nothing() {
     let rig = Setup::new().start().await;
     let (other, _) = rig.up("something to learn of").await;
     let adding = |path: &str| {
-        let add = format!("ADD {}{path} /VERSION", rig.api);
+        let add = format!("ENV X=x\nADD {}{path} /VERSION", rig.api.replace("127.0.0.1", "${X:+127.0.0.1}"));
         // Copied once more, because what is added from an address only root may read.
         let copy = "COPY mimic /mimic\nCOPY --from=added --chown=10001 /VERSION /VERSION";
         let dockerfile = format!("FROM scratch AS added\n{add}\nFROM scratch\n{copy}\nENTRYPOINT [\"/mimic\"]\n");
         mimic_with("unused", [Change::write("Dockerfile", dockerfile)])
     };
+    let plain = Change::write("Dockerfile", format!("FROM scratch\nADD {}/health /VERSION\n", rig.api));
+    let plain = rig.open_with(mimic_with("unused", [plain])).await;
+    rig.until_comment(&plain, "would be fetched on the server's own network").await;
+    plain.close().unwrap();
+    // What can't be seen in the file is fetched; so the API is asked as from anywhere else.
     let healthy = rig.open_with(adding("/health")).await;
     rig.until_answers(&rig.url(&healthy), "status").await;
     let page = rig.http.get(rig.url(&healthy)).send().await.unwrap().text().await.unwrap();
@@ -176,6 +181,40 @@ async fn a_build_that_asks_the_api_learns_nothing() {
         assert!(!told.contains(&rig.id(&other)), "{told}");
         pull.close().unwrap();
     }
+    rig.finish().await;
+}
+
+/// An app that answers what its build found in a cache mount, and leaves its own word there.
+fn with_cache(id: &str, word: &str) -> Vec<Change> {
+    let step = format!("cp /cache/word /found || echo nothing > /found; echo {word} > /cache/word");
+    let dockerfile = format!(
+        "FROM debian:bookworm-slim AS build\nRUN --mount=type=cache,id={id},target=/cache {step}\nFROM scratch\n\
+         COPY mimic /mimic\nCOPY --from=build /found /VERSION\nENTRYPOINT [\"/mimic\"]\n"
+    );
+    mimic_with("unused", [Change::write("Dockerfile", dockerfile)])
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_cache_mount_is_one_repositorys_and_no_strangers() {
+    let rig = Setup::new().repos([(); 2].map(|()| format!("{}/app", unique_owner()))).start().await;
+    let repo = |name: &String| rig.github.repo(name).unwrap();
+    let (ours, theirs) = (repo(&rig.repos[0]), repo(&rig.repos[1]));
+    ours.set_permission("carol", Permission::Write);
+    // One that no earlier run has left.
+    let id = unique_owner();
+    let finds = async |pull: Pull, what: &str| rig.until_answers(&rig.url(&pull), what).await;
+
+    let new = NewPull::new("patch", with_cache(&id, "poison")).author("mallory").from_fork();
+    let stranger = ours.open_pull(new).await.unwrap();
+    let line = format!("/preview deploy {}", stranger.head());
+    rig.until_comment(&stranger, &line).await;
+    stranger.comment("carol", &line);
+    finds(stranger, "nothing").await;
+    finds(ours.open_pull(NewPull::new("first", with_cache(&id, "members"))).await.unwrap(), "nothing").await;
+    finds(theirs.open_pull(NewPull::new("other", with_cache(&id, "others"))).await.unwrap(), "nothing").await;
+    // Their caches do last, and do not meet.
+    finds(ours.open_pull(NewPull::new("second", with_cache(&id, "again"))).await.unwrap(), "members").await;
+    finds(theirs.open_pull(NewPull::new("another", with_cache(&id, "again"))).await.unwrap(), "others").await;
     rig.finish().await;
 }
 

@@ -29,6 +29,7 @@ mod obstacles;
 mod outages;
 mod prisoner;
 mod rig;
+mod runtimes;
 mod services;
 mod stories;
 mod token;

@@ -18,6 +18,9 @@ const OUTSIDE: [&str; 8] = [
     "/sys/kernel/uevent_helper",
 ];
 
+/// How long what ends by SIGKILL alone may take to be gone: ten seconds of grace, and what two busy cores add.
+const BOUND: Duration = Duration::from_secs(25);
+
 /// A mimic with a folder that it may write to.
 fn prisoner(version: &str) -> Vec<Change> {
     let dockerfile =
@@ -84,5 +87,32 @@ async fn a_preview_that_tries_everything_is_contained() {
     order(&rig, &pull, "multiply").await;
     let beside = median(&rig, &neighbour).await;
     assert!(beside < usual * 2 + Duration::from_millis(20), "{usual:?} usually, {beside:?} beside a fork bomb");
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_preview_that_ignores_sigterm_is_replaced_stopped_and_removed_in_bounded_time() {
+    let rig = Setup::new().start().await;
+    let (_, neighbour) = rig.up("neighbour").await;
+    let usual = median(&rig, &neighbour).await;
+    let pull = rig.open(Mimic::new("stubborn one").ignoring_sigterm()).await;
+    let (id, url) = (rig.id(&pull), rig.url(&pull));
+    rig.until_answers(&url, "stubborn one").await;
+
+    pull.push(Mimic::new("stubborn two").ignoring_sigterm().files()).await.unwrap();
+    rig.until_answers(&url, "stubborn two").await;
+    rig.until_within(BOUND, "the old version is gone", async || (rig.containers(&id).await.len() == 1).then_some(()))
+        .await;
+    // Its visitors noticed nothing: the new version answered before the old one was told to go.
+    rig.until_answers(&url, "stubborn two").await;
+
+    let begun = Instant::now();
+    pull.close().unwrap();
+    let beside = median(&rig, &neighbour).await;
+    assert!(beside < usual * 2 + Duration::from_millis(20), "{usual:?} usually, {beside:?} beside its removal");
+    rig.until_gone(&url).await;
+    rig.until_within(BOUND, "all of it is gone", async || rig.containers(&id).await.is_empty().then_some(())).await;
+    rig.until_record(&id, "none is left", |record| record.is_none()).await;
+    assert!(begun.elapsed() < BOUND, "{:?}", begun.elapsed());
     rig.finish().await;
 }

@@ -8,7 +8,7 @@
 //!
 //! Source: <https://docs.docker.com/reference/dockerfile/>
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use crate::repo_config::ContainerPort;
 
@@ -19,6 +19,12 @@ use refused::{names_preview, steers_builder, uses_preview, wants_privilege};
 
 /// Largest Dockerfile that is read, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
+
+/// Most stages, and most values of arguments and variables: each stage may hold all values of those that it continues.
+const MAX_STAGES: usize = 100;
+const MAX_VALUES: usize = 500;
+/// Longest value that is looked at, in bytes: each may be made of those before, and double.
+const MAX_VALUE: usize = 1024;
 
 /// Why a Dockerfile isn't built. Lines count from 1.
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
@@ -32,6 +38,9 @@ pub enum DockerfileError {
          `# syntax=docker/dockerfile:1`"
     )]
     ForeignSyntax(usize),
+    /// It has more in it than anybody builds.
+    #[error("it has more than {MAX_STAGES} stages or {MAX_VALUES} `ARG` and `ENV` values")]
+    TooMuch,
     /// A line begins with no instruction that is known.
     #[error("line {0}: this is not a Dockerfile instruction")]
     UnknownInstruction(usize),
@@ -121,33 +130,36 @@ impl OwnDockerfile {
         }
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
         let head = Head::read(text)?;
-        let read = |dialect| instructions(text, head.escape, dialect);
-        let modern = read(Dialect::MODERN);
+        let read = Dialect::ALL.map(|dialect| instructions(text, head.escape, dialect));
+        let [modern, ..] = &read;
         // A file that begins otherwise may still mean something to a frontend: newer ones also find `syntax` in `//` and JSON.
         if let Some(first) = modern.first().filter(|first| !INSTRUCTIONS.contains(&first.name.as_str())) {
             return Err(DockerfileError::UnknownInstruction(first.line));
         }
-        let stages = stages(&modern);
+        if read.iter().any(|instructions| is_too_much(instructions)) {
+            return Err(DockerfileError::TooMuch);
+        }
+        let stages = stages(modern);
         if stages.is_empty() {
             return Err(DockerfileError::NoStage);
         }
-        if let Some(line) = first_line(read, |instruction| uses_preview(instruction, head.escape)) {
+        if let Some(line) = first_line(&read, |instruction| uses_preview(instruction, head.escape)) {
             return Err(DockerfileError::ForeignPreview(line));
         }
         if let Some(line) = stages.iter().find_map(|stage| stage.preview) {
             return Err(DockerfileError::ForeignPreview(line));
         }
-        if let Some(line) = first_line(read, |instruction| wants_privilege(instruction, head.escape)) {
+        if let Some(line) = first_line(&read, |instruction| wants_privilege(instruction, head.escape)) {
             return Err(DockerfileError::Privilege(line));
         }
-        if let Some(line) = first_line(read, |instruction| steers_builder(instruction, head.escape)) {
+        if let Some(line) = first_line(&read, |instruction| steers_builder(instruction, head.escape)) {
             return Err(DockerfileError::Steers(line));
         }
-        let variables = all_variables(&modern);
-        if let Some(line) = first_line(read, |instruction| instruction.fetches_near(head.escape, &variables)) {
+        let variables = all_variables(modern);
+        if let Some(line) = first_line(&read, |instruction| instruction.fetches_near(head.escape, &variables)) {
             return Err(DockerfileError::NearAdd(line));
         }
-        let remote_add = first_line(read, |instruction| instruction.may_fetch(head.escape));
+        let remote_add = first_line(&read, |instruction| instruction.may_fetch(head.escape));
         Ok(Self { text: without_lines(text, &head.syntax_lines), stages, remote_add })
     }
 
@@ -180,9 +192,16 @@ impl OwnDockerfile {
 }
 
 /// The first line, in any dialect, of an instruction like this.
-fn first_line(read: impl Fn(Dialect) -> Vec<Instruction>, is_such: impl Fn(&Instruction) -> bool) -> Option<usize> {
-    let found = Dialect::ALL.into_iter().flat_map(read).filter(is_such);
+fn first_line(read: &[Vec<Instruction>], is_such: impl Fn(&Instruction) -> bool) -> Option<usize> {
+    let found = read.iter().flatten().filter(|instruction| is_such(instruction));
     found.map(|instruction| instruction.line).min()
+}
+
+fn is_too_much(instructions: &[Instruction]) -> bool {
+    let stages = instructions.iter().filter(|instruction| instruction.name == "FROM").count();
+    let giving = instructions.iter().filter(|instruction| ["ARG", "ENV"].contains(&instruction.name.as_str()));
+    let values: usize = giving.map(|instruction| instruction.arguments.split_whitespace().count()).sum();
+    stages > MAX_STAGES || values > MAX_VALUES
 }
 
 /// The stages of a Dockerfile, in order.
@@ -244,7 +263,8 @@ impl Stage {
 fn define(variables: &mut BTreeMap<String, String>, words: &[&str]) {
     for (name, value) in words.iter().filter_map(|word| word.split_once('=')) {
         let value = expand(value, variables);
-        variables.insert(name.to_owned(), value);
+        let value = &value[..value.floor_char_boundary(MAX_VALUE)];
+        variables.insert(name.to_owned(), value.to_owned());
     }
 }
 
@@ -266,7 +286,7 @@ fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
     let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
     let mut out = String::new();
     let mut rest = text.trim();
-    while let Some((before, after)) = rest.split_once('$') {
+    while let Some((before, after)) = rest.split_once('$').filter(|_| out.len() < MAX_BYTES) {
         out.push_str(before);
         let braced = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
         let (name, remainder) =
@@ -351,9 +371,9 @@ struct Dialect {
 }
 
 impl Dialect {
-    const MODERN: Self = Self { heredocs: true, escaped_escape_continues: false };
+    /// All there are; the newest frontends' first.
     const ALL: [Self; 4] = [
-        Self::MODERN,
+        Self { heredocs: true, escaped_escape_continues: false },
         Self { heredocs: true, escaped_escape_continues: true },
         Self { heredocs: false, escaped_escape_continues: false },
         Self { heredocs: false, escaped_escape_continues: true },
@@ -371,6 +391,7 @@ struct Instruction {
 
 fn instructions(text: &str, escape: char, dialect: Dialect) -> Vec<Instruction> {
     let lines: Vec<&str> = text.lines().collect();
+    let last = LastLines::of(&lines);
     let mut found = Vec::new();
     let mut at = 0;
     while at < lines.len() {
@@ -396,7 +417,7 @@ fn instructions(text: &str, escape: char, dialect: Dialect) -> Vec<Instruction> 
         let (name, arguments) = logical.split_once(char::is_whitespace).unwrap_or((logical, ""));
         let instruction = Instruction { name: name.to_ascii_uppercase(), arguments: arguments.trim().to_owned(), line };
         if dialect.heredocs {
-            at += heredocs_length(&instruction, &lines[at..]);
+            at = behind_heredocs(&instruction, &lines, at, &last);
         }
         found.push(instruction);
     }
@@ -409,26 +430,42 @@ fn continuation(line: &str, escape: char, dialect: Dialect) -> (&str, bool) {
     if part.ends_with(escape) && !dialect.escaped_escape_continues { (line, false) } else { (part, true) }
 }
 
-/// How many of the lines that follow are documents of this instruction. A document without an end isn't one.
-fn heredocs_length(instruction: &Instruction, following: &[&str]) -> usize {
-    if !matches!(instruction.name.as_str(), "RUN" | "COPY" | "ADD" | "ONBUILD") {
-        return 0;
+/// Where each line stands last, as it is and without the tabs before it: so that nobody looks twice for what isn't there.
+struct LastLines<'a> {
+    plain: HashMap<&'a str, usize>,
+    untabbed: HashMap<&'a str, usize>,
+}
+
+impl<'a> LastLines<'a> {
+    fn of(lines: &[&'a str]) -> Self {
+        let all = || lines.iter().copied().enumerate();
+        Self {
+            plain: all().map(|(index, line)| (line, index)).collect(),
+            untabbed: all().map(|(index, line)| (line.trim_start_matches('\t'), index)).collect(),
+        }
     }
-    let mut length = 0;
+}
+
+/// The first line behind an instruction's documents, which begin at `at`. A document without an end isn't one.
+fn behind_heredocs(instruction: &Instruction, lines: &[&str], mut at: usize, last: &LastLines<'_>) -> usize {
+    if !matches!(instruction.name.as_str(), "RUN" | "COPY" | "ADD" | "ONBUILD") {
+        return at;
+    }
     for word in instruction.arguments.split_whitespace() {
         let Some(mark) = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<") else { continue };
         let (delimiter, tabs) = mark.strip_prefix('-').map_or((mark, false), |delimiter| (delimiter, true));
         let delimiter = delimiter.trim_matches(['"', '\'']);
-        let ends = |line: &&str| if tabs { line.trim_start_matches('\t') == delimiter } else { *line == delimiter };
         if delimiter.is_empty() || delimiter.contains('<') {
             continue;
         }
-        match following[length..].iter().position(ends) {
-            Some(body) => length += body + 1,
-            None => return length,
+        let last = if tabs { &last.untabbed } else { &last.plain };
+        if last.get(delimiter).is_none_or(|last| *last < at) {
+            return at;
         }
+        let ends = |line: &&str| if tabs { line.trim_start_matches('\t') == delimiter } else { **line == *delimiter };
+        at += lines[at..].iter().position(ends).map_or(0, |body| body + 1);
     }
-    length
+    at
 }
 
 #[cfg(test)]

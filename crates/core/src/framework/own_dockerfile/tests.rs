@@ -244,3 +244,30 @@ fn no_argument_steers_the_builder() {
         assert!(OwnDockerfile::parse(&format!("FROM x\n{line}\n")).is_ok(), "{line}");
     }
 }
+
+#[test]
+fn what_is_long_is_read_quickly() {
+    for text in [
+        "RUN <<A\n".repeat(8_000),
+        format!("{}\tA\n", "RUN <<A\n".repeat(7_000)),
+        format!("{}A\n", "RUN <<A\n".repeat(7_000)),
+        format!("RUN {}\n", "<<A ".repeat(15_000)),
+        format!("RUN {}\n", "<<-A ".repeat(6_000)) + &"A\n".repeat(15_000),
+        format!("RUN x {}\n", "\\\n".repeat(30_000)),
+        "ADD $A /x\n".repeat(6_000),
+        format!("ARG A=x\n{}ADD ${{A}} /x\n", "ARG A=$A$A\n".repeat(499)),
+        format!("ENV A={}\nADD {} /x\n", "x".repeat(1_000), "$A".repeat(30_000)),
+        format!("ENV A x\n{}", "ENV A $A$A\n".repeat(400)),
+        format!("{}FROM x AS a\n{}", "ARG B=y\n".repeat(400), "FROM a AS a\nENV C=x\n".repeat(90)),
+        "FROM x\n".repeat(9_000),
+    ] {
+        let text = format!("FROM x\n{text}");
+        assert!(text.len() <= MAX_BYTES, "{}", text.len());
+        let begun = std::time::Instant::now();
+        drop(OwnDockerfile::parse(&text));
+        assert!(begun.elapsed() < std::time::Duration::from_secs(1), "{:?}: {:.40}", begun.elapsed(), text);
+    }
+    for text in ["FROM x\n".repeat(101), format!("FROM x\n{}", "ARG A=1\n".repeat(501))] {
+        assert_eq!(OwnDockerfile::parse(&text).unwrap_err(), DockerfileError::TooMuch);
+    }
+}
