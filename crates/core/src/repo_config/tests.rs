@@ -21,7 +21,7 @@ fn refused(text: &str) -> String {
 fn every_key_is_read() {
     let config = parsed(
         "framework: nestjs\ndatabase: postgres\nhealth_check_path: /health?deep=1\nhealth_check_timeout: 120\n\
-         app_port: 4000\napp_port_env: LISTEN\napp_entrypoint: ./dist/apps/api/main\ndockerfile: deploy/Dockerfile\n\
+         app_port: 4000\napp_port_env: LISTEN\napp_entrypoint: ./dist/apps/api/main\ndockerfile: deploy/Dockerfile\nroot: ./apps/api/\n\
          env:\n  - A=1\n  - B=x=y\n",
     );
     assert_eq!(config.framework, Some(Framework::NestJs));
@@ -32,6 +32,7 @@ fn every_key_is_read() {
     assert_eq!(config.app_port_env.unwrap().as_str(), "LISTEN");
     assert_eq!(config.app_entrypoint.unwrap().as_str(), "dist/apps/api/main");
     assert_eq!(config.dockerfile.unwrap().as_str(), "deploy/Dockerfile");
+    assert_eq!(config.root.unwrap().as_str(), "apps/api");
     assert_eq!(config.env.iter().collect::<Vec<_>>(), [("A", "1"), ("B", "x=y")]);
 }
 
@@ -69,12 +70,12 @@ fn mistakes_name_place_and_the_nearest_right_word() {
         ),
         (
             "framework: nestsj",
-            "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose; did you mean `nestjs`?",
+            "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose, laravel, rails, spring; did you mean `nestjs`?",
         ),
-        ("framework: cobol", "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose"),
+        ("framework: cobol", "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose, laravel, rails, spring"),
         (
-            "framework: laravel",
-            "line 1, column 12: this version does not support that `framework` yet; it knows nestjs, node, go, docker, compose",
+            "framework: rust",
+            "line 1, column 12: this version does not support that `framework` yet; it knows nestjs, node, go, docker, compose, laravel, rails, spring",
         ),
         (
             "database: mysql",
