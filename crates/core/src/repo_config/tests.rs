@@ -72,7 +72,10 @@ fn mistakes_name_place_and_the_nearest_right_word() {
             "framework: nestsj",
             "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose, laravel, rails, spring; did you mean `nestjs`?",
         ),
-        ("framework: cobol", "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose, laravel, rails, spring"),
+        (
+            "framework: cobol",
+            "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose, laravel, rails, spring",
+        ),
         (
             "framework: rust",
             "line 1, column 12: this version does not support that `framework` yet; it knows nestjs, node, go, docker, compose, laravel, rails, spring",
@@ -206,4 +209,19 @@ proptest! {
             prop_assert!(path.as_str().split('/').all(|part| !part.is_empty() && part != ".."));
         }
     }
+}
+
+#[test]
+fn paths_are_put_together_and_taken_apart() {
+    let path = |text: &str| text.parse::<RelativePath>().unwrap();
+    for (folder, below, joined) in [(".", ".", "."), (".", "a/b", "a/b"), ("a", ".", "a"), ("a/b", "c", "a/b/c")] {
+        assert_eq!(path(folder).join(&path(below)), path(joined));
+        assert_eq!(path(joined).within(&path(folder)), Some(path(below)));
+    }
+    for (outside, folder) in [("ab", "a"), (".", "a"), ("a", "a/b")] {
+        assert_eq!(path(outside).within(&path(folder)), None, "{outside} in {folder}");
+    }
+    let parents: Vec<String> = path("a/b/c").parents().map(|(folder, rest)| format!("{folder} {rest}")).collect();
+    assert_eq!(parents, ["a/b c", "a b/c", ". a/b/c"]);
+    assert_eq!(path(".").parents().count(), 0);
 }
