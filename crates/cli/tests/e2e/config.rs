@@ -128,7 +128,7 @@ async fn a_bad_file_is_told_by_line_with_the_nearest_right_key() {
         ),
         ("framework: docker\n\nseed: ./seed.sh\n", &[file, "line 3", "does not support the key `seed` yet; remove it"]),
         ("framework: cobol\n", &[file, "line 1", "`framework` must be one of nestjs, node, go, docker"]),
-        ("framework: laravel\n", &[file, "line 1", "this version does not support that `framework` yet"]),
+        ("framework: rust\n", &[file, "line 1", "this version does not support that `framework` yet"]),
         ("database: postgrse\n", &[file, "line 1", "did you mean `postgres`?"]),
         ("framework: docker\nenv: [A=1\n", &[file, "line"]),
     ];
@@ -146,6 +146,32 @@ async fn what_no_framework_is_found_in_is_told_what_was_looked_for() {
     }
     pull.push([Change::write("preview-config.yml", "framework: go\n")]).await.unwrap();
     rig.until_comment(&pull, "there is no `go.mod`").await;
+    rig.finish().await;
+}
+
+/// A server without dependencies that says what it is, and whether it was given what lies beside its folder.
+const SERVER: &str = "const neighbours = require('fs').existsSync('../VERSION') || require('fs').existsSync('VERSION');
+require('http').createServer((_, response) => response.end(`from the folder ${neighbours}`)).listen(process.env.PORT);
+";
+
+#[tokio::test(flavor = "multi_thread")]
+async fn root_names_the_folder_that_is_built_and_no_link_out_of_the_repository() {
+    let rig = Setup::new().start().await;
+    let pull = rig
+        .open_with(vec![
+            Change::write("backend/package.json", r#"{"scripts": {"start": "node server.js"}}"#),
+            Change::write("backend/server.js", SERVER),
+            Change::write("preview-config.yml", "root: backend\n"),
+        ])
+        .await;
+    let url = rig.url(&pull);
+    rig.until_answers(&url, "from the folder false").await;
+    let away = Change::Symlink { path: "away".into(), target: "/etc".into() };
+    pull.push([away, Change::write("preview-config.yml", "root: away\n")]).await.unwrap();
+    rig.until_comment(&pull, "`away` is a symbolic link or lies behind one; links are not followed").await;
+    pull.push([Change::write("preview-config.yml", "root: backend/nothing\n")]).await.unwrap();
+    rig.until_comment(&pull, "there is no folder `backend/nothing`").await;
+    rig.until_answers(&url, "from the folder false").await;
     rig.finish().await;
 }
 

@@ -296,6 +296,9 @@ fn what_writes_nothing_beside_its_code_is_read_only() {
         (Framework::FastApi, RootFiles::OfImage),
         (Framework::Node, RootFiles::OfImage),
         (Framework::Docker, RootFiles::OfImage),
+        (Framework::Laravel, RootFiles::OfImage),
+        (Framework::Rails, RootFiles::OfImage),
+        (Framework::Spring, RootFiles::OfImage),
     ] {
         assert_eq!(RootFiles::of(framework), files);
         let mut spec = spec();

@@ -21,7 +21,7 @@ fn refused(text: &str) -> String {
 fn every_key_is_read() {
     let config = parsed(
         "framework: nestjs\ndatabase: postgres\nhealth_check_path: /health?deep=1\nhealth_check_timeout: 120\n\
-         app_port: 4000\napp_port_env: LISTEN\napp_entrypoint: ./dist/apps/api/main\ndockerfile: deploy/Dockerfile\n\
+         app_port: 4000\napp_port_env: LISTEN\napp_entrypoint: ./dist/apps/api/main\ndockerfile: deploy/Dockerfile\nroot: ./apps/api/\n\
          env:\n  - A=1\n  - B=x=y\n",
     );
     assert_eq!(config.framework, Some(Framework::NestJs));
@@ -32,6 +32,7 @@ fn every_key_is_read() {
     assert_eq!(config.app_port_env.unwrap().as_str(), "LISTEN");
     assert_eq!(config.app_entrypoint.unwrap().as_str(), "dist/apps/api/main");
     assert_eq!(config.dockerfile.unwrap().as_str(), "deploy/Dockerfile");
+    assert_eq!(config.root.unwrap().as_str(), "apps/api");
     assert_eq!(config.env.iter().collect::<Vec<_>>(), [("A", "1"), ("B", "x=y")]);
 }
 
@@ -76,12 +77,15 @@ fn mistakes_name_place_and_the_nearest_right_word() {
         ("extra_services: [{redis: 7}]", "line 1, column 18: `extra_services` must be a list of names"),
         (
             "framework: nestsj",
-            "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose; did you mean `nestjs`?",
+            "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose, laravel, rails, spring; did you mean `nestjs`?",
         ),
-        ("framework: cobol", "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose"),
         (
-            "framework: laravel",
-            "line 1, column 12: this version does not support that `framework` yet; it knows nestjs, node, go, docker, compose",
+            "framework: cobol",
+            "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose, laravel, rails, spring",
+        ),
+        (
+            "framework: rust",
+            "line 1, column 12: this version does not support that `framework` yet; it knows nestjs, node, go, docker, compose, laravel, rails, spring",
         ),
         (
             "database: postgress",
@@ -208,4 +212,19 @@ proptest! {
             prop_assert!(path.as_str().split('/').all(|part| !part.is_empty() && part != ".."));
         }
     }
+}
+
+#[test]
+fn paths_are_put_together_and_taken_apart() {
+    let path = |text: &str| text.parse::<RelativePath>().unwrap();
+    for (folder, below, joined) in [(".", ".", "."), (".", "a/b", "a/b"), ("a", ".", "a"), ("a/b", "c", "a/b/c")] {
+        assert_eq!(path(folder).join(&path(below)), path(joined));
+        assert_eq!(path(joined).within(&path(folder)), Some(path(below)));
+    }
+    for (outside, folder) in [("ab", "a"), (".", "a"), ("a", "a/b")] {
+        assert_eq!(path(outside).within(&path(folder)), None, "{outside} in {folder}");
+    }
+    let parents: Vec<String> = path("a/b/c").parents().map(|(folder, rest)| format!("{folder} {rest}")).collect();
+    assert_eq!(parents, ["a/b c", "a b/c", ". a/b/c"]);
+    assert_eq!(path(".").parents().count(), 0);
 }
