@@ -16,6 +16,7 @@ mod cycles;
 mod deliveries;
 mod disk;
 mod engine;
+mod examples;
 mod faults;
 mod gate;
 mod hostile;

@@ -69,12 +69,15 @@ fn mistakes_name_place_and_the_nearest_right_word() {
         ),
         (
             "framework: nestsj",
-            "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose; did you mean `nestjs`?",
+            "line 1, column 12: `framework` must be one of nestjs, node, go, rust, django, fastapi, flask, python, docker, compose; did you mean `nestjs`?",
         ),
-        ("framework: cobol", "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose"),
+        (
+            "framework: cobol",
+            "line 1, column 12: `framework` must be one of nestjs, node, go, rust, django, fastapi, flask, python, docker, compose",
+        ),
         (
             "framework: laravel",
-            "line 1, column 12: this version does not support that `framework` yet; it knows nestjs, node, go, docker, compose",
+            "line 1, column 12: this version does not support that `framework` yet; it knows nestjs, node, go, rust, django, fastapi, flask, python, docker, compose",
         ),
         (
             "database: mysql",
