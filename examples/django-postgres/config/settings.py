@@ -15,12 +15,13 @@ SECRET_KEY = os.environ.get("SECRET_KEY") or get_random_secret_key()
 # Where a preview is, its router decides, and nobody else reaches it.
 ALLOWED_HOSTS = os.environ.get("ALLOWED_HOSTS", "localhost,127.0.0.1").split(",")
 
+# The path that the router takes away belongs to every link that is written.
+FORCE_SCRIPT_NAME = os.environ.get("PREVIEW_BASE_PATH", "").rstrip("/") or None
+
 PREVIEW_URL = os.environ.get("PREVIEW_URL")
 if PREVIEW_URL:
     parts = urlsplit(PREVIEW_URL)
     CSRF_TRUSTED_ORIGINS = [f"{parts.scheme}://{parts.netloc}"]
-    # The path that the router takes away belongs to every link that is written.
-    FORCE_SCRIPT_NAME = os.environ["PREVIEW_BASE_PATH"].rstrip("/") or None
     SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
 
 INSTALLED_APPS = [
@@ -65,10 +66,11 @@ DATABASES = {
 }
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
+TIME_ZONE = "UTC"
 USE_TZ = True
 
-# Relative, so that the preview's path comes before it.
-STATIC_URL = "static/"
+# Django would put the path before a relative address, but not for those who ask before the first request, as WhiteNoise does.
+STATIC_URL = f"{FORCE_SCRIPT_NAME or ''}/static/"
 STATIC_ROOT = BASE_DIR / "staticfiles"
 STORAGES = {
     "staticfiles": {"BACKEND": "whitenoise.storage.CompressedManifestStaticFilesStorage"},

@@ -17,6 +17,7 @@ mod cycles;
 mod deliveries;
 mod disk;
 mod engine;
+mod examples;
 mod faults;
 mod gate;
 mod hostile;

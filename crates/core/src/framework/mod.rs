@@ -204,12 +204,16 @@ const DETECTORS: [Detector; 12] = [
     },
     Detector { framework: Framework::NestJs, evidence: "`@nestjs/core` in `package.json`", find: nestjs::find },
     Detector { framework: Framework::Go, evidence: "`go.mod`", find: go::find },
-    Detector { framework: Framework::Django, evidence: "`manage.py` with `django` among the dependencies", find: python::django },
+    Detector {
+        framework: Framework::Django,
+        evidence: "`manage.py` with `django` among the dependencies",
+        find: python::django,
+    },
     Detector { framework: Framework::FastApi, evidence: "`fastapi` among the dependencies", find: python::fastapi },
     Detector { framework: Framework::Flask, evidence: "`flask` among the dependencies", find: python::flask },
     Detector {
         framework: Framework::Python,
-        evidence: "Python server's library among the dependencies",
+        evidence: "library of a Python server among the dependencies",
         find: python::any,
     },
     Detector { framework: Framework::Rust, evidence: "`Cargo.toml` with a program", find: rust::find },
@@ -330,7 +334,10 @@ pub enum DetectError {
     )]
     SeveralRustPrograms(Vec<String>),
     /// `app_entrypoint` names no Rust program.
-    #[error("`app_entrypoint: {entry}` is neither a Rust program nor the folder of a package with one; there are: {}", listed(programs))]
+    #[error(
+        "`app_entrypoint: {entry}` is neither a Rust program nor the folder of a package with one; there are: {}",
+        listed(programs)
+    )]
     NotARustProgram {
         /// What it names.
         entry: RelativePath,

@@ -187,4 +187,6 @@ fn copies(files: &[String]) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod fuzz;
+#[cfg(test)]
 mod tests;

@@ -110,7 +110,9 @@ impl Package {
     /// `None` where the manifest is a workspace's alone.
     fn read(files: &dyn Files, folder: &str, manifest: &Table) -> Result<Option<Self>, DetectError> {
         let Some(package) = toml_file::table_at(manifest, "package") else { return Ok(None) };
-        let Some(name) = package.get("name").and_then(Value::as_str).filter(|name| is_name(name)) else { return Ok(None) };
+        let Some(name) = package.get("name").and_then(Value::as_str).filter(|name| is_name(name)) else {
+            return Ok(None);
+        };
         let below = |path: &str| if folder.is_empty() { path.to_owned() } else { format!("{folder}/{path}") };
         let mut names = BTreeSet::new();
         let mut main = None;
@@ -144,9 +146,8 @@ impl Package {
             names.insert(main.clone());
         }
         let rocket = toml_file::at(manifest, "dependencies.rocket").is_some();
-        let program = |name: String| {
-            Program { package: package_name(package), main: main.as_ref() == Some(&name), rocket, name }
-        };
+        let program =
+            |name: String| Program { package: package_name(package), main: main.as_ref() == Some(&name), rocket, name };
         Ok(Some(Self {
             folder: folder.to_owned(),
             default_run: package.get("default-run").and_then(Value::as_str).map(str::to_owned),
@@ -181,7 +182,8 @@ fn is_name(name: &str) -> bool {
 /// Source: <https://doc.rust-lang.org/cargo/reference/workspaces.html#the-members-and-exclude-fields>: a pattern may have a star in any
 /// part. Those with one star, as a whole part, are followed; others of `cargo` are hardly ever seen.
 fn members(files: &dyn Files, root: &Table) -> Result<Vec<String>, DetectError> {
-    let excluded: Vec<&str> = toml_file::texts(root, "workspace.exclude").map(|path| path.trim_end_matches('/')).collect();
+    let excluded: Vec<&str> =
+        toml_file::texts(root, "workspace.exclude").map(|path| path.trim_end_matches('/')).collect();
     let mut found = BTreeSet::new();
     for pattern in toml_file::texts(root, "workspace.members").take(MOST_MEMBERS) {
         let mut paths = vec![String::new()];
@@ -228,7 +230,8 @@ fn only_program(packages: &[Package]) -> Result<Option<Program>, DetectError> {
 }
 
 fn all_names(packages: &[Package]) -> Vec<String> {
-    let names: BTreeSet<&String> = packages.iter().flat_map(|package| &package.programs).map(|program| &program.name).collect();
+    let names: BTreeSet<&String> =
+        packages.iter().flat_map(|package| &package.programs).map(|program| &program.name).collect();
     names.into_iter().cloned().collect()
 }
 

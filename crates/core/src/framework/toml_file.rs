@@ -10,7 +10,8 @@ pub(super) fn read(files: &dyn Files, path: &str) -> Result<Option<Table>, Detec
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
     text.parse::<Table>().map(Some).map_err(|error| {
         let before = text.get(..error.span().map_or(0, |span| span.start)).unwrap_or_default();
-        let (line, column) = (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
+        let (line, column) =
+            (before.matches('\n').count() + 1, before.chars().rev().take_while(|c| *c != '\n').count() + 1);
         DetectError::BadToml { path: path.to_owned(), line, column }
     })
 }

@@ -69,7 +69,6 @@ fn mistakes_name_place_and_the_nearest_right_word() {
     let cases = [
         ("framwork: nestjs", "line 1, column 1: unknown key `framwork`; did you mean `framework`?"),
         ("app_port: 80\nzzzzzzz: 1", "line 2, column 1: unknown key `zzzzzzz`"),
-        ("root: apps/api", "line 1, column 1: this version does not support the key `root` yet; remove it"),
         (
             "extra_services: [redis, kafka]",
             "line 1, column 25: `extra_services` must be one of redis, postgres, mysql, mariadb, mongodb",
@@ -77,15 +76,11 @@ fn mistakes_name_place_and_the_nearest_right_word() {
         ("extra_services: [{redis: 7}]", "line 1, column 18: `extra_services` must be a list of names"),
         (
             "framework: nestsj",
-            "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose, laravel, rails, spring; did you mean `nestjs`?",
+            "line 1, column 12: `framework` must be one of nestjs, node, go, rust, django, fastapi, flask, python, docker, compose, laravel, rails, spring; did you mean `nestjs`?",
         ),
         (
             "framework: cobol",
-            "line 1, column 12: `framework` must be one of nestjs, node, go, docker, compose, laravel, rails, spring",
-        ),
-        (
-            "framework: rust",
-            "line 1, column 12: this version does not support that `framework` yet; it knows nestjs, node, go, docker, compose, laravel, rails, spring",
+            "line 1, column 12: `framework` must be one of nestjs, node, go, rust, django, fastapi, flask, python, docker, compose, laravel, rails, spring",
         ),
         (
             "database: postgress",

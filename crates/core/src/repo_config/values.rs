@@ -129,8 +129,13 @@ impl FromStr for PythonObject {
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let (name, is_factory) = text.strip_suffix("()").map_or((text, false), |name| (name, true));
         let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'_';
-        if name.len() > 64 || !name.bytes().all(plain) || !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_') {
-            return Err(InvalidValue("must name a Python object behind its colon, such as `app.main:app` or `app:create_app()`"));
+        if name.len() > 64
+            || !name.bytes().all(plain)
+            || !name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_')
+        {
+            return Err(InvalidValue(
+                "must name a Python object behind its colon, such as `app.main:app` or `app:create_app()`",
+            ));
         }
         Ok(Self { name: name.to_owned(), is_factory })
     }

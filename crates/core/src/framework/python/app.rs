@@ -9,17 +9,8 @@ use super::PythonError;
 use super::source::{Source, is_identifier};
 
 /// Files that hold an app by convention.
-const NAMES: [&str; 9] = [
-    "main.py",
-    "app.py",
-    "api.py",
-    "wsgi.py",
-    "asgi.py",
-    "server.py",
-    "application.py",
-    "run.py",
-    "__init__.py",
-];
+const NAMES: [&str; 9] =
+    ["main.py", "app.py", "api.py", "wsgi.py", "asgi.py", "server.py", "application.py", "run.py", "__init__.py"];
 /// Folders that hold those by convention. The root is the first.
 const FOLDERS: [&str; 7] = ["", "app", "src", "src/app", "api", "backend", "server"];
 /// Functions that make an app by convention.
@@ -204,6 +195,8 @@ fn module(files: &dyn Files, path: &str, source: &Source) -> Result<Option<(Stri
     }
     let folder = folders.join("/");
     // It becomes part of a variable in the Dockerfile.
-    let safe = !parts.is_empty() && parts.iter().all(|part| is_identifier(part)) && (folder.is_empty() || folder.parse::<RelativePath>().is_ok());
+    let safe = !parts.is_empty()
+        && parts.iter().all(|part| is_identifier(part))
+        && (folder.is_empty() || folder.parse::<RelativePath>().is_ok());
     Ok(safe.then(|| (folder, parts.join("."))))
 }

@@ -35,12 +35,14 @@ pub(in super::super) fn find(project: Project<'_>) -> Result<Option<Recipe>, Det
         let entry = path.parse::<RelativePath>();
         return Err(entry.map_or_else(|_| no_wsgi(&home), |entry| PythonError::NotAModule(entry).into()));
     }
-    let settings = source.given("DJANGO_SETTINGS_MODULE").filter(|name| is_module(name)).map(str::to_owned).or(settings);
+    let settings =
+        source.given("DJANGO_SETTINGS_MODULE").filter(|name| is_module(name)).map(str::to_owned).or(settings);
     let statics = match settings {
         Some(settings) if collects(project.files, &home, &settings)? => Some(Static { home: home.clone(), settings }),
         _ => None,
     };
-    let evidence = format!("`{manage}` is there, `{}` names `django`, and `{path}` holds its `{}`", manifest.path, object.name());
+    let evidence =
+        format!("`{manage}` is there, `{}` names `django`, and `{path}` holds its `{}`", manifest.path, object.name());
     let app = App { file: path, folder: home, module, object };
     Ok(Some(recipe(project, Framework::Django, &manifest, &evidence, interface, &app, statics)))
 }
@@ -72,7 +74,9 @@ fn home(files: &dyn Files, entry: Option<&RelativePath>) -> Result<Option<String
     }
     match homes.len() {
         0 | 1 => Ok(homes.pop()),
-        _ => Err(PythonError::SeveralDjangoProjects(homes.iter().map(|home| below(home, "manage.py")).collect()).into()),
+        _ => {
+            Err(PythonError::SeveralDjangoProjects(homes.iter().map(|home| below(home, "manage.py")).collect()).into())
+        }
     }
 }
 

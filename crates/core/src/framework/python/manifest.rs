@@ -197,7 +197,8 @@ fn pipenv(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
         column: error.column(),
     })?;
     let packages = lock["default"].as_object().into_iter().flatten();
-    let versions = packages.map(|(name, entry)| (normal(name), entry["version"].as_str().unwrap_or_default().to_owned()));
+    let versions =
+        packages.map(|(name, entry)| (normal(name), entry["version"].as_str().unwrap_or_default().to_owned()));
     Ok(Some(manifest.locked_by(LOCK, versions.collect())))
 }
 

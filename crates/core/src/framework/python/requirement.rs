@@ -96,7 +96,8 @@ fn newest(specifiers: &str) -> Option<Version> {
 pub(super) fn version(text: &str) -> Option<Version> {
     let mut numbers = text.trim().trim_start_matches('=').split('.');
     let major = numbers.next()?.parse().ok()?;
-    let minor = numbers.next().map_or(Some(0), |minor| if minor == "*" { Some(u64::MAX) } else { minor.parse().ok() })?;
+    let minor =
+        numbers.next().map_or(Some(0), |minor| if minor == "*" { Some(u64::MAX) } else { minor.parse().ok() })?;
     Some((major, minor))
 }
 

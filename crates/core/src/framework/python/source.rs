@@ -47,7 +47,8 @@ impl Source {
     /// The first of these functions that is defined here and can be called with nothing.
     pub(super) fn factory(&self, names: &[&'static str]) -> Option<&'static str> {
         let defined = |name: &str| {
-            let mut heads = self.statements().filter_map(|text| text.strip_prefix("def ")?.trim_start().strip_prefix(name));
+            let mut heads =
+                self.statements().filter_map(|text| text.strip_prefix("def ")?.trim_start().strip_prefix(name));
             heads.any(|rest| rest.trim_start().strip_prefix('(').is_some_and(needs_nothing))
         };
         names.iter().copied().find(|name| defined(name))
@@ -55,7 +56,9 @@ impl Source {
 
     /// Whether it imports from the folder that it is in.
     pub(super) fn imports_relatively(&self) -> bool {
-        self.0.lines().any(|line| line.trim_start().strip_prefix("from ").is_some_and(|rest| rest.trim_start().starts_with('.')))
+        self.0
+            .lines()
+            .any(|line| line.trim_start().strip_prefix("from ").is_some_and(|rest| rest.trim_start().starts_with('.')))
     }
 
     /// Whether it imports a package of this name, or from it.

@@ -2,10 +2,12 @@
 
 use super::super::tests::{Case, dockerfile, told};
 
-const AXUM: &str = "[package]\nname = \"guest-book\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\naxum = \"0.8\"\n";
+const AXUM: &str =
+    "[package]\nname = \"guest-book\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\naxum = \"0.8\"\n";
 const MAIN: (&str, &str) = ("src/main.rs", "fn main() {}\n");
 const LOCK: (&str, &str) = ("Cargo.lock", "version = 4\n\n[[package]]\nname = \"axum\"\nversion = \"0.8.4\"\n");
-const WORKSPACE: (&str, &str) = ("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\", \"./tools/seed/\"]\n");
+const WORKSPACE: (&str, &str) =
+    ("Cargo.toml", "[workspace]\nresolver = \"3\"\nmembers = [\"crates/*\", \"./tools/seed/\"]\n");
 
 #[test]
 fn trees_of_rust_packages() {
@@ -132,7 +134,12 @@ fn trees_of_rust_workspaces() {
             "rust 8080 10001:10001 none: `Cargo.toml` with the program `guest-book`",
         ),
         (
-            &[("Cargo.toml", "[workspace]\nmembers = [\"../other\", \"/etc\", \"a b\", \"*/*\"]\n"), api, api_main, LOCK],
+            &[
+                ("Cargo.toml", "[workspace]\nmembers = [\"../other\", \"/etc\", \"a b\", \"*/*\"]\n"),
+                api,
+                api_main,
+                LOCK,
+            ],
             "",
             "rust 8080 10001:10001 none: `Cargo.toml` with the program `api`",
         ),
