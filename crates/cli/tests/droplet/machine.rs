@@ -11,14 +11,13 @@ use tokio::task::JoinHandle;
 
 use crate::{ansible, root, tell};
 
-/// What the machine is made of.
-const IMAGE: &str = "preview-droplet:bookworm";
 /// How long anything of it may take: two slow cores may be busy with others.
 pub(crate) const PATIENCE: Duration = Duration::from_secs(120);
 
 /// A running machine. It goes, with all that is on it, when this is dropped.
 pub(crate) struct Machine {
     name: String,
+    image: String,
     dir: TempDir,
     pub(crate) address: String,
     /// Beneath it are the control groups of all its containers and builds.
@@ -41,29 +40,24 @@ async fn docker(words: &[&str]) -> String {
 }
 
 impl Machine {
-    /// Boots one that whoever holds its key may enter.
+    /// Boots one that whoever holds its key may enter. `DROPLET_BASE` is the image of another system to make it of.
     pub(crate) async fn boot() -> Self {
         let here = root().join("crates/cli/tests/droplet/machine").display().to_string();
-        docker(&["build", "--quiet", "--tag", IMAGE, &here]).await;
+        let base = std::env::var("DROPLET_BASE").unwrap_or_else(|_| "debian:bookworm-slim".to_owned());
+        let image = format!("preview-droplet:{}", base.replace([':', '/'], "-"));
+        docker(&["build", "--quiet", "--build-arg", &format!("BASE={base}"), "--tag", &image, &here]).await;
         let number: u32 = rand::random_range(0..1 << 24);
         let (name, group) = (format!("preview-droplet-{number}"), format!("/preview-droplet-{number}"));
         let dir = tempfile::Builder::new().prefix("preview-droplet-").tempdir().unwrap();
         docker(&["network", "create", &name]).await;
-        let mut machine = Self { name, dir, address: String::new(), group, tunnel: None };
+        let mut machine = Self { name, image, dir, address: String::new(), group, tunnel: None };
         let mut words =
             vec!["run", "--detach", "--name", &machine.name, "--hostname", "droplet", "--network", &machine.name];
         words.extend(["--cap-add", "ALL", "--cap-drop", "SYS_RESOURCE", "--security-opt", "seccomp=unconfined"]);
-        words.extend([
-            "--cgroupns=host",
-            "--tmpfs",
-            "/run",
-            "--tmpfs",
-            "/run/lock",
-            "-v",
-            "/sys/fs/cgroup:/sys/fs/cgroup:rw",
-        ]);
+        words.extend(["--cgroupns=host", "-v", "/sys/fs/cgroup:/sys/fs/cgroup:rw"]);
+        words.extend(["--tmpfs", "/run", "--tmpfs", "/run/lock"]);
         // Docker inside of Docker needs a file system of its own.
-        words.extend(["-v", "/var/lib/docker", IMAGE]);
+        words.extend(["-v", "/var/lib/docker", &machine.image]);
         docker(&words).await;
         machine.has_booted().await;
         machine.let_in().await;
@@ -184,19 +178,8 @@ impl Machine {
 
     /// What a neighbour on the machine's own network says to a script.
     pub(crate) async fn neighbour(&self, script: &str) -> String {
-        let words = [
-            "run",
-            "--rm",
-            "--cap-add",
-            "NET_ADMIN",
-            "--network",
-            &self.name,
-            "--entrypoint",
-            "sh",
-            IMAGE,
-            "-c",
-            script,
-        ];
+        let mut words = vec!["run", "--rm", "--cap-add", "NET_ADMIN", "--network", &self.name];
+        words.extend(["--entrypoint", "sh", &self.image, "-c", script]);
         docker(&words).await
     }
 }
