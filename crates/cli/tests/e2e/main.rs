@@ -28,6 +28,7 @@ mod obstacles;
 mod outages;
 mod prisoner;
 mod rig;
+mod steps;
 mod stories;
 mod token;
 mod upgrade;

@@ -58,12 +58,12 @@ macro_rules! doors {
 }
 
 doors! {
-    Engine: ClearSlot Build Start AwaitHealth RemoveContainers RemoveVolumes RemoveDatabase RemoveService RemoveNetworks
-        RemoveImages;
+    Engine: ClearSlot Build Start AwaitHealth RemoveContainers RemoveVolumes RemoveDatabase RemoveService RemoveTasks
+        RemoveNetworks RemoveImages;
     Git: Checkout;
     Comments: LastWords;
     Nginx: Switch SyncRoute;
-    Ledger: Prepare Settle Release Lost Retire Forget;
+    Ledger: Prepare Migrate Seed Settle Release Lost Retire Forget;
     Lock: Begin MarkRemoving;
     Folder: RemoveFolder;
     Visitors: Drain;
@@ -88,9 +88,11 @@ pub(crate) enum Story {
     Reset,
     /// A version whose Compose file names one service less follows.
     NoService,
+    /// Of an earlier life a one-off container is left that nobody waits for.
+    LeftTask,
 }
 
-pub(crate) const STORIES: [Story; 8] = [
+pub(crate) const STORIES: [Story; 9] = [
     Story::Deploy,
     Story::Update,
     Story::Removal,
@@ -99,10 +101,14 @@ pub(crate) const STORIES: [Story; 8] = [
     Story::NoDatabase,
     Story::Reset,
     Story::NoService,
+    Story::LeftTask,
 ];
 
 /// An app, and a service beside it.
 const TWO_SERVICES: &str = "services:\n  app:\n    build: .\n    ports: ['3000']\n  store:\n    build: .\n";
+/// A migration and a seed that are programs of the mimic's.
+const MIGRATE: &str = "migrate: [/mimic, exit, '0', moved]\n";
+const SEED: &str = "seed: [/mimic, exit, '0', filled]\n";
 /// The app alone.
 const ONE_SERVICE: &str = "services:\n  app:\n    build: .\n    ports: ['3000']\n";
 
@@ -117,6 +123,7 @@ impl Story {
             Self::NoDatabase => "database dropped",
             Self::Reset => "database reset",
             Self::NoService => "service dropped",
+            Self::LeftTask => "one-off container left over",
         }
     }
 
@@ -163,6 +170,12 @@ impl Story {
                 let actions = plan(&wish, Some(&record), &seen);
                 actions.into_iter().filter(|action| matches!(action, Action::RemoveService(_))).collect()
             }
+            Self::LeftTask => {
+                serve(&mut record, &mut seen);
+                seen.tasks = true;
+                let actions = plan(&wish, Some(&record), &seen);
+                actions.into_iter().filter(|action| matches!(action, Action::RemoveTasks)).collect()
+            }
             Self::Reset => {
                 serve(&mut record, &mut seen);
                 let wish = Target::Commit { commit: old, again: Again::FromNothing };
@@ -177,6 +190,10 @@ impl Story {
         let app = match self {
             Self::Failure => app.exiting_after(Duration::ZERO, 7, "no tea, no fun"),
             Self::Removal | Self::Reset => app.config(WITH_POSTGRES),
+            // Its migration and its seed are first of all written down; those of an update find a database that has been used.
+            Self::Deploy => app.config(format!("{WITH_POSTGRES}{MIGRATE}{SEED}")),
+            Self::Update if version == "version one" => app.config(WITH_POSTGRES),
+            Self::Update => app.config(format!("{WITH_POSTGRES}{MIGRATE}{SEED}")),
             Self::NoDatabase if version == "version one" => app.config(WITH_POSTGRES),
             Self::NoService => app.config("health_check_path: /health\n"),
             _ => app,
@@ -206,6 +223,10 @@ impl Story {
             Self::Update | Self::NoDatabase | Self::NoService => {
                 drop(pull.push(self.app("version two")).await.unwrap());
             }
+            Self::LeftTask => {
+                leave_task(rig, &rig.id(&pull)).await;
+                drop(pull.push(self.app("version two")).await.unwrap());
+            }
             Self::Removal => pull.close().unwrap(),
             Self::Reset => drop(pull.comment(MAINTAINER, "/preview reset-db")),
             Self::Loss => drop(rig.docker(&["rm", "--force", &rig.containers(&rig.id(&pull)).await[0]]).await),
@@ -219,6 +240,10 @@ impl Story {
         match self {
             Self::Deploy | Self::Loss | Self::Reset => one_preview(rig, pull, "version one").await,
             Self::Update => one_preview(rig, pull, "version two").await,
+            Self::LeftTask => {
+                one_preview(rig, pull, "version two").await;
+                assert!(rig.containers(&id).await.iter().all(|name| !name.ends_with("-left")));
+            }
             Self::NoService => {
                 one_preview(rig, pull, "version two").await;
                 let alone = async || (rig.containers(&id).await.len() == 1).then_some(());
@@ -247,6 +272,17 @@ impl Story {
         let repairs = rig.ledger()["repairs"].as_u64().unwrap();
         assert!(repairs == 0 || self == Self::Loss, "{repairs} things were found where they should not be");
     }
+}
+
+/// Leaves a one-off container there, as somebody does who is killed while a migration runs.
+async fn leave_task(rig: &Rig, id: &str) {
+    let image = rig.inspect("container", &rig.containers(id).await[0]).await["Config"]["Image"].clone();
+    let labels = [("deployment", id), ("instance", &rig.instance()), ("service", "migrate")];
+    let labels: Vec<String> =
+        labels.iter().map(|(key, value)| format!("--label=preview-deployer.{key}={value}")).collect();
+    let name = format!("--name={id}-left");
+    let run = ["run", "--detach", &name, &labels[0], &labels[1], &labels[2], image.as_str().unwrap()];
+    rig.docker(&run).await;
 }
 
 pub(crate) async fn one_preview(rig: &Rig, pull: &Pull, version: &str) {
