@@ -57,6 +57,16 @@ fn millis(name: &str) -> Option<Duration> {
     number(name).map(Duration::from_millis)
 }
 
+/// `mimic exit CODE WORDS…`: instead of serving, says that on standard error and ends, as a tool does that is run once.
+fn be_a_tool() {
+    let mut words = env::args().skip(1);
+    if words.next().as_deref() == Some("exit") {
+        let code = words.next().and_then(|code| code.parse().ok()).unwrap_or_else(|| fail("`exit` needs a code"));
+        eprintln!("{}", words.collect::<Vec<_>>().join(" "));
+        process::exit(code);
+    }
+}
+
 fn fail(message: &str) -> ! {
     eprintln!("mimic: {message}");
     process::exit(2)
@@ -89,6 +99,7 @@ impl Script {
 }
 
 fn main() {
+    be_a_tool();
     let words: Vec<String> = env::args().skip(1).collect();
     if let Some((_, places)) = words.split_first().filter(|(word, _)| *word == "reach") {
         // A build's step: it says what it reached and goes on.

@@ -126,7 +126,7 @@ async fn a_bad_file_is_told_by_line_with_the_nearest_right_key() {
                 "line 3",
             ],
         ),
-        ("framework: docker\n\nseed: ./seed.sh\n", &[file, "line 3", "does not support the key `seed` yet; remove it"]),
+        ("framework: docker\n\nroot: apps/api\n", &[file, "line 3", "does not support the key `root` yet; remove it"]),
         ("framework: cobol\n", &[file, "line 1", "`framework` must be one of nestjs, node, go, docker"]),
         ("framework: rust\n", &[file, "line 1", "this version does not support that `framework` yet"]),
         ("database: postgrse\n", &[file, "line 1", "did you mean `postgres`?"]),

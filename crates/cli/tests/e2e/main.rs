@@ -32,6 +32,7 @@ mod prisoner;
 mod rig;
 mod runtimes;
 mod services;
+mod steps;
 mod stories;
 mod token;
 mod upgrade;

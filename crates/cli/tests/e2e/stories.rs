@@ -59,12 +59,12 @@ macro_rules! doors {
 }
 
 doors! {
-    Engine: ClearSlot Build Start AwaitHealth RemoveContainers RemoveVolumes RemoveDatabase RemoveExtra RemoveService
+    Engine: ClearSlot Build Start AwaitHealth RemoveContainers RemoveVolumes RemoveDatabase RemoveExtra RemoveService RemoveTasks
         RemoveNetworks RemoveImages;
     Git: Checkout;
     Comments: LastWords;
     Nginx: Switch SyncRoute;
-    Ledger: Prepare Settle Release Lost Retire Forget;
+    Ledger: Prepare Migrate Seed Settle Release Lost Retire Forget;
     Lock: Begin MarkRemoving;
     Folder: RemoveFolder;
     Visitors: Drain;
@@ -91,9 +91,11 @@ pub(crate) enum Story {
     NoExtra,
     /// A version whose Compose file names one service less follows.
     NoService,
+    /// Of an earlier life a one-off container is left that nobody waits for.
+    LeftTask,
 }
 
-pub(crate) const STORIES: [Story; 9] = [
+pub(crate) const STORIES: [Story; 10] = [
     Story::Deploy,
     Story::Update,
     Story::Removal,
@@ -103,10 +105,14 @@ pub(crate) const STORIES: [Story; 9] = [
     Story::Reset,
     Story::NoExtra,
     Story::NoService,
+    Story::LeftTask,
 ];
 
 /// An app, and a service beside it.
 const TWO_SERVICES: &str = "services:\n  app:\n    build: .\n    ports: ['3000']\n  store:\n    build: .\n";
+/// A migration and a seed that are programs of the mimic's.
+const MIGRATE: &str = "migrate: [/mimic, exit, '0', moved]\n";
+const SEED: &str = "seed: [/mimic, exit, '0', filled]\n";
 /// The app alone.
 const ONE_SERVICE: &str = "services:\n  app:\n    build: .\n    ports: ['3000']\n";
 
@@ -122,6 +128,7 @@ impl Story {
             Self::Reset => "database reset",
             Self::NoExtra => "extra service dropped",
             Self::NoService => "service dropped",
+            Self::LeftTask => "one-off container left over",
         }
     }
 
@@ -175,6 +182,12 @@ impl Story {
                 let actions = plan(&wish, Some(&record), &seen);
                 actions.into_iter().filter(|action| matches!(action, Action::RemoveService(_))).collect()
             }
+            Self::LeftTask => {
+                serve(&mut record, &mut seen);
+                seen.tasks = true;
+                let actions = plan(&wish, Some(&record), &seen);
+                actions.into_iter().filter(|action| matches!(action, Action::RemoveTasks)).collect()
+            }
             Self::Reset => {
                 serve(&mut record, &mut seen);
                 let wish = Target::Commit { commit: old, again: Again::FromNothing };
@@ -189,6 +202,10 @@ impl Story {
         let app = match self {
             Self::Failure => app.exiting_after(Duration::ZERO, 7, "no tea, no fun"),
             Self::Removal | Self::Reset => app.config(WITH_POSTGRES),
+            // Its migration and its seed are first of all written down; those of an update find a database that has been used.
+            Self::Deploy => app.config(format!("{WITH_POSTGRES}{MIGRATE}{SEED}")),
+            Self::Update if version == "version one" => app.config(WITH_POSTGRES),
+            Self::Update => app.config(format!("{WITH_POSTGRES}{MIGRATE}{SEED}")),
             Self::NoDatabase if version == "version one" => app.config(WITH_POSTGRES),
             Self::NoExtra if version == "version one" => {
                 app.config("health_check_path: /health\nextra_services: [redis, mysql]\n")
@@ -221,6 +238,10 @@ impl Story {
             Self::Update | Self::NoDatabase | Self::NoExtra | Self::NoService => {
                 drop(pull.push(self.app("version two")).await.unwrap());
             }
+            Self::LeftTask => {
+                leave_task(rig, &rig.id(&pull)).await;
+                drop(pull.push(self.app("version two")).await.unwrap());
+            }
             Self::Removal => pull.close().unwrap(),
             Self::Reset => drop(pull.comment(MAINTAINER, "/preview reset-db")),
             Self::Loss => drop(rig.docker(&["rm", "--force", &rig.containers(&rig.id(&pull)).await[0]]).await),
@@ -241,6 +262,9 @@ impl Story {
                     (rig.containers(&id).await.len() == 1 && volumes.count() == 0).then_some(())
                 };
                 rig.until("the services are gone, and their data", alone).await;
+            Self::LeftTask => {
+                one_preview(rig, pull, "version two").await;
+                assert!(rig.containers(&id).await.iter().all(|name| !name.ends_with("-left")));
             }
             Self::NoService => {
                 one_preview(rig, pull, "version two").await;
@@ -270,6 +294,17 @@ impl Story {
         let repairs = rig.ledger()["repairs"].as_u64().unwrap();
         assert!(repairs == 0 || self == Self::Loss, "{repairs} things were found where they should not be");
     }
+}
+
+/// Leaves a one-off container there, as somebody does who is killed while a migration runs.
+async fn leave_task(rig: &Rig, id: &str) {
+    let image = rig.inspect("container", &rig.containers(id).await[0]).await["Config"]["Image"].clone();
+    let labels = [("deployment", id), ("instance", &rig.instance()), ("service", "migrate")];
+    let labels: Vec<String> =
+        labels.iter().map(|(key, value)| format!("--label=preview-deployer.{key}={value}")).collect();
+    let name = format!("--name={id}-left");
+    let run = ["run", "--detach", &name, &labels[0], &labels[1], &labels[2], image.as_str().unwrap()];
+    rig.docker(&run).await;
 }
 
 pub(crate) async fn one_preview(rig: &Rig, pull: &Pull, version: &str) {

@@ -1,15 +1,21 @@
-//! What is done to databases between a build and a start.
+//! What comes before a start: images that are made elsewhere, migrations, seeds, empty databases.
 
 use preview_core::deployment::{Notice, Stage, Step};
 
 use crate::house::{House, good, that_migrates, that_runs, with_database};
 use crate::world::engine::Rows;
 use crate::world::trouble::{Call, Trouble};
-use crate::world::{App, Migration, Run};
+use crate::world::{App, Build, Migration, Run};
 
 /// What is in the one database that there is.
 fn rows<T>(house: &House, look: impl FnOnce(&Rows) -> T) -> T {
     look(&house.world().engine.values().next().unwrap().rows)
+}
+
+/// How many migrations and loads have begun since the last mark.
+fn begun(house: &House) -> (usize, usize) {
+    let world = house.world();
+    (world.count(Call::BeginTask), world.count(Call::Load))
 }
 
 #[tokio::test(start_paused = true)]
@@ -23,10 +29,10 @@ async fn a_commit_migrates_once_and_a_new_database_is_filled_once() {
     house.settle().await;
     house.command(pull, preview_orchestrator::ledger::Reason::Redeploy).await;
     house.settle().await;
-    assert_eq!((house.world().count(Call::BeginTask), house.world().count(Call::Load)), (0, 0));
+    assert_eq!(begun(&house), (0, 0));
     house.push(pull, that_migrates(Migration::Works)).await;
     house.settle().await;
-    assert_eq!((house.world().count(Call::BeginTask), house.world().count(Call::Load)), (1, 0));
+    assert_eq!(begun(&house), (1, 0));
     assert!(house.record(pull).unwrap().notices.is_empty());
     house.kill().await;
 }
@@ -115,7 +121,7 @@ async fn on_push_reset_begins_with_an_empty_database_and_a_build_that_fails_cost
     let pull = house.open(resets()).await;
     house.settle().await;
     house.keep_watch(pull);
-    house.push(pull, App { build: crate::world::Build::Fails, ..resets() }).await;
+    house.push(pull, App { build: Build::Fails, ..resets() }).await;
     house.settle().await;
     house.world().must_serve.clear();
     house.world().mark();
@@ -125,5 +131,26 @@ async fn on_push_reset_begins_with_an_empty_database_and_a_build_that_fails_cost
     assert_eq!(house.world().count(Call::RemoveVolumes), 1);
     house.push(pull, good()).await;
     house.settle().await;
+    house.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_is_made_elsewhere_is_waited_for_and_others_build_meanwhile() {
+    let mut house = House::new().await;
+    let pull = house.open(App { build: Build::Elsewhere(4), ..good() }).await;
+    house.until("it is waited for", |house| house.world().comment(pull).contains("not in the registry yet")).await;
+    house.open(good()).await;
+    house.settle().await;
+    assert_eq!(house.world().builds.len(), 5);
+    house.kill().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_image_that_never_comes_is_the_pull_request_s_own_failure() {
+    let mut house = House::new().await;
+    let pull = house.open(App { build: Build::Elsewhere(1000), ..good() }).await;
+    house.settle().await;
+    let Stage::Failed(failure) = house.record(pull).unwrap().attempt.unwrap().stage else { panic!("not failed") };
+    assert!(failure.advice.unwrap().contains("waited for during 20 minutes"));
     house.kill().await;
 }

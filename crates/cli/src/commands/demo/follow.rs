@@ -38,7 +38,7 @@ impl Part {
         match step {
             Step::Checkout | Step::Read | Step::Detect | Step::Plan => Self::Checkout,
             Step::Build => Self::Build,
-            Step::Start | Step::Health | Step::Route => Self::Start,
+            Step::Migrate | Step::Seed | Step::Start | Step::Health | Step::Route => Self::Start,
             Step::Drain => Self::Drain,
         }
     }

@@ -117,7 +117,8 @@ impl Stock {
         if app.resets && self.rows.begun_for.as_ref() != Some(commit) {
             return Some(format!("its database was begun for {:?}", self.rows.begun_for));
         }
-        (self.rows.seed_began && !self.rows.seeded).then(|| "its database is filled by half".into())
+        let half = self.rows.seed_began && !self.rows.seeded;
+        (app.database && half).then(|| "its database is filled by half".into())
     }
 
     fn view(&self, world: &World) -> EngineView {
@@ -419,7 +420,11 @@ impl ContainerEngine for Fakes {
         let job = job.clone();
         self.world().check_approved(&job.commit, "a build");
         let built = self.call(Call::Build, time, move |world| match app.build {
-            Build::Works => {
+            Build::Elsewhere(asked) if world.builds.iter().filter(|(of, _)| *of == job.commit).count() < asked => {
+                assert_eq!(job.dockerfile, format!("FROM org/app:{}\n", job.commit));
+                Err(Fault::author("`FROM org/app` failed: not found"))
+            }
+            Build::Works | Build::Elsewhere(_) => {
                 world.stock(&job.deployment).images.insert(job.commit.clone());
                 Ok(Built { user: "node".into(), command: vec!["node".into()] })
             }

@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::planted::Planted;
 use super::trouble::{Call, Trouble};
-use super::{App, Fakes, Run, World};
+use super::{App, Build, Fakes, Run, World};
 
 #[async_trait]
 impl Router for Fakes {
@@ -100,6 +100,9 @@ fn files(app: &App) -> MemoryFiles {
     let extras: Vec<&str> = app.extras.iter().map(|extra| extra.as_str()).collect();
     let extras = extras.join(", ");
     let mut config = format!("database: {database}\nextra_services: [{extras}]\nhealth_check_path: /health\n");
+    if matches!(app.build, Build::Elsewhere(_)) {
+        config.push_str("image: org/app:{sha}\n");
+    }
     let says =
         [(app.migration.is_some(), "migrate: up\n"), (app.seed, "seed: seed.sql\n"), (app.resets, "on_push: reset\n")];
     says.into_iter().filter(|(so, _)| *so).for_each(|(_, line)| config.push_str(line));
