@@ -70,7 +70,7 @@ impl Kind {
 
     /// What this word is.
     pub(super) fn of(self, word: &str) -> Word {
-        let word = word.trim().trim_matches(|c| matches!(c, '"' | '\'' | '`' | ',' | ';' | ':'));
+        let word = word.trim().trim_matches(['"', '\'', '`', ',', ';', ':']);
         let word = word.trim_end_matches('.');
         let is_path = word.starts_with('/') || word.starts_with('.');
         match self {
