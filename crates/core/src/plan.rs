@@ -235,6 +235,10 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
         // Of a new beginning that was cut off.
         actions.push(Action::ClearSlot(record.idle_slot().other()));
     }
+    if serving.is_none() {
+        // Of an attempt that was cut off, and perhaps of another commit: what is up is not made anew by a start.
+        actions.extend(seen.services.iter().map(|name| Action::RemoveService(*name)));
+    }
     if seen.locked_out() {
         actions.push(Action::RemoveDatabase);
     }

@@ -406,3 +406,13 @@ fn a_removal_takes_services_and_their_volumes() {
     world.converge(&CLOSED);
     assert!(world.seen.is_empty() && world.record.is_none());
 }
+
+#[test]
+fn a_service_of_a_commit_that_never_served_does_not_stay_beside_the_next() {
+    let mut world = serving_with(&["cache"]);
+    world.record.as_mut().unwrap().serving = None;
+    let plan = world.plan(&commit('b'));
+    let place = |wanted: &Action| plan.iter().position(|action| action == wanted);
+    let gone = place(&Action::RemoveService("cache".parse().unwrap()));
+    assert!(gone.is_some() && gone < place(&Action::Checkout), "{plan:?}");
+}

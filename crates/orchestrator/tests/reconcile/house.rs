@@ -56,6 +56,10 @@ pub(crate) fn with_database() -> App {
     App { database: true, ..good() }
 }
 
+pub(crate) fn with_service() -> App {
+    App { service: true, ..good() }
+}
+
 pub(crate) fn broken_build() -> App {
     App { build: Build::Fails, ..good() }
 }

@@ -3,7 +3,9 @@
 use std::time::Duration;
 
 use preview_core::capacity::may_start;
-use preview_core::compose::{self, AppUser, DatabaseSpec, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec};
+use preview_core::compose::{
+    self, AppUser, DatabaseSpec, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec, is_own_volume,
+};
 use preview_core::deployment::{QueueReason, Serving, Step};
 use preview_core::framework::Database;
 use preview_core::ids::{DeploymentId, HostPort};
@@ -163,7 +165,7 @@ impl Reconciler {
         if let Some(password) = engine.database_password(id).await? {
             return folders.keep_password(id, &password).map_err(password_lost);
         }
-        if !engine.observe(id).await?.volumes.is_empty() {
+        if !engine.observe(id).await?.volumes.iter().all(|volume| is_own_volume(id, volume)) {
             return Err(Fault::passing("the database's password was lost with the preview's folder"));
         }
         folders.password(id).map(drop).map_err(password_lost)

@@ -70,6 +70,8 @@ pub(crate) enum Kind {
     Exits,
     Silent,
     Slow,
+    /// With a service beside it.
+    Beside,
 }
 
 /// Who opens a pull request, and how.
@@ -110,6 +112,7 @@ pub(crate) enum Saying {
     Deploys,
     Redeploys,
     Resets,
+    Keeps,
     AsksForHelp,
 }
 
@@ -256,7 +259,7 @@ const CALLS: [Call; 23] = [
     Call::Store,
 ];
 
-const TROUBLES: [Trouble; 8] = [
+const TROUBLES: [Trouble; 9] = [
     Trouble::FailsBefore,
     Trouble::FailsAfter,
     Trouble::HangsBefore,
@@ -265,6 +268,7 @@ const TROUBLES: [Trouble; 8] = [
     Trouble::CrashAfter,
     Trouble::Late(Duration::from_secs(40)),
     Trouble::Twice,
+    Trouble::Panics,
 ];
 
 impl Beat {
@@ -349,6 +353,8 @@ impl Saying {
             Self::Deploys,
             Self::Redeploys,
             Self::Resets,
+            Self::Keeps,
+            Self::Keeps,
             Self::AsksForHelp,
         ])
     }
@@ -366,6 +372,8 @@ impl Kind {
             Self::Exits,
             Self::Silent,
             Self::Slow,
+            Self::Beside,
+            Self::Beside,
         ])
     }
 }

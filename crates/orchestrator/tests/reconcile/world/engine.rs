@@ -8,7 +8,8 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use preview_core::capacity::{DiskUse, Room};
-use preview_core::compose::{DatabasePassword, LABEL_COMMIT, Stack};
+use preview_core::compose::own::OwnName;
+use preview_core::compose::{DatabasePassword, LABEL_COMMIT, ServiceName, Stack, commit_of_tag, is_own_volume};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
 use preview_orchestrator::needs::{
     BuildJob, Built, Container, ContainerEngine, ContainerState, DeploymentLock, EngineEvent, EngineView, Fault,
@@ -28,6 +29,8 @@ use super::{Build, Ended, Fakes, HANG, Run, World};
 pub(crate) struct Stock {
     pub(crate) apps: BTreeMap<Slot, Running>,
     pub(crate) database: Option<HostPort>,
+    /// Services beside the app, and the images that they run.
+    pub(crate) services: BTreeMap<OwnName, String>,
     pub(crate) volumes: BTreeSet<String>,
     /// The password that the volumes were made with.
     key: Option<String>,
@@ -71,8 +74,17 @@ impl Running {
 
 impl Stock {
     fn is_empty(&self) -> bool {
-        let Self { apps, database, volumes, network, images, key: _, spared: _ } = self;
-        apps.is_empty() && database.is_none() && volumes.is_empty() && network.is_none() && images.is_empty()
+        let Self { apps, database, services, volumes, network, images, key: _, spared: _ } = self;
+        apps.is_empty()
+            && database.is_none()
+            && services.is_empty()
+            && volumes.is_empty()
+            && network.is_none()
+            && images.is_empty()
+    }
+
+    fn has_containers(&self) -> bool {
+        !self.apps.is_empty() || self.database.is_some() || !self.services.is_empty()
     }
 
     fn view(&self, world: &World) -> EngineView {
@@ -81,8 +93,11 @@ impl Stock {
         };
         let database =
             self.database.map(|_| container(Part::Database, None, ContainerState::Running { healthy: None }));
+        let services = self.services.keys();
+        let services =
+            services.map(|name| container(Part::Own(*name), None, ContainerState::Running { healthy: None }));
         EngineView {
-            containers: self.apps.iter().map(app).chain(database).collect(),
+            containers: self.apps.iter().map(app).chain(database).chain(services).collect(),
             volumes: self.volumes.iter().cloned().collect(),
             networks: self.network.iter().cloned().collect(),
             images: self.images.iter().cloned().collect(),
@@ -183,6 +198,22 @@ impl World {
         Ok(())
     }
 
+    /// A service that is up stays as it is, unless it is to be that of the stack.
+    fn start_service(&mut self, id: &DeploymentId, name: OwnName, stack: &Value, anew: bool) -> Result<(), Fault> {
+        let image = text(&stack["services"][ServiceName::Own(name).to_string()]["image"]);
+        if self.stock(id).services.contains_key(&name) && !anew {
+            return Ok(());
+        }
+        let built_of = image.rsplit(':').next().and_then(commit_of_tag);
+        if built_of.is_some_and(|commit| !self.stock(id).images.contains(&commit)) {
+            return Err(Fault::passing(format!("there is no image {image}")));
+        }
+        let volumes = stack["volumes"].as_object().into_iter().flatten().map(|(name, _)| format!("{id}_{name}"));
+        self.stock(id).volumes.extend(volumes);
+        self.stock(id).services.insert(name, image);
+        Ok(())
+    }
+
     /// Whether the app at this port still hurries.
     pub(crate) fn hurries(&self, id: &DeploymentId, port: HostPort) -> bool {
         let apps = self.engine.get(id).into_iter().flat_map(|stock| stock.apps.values());
@@ -224,7 +255,13 @@ impl World {
         self.events = broadcast::channel(1000).0;
     }
 
-    pub(crate) fn remove_database(&mut self, id: &DeploymentId) {
+    /// What runs beside the app goes.
+    pub(crate) fn remove_beside(&mut self, id: &DeploymentId) {
+        self.stock(id).services.clear();
+        self.remove_database(id);
+    }
+
+    fn remove_database(&mut self, id: &DeploymentId) {
         if let Some(port) = self.stock(id).database.take() {
             self.freed.insert(port, (id.clone(), Instant::now()));
         }
@@ -283,6 +320,36 @@ impl Drop for Building<'_> {
 const LOOK: Duration = Duration::from_millis(10);
 const REMOVE: Duration = Duration::from_millis(300);
 
+impl Fakes {
+    /// `anew`: services that are up and are not as the stack says are made anew.
+    async fn bring_up(&self, stack: &Stack, dir: PathBuf, parts: &[Part], anew: bool) -> Result<(), Fault> {
+        let id: DeploymentId = stack.name().parse().unwrap();
+        let subnet = stack.network().subnet.to_string();
+        let stack = serde_json::to_value(stack).unwrap();
+        std::fs::write(dir.join("compose.yml"), stack.to_string())
+            .map_err(|error| Fault::passing(error.to_string()))?;
+        // Networks come first and containers later: whoever is cut off in between leaves a half.
+        self.call(Call::Start, LOOK, |world| {
+            world.lay_ground(&id, &subnet);
+            Ok(())
+        })
+        .await?;
+        let parts = parts.to_owned();
+        let up = move |world: &mut World| {
+            for part in &parts {
+                match *part {
+                    Part::App(slot) => world.start_app(&id, slot, &stack["services"][format!("app-{slot}")])?,
+                    Part::Database => world.start_database(&id, &stack)?,
+                    Part::Own(name) => world.start_service(&id, name, &stack, anew)?,
+                    Part::Other => unreachable!("nobody asks for what has no name"),
+                }
+            }
+            Ok(())
+        };
+        self.call(Call::Start, Duration::from_millis(500), up).await
+    }
+}
+
 #[async_trait]
 impl ContainerEngine for Fakes {
     async fn build(&self, job: &BuildJob, log: LineSink<'_>, _: &DeploymentLock) -> Result<Built, Fault> {
@@ -306,29 +373,11 @@ impl ContainerEngine for Fakes {
     }
 
     async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
-        let id: DeploymentId = stack.name().parse().unwrap();
-        let subnet = stack.network().subnet.to_string();
-        let stack = serde_json::to_value(stack).unwrap();
-        std::fs::write(dir.join("compose.yml"), stack.to_string())
-            .map_err(|error| Fault::passing(error.to_string()))?;
-        // Networks come first and containers later: whoever is cut off in between leaves a half.
-        self.call(Call::Start, LOOK, |world| {
-            world.lay_ground(&id, &subnet);
-            Ok(())
-        })
-        .await?;
-        let parts = parts.to_owned();
-        let up = move |world: &mut World| {
-            for part in &parts {
-                match *part {
-                    Part::App(slot) => world.start_app(&id, slot, &stack["services"][format!("app-{slot}")])?,
-                    Part::Database => world.start_database(&id, &stack)?,
-                    Part::Own(_) | Part::Other => unreachable!("these repositories have no Compose file"),
-                }
-            }
-            Ok(())
-        };
-        self.call(Call::Start, Duration::from_millis(500), up).await
+        self.bring_up(stack, dir, parts, false).await
+    }
+
+    async fn replace(&self, stack: &Stack, dir: PathBuf, parts: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
+        self.bring_up(stack, dir, parts, true).await
     }
 
     async fn limit_cpu(&self, id: &DeploymentId, part: Part, millis: u32) -> Result<(), Fault> {
@@ -363,8 +412,10 @@ impl ContainerEngine for Fakes {
             match part {
                 Part::App(slot) => world.remove_app(&id, slot),
                 Part::Database => world.remove_database(&id),
-                Part::Own(_) | Part::Other => {}
+                Part::Own(name) => _ = world.stock(&id).services.remove(&name),
+                Part::Other => {}
             }
+            world.tidy();
             Ok(())
         };
         self.call(Call::RemovePart, REMOVE, remove).await
@@ -374,27 +425,25 @@ impl ContainerEngine for Fakes {
         let id = id.clone();
         let remove = move |world: &mut World| {
             [Slot::A, Slot::B].into_iter().for_each(|slot| world.remove_app(&id, slot));
-            world.remove_database(&id);
+            world.remove_beside(&id);
             Ok(())
         };
         self.call(Call::RemoveContainers, REMOVE, remove).await
     }
 
-    async fn replace(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault> {
-        self.start(stack, dir, parts, hold).await
-    }
-
-    async fn remove_volumes(&self, id: &DeploymentId, _: Volumes) -> Result<(), Fault> {
+    async fn remove_volumes(&self, id: &DeploymentId, which: Volumes) -> Result<(), Fault> {
         let id = id.clone();
         let remove = move |world: &mut World| {
-            if world.stock(&id).database.is_some() {
+            let stock = world.stock(&id);
+            if stock.database.is_some() || which == Volumes::All && !stock.services.is_empty() {
                 return Err(Fault::passing("the volume is in use"));
             }
             let stock = world.stock(&id);
             let spared = std::mem::replace(&mut stock.spared, true);
             if spared || world.planted != Some(Planted::MissedCleanup) {
                 let stock = world.stock(&id);
-                (stock.volumes, stock.key) = Default::default();
+                stock.volumes.retain(|volume| which == Volumes::Database && is_own_volume(&id, volume));
+                stock.key = None;
             }
             world.tidy();
             Ok(())
@@ -409,7 +458,7 @@ impl ContainerEngine for Fakes {
                 return Ok(());
             }
             let stock = world.stock(&id);
-            if stock.database.is_some() || !stock.apps.is_empty() {
+            if stock.has_containers() {
                 return Err(Fault::passing("the network has active endpoints"));
             }
             stock.network = None;
@@ -423,7 +472,8 @@ impl ContainerEngine for Fakes {
         let (id, keep) = (id.clone(), keep.to_vec());
         let remove = move |world: &mut World| {
             let stock = world.stock(&id);
-            let used: Vec<CommitSha> = stock.apps.values().map(|app| app.commit.clone()).collect();
+            let services = stock.services.values().filter_map(|image| commit_of_tag(image.rsplit(':').next()?));
+            let used: Vec<CommitSha> = stock.apps.values().map(|app| app.commit.clone()).chain(services).collect();
             stock.images.retain(|image| keep.contains(image) || used.contains(image));
             world.tidy();
             Ok(())

@@ -34,12 +34,17 @@ use trouble::{Call, Rule, Trouble};
 /// How long a call that hangs takes until its own limit ends it.
 pub(crate) const HANG: Duration = Duration::from_secs(15 * 60);
 
+/// The service that stands beside the app in repositories with a Compose file of their own.
+pub(crate) const SERVICE: &str = "store";
+
 /// What an application of some commit does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct App {
     pub(crate) build: Build,
     pub(crate) run: Run,
     pub(crate) database: bool,
+    /// Whether its repository has a Compose file of its own, which names a service beside it.
+    pub(crate) service: bool,
 }
 
 /// How its build goes.
@@ -65,7 +70,7 @@ pub(crate) enum Run {
 
 impl Default for App {
     fn default() -> Self {
-        Self { build: Build::Works, run: Run::Healthy(2), database: false }
+        Self { build: Build::Works, run: Run::Healthy(2), database: false, service: false }
     }
 }
 
@@ -320,6 +325,11 @@ impl World {
     }
 }
 
+/// A panic that no hook tells of: there are thousands of them.
+fn panic_quietly() -> ! {
+    std::panic::resume_unwind(Box::new("a mistake of ours"))
+}
+
 pub(crate) type Shared = Arc<Mutex<World>>;
 
 pub(crate) fn locked(world: &Shared) -> MutexGuard<'_, World> {
@@ -421,6 +431,10 @@ impl Fakes {
                 failed("took too long, or so it seemed")
             }
             Some(Trouble::CrashBefore) => self.end().await,
+            Some(Trouble::Panics) => {
+                self.take(time).await;
+                panic_quietly()
+            }
             Some(Trouble::CrashAfter) => {
                 self.take(time).await;
                 _ = happen();

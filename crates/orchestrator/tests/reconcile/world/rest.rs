@@ -19,7 +19,7 @@ use tokio::time::Instant;
 
 use super::planted::Planted;
 use super::trouble::{Call, Trouble};
-use super::{App, Fakes, Run, World};
+use super::{App, Fakes, Run, World, panic_quietly};
 
 #[async_trait]
 impl Router for Fakes {
@@ -94,7 +94,27 @@ impl Source for Fakes {
     }
 }
 
+/// A service beside the app, built of the same commit, and with a volume of its own.
+const COMPOSE_FILE: &str = "\
+services:
+  app:
+    build: .
+    ports: ['3000']
+  store:
+    build: .
+    volumes: ['data:/data']
+volumes:
+  data:
+";
+
 fn files(app: &App) -> MemoryFiles {
+    if app.service {
+        return MemoryFiles::new([
+            ("Dockerfile", "FROM node\nEXPOSE 3000\n"),
+            ("docker-compose.preview.yml", COMPOSE_FILE),
+            ("preview-config.yml", "health_check_path: /health\n"),
+        ]);
+    }
     let database = if app.database { "postgres" } else { "none" };
     MemoryFiles::new([
         ("Dockerfile", "FROM node\nEXPOSE 3000\n".to_owned()),
@@ -149,6 +169,10 @@ impl Storage for Disk {
             None | Some(Trouble::Late(_) | Trouble::Twice) => (true, Ok(())),
             Some(Trouble::FailsBefore | Trouble::HangsBefore) => (false, full()),
             Some(Trouble::FailsAfter | Trouble::HangsAfter) => (true, full()),
+            Some(Trouble::Panics) => {
+                drop(world);
+                panic_quietly()
+            }
             Some(Trouble::CrashBefore) => {
                 fakes.die();
                 (false, full())
