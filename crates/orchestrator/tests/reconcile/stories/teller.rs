@@ -410,13 +410,16 @@ impl Teller {
 
     /// What should come of it.
     fn intend(&mut self, topic: &Topic, saying: Saying, fork: bool, waits: Option<WaitReason>, head: CommitSha) {
+        let asks = fork && self.setting.forks == ForkPolicy::Approve;
         match saying {
-            Saying::Approves if fork && self.setting.forks == ForkPolicy::Approve => {
+            Saying::Approves if asks => {
                 self.topics.iter_mut().filter(|t| t.key == topic.key).for_each(|t| t.approved = Some(head.clone()));
                 self.wish(topic.key, Wish::Deployed);
             }
             Saying::Approves => self.wish(topic.key, Wish::Deployed),
-            Saying::Deploys if waits != Some(WaitReason::Approval) => self.wish(topic.key, Wish::Deployed),
+            // What nobody approved has to be named whole, whatever else it waits for.
+            Saying::Deploys if asks && topic.approved.as_ref() != Some(&head) => {}
+            Saying::Deploys => self.wish(topic.key, Wish::Deployed),
             Saying::Resets | Saying::Keeps => self.wish(topic.key, topic.wish),
             Saying::Redeploys if waits.is_none() => self.wish(topic.key, Wish::Deployed),
             Saying::Stops => self.wish(topic.key, Wish::Stopped),
