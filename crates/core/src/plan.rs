@@ -266,6 +266,10 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
     if seen.tasks && !record.data.is_migrating(commit) {
         actions.push(Action::RemoveTasks);
     }
+    if serving.is_none() {
+        // Of an attempt that was cut off, and perhaps of another commit: what is up is not made anew by a start.
+        actions.extend(seen.services.iter().map(|name| Action::RemoveService(*name)));
+    }
     // Of a seed that was cut off, or failed, nobody knows how much is in the database. No version with visitors has it.
     let half_filled = record.data.content == Content::Seeding && seen.volumes;
     if seen.locked_out() || half_filled {

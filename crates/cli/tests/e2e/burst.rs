@@ -18,6 +18,8 @@ const DELIVERIES: usize = 10_000;
 const AT_ONCE: usize = 256;
 /// The label without which there is no preview, and no comment.
 const LABEL: &str = "preview";
+/// Most questions for a pull request: while one is being looked at, all that is told of it is one more look.
+const MOST_ASKED: usize = DELIVERIES / 2;
 /// What the burst may cost: MB of resident memory beyond those at rest.
 const MOST_MB: u64 = 64;
 
@@ -38,6 +40,12 @@ fn memory(rig: &Rig, line: &str) -> u64 {
     let status = std::fs::read_to_string(format!("/proc/{}/status", rig.service_pid().as_raw_nonzero())).unwrap();
     let line = status.lines().find_map(|found| found.strip_prefix(line)).unwrap();
     line.trim().trim_end_matches(" kB").parse::<u64>().unwrap() / 1024
+}
+
+/// How often GitHub was asked for one pull request.
+fn asked_for_pulls(rig: &Rig) -> usize {
+    let one = |path: &str| path.rsplit_once("/pulls/").is_some_and(|(_, number)| number.parse::<u64>().is_ok());
+    rig.github.look(|state| state.requests().filter(|asked| asked.method == "GET" && one(&asked.path)).count())
 }
 
 /// Sends them as fast as one client can, and gives how long each answer took. At the delivery of that number, `then` happens
@@ -93,9 +101,9 @@ async fn ten_thousand_deliveries_about_five_hundred_pull_requests() {
         (health["queues"]["pending"] == 0 && health["queues"]["workers"] == 0).then_some(())
     })
     .await;
-    let peak = memory(&rig, "VmHWM:");
+    let (peak, asked) = (memory(&rig, "VmHWM:"), asked_for_pulls(&rig));
     eprintln!(
-        "{} deliveries in {took:?}, answered within {:?} at p50 and {:?} at p99; {idle} MB at rest, {peak} MB at most; dealt with after {:?}",
+        "{} deliveries in {took:?}, answered within {:?} at p50 and {:?} at p99; {idle} MB at rest, {peak} MB at most; dealt with after {:?}, for {asked} questions",
         times.len(),
         times[times.len() / 2],
         times[times.len() * 99 / 100],
@@ -108,6 +116,7 @@ async fn ten_thousand_deliveries_about_five_hundred_pull_requests() {
         assert_eq!(record["status"].as_str().unwrap_or_default(), status, "#{n}: {record}");
         assert_eq!(*line != Value::Null, aside, "#{n}: {line}");
     }
+    assert!((PULLS..=MOST_ASKED).contains(&asked), "{asked} questions for {PULLS} pull requests");
     assert!(peak <= idle + MOST_MB, "{peak} MB, {idle} MB at rest");
     rig.github.deliver(Deliveries::Normal);
     rig.finish().await;

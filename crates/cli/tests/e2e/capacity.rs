@@ -1,18 +1,22 @@
 //! Many previews at once: places, names, networks.
 
-use preview_simulator::{Mimic, NewPull, Pull};
+use preview_simulator::{Change, Mimic, NewPull, Pull};
 use serde_json::{Value, json};
 
 use crate::isolation::WITH_POSTGRES;
-use crate::rig::{Rig, Setup, unique_owner};
+use crate::rig::{Rig, Setup, slow_build, unique_owner};
 
 /// Opens this many pull requests, in turn over all repositories.
 async fn open_many(rig: &Rig, many: usize) -> Vec<Pull> {
+    open_many_of(rig, many, |n| Mimic::new(format!("version {n}")).files()).await
+}
+
+/// The same, with these changes.
+async fn open_many_of(rig: &Rig, many: usize, changes: impl Fn(usize) -> Vec<Change>) -> Vec<Pull> {
     let mut pulls = Vec::new();
     for n in 0..many {
         let repo = rig.github.repo(&rig.repos[n % rig.repos.len()]).unwrap();
-        let new = NewPull::new(format!("branch-{n}"), Mimic::new(format!("version {n}")).files());
-        pulls.push(repo.open_pull(new).await.unwrap());
+        pulls.push(repo.open_pull(NewPull::new(format!("branch-{n}"), changes(n))).await.unwrap());
     }
     pulls
 }
@@ -39,12 +43,20 @@ async fn ten_pull_requests_of_two_repositories_at_once() {
 async fn beyond_the_places_previews_wait_say_so_and_start_when_places_come_free() {
     let owner = unique_owner();
     let repos = ["app", "api"].map(|name| format!("{owner}/{name}"));
-    let rig = Setup::new().repos(repos).set("MAX_CONCURRENT_PREVIEWS", 3).start().await;
-    let pulls = open_many(&rig, 10).await;
+    let setup = Setup::new().repos(repos).set("MAX_CONCURRENT_PREVIEWS", 3).set("MAX_CONCURRENT_BUILDS", 1);
+    let rig = setup.start().await;
+    let pulls = open_many_of(&rig, 10, |n| slow_build(&format!("version {n}"), if n < 3 { 3 } else { 0 }).0).await;
+    let queues = async || rig.ask_api("/health").await["queues"].clone();
+    rig.until("one builds, two wait for that, and seven for places", async || {
+        let queues = queues().await;
+        (queues["waiting"] == 7 && queues["builds"].as_u64()? > 0).then_some(())
+    })
+    .await;
     rig.until("three run and seven wait", async || {
         (with_status(&rig, "running") == 3 && with_status(&rig, "queued") == 7).then_some(())
     })
     .await;
+    assert_eq!((&queues().await["waiting"], &queues().await["builds"]), (&json!(7), &json!(0)));
     let waits = |pull: &&Pull| rig.record(&rig.id(pull))["status"] == "queued";
     let (mut waiting, mut running): (Vec<&Pull>, Vec<&Pull>) = pulls.iter().partition(waits);
     rig.until("each that waits says for what, and behind how many", async || {

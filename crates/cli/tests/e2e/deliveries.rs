@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use preview_simulator::state::StatusState;
+use preview_simulator::state::{StatusState, Surface};
 use preview_simulator::{Deliveries, Fault, Matching, Mimic, NewPull, Pull};
 use serde_json::Value;
 
@@ -294,5 +294,28 @@ async fn delayed_deliveries_arrive() {
     pull.close().unwrap();
     nothing(&rig, &pull).await;
     rig.github.deliver(Deliveries::Normal);
+    rig.finish().await;
+}
+
+/// As GitHub asks of its clients; nothing is set to make it so.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_is_written_to_github_is_written_a_second_apart() {
+    let rig = Setup::new().start().await;
+    let (first, url) = rig.up("one").await;
+    let (second, other) = rig.up("two").await;
+    first.push(Mimic::new("one, again").files()).await.unwrap();
+    second.push(Mimic::new("two, again").files()).await.unwrap();
+    rig.until_answers(&url, "one, again").await;
+    rig.until_answers(&other, "two, again").await;
+    for pull in [&first, &second] {
+        rig.until_status(pull, StatusState::Success).await;
+    }
+    let writes = rig.github.look(|state| {
+        let writes = state.requests().filter(|request| request.surface == Surface::Api && request.method != "GET");
+        writes.map(|request| request.at).collect::<Vec<_>>()
+    });
+    // Each pull request has a comment and two statuses of each of its commits.
+    assert!(writes.len() >= 10, "{writes:?}");
+    assert!(writes.windows(2).all(|two| two[1].duration_since(two[0]).as_millis() >= 1000), "{writes:?}");
     rig.finish().await;
 }

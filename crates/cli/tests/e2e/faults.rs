@@ -21,8 +21,6 @@ use crate::stories::{ACTIONS, Door, STORIES, Story, door, name};
 
 /// The product's own limits end a hang: the longest is that of Compose.
 const LONGEST_HANG: Duration = Duration::from_secs(200);
-/// How long a disk hangs that comes back.
-const DISK_HANGS: Duration = Duration::from_secs(3);
 
 // ------------------------------------------------------------------------------------------------------------- the scene
 
@@ -248,8 +246,10 @@ impl Scene {
         let since = Instant::now();
         let tried = async || (gate.phase() > Phase::At).then_some(());
         if (door, trouble) == (Door::Ledger, Trouble::Hang) {
-            // Nothing ends the waiting for a disk.
-            tokio::time::sleep(DISK_HANGS).await;
+            // Nothing ends the waiting for a disk, but it is told of.
+            let health = || rig.http.get(format!("{}/health", rig.api)).send();
+            let told = async || (health().await.ok()?.status() == 503).then_some(());
+            rig.until("the service says that it does not work", told).await;
             assert_eq!(gate.phase(), Phase::At, "the disk hangs");
             lift();
             rig.until("the write has failed", tried).await;

@@ -578,3 +578,13 @@ fn data_that_nobody_can_open_any_more_goes_wherever_it_lies() {
     world.converge(&commit('a'));
     assert!(world.is_at(&sha('a')) && !world.outage);
 }
+
+#[test]
+fn a_service_of_a_commit_that_never_served_does_not_stay_beside_the_next() {
+    let mut world = serving_with(&["cache"]);
+    world.record.as_mut().unwrap().serving = None;
+    let plan = world.plan(&commit('b'));
+    let place = |wanted: &Action| plan.iter().position(|action| action == wanted);
+    let gone = place(&Action::RemoveService("cache".parse().unwrap()));
+    assert!(gone.is_some() && gone < place(&Action::Checkout), "{plan:?}");
+}

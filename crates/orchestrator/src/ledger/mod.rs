@@ -10,9 +10,11 @@ mod heard;
 mod older;
 mod state;
 
+use std::io;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::Path;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, mpsc};
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 use jiff::Timestamp;
 use tokio::sync::watch;
@@ -23,6 +25,8 @@ pub use state::{Imported, Pending, Project, Reason, State};
 
 /// How long after a failed write the next is tried when nothing else asks for one.
 const RETRY: Duration = Duration::from_secs(1);
+/// A write that takes longer has no end in sight: nothing can be taken back of it, so it is waited for, and told of.
+const SLOW: Duration = Duration::from_secs(10);
 
 /// A change could not be put on the disk. It holds in memory and goes to the disk with the next write that succeeds.
 #[derive(Debug, Clone, thiserror::Error)]
@@ -52,6 +56,8 @@ struct Shared {
 struct Live {
     state: State,
     generation: u64,
+    /// Since when it is being written.
+    writing: Option<Instant>,
 }
 
 /// How far the disk is.
@@ -118,8 +124,15 @@ impl Ledger {
         }
     }
 
-    /// Why the last write failed, while none has succeeded since: for `/health`.
+    /// Why changes don't get to the disk, while they don't: the last write failed, or one has no end. For `/health`.
     pub fn trouble(&self) -> Option<String> {
+        let writing = self.shared.lock().writing.map(|since| since.elapsed());
+        if let Some(time) = writing.filter(|time| *time > SLOW) {
+            return Some(format!(
+                "a write has taken {} s and has not ended: is its disk out of order?",
+                time.as_secs()
+            ));
+        }
         let of = |written: &Written| written.failed.as_ref().map(|(_, error)| error.clone());
         match &self.disk {
             Disk::Thread { written, .. } => of(&written.borrow()),
@@ -147,7 +160,7 @@ struct Writer {
 
 impl Writer {
     fn new(state: State, storage: impl Storage) -> (Arc<Shared>, Self, watch::Receiver<Written>) {
-        let shared = Arc::new(Shared { live: Mutex::new(Live { state, generation: 0 }) });
+        let shared = Arc::new(Shared { live: Mutex::new(Live { state, generation: 0, writing: None }) });
         let (tell, written) = watch::channel(Written::default());
         (shared.clone(), Self { shared, storage: Box::new(storage), tell }, written)
     }
@@ -169,16 +182,24 @@ impl Writer {
         self.tell.borrow().failed.as_ref().map_or(Ok(()), |(_, error)| Err(WriteError(error.clone())))
     }
 
+    /// A panic is a failure like others, and the next write may succeed.
+    fn store(&mut self, state: &State) -> io::Result<()> {
+        let stored = catch_unwind(AssertUnwindSafe(|| self.storage.store(state)));
+        stored.unwrap_or_else(|_| Err(io::Error::other("writing it panicked; this is a bug")))
+    }
+
     /// Puts the state of this moment on the disk, unless it is there already.
     fn write(&mut self) {
         let (state, generation) = {
-            let live = self.shared.lock();
+            let mut live = self.shared.lock();
             if self.tell.borrow().generation == live.generation {
                 return;
             }
+            live.writing = Some(Instant::now());
             (live.state.clone(), live.generation)
         };
-        let stored = self.storage.store(&state);
+        let stored = self.store(&state);
+        self.shared.lock().writing = None;
         self.tell.send_modify(|written| match stored {
             Ok(()) => *written = Written { generation, failed: None },
             Err(error) => {

@@ -248,3 +248,39 @@ fn tellings_fold_and_the_strongest_reason_stays() {
     assert!(state.dealt_with(key(), pending.serial + 1));
     assert!(state.pending.is_empty());
 }
+
+#[tokio::test]
+async fn a_write_without_an_end_is_told_of() {
+    let ledger = Ledger::new(State::default(), Disk::default());
+    let writing = |time| ledger.shared.lock().writing = Instant::now().checked_sub(time);
+    writing(SLOW / 2);
+    assert_eq!(ledger.trouble(), None);
+    writing(SLOW + RETRY);
+    assert_eq!(ledger.trouble().unwrap(), "a write has taken 11 s and has not ended: is its disk out of order?");
+    ledger.change(|state| state.repairs = 1).await.unwrap();
+    assert_eq!(ledger.trouble(), None);
+}
+
+/// A disk whose first write panics.
+#[derive(Default)]
+struct Mistaken(bool);
+
+impl Storage for Mistaken {
+    fn store(&mut self, _: &State) -> io::Result<()> {
+        if !std::mem::replace(&mut self.0, true) {
+            std::panic::resume_unwind(Box::new("a mistake of ours"));
+        }
+        Ok(())
+    }
+}
+
+#[tokio::test]
+async fn a_write_that_panics_has_failed_and_the_next_one_succeeds() {
+    for make in [Ledger::new, Ledger::inline] {
+        let ledger = make(State::default(), Mistaken::default());
+        ledger.change(|state| state.repairs = 1).await.unwrap_err();
+        assert!(ledger.trouble().is_some());
+        ledger.change(|state| state.repairs = 2).await.unwrap();
+        assert_eq!(ledger.trouble(), None);
+    }
+}

@@ -2,6 +2,7 @@
 
 use std::time::Duration;
 
+use futures_util::FutureExt;
 use preview_core::backing::Backing;
 use preview_core::compose::{KeptBy, Task, kept_by};
 use preview_core::deployment::data::Data;
@@ -13,6 +14,7 @@ use tokio::time::Instant;
 
 use super::attempt::Work;
 use super::decide::{Decision, aside};
+use super::mishap::contained;
 use super::{Pace, Reconciler};
 use crate::ledger::State;
 use crate::needs::{Fault, Part, Volumes, Written};
@@ -70,7 +72,7 @@ impl Reconciler {
         for tries in 0.. {
             tracing::debug!(?action, "performing");
             let begun = Instant::now();
-            let fault = match self.perform_once(work, decision, action).await {
+            let fault = match contained(self.perform_once(work, decision, action)).await {
                 Ok(()) => {
                     tracing::debug!(?action, seconds = begun.elapsed().as_secs_f32(), "performed");
                     return Ok(());
@@ -134,7 +136,11 @@ impl Reconciler {
     // ----------------------------------------------------------------------------------------------------------- routing
 
     pub(super) async fn drain(&self, port: HostPort) -> Result<(), Fault> {
-        self.inner.out.router.drain(port, self.inner.config.pace.drain).await;
+        let at_most = self.inner.config.pace.drain;
+        if contained(self.inner.out.router.drain(port, at_most).map(Ok)).await.is_err() {
+            // Not knowing, the whole time is given.
+            tokio::time::sleep(at_most).await;
+        }
         self.inner.ports.rest(port);
         Ok(())
     }

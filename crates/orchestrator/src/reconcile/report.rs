@@ -19,6 +19,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Reconciler;
+use super::mishap::contained;
 use crate::folders::Log;
 use crate::ledger::State;
 use crate::needs::{CommitStatus, Fault, StatusState, Written};
@@ -131,7 +132,7 @@ impl Reconciler {
             }
             let next = self.next_report();
             let written = match next {
-                Next::Tell(id) => self.tell_people(&id).await.inspect_err(|_| self.report(&id)),
+                Next::Tell(id) => contained(self.tell_people(&id)).await.inspect_err(|_| self.report(&id)),
                 Next::At(when) => {
                     let until = async {
                         match when {

@@ -10,6 +10,7 @@ use preview_core::ids::{ProjectSlug, PullKey, RepoId};
 use preview_core::plan::worth_retrying;
 
 use super::Reconciler;
+use super::mishap::contained;
 use crate::ledger::{Project, Reason, State};
 use crate::needs::Fault;
 
@@ -30,9 +31,9 @@ impl Reconciler {
     async fn resync(&self) {
         let allowed: BTreeSet<RepoId> = self.allowed().known.values().copied().collect();
         for repo in allowed {
-            match self.inner.out.forge.open_pulls(repo).await {
+            match contained(self.inner.out.forge.open_pulls(repo)).await {
                 Ok(pulls) => {
-                    if let Err(fault) = self.compare(repo, &pulls).await {
+                    if let Err(fault) = contained(self.compare(repo, &pulls)).await {
                         tracing::warn!(%repo, cause = %fault, "could not compare the open pull requests");
                     }
                     // Once the repository has its project, which keeps what was heard.

@@ -15,6 +15,7 @@ use tracing::Instrument;
 use super::Reconciler;
 use super::attempt::Work;
 use super::decide::Decision;
+use super::mishap::contained;
 use crate::needs::Fault;
 
 /// Plans that one waking may take before something is wrong: an update takes two.
@@ -157,9 +158,14 @@ impl Reconciler {
     async fn work(self, key: PullKey, bell: Arc<Bell>) {
         let mut failures = 0;
         loop {
-            bell.rest(self.until_decidable(key, &bell.rung)).await;
-            let seen = bell.count();
-            match self.look_after(key, &bell).await {
+            let mut seen = bell.count();
+            let round = async {
+                bell.rest(self.until_decidable(key, &bell.rung)).await;
+                seen = bell.count();
+                Ok(self.look_after(key, &bell).await)
+            };
+            let outcome = contained(round).await;
+            match outcome.unwrap_or_else(|fault| self.later("could not look after the pull request", &fault)) {
                 Outcome::Settled => failures = 0,
                 Outcome::Later(at_least) if failures < self.retries() => {
                     let wait = self.backoff(failures).max(at_least);

@@ -194,3 +194,22 @@ async fn forty_at_once_with_two_builds_at_a_time() {
     }
     house.settle().await;
 }
+
+#[tokio::test(start_paused = true)]
+async fn one_repositorys_twenty_builds_let_the_one_of_another_through() {
+    let mut house = House::empty();
+    let other = house.world().add_repo(8, "org/other");
+    house.config.allowed.push("org/other".parse().unwrap());
+    (house.config.max_previews, house.config.max_builds) = (21, 1);
+    house.tell_limits();
+    house.start();
+    house.settle().await;
+    for _ in 0..20 {
+        house.open(good()).await;
+    }
+    let one = house.open_in(other, good()).await;
+    let head = house.world().head(one);
+    house.until("a second build has begun", |house| house.world().builds.len() == 2).await;
+    assert_eq!(house.world().builds[1].0, head);
+    house.settle().await;
+}

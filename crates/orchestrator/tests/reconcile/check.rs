@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::time::Duration;
 
+use preview_core::compose::{KeptBy, kept_by, own_image};
 use preview_core::desired::{SetAsideReason, WaitReason};
 use preview_core::ids::{CommitSha, DeploymentId, PullKey};
 use preview_orchestrator::ledger::State;
@@ -11,6 +12,7 @@ use preview_orchestrator::needs::StatusState;
 use tokio::time::timeout;
 
 use crate::house::House;
+use crate::world::SERVICE;
 
 /// What should be of a pull request in the end.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -111,6 +113,7 @@ impl House {
                 wrong.push("it has a record".into())
             }
             Expect::Failed(_) => {
+                let id = id.clone();
                 let ports = held.as_ref().map_or(0, |record| record.ports().count());
                 let holds = held.is_none_or(|record| record.holds_place() || record.subnet.is_some());
                 if holds || ports > 0 || id.is_some_and(|id| self.world().engine.contains_key(&id)) {
@@ -120,6 +123,7 @@ impl House {
             _ => {}
         }
         wrong.extend(id_of.as_ref().zip(expect.serving()).and_then(|(id, commit)| self.check_backing(id, commit)));
+        wrong.extend(id_of.as_ref().zip(expect.serving()).and_then(|(id, commit)| self.check_services(id, commit)));
         wrong.extend(self.check_comment(key, expect));
         wrong.extend(self.check_status(key, expect));
         wrong
@@ -131,8 +135,19 @@ impl House {
         let app = world.app(commit);
         let stock = world.engine.get(id)?;
         let up: BTreeSet<String> = stock.backing.keys().cloned().collect();
-        let right = up == app.backing() && stock.volumes.len() == app.volumes();
+        // Those of a Compose file stay as long as the preview.
+        let volumes = stock.volumes.iter().filter(|volume| kept_by(id, volume) != KeptBy::Own).count();
+        let right = up == app.backing() && volumes == app.volumes();
         (!right).then(|| format!("it has {up:?} with {:?} beside it", stock.volumes))
+    }
+
+    /// The services beside the app are those of the commit that serves.
+    fn check_services(&self, id: &DeploymentId, commit: &CommitSha) -> Option<String> {
+        let world = self.world();
+        let wanted = world.app(commit).service.then(|| own_image(id, commit, SERVICE.parse().unwrap()));
+        let there = world.engine.get(id).map(|stock| stock.services.values().cloned().collect::<Vec<_>>());
+        let there = there.unwrap_or_default();
+        (there != Vec::from_iter(wanted)).then(|| format!("beside the app run {there:?}"))
     }
 
     fn check_comment(&self, key: PullKey, expect: &Expect) -> Vec<String> {

@@ -62,6 +62,10 @@ pub(crate) fn that_migrates(migration: Migration) -> App {
     App { migration: Some(migration), seed: true, ..with_database() }
 }
 
+pub(crate) fn with_service() -> App {
+    App { service: true, ..good() }
+}
+
 pub(crate) fn broken_build() -> App {
     App { build: Build::Fails, ..good() }
 }

@@ -6,7 +6,7 @@ use preview_core::desired::SetAsideReason;
 use preview_orchestrator::ledger::Reason;
 
 use crate::check::Expect;
-use crate::house::{House, broken_build, that_migrates, that_runs, with_database};
+use crate::house::{House, broken_build, good, that_migrates, that_runs, with_database, with_service};
 use crate::world::trouble::{Rule, Trouble};
 use crate::world::{App, Migration, Run};
 
@@ -24,10 +24,14 @@ enum Story {
     Removal,
     Stop,
     Loss,
+    /// The service beside the app is replaced.
+    Service,
+    /// It is named no more.
+    NoService,
 }
 
 impl Story {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 13] = [
         Self::Deploy,
         Self::Update,
         Self::BrokenUpdate,
@@ -39,6 +43,8 @@ impl Story {
         Self::Removal,
         Self::Stop,
         Self::Loss,
+        Self::Service,
+        Self::NoService,
     ];
 
     /// Tells it, with this trouble. Gives how many calls it took.
@@ -54,7 +60,8 @@ impl Story {
             house.open(that_migrates(Migration::Works)).await;
             return end(house).await;
         }
-        let pull = house.open(with_database()).await;
+        let beside = matches!(self, Self::Service | Self::NoService);
+        let pull = house.open(if beside { with_service() } else { with_database() }).await;
         house.settle().await;
         house.keep_watch(pull);
         begin(&house, rule);
@@ -69,6 +76,8 @@ impl Story {
             Self::BrokenUpdate => drop(house.push(pull, broken_build()).await),
             Self::UnhealthyUpdate => drop(house.push(pull, that_runs(Run::Silent)).await),
             Self::Redeploy => house.command(pull, Reason::Redeploy).await,
+            Self::Service => drop(house.push(pull, with_service()).await),
+            Self::NoService => drop(house.push(pull, good()).await),
             Self::Removal => house.close(pull).await,
             Self::Stop => {
                 house.world().must_serve.clear();
@@ -129,6 +138,11 @@ async fn every_call_hangs() {
 #[tokio::test(start_paused = true)]
 async fn every_call_happens_and_hangs() {
     break_every_call(Trouble::HangsAfter).await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn every_call_panics() {
+    break_every_call(Trouble::Panics).await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -5,6 +5,7 @@ use preview_orchestrator::reconcile::NotAccepted;
 
 use crate::check::Expect;
 use crate::house::{House, good, minutes, with_database};
+use crate::world::engine::Stock;
 use crate::world::trouble::Call;
 
 #[tokio::test(start_paused = true)]
@@ -196,4 +197,25 @@ async fn a_ledger_that_was_lost_is_made_again_from_what_runs() {
     house.start();
     house.settle().await;
     assert_eq!(house.world().thread(pull).comments.len(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_over_is_removed_and_counted() {
+    // Of a repository that nobody knows, and of a pull request that there never was.
+    for (repairs, id) in [(1, "elsewhere-3"), (2, "org-app-77")] {
+        let mut house = House::new().await;
+        house.world().tampered = true;
+        for _ in 0..repairs {
+            let (id, mut stock) = (id.parse().unwrap(), Stock::default());
+            (stock.network, stock.volumes) = (Some("10.222.0.0/28".into()), ["data".into()].into());
+            std::fs::create_dir_all(house.folders().of(&id)).unwrap();
+            house.world().engine.insert(id.clone(), stock);
+            // A pull request that GitHub does not know is believed to be none when it has been asked for twice.
+            house.pass(minutes(125)).await;
+            house.settle().await;
+            assert!(!house.folders().exists(&id));
+        }
+        assert_eq!(house.read(|state| state.repairs), repairs, "{id}");
+        house.kill().await;
+    }
 }

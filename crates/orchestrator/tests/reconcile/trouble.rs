@@ -42,6 +42,54 @@ async fn after_the_third_it_has_failed_for_now_and_the_next_listing_tries_again(
     house.settle().await;
 }
 
+/// A mistake of ours costs a try: nobody has to start the service again.
+#[tokio::test(start_paused = true)]
+async fn after_a_panic_at_any_call_the_same_life_goes_on() {
+    for call in [
+        Call::Pull,
+        Call::OpenPulls,
+        Call::Remarks,
+        Call::Comment,
+        Call::Status,
+        Call::Checkout,
+        Call::Build,
+        Call::Start,
+        Call::Probe,
+        Call::Observe,
+        Call::ObserveAll,
+        Call::Apply,
+        Call::Drain,
+        Call::RemovePart,
+        Call::RemoveVolumes,
+        Call::Store,
+    ] {
+        let mut house = House::new().await;
+        let pull = house.open(with_database()).await;
+        house.settle().await;
+        house.keep_watch(pull);
+        house.trouble(call, 1, Trouble::Panics);
+        // Its delivery is lost, so that the loop that lists has to live.
+        house.push_silently(pull, with_database());
+        house.settle().await;
+        house.close(pull).await;
+        house.settle().await;
+        house.pass(minutes(61)).await;
+        assert!(house.world().rules.iter().all(|rule| rule.left == 0), "{call:?} was not called");
+        house.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_that_comes_back_is_told_as_a_failure_and_holds_up_nobody_else() {
+    let mut house = House::new().await;
+    house.trouble(Call::Build, 4, Trouble::Panics);
+    let pull = house.open(good()).await;
+    house.until("it says so", |house| house.world().comment(pull).contains("failed for now")).await;
+    let other = house.open(good()).await;
+    house.until("another one serves", |house| house.record(other).is_some_and(|r| r.serving.is_some())).await;
+    house.settle().await;
+}
+
 #[tokio::test(start_paused = true)]
 async fn what_cannot_be_written_down_is_not_acknowledged_and_found_later() {
     let mut house = House::new().await;

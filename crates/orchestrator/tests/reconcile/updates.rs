@@ -5,8 +5,8 @@ use preview_core::deployment::Stage;
 use preview_core::ids::Slot;
 
 use crate::check::Expect;
-use crate::house::{House, broken_build, good, hours, minutes, that_runs, with_database};
-use crate::world::trouble::Call;
+use crate::house::{House, broken_build, good, hours, minutes, that_runs, with_database, with_service};
+use crate::world::trouble::{Call, Trouble};
 use crate::world::{App, Build, Run};
 
 /// Apps that don't come up, and what their comment says.
@@ -240,6 +240,47 @@ async fn an_update_without_the_database_that_fails_leaves_the_old_one_its_databa
 }
 
 #[tokio::test(start_paused = true)]
+async fn a_service_beside_the_app_comes_is_replaced_and_goes_with_the_commits_that_name_it() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    for _ in 0..2 {
+        house.push(pull, with_service()).await;
+        house.settle().await;
+    }
+    // Its volume stays with the preview, as its own Compose file is the author's.
+    house.push(pull, good()).await;
+    house.settle().await;
+    let id = house.id(pull);
+    assert!(house.world().engine[&id].services.is_empty() && !house.world().engine[&id].volumes.is_empty());
+    house.close(pull).await;
+    house.settle().await;
+    assert!(house.world().engine.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_update_that_names_a_service_and_fails_leaves_none() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    house.push(pull, App { service: true, ..that_runs(Run::Exits(1)) }).await;
+    house.settle().await;
+    let id = house.id(pull);
+    assert!(house.world().engine[&id].services.is_empty());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_service_of_a_commit_that_never_served_does_not_stay_beside_the_next() {
+    let mut house = House::new().await;
+    let pull = house.open(App { service: true, ..that_runs(Run::Silent) }).await;
+    house.until("the app is asked", |house| house.world().count(Call::Probe) > 3).await;
+    house.push(pull, with_service()).await;
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn an_app_that_ends_later_changes_the_comment_and_so_does_its_return() {
     let mut house = House::new().await;
     let pull = house.open(good()).await;
@@ -281,4 +322,26 @@ async fn a_router_that_lost_its_memory_is_told_again() {
     house.world().routes = Default::default();
     house.pass(minutes(61)).await;
     house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn while_a_comment_is_slow_all_its_news_fold_into_one_or_two_edits() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    let told = house.world().thread(pull).told.len();
+    house.trouble(Call::Comment, 1, Trouble::Late(minutes(1)));
+    house.world().mark();
+    let head = house.push(pull, good()).await;
+    let done = |house: &House| {
+        let record = house.record(pull).unwrap();
+        record.serving.is_some_and(|serving| serving.commit_sha == head)
+            && record.attempt.is_some_and(|attempt| attempt.stage == Stage::Done)
+    };
+    house.until("the update is done", done).await;
+    assert_eq!(house.world().thread(pull).told.len(), told, "the first comment is still being written");
+    assert!(house.world().count(Call::Store) >= 5);
+    house.settle().await;
+    let edits = house.world().thread(pull).told.len() - told - 1;
+    assert!((1..=2).contains(&edits), "{edits}");
 }

@@ -5,7 +5,8 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use preview_core::capacity::may_start;
 use preview_core::compose::{
-    self, AppUser, DatabasePassword, DatabaseSpec, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec, Task, TaskSpec,
+    self, AppUser, DatabasePassword, DatabaseSpec, KeptBy, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec, Task, TaskSpec,
+    kept_by,
 };
 use preview_core::deployment::{QueueReason, Serving, Step};
 use preview_core::ids::DeploymentId;
@@ -235,7 +236,7 @@ impl Reconciler {
         if let Some(password) = engine.database_password(id).await? {
             return folders.keep_password(id, &password).map_err(password_lost);
         }
-        if !engine.observe(id).await?.volumes.is_empty() {
+        if !engine.observe(id).await?.volumes.iter().all(|volume| kept_by(id, volume) == KeptBy::Own) {
             return Err(Fault::passing("the database's password was lost with the preview's folder"));
         }
         folders.password(id).map(drop).map_err(password_lost)

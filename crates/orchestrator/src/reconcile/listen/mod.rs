@@ -22,6 +22,7 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Reconciler;
+use super::mishap::contained;
 use crate::ledger::{Done, Heard, Mark, State};
 use crate::needs::{Fault, Person, Remark};
 use people::People;
@@ -79,7 +80,7 @@ impl Reconciler {
             let repos = std::mem::take(&mut *self.inner.ears.pricked());
             let mut pause = GAP;
             for repo in repos {
-                if let Err(fault) = self.listen(repo).await {
+                if let Err(fault) = contained(self.listen(repo)).await {
                     fault.log("could not hear what people say; asking again later");
                     pause = pause.max(PATIENCE).max(fault.retry_after.unwrap_or_default());
                     self.listen_to(repo);

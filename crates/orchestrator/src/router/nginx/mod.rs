@@ -13,7 +13,7 @@ mod text;
 
 use std::io;
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use async_trait::async_trait;
@@ -66,11 +66,17 @@ pub struct Nginx {
 #[derive(Debug)]
 struct Turn {
     folder: Folder,
-    done: u64,
-    result: Result<(), Fault>,
+    done: Mutex<(u64, Result<(), Fault>)>,
 }
 
-type MyTurn = OwnedMutexGuard<Turn>;
+impl Turn {
+    fn done(&self) -> MutexGuard<'_, (u64, Result<(), Fault>)> {
+        self.done.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// Held by who has the turn and by what is being done for them in the folder: it ends with the last of these.
+type MyTurn = Arc<OwnedMutexGuard<Turn>>;
 
 impl Nginx {
     /// A router that asks nginx through this client.
@@ -78,7 +84,7 @@ impl Nginx {
         let Settings { config_dir, test_command, reload_command, probe_url, domain, login } = settings;
         let file = config_dir.join(PASSWORDS).display().to_string();
         let lock = login.map(|(login, salt)| Lock { login, salt, file });
-        let turn = Turn { folder: Folder::new(config_dir), done: 0, result: Ok(()) };
+        let turn = Turn { folder: Folder::new(config_dir), done: Mutex::new((0, Ok(()))) };
         Self {
             server: Server { test_command, reload_command, probe_url, http },
             house: House { domain, lock },
@@ -94,31 +100,27 @@ impl Nginx {
         wanted.0
     }
 
+    async fn my_turn(&self) -> MyTurn {
+        Arc::new(self.turn.clone().lock_owned().await)
+    }
+
     /// Makes nginx run with this table.
-    async fn bring_about(&self, table: &RouteTable, turn: MyTurn) -> (MyTurn, Result<(), Fault>) {
-        let (turn, old) = in_folder(turn, Folder::read).await;
-        let old = match old {
-            Ok(old) => old,
-            Err(fault) => return (turn, Err(fault)),
-        };
+    async fn bring_about(&self, table: &RouteTable, turn: &MyTurn) -> Result<(), Fault> {
+        let old = in_folder(turn, Folder::read).await?;
         let answered = self.server.generation().await.ok().flatten();
         let written = text::generation(&old);
         if written.is_some() && answered == written && old == self.house.render(table, written.unwrap_or(0)) {
-            return (turn, Ok(()));
+            return Ok(());
         }
         if let Err(refusal) = self.server.test().await
             && !refusal.is_within(turn.folder.path())
         {
-            return (turn, Err(theirs(&refusal)));
+            return Err(theirs(&refusal));
         }
         let generation = answered.max(written).unwrap_or(0) + 1;
         let new = self.house.render(table, generation);
-        let (turn, result) = self.exchange(old, new, turn).await;
-        let result = match result {
-            Ok(()) => self.take_up(generation).await,
-            Err(fault) => Err(fault),
-        };
-        (turn, result)
+        self.exchange(old, new, turn).await?;
+        self.take_up(generation).await
     }
 
     /// Has nginx run with what is written, and let in who has the password.
@@ -131,21 +133,20 @@ impl Nginx {
     }
 
     /// Puts the new files in place of the old, and takes that back when nginx refuses them.
-    async fn exchange(&self, old: Files, new: Files, turn: MyTurn) -> (MyTurn, Result<(), Fault>) {
-        let (before, after) = (old.clone(), new.clone());
-        let (turn, written) = in_folder(turn, move |folder| folder.replace(&before, &after)).await;
-        let fault = match written {
+    async fn exchange(&self, old: Files, new: Files, turn: &MyTurn) -> Result<(), Fault> {
+        let before = old.clone();
+        let fault = match in_folder(turn, move |folder| folder.replace(&before, &new)).await {
             Ok(()) => match self.server.test().await {
-                Ok(()) => return (turn, Ok(())),
+                Ok(()) => return Ok(()),
                 Err(refusal) => ours(&refusal),
             },
             Err(fault) => fault,
         };
-        let (turn, restored) = in_folder(turn, move |folder| folder.replace(&folder.read()?, &old)).await;
+        let restored = in_folder(turn, move |folder| folder.replace(&folder.read()?, &old)).await;
         if let Err(error) = restored {
             tracing::error!(%error, "nginx's files could not be put back; the next change of a route writes them again");
         }
-        (turn, Err(fault))
+        Err(fault)
     }
 }
 
@@ -153,22 +154,22 @@ impl Nginx {
 impl Router for Nginx {
     async fn apply(&self, table: &RouteTable) -> Result<(), Fault> {
         let mine = self.wish(table);
-        let turn = self.turn.clone().lock_owned().await;
-        if turn.done >= mine {
+        let turn = self.my_turn().await;
+        let (done, result) = turn.done().clone();
+        if done >= mine {
             // Whoever had the turn before us began after we had asked, and did the newest.
-            return turn.result.clone();
+            return result;
         }
         let (number, newest) = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let (mut turn, result) = self.bring_about(&newest, turn).await;
-        turn.done = number;
-        turn.result = result.clone();
+        let result = self.bring_about(&newest, &turn).await;
+        *turn.done() = (number, result.clone());
         result
     }
 
     /// While nginx runs anything else than what the folder holds, nothing is known to hold and the table is empty.
     async fn observe(&self) -> Result<RouteTable, Fault> {
-        let (_turn, files) = in_folder(self.turn.clone().lock_owned().await, Folder::read).await;
-        let files = files?;
+        let turn = self.my_turn().await;
+        let files = in_folder(&turn, Folder::read).await?;
         let answered = self.server.generation().await?;
         let runs = answered.is_some() && answered == text::generation(&files);
         Ok(if runs { self.house.table(&files) } else { RouteTable::new() })
@@ -201,19 +202,15 @@ impl Router for Nginx {
 
 /// Does something slow in the folder. The turn goes along, so that giving up midway lets nobody in before it has ended.
 async fn in_folder<T: Send + 'static>(
-    turn: MyTurn,
+    turn: &MyTurn,
     work: impl FnOnce(&Folder) -> io::Result<T> + Send + 'static,
-) -> (MyTurn, Result<T, Fault>) {
-    let worked = tokio::task::spawn_blocking(move || {
-        let result = work(&turn.folder);
-        (turn, result)
-    });
-    let (turn, result) = worked.await.expect("reading and writing files does not panic");
-    let result = result.map_err(|error| {
+) -> Result<T, Fault> {
+    let turn = turn.clone();
+    let worked = tokio::task::spawn_blocking(move || work(&turn.folder)).await;
+    worked.unwrap_or_else(|ended| Err(io::Error::other(ended))).map_err(|error| {
         Fault::passing(format!("the files for nginx could not be read or written: {error}"))
             .advise("NGINX_CONFIG_DIR must belong to the service's user")
-    });
-    (turn, result)
+    })
 }
 
 fn theirs(refusal: &Refusal) -> Fault {
@@ -230,4 +227,21 @@ fn theirs(refusal: &Refusal) -> Fault {
 fn ours(refusal: &Refusal) -> Fault {
     tracing::error!(%refusal, "nginx refused the files for its previews; they were taken back");
     Fault::passing(format!("nginx refused the new routes, and they were taken back: {refusal}"))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[tokio::test]
+    async fn a_panic_in_the_folder_is_a_failure_and_gives_the_turn_back() {
+        let turn = Turn { folder: Folder::new("/nowhere".into()), done: Mutex::new((0, Ok(()))) };
+        let turn = Arc::new(tokio::sync::Mutex::new(turn));
+        let mine: MyTurn = Arc::new(turn.clone().lock_owned().await);
+        let mistake = |_: &Folder| -> io::Result<()> { std::panic::resume_unwind(Box::new("a mistake of ours")) };
+        assert!(in_folder(&mine, mistake).await.is_err());
+        assert!(turn.try_lock().is_err(), "it is ours still");
+        drop(mine);
+        assert!(turn.try_lock().is_ok());
+    }
 }

@@ -76,6 +76,8 @@ pub(crate) enum Kind {
     Slow,
     Migrates,
     FailsToMigrate,
+    /// With a service beside it.
+    Beside,
 }
 
 /// Who opens a pull request, and how.
@@ -116,6 +118,7 @@ pub(crate) enum Saying {
     Deploys,
     Redeploys,
     Resets,
+    Keeps,
     AsksForHelp,
 }
 
@@ -265,7 +268,7 @@ const CALLS: [Call; 26] = [
     Call::Store,
 ];
 
-const TROUBLES: [Trouble; 8] = [
+const TROUBLES: [Trouble; 9] = [
     Trouble::FailsBefore,
     Trouble::FailsAfter,
     Trouble::HangsBefore,
@@ -274,6 +277,7 @@ const TROUBLES: [Trouble; 8] = [
     Trouble::CrashAfter,
     Trouble::Late(Duration::from_secs(40)),
     Trouble::Twice,
+    Trouble::Panics,
 ];
 
 impl Beat {
@@ -358,6 +362,8 @@ impl Saying {
             Self::Deploys,
             Self::Redeploys,
             Self::Resets,
+            Self::Keeps,
+            Self::Keeps,
             Self::AsksForHelp,
         ])
     }
@@ -380,6 +386,8 @@ impl Kind {
             Self::Migrates,
             Self::Migrates,
             Self::FailsToMigrate,
+            Self::Beside,
+            Self::Beside,
         ])
     }
 }

@@ -5,7 +5,7 @@
 
 use std::time::Duration;
 
-use jiff::SignedDuration;
+use jiff::{SignedDuration, Timestamp};
 use preview_core::backing::{Backing, Database};
 use preview_core::capacity::Room;
 use preview_core::desired::{ForkPolicy, Pull, SetAsideReason, WaitReason};
@@ -28,6 +28,10 @@ const MOST_PULLS: usize = 5;
 const PATIENCE: Duration = Duration::from_secs(150 * 60);
 /// By how much a night moves the clock: more than the time to live and any hour by which it was off.
 const NIGHT: SignedDuration = SignedDuration::from_hours(60);
+/// How long after it everything is at rest, at most.
+const MORNING: SignedDuration = SignedDuration::from_hours(5);
+/// For how long people keep a preview: two nights are longer, one is not.
+const KEEP: SignedDuration = SignedDuration::from_hours(5 * 24);
 
 /// What people did to a pull request, as far as it matters to what should be of it.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -52,11 +56,33 @@ struct Topic {
     former: Option<CommitSha>,
     /// Whether commits of it want several databases: an update may have to take the old version away first.
     mixed: bool,
+    kept: Kept,
 }
 
 impl Topic {
     fn new(key: PullKey, wish: Wish) -> Self {
-        Self { key, wish, commands: 0, approved: None, former: None, mixed: false }
+        Self { key, wish, commands: 0, approved: None, former: None, mixed: false, kept: Kept::default() }
+    }
+}
+
+/// Until when somebody with a say wanted a preview to stay. When it was heard is known within bounds, and whether what was
+/// taken away and came back is kept still is not.
+#[derive(Debug, Clone, Copy, Default)]
+struct Kept {
+    surely: Option<Timestamp>,
+    perhaps: Option<Timestamp>,
+}
+
+impl Kept {
+    /// What becomes of it, should the time to live have passed and the clock show something between these.
+    fn wish(self, from: Timestamp, to: Timestamp) -> Wish {
+        if self.surely.is_some_and(|until| until > to) {
+            Wish::Deployed
+        } else if self.perhaps.is_some_and(|until| until > from) {
+            Wish::Unknown
+        } else {
+            Wish::Expired
+        }
     }
 }
 
@@ -352,8 +378,12 @@ impl Teller {
             Saying::Deploys => (MAINTAINER, "/preview deploy".to_owned()),
             Saying::Redeploys => (MAINTAINER, "/preview redeploy".to_owned()),
             Saying::Resets => (MAINTAINER, "/preview reset-db".to_owned()),
+            Saying::Keeps => (MAINTAINER, "/preview keep 5d".to_owned()),
             Saying::AsksForHelp => (MAINTAINER, "/preview help".to_owned()),
         };
+        let there = self.house.record(topic.key).is_some_and(|record| record.removing.is_none());
+        let stays = there && topic.wish == Wish::Deployed && waits.is_none();
+        let now = self.house.world().now();
         if matches!(saying, Saying::Stops | Saying::Resets) {
             self.late.retain(|late| late.key != topic.key);
             self.let_go(topic.key);
@@ -369,23 +399,37 @@ impl Teller {
             _ = self.house.reconciler().hint(topic.key.repo);
         }
         self.intend(&topic, saying, pull.from_fork(), waits, head);
-        if matches!(saying, Saying::Stops | Saying::Deploys | Saying::Redeploys | Saying::Resets)
-            || topic.wish != Wish::Deployed
-        {
+        let orders =
+            matches!(saying, Saying::Stops | Saying::Deploys | Saying::Redeploys | Saying::Resets | Saying::Keeps);
+        if orders || topic.wish != Wish::Deployed {
             self.until_heard().await;
         }
+        if saying == Saying::Keeps {
+            self.keep(topic.key, stays.then_some(now));
+        }
+    }
+
+    /// It is kept from some moment on between then and now; without a `then` perhaps not at all.
+    fn keep(&mut self, key: PullKey, then: Option<Timestamp>) {
+        let now = self.house.world().now();
+        let Some(topic) = self.topics.iter_mut().find(|topic| topic.key == key) else { return };
+        topic.kept.surely = topic.kept.surely.max(then.map(|then| then + KEEP));
+        topic.kept.perhaps = topic.kept.perhaps.max(Some(now + KEEP));
     }
 
     /// What should come of it.
     fn intend(&mut self, topic: &Topic, saying: Saying, fork: bool, waits: Option<WaitReason>, head: CommitSha) {
+        let asks = fork && self.setting.forks == ForkPolicy::Approve;
         match saying {
-            Saying::Approves if fork && self.setting.forks == ForkPolicy::Approve => {
+            Saying::Approves if asks => {
                 self.topics.iter_mut().filter(|t| t.key == topic.key).for_each(|t| t.approved = Some(head.clone()));
                 self.wish(topic.key, Wish::Deployed);
             }
             Saying::Approves => self.wish(topic.key, Wish::Deployed),
-            Saying::Deploys if waits != Some(WaitReason::Approval) => self.wish(topic.key, Wish::Deployed),
-            Saying::Resets => self.wish(topic.key, topic.wish),
+            // What nobody approved has to be named whole, whatever else it waits for.
+            Saying::Deploys if asks && topic.approved.as_ref() != Some(&head) => {}
+            Saying::Deploys => self.wish(topic.key, Wish::Deployed),
+            Saying::Resets | Saying::Keeps => self.wish(topic.key, topic.wish),
             Saying::Redeploys if waits.is_none() => self.wish(topic.key, Wish::Deployed),
             Saying::Stops => self.wish(topic.key, Wish::Stopped),
             _ => {}
@@ -421,7 +465,9 @@ impl Teller {
         let id = self.id(topic.key);
         let known =
             |state: &State, id: &DeploymentId| state.deployments.contains_key(id) || state.set_aside.contains_key(id);
-        let Some(id) = id.filter(|id| self.house.read(|state| known(state, id))) else { return };
+        if !id.is_some_and(|id| self.house.read(|state| known(state, &id))) {
+            return;
+        }
         if reason == Reason::Stop {
             if self.is_unheard() {
                 // Nobody could know which of the two comes last.
@@ -429,7 +475,7 @@ impl Teller {
             }
             // What was told before it goes with it.
             self.late.retain(|late| late.key != topic.key);
-            self.house.world().let_go(&id);
+            self.let_go(topic.key);
         }
         self.wish(topic.key, wish);
         self.house.command(topic.key, reason).await;
@@ -498,7 +544,7 @@ impl Teller {
             Step::AppRemoved(pull) => self.remove(pull, |house, id| {
                 [Slot::A, Slot::B].into_iter().for_each(|slot| house.world().steal_app(id, slot));
             }),
-            Step::DatabaseRemoved(pull) => self.remove(pull, |house, id| house.world().remove_database(id)),
+            Step::DatabaseRemoved(pull) => self.remove(pull, |house, id| house.world().remove_beside(id)),
             Step::FolderRemoved(pull) => self.remove(pull, |house, id| house.folders().remove(id).unwrap()),
             Step::ImagesPruned => self.house.world().engine.values_mut().for_each(|stock| stock.images.clear()),
             Step::RoutesLost => {
@@ -516,8 +562,8 @@ impl Teller {
     }
 
     fn remove(&mut self, pull: usize, remove: impl FnOnce(&House, &DeploymentId)) {
-        let id = self.topic(pull).cloned().and_then(|topic| self.id(topic.key));
-        if let Some(id) = id {
+        let Some(topic) = self.topic(pull).cloned() else { return };
+        if let Some(id) = self.id(topic.key) {
             self.house.world().let_go(&id);
             remove(&self.house, &id);
         }
@@ -555,6 +601,7 @@ impl Teller {
     }
 
     fn let_all_go(&mut self) {
+        self.topics.iter_mut().for_each(|topic| topic.kept.surely = None);
         let mut world = self.house.world();
         world.watch_all = false;
         world.must_serve.clear();
@@ -670,10 +717,15 @@ impl Teller {
 
     async fn night(&mut self) -> Result<(), Problems> {
         self.rest().await?;
+        let from = self.house.world().now() + NIGHT;
         for topic in self.topics.clone() {
             let pull = self.pull(topic.key);
             if topic.wish == Wish::Deployed && pull.open && self.waits(&pull).is_none() {
-                self.wish(topic.key, Wish::Expired);
+                let wish = topic.kept.wish(from, from + MORNING);
+                if wish == Wish::Deployed {
+                    continue;
+                }
+                self.wish(topic.key, wish);
             }
             self.let_go(topic.key);
         }
@@ -687,7 +739,9 @@ impl Teller {
         self.house.read(|state| state.id_of(key))
     }
 
-    fn let_go(&self, key: PullKey) {
+    /// It may go, and with it that it was to be kept.
+    fn let_go(&mut self, key: PullKey) {
+        self.topics.iter_mut().filter(|topic| topic.key == key).for_each(|topic| topic.kept.surely = None);
         if let Some(id) = self.id(key) {
             self.house.world().let_go(&id);
         }
@@ -707,5 +761,6 @@ fn app(kind: Kind) -> App {
         Kind::Slow => App { run: Run::Healthy(30), ..with_database() },
         Kind::Migrates => that_migrates(Migration::Works),
         Kind::FailsToMigrate => that_migrates(Migration::Fails),
+        Kind::Beside => App { service: true, ..plain },
     }
 }

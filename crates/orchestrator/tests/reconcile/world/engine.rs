@@ -10,7 +10,10 @@ use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use preview_core::backing::Backing;
 use preview_core::capacity::{DiskUse, Room};
-use preview_core::compose::{DatabasePassword, KeptBy, LABEL_COMMIT, Stack, Task, kept_by};
+use preview_core::compose::own::OwnName;
+use preview_core::compose::{
+    DatabasePassword, KeptBy, LABEL_COMMIT, ServiceName, Stack, Task, commit_of_tag, kept_by,
+};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
 use preview_orchestrator::needs::{
     BuildJob, Built, Container, ContainerEngine, ContainerState, DeploymentLock, Ending, EngineEvent, EngineView,
@@ -32,6 +35,8 @@ pub(crate) struct Stock {
     pub(crate) database: Option<HostPort>,
     /// The backing services that are up, by their names, the database among them.
     pub(crate) backing: BTreeMap<String, Service>,
+    /// Services beside the app, and the images that they run.
+    pub(crate) services: BTreeMap<OwnName, String>,
     pub(crate) volumes: BTreeSet<String>,
     /// What is in the database.
     pub(crate) rows: Rows,
@@ -104,9 +109,9 @@ impl Running {
 
 impl Stock {
     fn is_empty(&self) -> bool {
-        let Self { apps, database: _, backing, volumes, network, images, tasks, rows: _, key: _, spared: _ } = self;
-        let containers = !apps.is_empty() || !backing.is_empty() || !tasks.is_empty();
-        !containers && volumes.is_empty() && network.is_none() && images.is_empty()
+        let Self { apps: _, database: _, backing: _, services: _, tasks: _, volumes, network, images, rows: _, key: _, spared: _ } =
+            self;
+        !self.has_containers() && volumes.is_empty() && network.is_none() && images.is_empty()
     }
 
     /// Why a version must not have visitors with what is in the database.
@@ -118,7 +123,11 @@ impl Stock {
             return Some(format!("its database was begun for {:?}", self.rows.begun_for));
         }
         let half = self.rows.seed_began && !self.rows.seeded;
-        (app.database && half).then(|| "its database is filled by half".into())
+        (app.database.is_some() && half).then(|| "its database is filled by half".into())
+    }
+
+    fn has_containers(&self) -> bool {
+        !(self.apps.is_empty() && self.backing.is_empty() && self.services.is_empty() && self.tasks.is_empty())
     }
 
     fn view(&self, world: &World) -> EngineView {
@@ -132,8 +141,12 @@ impl Stock {
             let part = name.parse().map_or(Part::Database, Part::Extra);
             container(part, None, ContainerState::Running { healthy: None })
         });
+        let services = self.services.keys();
+        let services =
+            services.map(|name| container(Part::Own(*name), None, ContainerState::Running { healthy: None }));
+        let tasks = self.tasks.iter().map(task);
         EngineView {
-            containers: self.apps.iter().map(app).chain(backing).chain(self.tasks.iter().map(task)).collect(),
+            containers: self.apps.iter().map(app).chain(backing).chain(services).chain(tasks).collect(),
             volumes: self.volumes.iter().cloned().collect(),
             networks: self.network.iter().cloned().collect(),
             images: self.images.iter().cloned().collect(),
@@ -306,6 +319,22 @@ impl World {
         Ok(Ending::Exited { code: 0, out_of_memory: false })
     }
 
+    /// A service that is up stays as it is, unless it is to be that of the stack.
+    fn start_service(&mut self, id: &DeploymentId, name: OwnName, stack: &Value, anew: bool) -> Result<(), Fault> {
+        let image = text(&stack["services"][ServiceName::Own(name).to_string()]["image"]);
+        if self.stock(id).services.contains_key(&name) && !anew {
+            return Ok(());
+        }
+        let built_of = image.rsplit(':').next().and_then(commit_of_tag);
+        if built_of.is_some_and(|commit| !self.stock(id).images.contains(&commit)) {
+            return Err(Fault::passing(format!("there is no image {image}")));
+        }
+        let volumes = stack["volumes"].as_object().into_iter().flatten().map(|(name, _)| format!("{id}_{name}"));
+        self.stock(id).volumes.extend(volumes);
+        self.stock(id).services.insert(name, image);
+        Ok(())
+    }
+
     /// Whether the app at this port still hurries.
     pub(crate) fn hurries(&self, id: &DeploymentId, port: HostPort) -> bool {
         let apps = self.engine.get(id).into_iter().flat_map(|stock| stock.apps.values());
@@ -347,7 +376,13 @@ impl World {
         self.events = broadcast::channel(1000).0;
     }
 
-    pub(crate) fn remove_database(&mut self, id: &DeploymentId) {
+    /// What runs beside the app goes.
+    pub(crate) fn remove_beside(&mut self, id: &DeploymentId) {
+        self.stock(id).services.clear();
+        self.remove_database(id);
+    }
+
+    fn remove_database(&mut self, id: &DeploymentId) {
         self.remove_backing(id, "db");
     }
 
@@ -410,6 +445,38 @@ impl Drop for Building<'_> {
 const LOOK: Duration = Duration::from_millis(10);
 const REMOVE: Duration = Duration::from_millis(300);
 
+impl Fakes {
+    /// `anew`: services that are up and are not as the stack says are made anew.
+    async fn bring_up(&self, stack: &Stack, dir: PathBuf, parts: &[Part], anew: bool) -> Result<(), Fault> {
+        let id: DeploymentId = stack.name().parse().unwrap();
+        let subnet = stack.network().subnet.to_string();
+        let stack = serde_json::to_value(stack).unwrap();
+        std::fs::write(dir.join("compose.yml"), stack.to_string())
+            .map_err(|error| Fault::passing(error.to_string()))?;
+        // Networks come first and containers later: whoever is cut off in between leaves a half.
+        self.call(Call::Start, LOOK, |world| {
+            world.lay_ground(&id, &subnet);
+            Ok(())
+        })
+        .await?;
+        let parts = parts.to_owned();
+        let up = move |world: &mut World| {
+            for part in &parts {
+                match *part {
+                    Part::App(slot) => world.start_app(&id, slot, &stack)?,
+                    Part::Database => world.start_backing(&id, "db", &stack)?,
+                    Part::Extra(extra) => world.start_backing(&id, extra.as_str(), &stack)?,
+                    Part::Own(name) => world.start_service(&id, name, &stack, anew)?,
+                    Part::Task(_) => unreachable!("one-off containers are not merely started"),
+                    Part::Other => unreachable!("nobody asks for what has no name"),
+                }
+            }
+            Ok(())
+        };
+        self.call(Call::Start, Duration::from_millis(500), up).await
+    }
+}
+
 #[async_trait]
 impl ContainerEngine for Fakes {
     async fn build(&self, job: &BuildJob, log: LineSink<'_>, _: &DeploymentLock) -> Result<Built, Fault> {
@@ -437,31 +504,11 @@ impl ContainerEngine for Fakes {
     }
 
     async fn start(&self, stack: &Stack, dir: PathBuf, parts: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
-        let id: DeploymentId = stack.name().parse().unwrap();
-        let subnet = stack.network().subnet.to_string();
-        let stack = serde_json::to_value(stack).unwrap();
-        std::fs::write(dir.join("compose.yml"), stack.to_string())
-            .map_err(|error| Fault::passing(error.to_string()))?;
-        // Networks come first and containers later: whoever is cut off in between leaves a half.
-        self.call(Call::Start, LOOK, |world| {
-            world.lay_ground(&id, &subnet);
-            Ok(())
-        })
-        .await?;
-        let parts = parts.to_owned();
-        let up = move |world: &mut World| {
-            for part in &parts {
-                match *part {
-                    Part::App(slot) => world.start_app(&id, slot, &stack)?,
-                    Part::Database => world.start_backing(&id, "db", &stack)?,
-                    Part::Extra(extra) => world.start_backing(&id, extra.as_str(), &stack)?,
-                    Part::Task(_) => unreachable!("one-off containers are not merely started"),
-                    Part::Own(_) | Part::Other => unreachable!("these repositories have no Compose file"),
-                }
-            }
-            Ok(())
-        };
-        self.call(Call::Start, Duration::from_millis(500), up).await
+        self.bring_up(stack, dir, parts, false).await
+    }
+
+    async fn replace(&self, stack: &Stack, dir: PathBuf, parts: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
+        self.bring_up(stack, dir, parts, true).await
     }
 
     async fn run(
@@ -526,8 +573,13 @@ impl ContainerEngine for Fakes {
                     world.stock(&id).tasks.remove(&task);
                     world.tidy();
                 }
-                Part::Own(_) | Part::Other => {}
+                Part::Own(name) => {
+                    world.stock(&id).services.remove(&name);
+                    world.tidy();
+                }
+                Part::Other => {}
             }
+            world.tidy();
             Ok(())
         };
         self.call(Call::RemovePart, REMOVE, remove).await
@@ -537,7 +589,7 @@ impl ContainerEngine for Fakes {
         let id = id.clone();
         let remove = move |world: &mut World| {
             [Slot::A, Slot::B].into_iter().for_each(|slot| world.remove_app(&id, slot));
-            world.remove_database(&id);
+            world.remove_beside(&id);
             Backing::ALL.into_iter().for_each(|extra| world.remove_backing(&id, extra.as_str()));
             world.stock(&id).tasks.clear();
             world.tidy();
@@ -546,26 +598,20 @@ impl ContainerEngine for Fakes {
         self.call(Call::RemoveContainers, REMOVE, remove).await
     }
 
-    async fn replace(&self, stack: &Stack, dir: PathBuf, parts: &[Part], hold: &DeploymentLock) -> Result<(), Fault> {
-        self.start(stack, dir, parts, hold).await
-    }
-
     async fn remove_volumes(&self, id: &DeploymentId, which: Volumes) -> Result<(), Fault> {
         let id = id.clone();
         let remove = move |world: &mut World| {
             let stock = world.stock(&id);
             let meant = |volume: &String| which.has(&id, volume);
-            if stock.backing.values().filter_map(|service| service.volume.as_ref()).any(meant) {
+            let in_use = stock.backing.values().filter_map(|service| service.volume.as_ref()).any(meant);
+            if in_use || which == Volumes::All && !stock.services.is_empty() {
                 return Err(Fault::passing("the volume is in use"));
             }
             let spared = std::mem::replace(&mut stock.spared, true);
             if spared || world.planted != Some(Planted::MissedCleanup) {
                 let stock = world.stock(&id);
-                stock.volumes.retain(|volume| !meant(volume));
-                let of_database = |volume: &String| matches!(kept_by(&id, volume), KeptBy::Database(_));
-                if !stock.volumes.iter().any(of_database) {
-                    stock.rows = Rows::default();
-                }
+            let meant = |volume: &String| which.has(&id, volume);
+            if stock.backing.values().filter_map(|service| service.volume.as_ref()).any(meant) {
             }
             world.tidy();
             Ok(())
@@ -580,7 +626,7 @@ impl ContainerEngine for Fakes {
                 return Ok(());
             }
             let stock = world.stock(&id);
-            if !stock.backing.is_empty() || !stock.apps.is_empty() || !stock.tasks.is_empty() {
+            if stock.has_containers() {
                 return Err(Fault::passing("the network has active endpoints"));
             }
             stock.network = None;
@@ -594,7 +640,8 @@ impl ContainerEngine for Fakes {
         let (id, keep) = (id.clone(), keep.to_vec());
         let remove = move |world: &mut World| {
             let stock = world.stock(&id);
-            let used: Vec<CommitSha> = stock.apps.values().map(|app| app.commit.clone()).collect();
+            let services = stock.services.values().filter_map(|image| commit_of_tag(image.rsplit(':').next()?));
+            let used: Vec<CommitSha> = stock.apps.values().map(|app| app.commit.clone()).chain(services).collect();
             stock.images.retain(|image| keep.contains(image) || used.contains(image));
             world.tidy();
             Ok(())

@@ -35,6 +35,9 @@ use trouble::{Call, Rule, Trouble};
 /// How long a call that hangs takes until its own limit ends it.
 pub(crate) const HANG: Duration = Duration::from_secs(15 * 60);
 
+/// The service that stands beside the app in repositories with a Compose file of their own.
+pub(crate) const SERVICE: &str = "store";
+
 /// What an application of some commit does.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct App {
@@ -42,6 +45,8 @@ pub(crate) struct App {
     pub(crate) run: Run,
     pub(crate) database: Option<Database>,
     pub(crate) extras: BTreeSet<Backing>,
+    /// Whether its repository has a Compose file of its own, which names a service beside it.
+    pub(crate) service: bool,
     /// Whether it migrates its database, and how that goes.
     pub(crate) migration: Option<Migration>,
     /// Whether it has a seed for a new database.
@@ -82,8 +87,16 @@ pub(crate) enum Run {
 
 impl Default for App {
     fn default() -> Self {
-        let (database, extras, migration, seed, resets) = (None, BTreeSet::new(), None, false, false);
-        Self { build: Build::Works, run: Run::Healthy(2), database, extras, migration, seed, resets }
+        Self {
+            build: Build::Works,
+            run: Run::Healthy(2),
+            database: None,
+            extras: BTreeSet::new(),
+            service: false,
+            migration: None,
+            seed: false,
+            resets: false,
+        }
     }
 }
 
@@ -359,6 +372,11 @@ impl World {
     }
 }
 
+/// A panic that no hook tells of: there are thousands of them.
+fn panic_quietly() -> ! {
+    std::panic::resume_unwind(Box::new("a mistake of ours"))
+}
+
 pub(crate) type Shared = Arc<Mutex<World>>;
 
 pub(crate) fn locked(world: &Shared) -> MutexGuard<'_, World> {
@@ -460,6 +478,10 @@ impl Fakes {
                 failed("took too long, or so it seemed")
             }
             Some(Trouble::CrashBefore) => self.end().await,
+            Some(Trouble::Panics) => {
+                self.take(time).await;
+                panic_quietly()
+            }
             Some(Trouble::CrashAfter) => {
                 self.take(time).await;
                 _ = happen();

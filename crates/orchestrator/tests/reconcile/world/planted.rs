@@ -35,6 +35,25 @@ pub(crate) enum Planted {
 }
 
 impl Planted {
+    /// What the documentation calls it.
+    pub(crate) fn name(self) -> &'static str {
+        match self {
+            Self::DroppedEvent => "an event answered and dropped",
+            Self::MissedCleanup => "a cleanup step missed",
+            Self::EarlyPort => "a port handed out without rest",
+            Self::StaleReport => "a stale text reported",
+            Self::SecondComment => "a comment posted twice",
+            Self::AbsenceAsClosure => "absence from a list read as closure",
+            Self::LeftoverSubnet => "a leftover network",
+            Self::EarlyAcknowledgement => "a write acknowledged before it is on the disk",
+            Self::NoDrain => "an old slot said to have drained at once",
+            Self::LastingRoute => "routes that are never taken away",
+            Self::ExtraBuild => "one build more than allowed",
+            Self::StaleApproval => "an approved commit's branch built instead of the commit",
+            Self::EverybodyMay => "everybody said to have a say",
+        }
+    }
+
     pub(crate) const ALL: [Self; 13] = [
         Self::DroppedEvent,
         Self::MissedCleanup,

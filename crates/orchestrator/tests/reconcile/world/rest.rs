@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::planted::Planted;
 use super::trouble::{Call, Trouble};
-use super::{App, Build, Fakes, Run, World};
+use super::{App, Build, Fakes, Run, World, panic_quietly};
 
 #[async_trait]
 impl Router for Fakes {
@@ -95,7 +95,27 @@ impl Source for Fakes {
     }
 }
 
+/// A service beside the app, built of the same commit, and with a volume of its own.
+const COMPOSE_FILE: &str = "\
+services:
+  app:
+    build: .
+    ports: ['3000']
+  store:
+    build: .
+    volumes: ['data:/data']
+volumes:
+  data:
+";
+
 fn files(app: &App) -> MemoryFiles {
+    if app.service {
+        return MemoryFiles::new([
+            ("Dockerfile", "FROM node\nEXPOSE 3000\n"),
+            ("docker-compose.preview.yml", COMPOSE_FILE),
+            ("preview-config.yml", "health_check_path: /health\n"),
+        ]);
+    }
     let database = app.database.map_or("none", Database::as_str);
     let extras: Vec<&str> = app.extras.iter().map(|extra| extra.as_str()).collect();
     let extras = extras.join(", ");
@@ -160,6 +180,10 @@ impl Storage for Disk {
             None | Some(Trouble::Late(_) | Trouble::Twice) => (true, Ok(())),
             Some(Trouble::FailsBefore | Trouble::HangsBefore) => (false, full()),
             Some(Trouble::FailsAfter | Trouble::HangsAfter) => (true, full()),
+            Some(Trouble::Panics) => {
+                drop(world);
+                panic_quietly()
+            }
             Some(Trouble::CrashBefore) => {
                 fakes.die();
                 (false, full())

@@ -58,6 +58,8 @@ pub(crate) enum Trouble {
     Late(Duration),
     /// It happens, and happens again: somebody in between asked twice.
     Twice,
+    /// A mistake of ours makes it panic, and nothing has happened.
+    Panics,
 }
 
 /// Which calls.
