@@ -274,6 +274,8 @@ impl Reconciler {
                 self.perform(work, decision, action).await
             };
             match performed {
+                // It found out that all has to begin anew.
+                Ok(()) if action.may_be_cut() && !work.is_trying() => return Ok(()),
                 Ok(()) => {}
                 Err(fault) if work.is_trying() => return self.record_failure(work, action, fault).await,
                 Err(fault) => return Err(fault),

@@ -46,7 +46,6 @@ impl Reconciler {
             port: None,
             checkout: None,
             found: None,
-            former: None,
             users: BTreeMap::new(),
         });
         self.wait_for_place(&Wish { decision, pull, id, commit, slot }).await?;

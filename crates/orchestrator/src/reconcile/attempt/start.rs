@@ -14,7 +14,7 @@ use tokio::time::Instant;
 use super::super::Reconciler;
 use super::{Found, Trying, Work, set_step};
 use crate::ledger::State;
-use crate::needs::{DeploymentLock, Fault, Part};
+use crate::needs::{Fault, Part};
 
 impl Reconciler {
     /// Starts the slot, once there is memory for it.
@@ -23,7 +23,13 @@ impl Reconciler {
         let trying = work.trying()?;
         let Some(found) = trying.found.clone() else { return Err(Fault::passing("the attempt was interrupted")) };
         self.step(&trying.id, Step::Start).await?;
-        self.change_database(trying, &found, &hold).await?;
+        if self.serves_with_another_database(&trying.id, &found) {
+            // Both would be `db` in the network, so all begins anew: the old version goes, and its database with it.
+            tracing::info!(deployment = %trying.id, "another database than the old version's, which goes first");
+            self.retire(&trying.id).await?;
+            work.cut();
+            return Ok(());
+        }
         self.make_room(trying).await?;
         let stack = self.stack(trying, &found)?;
         let (dir, app) = (self.inner.folders.of(&trying.id), Part::App(trying.slot));
@@ -34,21 +40,6 @@ impl Reconciler {
         let ended = found.extras().chain([Part::Database]).map(|part| self.end_hurry(&trying.id, trying.trust, part));
         let ((), ended) = tokio::join!(self.hurry(trying, app), try_join_all(ended));
         ended.map(drop)
-    }
-
-    /// Where the old version has another database, takes that version away, then its database, and brings up the new one. Tried
-    /// again after a failure it does all of it again.
-    async fn change_database(&self, trying: &mut Trying, found: &Found, hold: &DeploymentLock) -> Result<(), Fault> {
-        if let Some(serving) = self.serves_with_another_database(&trying.id, found) {
-            tracing::info!(deployment = %trying.id, "another database than the old version's, which goes first");
-            trying.former = Some(serving);
-        }
-        if let Some(former) = &trying.former {
-            self.give_way(&trying.id, former).await?;
-            self.start_backing(trying, found, hold).await?;
-            trying.former = None;
-        }
-        Ok(())
     }
 
     /// Waits for the memory that one more container may use. An update that waits too long for it replaces in place.
@@ -62,13 +53,13 @@ impl Reconciler {
         if self.room_within(&trying.id, Step::Start, limit, patience).await? {
             return Ok(());
         }
-        tracing::warn!(deployment = %trying.id, "no memory for a second slot: replacing the old version in place");
         self.give_way(&trying.id, &serving).await?;
         self.wait_for_room(&trying.id, Step::Start, limit).await
     }
 
-    /// Takes the old version away because the new one can't come up beside it: its visitors first.
+    /// Takes the old version away to make room for the new one: its visitors first.
     async fn give_way(&self, id: &DeploymentId, serving: &Serving) -> Result<(), Fault> {
+        tracing::warn!(deployment = %id, "no memory for a second slot: replacing the old version in place");
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(id)?;
             record.serving = None;
