@@ -166,13 +166,11 @@ pub(super) fn asks_for_login() -> &'static str {
 }
 
 pub(super) fn replacing_in_place() -> &'static str {
-    "The older version was stopped first, because the server has no memory for both at once or because this one needs another \
-     database. Nothing answers until this one is up."
+    "The server has no memory for two versions at once: the older one was stopped first, and nothing answers until this one is up."
 }
 
 pub(super) fn replaced_in_place() -> &'static str {
-    "The older version was stopped first, because the server had no memory for both at once or because this one needs another \
-     database: the preview was away for a moment."
+    "The server had no memory for two versions at once: the older one was stopped first, so the preview was away for a moment."
 }
 
 pub(super) fn stopped_for_it() -> &'static str {

@@ -34,7 +34,8 @@ pub(super) const RECIPE: Recipe = Recipe {
 fn shape(service: &mut Service, account: &Account<'_>) {
     let memory = account.memory_mb * 3 / 4;
     let script = format!(
-        r#"umask 077; printf 'requirepass %s\n' "$REDISCLI_AUTH" >/dev/shm/redis.conf; exec redis-server /dev/shm/redis.conf --save '' --appendonly no --maxmemory {memory}mb --maxmemory-policy noeviction"#
+        "umask 077; printf 'requirepass %s\\n' \"$REDISCLI_AUTH\" >/dev/shm/redis.conf; \
+         exec redis-server /dev/shm/redis.conf --save '' --appendonly no --maxmemory {memory}mb --maxmemory-policy noeviction"
     );
     service.command(&["sh", "-c", &script]);
     service.read_only();

@@ -196,7 +196,7 @@ impl Reconciler {
     }
 
     /// Nothing serves any more. What did is the attempt now, and its port rests from when the next one begins.
-    async fn retire(&self, id: &DeploymentId) -> Result<(), Fault> {
+    pub(super) async fn retire(&self, id: &DeploymentId) -> Result<(), Fault> {
         let started_at = self.inner.out.clock.now();
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(id)?;

@@ -49,7 +49,7 @@ impl Reconciler {
             let beside = match part {
                 Part::App(slot) => slot != serving.slot,
                 Part::Task(_) => true,
-                Part::Database | Part::Own(_) | Part::Other => false,
+                Part::Database | Part::Extra(_) | Part::Own(_) | Part::Other => false,
             };
             if !beside {
                 (serving.down, serving.filled) = (true, true);

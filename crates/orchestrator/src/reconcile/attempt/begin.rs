@@ -46,7 +46,6 @@ impl Reconciler {
             port: None,
             checkout: None,
             found: None,
-            former: None,
             users: BTreeMap::new(),
             command: Vec::new(),
             seed: None,

@@ -7,7 +7,7 @@ use std::time::Duration;
 use futures_util::future::join_all;
 use preview_core::compose::own::BuildSettings;
 use preview_core::compose::{AppUser, KeptBy, ServiceName, kept_by};
-use preview_core::deployment::{Notice, QueueReason, Serving, Step};
+use preview_core::deployment::{Notice, QueueReason, Step};
 use preview_core::framework::{BuildRules, Database, Detected, detect};
 use preview_core::ids::{DeploymentId, RepoId};
 use preview_core::repo_config::{EnvVars, RepoConfig};
@@ -119,19 +119,14 @@ impl Reconciler {
     }
 
     /// Starts what the app needs; of an app that needs nothing the network, which takes a while too.
-    pub(super) async fn start_backing(
-        &self,
-        trying: &Trying,
-        found: &Found,
-        hold: &DeploymentLock,
-    ) -> Result<(), Fault> {
+    async fn start_backing(&self, trying: &Trying, found: &Found, hold: &DeploymentLock) -> Result<(), Fault> {
         if found.has_backing() {
             self.make_password(&trying.id).await?;
         }
         let mut backing: Vec<Part> = found.extras().collect();
         // Two main databases can't be up at a time: one that is another than the old version's comes up once that has gone.
         if let Some(database) = found.detected.database.database
-            && self.serves_with_another_database(&trying.id, found).is_none()
+            && !self.serves_with_another_database(&trying.id, found)
         {
             self.drop_other_database(&trying.id, database).await?;
             self.note_new_database(trying, database).await?;
@@ -148,11 +143,14 @@ impl Reconciler {
         Ok(())
     }
 
-    /// What serves, if its database is another than the one that was found.
-    pub(super) fn serves_with_another_database(&self, id: &DeploymentId, found: &Found) -> Option<Serving> {
-        let wanted = found.detected.database.database?.as_str();
-        let record = self.inner.ledger.read(|state| state.deployments.get(id).cloned())?;
-        record.db_type.filter(|database| database != wanted).and(record.serving)
+    /// Whether something serves with another database than the one that was found.
+    pub(super) fn serves_with_another_database(&self, id: &DeploymentId, found: &Found) -> bool {
+        let Some(wanted) = found.detected.database.database else { return false };
+        let another = |database: &String| database != wanted.as_str();
+        self.inner.ledger.read(|state| {
+            let record = state.deployments.get(id).filter(|record| record.serving.is_some());
+            record.and_then(|record| record.db_type.as_ref()).is_some_and(another)
+        })
     }
 
     /// Takes away what there is of a main database of another kind, which the new one couldn't read: of a version that has gone,

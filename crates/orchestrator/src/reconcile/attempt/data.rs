@@ -47,8 +47,14 @@ impl Reconciler {
         let hold = work.hold()?;
         let trying = work.trying()?;
         let found = trying.found()?;
-        self.change_database(trying, &found, &hold).await?;
         let (id, commit, data) = (trying.id.clone(), trying.commit.clone(), self.data_of(&trying.id));
+        if self.serves_with_another_database(&id, &found) {
+            // Both would be `db` in the network, so all begins anew: the old version goes, and its database with it.
+            tracing::info!(deployment = %id, "another database than the old version's, which goes first");
+            self.retire(&id).await?;
+            work.begin_anew();
+            return Ok(());
+        }
         if found.config.on_push == OnPush::Reset && data.needs_reset(&commit) {
             tracing::info!(deployment = %id, %commit, "each commit gets an empty database: beginning anew");
             self.change_data(&id, |record| record.data.reset_for = Some(commit)).await?;

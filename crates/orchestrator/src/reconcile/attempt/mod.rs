@@ -51,8 +51,6 @@ pub(super) struct Trying {
     port: Option<HostPort>,
     checkout: Option<Checkout>,
     found: Option<Arc<Found>>,
-    /// What served with another database, and has to be gone before this one's comes up.
-    former: Option<Serving>,
     /// Whose processes the images that were built are: the app's (`None`), and those of services beside it.
     users: BTreeMap<Option<OwnName>, AppUser>,
     /// What the app's image starts, as it says itself.

@@ -16,7 +16,7 @@ use tokio::time::Instant;
 use super::super::Reconciler;
 use super::{Found, Trying, Work, set_step};
 use crate::ledger::State;
-use crate::needs::{DeploymentLock, Fault, Part};
+use crate::needs::{Fault, Part};
 
 impl Reconciler {
     /// Starts the slot, once there is memory for it.
@@ -39,26 +39,6 @@ impl Reconciler {
         ended.map(drop)
     }
 
-    /// Where the old version has another database, takes that version away, then its database, and brings up the new one. Tried
-    /// again after a failure it does all of it again.
-    pub(super) async fn change_database(
-        &self,
-        trying: &mut Trying,
-        found: &Found,
-        hold: &DeploymentLock,
-    ) -> Result<(), Fault> {
-        if let Some(serving) = self.serves_with_another_database(&trying.id, found) {
-            tracing::info!(deployment = %trying.id, "another database than the old version's, which goes first");
-            trying.former = Some(serving);
-        }
-        if let Some(former) = &trying.former {
-            self.give_way(&trying.id, former).await?;
-            self.start_backing(trying, found, hold).await?;
-            trying.former = None;
-        }
-        Ok(())
-    }
-
     /// Waits for the memory that one more container may use. An update that waits too long for it replaces in place.
     pub(super) async fn make_room(&self, trying: &Trying, found: &Found, step: Step) -> Result<(), Fault> {
         let limit = u64::from(found.limits.memory_mb) << 20;
@@ -70,13 +50,13 @@ impl Reconciler {
         if self.room_within(&trying.id, step, limit, patience).await? {
             return Ok(());
         }
-        tracing::warn!(deployment = %trying.id, "no memory for a second slot: replacing the old version in place");
         self.give_way(&trying.id, &serving).await?;
         self.wait_for_room(&trying.id, step, limit).await
     }
 
-    /// Takes the old version away because the new one can't come up beside it: its visitors first.
+    /// Takes the old version away to make room for the new one: its visitors first.
     async fn give_way(&self, id: &DeploymentId, serving: &Serving) -> Result<(), Fault> {
+        tracing::warn!(deployment = %id, "no memory for a second slot: replacing the old version in place");
         let change = |state: &mut State| {
             let record = state.deployments.get_mut(id)?;
             record.serving = None;

@@ -463,7 +463,14 @@ impl Fakes {
         let up = move |world: &mut World| {
             for part in &parts {
                 match *part {
-                    Part::App(slot) => world.start_app(&id, slot, &stack)?,
+                    Part::App(slot) => {
+                        // Compose starts what it waits for and isn't up.
+                        let app = &stack["services"][format!("app-{slot}")];
+                        for (name, _) in app["depends_on"].as_object().into_iter().flatten() {
+                            world.start_backing(&id, name, &stack)?;
+                        }
+                        world.start_app(&id, slot, &stack)?;
+                    }
                     Part::Database => world.start_backing(&id, "db", &stack)?,
                     Part::Extra(extra) => world.start_backing(&id, extra.as_str(), &stack)?,
                     Part::Own(name) => world.start_service(&id, name, &stack, anew)?,
