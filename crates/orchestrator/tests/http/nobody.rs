@@ -17,8 +17,8 @@ use preview_core::route::RouteTable;
 use preview_core::subnets::Subnet;
 use preview_orchestrator::ledger::Mark;
 use preview_orchestrator::needs::{
-    BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, EngineEvent, EngineView, Fault,
-    Filled, Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router, Source,
+    BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, Ending, EngineEvent, EngineView, Errand,
+    Fault, Filled, Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router, Source,
     Volumes, Want, Written,
 };
 use tokio::sync::mpsc;
@@ -70,6 +70,19 @@ impl ContainerEngine for Nobody {
         nobody()
     }
     async fn start(&self, _: &Stack, _: PathBuf, _: &[Part], _: &DeploymentLock) -> Result<(), Fault> {
+        nobody()
+    }
+    async fn run(
+        &self,
+        _: &Errand,
+        _: &Stack,
+        _: PathBuf,
+        _: LineSink<'_>,
+        _: &DeploymentLock,
+    ) -> Result<Ending, Fault> {
+        nobody()
+    }
+    async fn load(&self, _: &Errand, _: &[String], _: &str, _: LineSink<'_>) -> Result<Ending, Fault> {
         nobody()
     }
     async fn limit_cpu(&self, _: &DeploymentId, _: Part, _: u32) -> Result<(), Fault> {
