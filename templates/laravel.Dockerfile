@@ -9,7 +9,8 @@ RUN apt-get update \
 {% if redis %}
 RUN pecl install redis && docker-php-ext-enable redis
 {% endif %}
-# Sessions and caches lie in files where no database holds them: by default Laravel expects tables for both.
+# Configuration of both programs, and how they are started. Where there is no database, sessions and caches lie in files: by default
+# Laravel expects tables for them.
 RUN printf '%s\n' \
         '[global]' 'error_log = /proc/self/fd/2' 'daemonize = no' \
         '[www]' 'listen = /tmp/php-fpm.sock' 'clear_env = no' 'catch_workers_output = yes' 'decorate_workers_output = no' \
@@ -52,12 +53,14 @@ RUN printf '%s\n' \
     && printf '%s\n' \
         '#!/bin/bash' \
         '# Two programs: when one ends, or the container shall, both do.' \
-        'trap : TERM INT' \
+        'trap : TERM INT QUIT' \
         'php-fpm --fpm-config /etc/preview-php-fpm.conf &' \
         'nginx -e stderr -c /etc/preview-nginx.conf &' \
         'wait -n' \
+        'ended=$?' \
         'kill -QUIT $(jobs -p) 2>/dev/null' \
         'wait' \
+        'exit $ended' \
         > /usr/local/bin/preview-serve \
     && chmod 0755 /usr/local/bin/preview-env /usr/local/bin/preview-serve
 
@@ -106,6 +109,8 @@ COPY --from=assets --chown=www-data:www-data /app/public ./public
 {% endif %}
 RUN chown www-data:www-data /app
 USER www-data
+# The image asks for SIGQUIT, which is for php-fpm alone.
+STOPSIGNAL SIGTERM
 EXPOSE {{ port }}
 ENTRYPOINT ["preview-env"]
 CMD ["preview-serve"]
