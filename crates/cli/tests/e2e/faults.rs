@@ -139,6 +139,11 @@ async fn a_dropped_service_killed_before_its_removal() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_one_off_container_left_over_killed_before_its_removal() {
+    killed_before_each_step(Story::LeftTask).await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_reset_killed_before_it_begins() {
     killed_before_each_step(Story::Reset).await;
 }

@@ -275,7 +275,9 @@ impl Reconciler {
         let known = self.inner.ledger.read(|state| state.deployments.get(id).map(|record| record.data.is_unknown()));
         if known == Some(false) {
             let forget = |state: &mut State| {
-                state.deployments.get_mut(id).map(|record| record.data = Data::default());
+                if let Some(record) = state.deployments.get_mut(id) {
+                    record.data = Data::default();
+                }
             };
             self.inner.ledger.change(forget).await?;
         }
