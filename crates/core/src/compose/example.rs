@@ -54,7 +54,11 @@ pub fn example(detected: &Detected, config: &RepoConfig, rules: &BuildRules) -> 
         base_images: rules.base_images.clone(),
         slots: BTreeMap::from([(Slot::A, slot)]),
         task: None,
-        database: wanted.database.map(|database| DatabaseSpec { database, scheme: wanted.scheme, host_port: port(9000) }),
+        database: wanted.database.map(|database| DatabaseSpec {
+            database,
+            scheme: wanted.scheme,
+            host_port: port(9000),
+        }),
         extras: detected.extras.services.clone(),
         password: has_backing.then_some(password),
         own,

@@ -15,14 +15,8 @@ pub fn names() -> BTreeSet<&'static str> {
 }
 
 /// The names of what an app may know of its preview.
-const OF_PREVIEW: [&str; 6] = [
-    "PREVIEW",
-    "PREVIEW_URL",
-    "PREVIEW_BASE_PATH",
-    "PREVIEW_PR_NUMBER",
-    "PREVIEW_BRANCH",
-    "PREVIEW_COMMIT_SHA",
-];
+const OF_PREVIEW: [&str; 6] =
+    ["PREVIEW", "PREVIEW_URL", "PREVIEW_BASE_PATH", "PREVIEW_PR_NUMBER", "PREVIEW_BRANCH", "PREVIEW_COMMIT_SHA"];
 
 /// What the app in this slot is given.
 pub fn given(spec: &StackSpec, slot: Slot) -> BTreeMap<String, String> {

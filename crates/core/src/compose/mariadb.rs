@@ -40,8 +40,7 @@ fn shape(service: &mut Service, account: &Account<'_>) {
 
 /// As MySQL's.
 fn client(name: &str) -> Vec<String> {
-    let script =
-        format!(r#"MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb --skip-ssl --user={USER} --database={name}"#);
+    let script = format!(r#"MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb --skip-ssl --user={USER} --database={name}"#);
     ["sh", "-c", &script].map(str::to_owned).to_vec()
 }
 

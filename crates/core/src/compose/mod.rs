@@ -114,7 +114,9 @@ impl fmt::Display for ServiceName {
 
 /// A text that is no [`ServiceName`].
 #[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
-#[error("a service is called `app-a`, `app-b`, `db`, `migrate`, `seed`, as a backing service is, or `own-` and its own name")]
+#[error(
+    "a service is called `app-a`, `app-b`, `db`, `migrate`, `seed`, as a backing service is, or `own-` and its own name"
+)]
 pub struct InvalidServiceName;
 
 impl FromStr for ServiceName {

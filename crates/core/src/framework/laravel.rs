@@ -10,7 +10,7 @@ use crate::repo_config::{ContainerPort, RelativePath};
 
 use super::node::Package;
 use super::node_install::Installation;
-use super::{DetectError, Framework, Project, Recipe, Scope, render, commands};
+use super::{DetectError, Framework, Project, Recipe, Scope, commands, render};
 
 const TEMPLATE: &str = include_str!("../../../../templates/laravel.Dockerfile");
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();

@@ -40,7 +40,10 @@ pub(super) fn find(project: Project<'_>, detected: &Detected) -> Result<Option<F
     if detected.database.database.is_none() {
         return Ok(None);
     }
-    if matches!(detected.framework, Framework::Docker | Framework::Compose | Framework::Image | Framework::Go | Framework::Rust) {
+    if matches!(
+        detected.framework,
+        Framework::Docker | Framework::Compose | Framework::Image | Framework::Go | Framework::Rust
+    ) {
         return Ok(None);
     }
     if !matches!(detected.framework, Framework::NestJs | Framework::Node) {

@@ -35,10 +35,10 @@ mod node_workspace;
 mod own;
 pub mod own_dockerfile;
 mod python;
-mod rust;
-mod toml_file;
 mod rails;
+mod rust;
 mod spring;
+mod toml_file;
 
 pub use crate::backing::Database;
 pub use compose::FoundCompose;

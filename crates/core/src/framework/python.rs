@@ -8,7 +8,7 @@ use minijinja::context;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{DetectError, Framework, Project, Recipe, listed, render, commands, Scope};
+use super::{DetectError, Framework, Project, Recipe, Scope, commands, listed, render};
 
 use app::App;
 use install::Installation;

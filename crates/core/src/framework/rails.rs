@@ -9,7 +9,7 @@ use crate::repo_config::ContainerPort;
 
 use super::node::Package;
 use super::node_install::Installation;
-use super::{DetectError, Files, Framework, Project, Recipe, Scope, render, commands};
+use super::{DetectError, Files, Framework, Project, Recipe, Scope, commands, render};
 
 const TEMPLATE: &str = include_str!("../../../../templates/rails.Dockerfile");
 /// Where `rails server` listens when `PORT` says nothing.

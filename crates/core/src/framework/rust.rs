@@ -11,7 +11,7 @@ use toml::{Table, Value};
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{DetectError, Files, Framework, Project, Recipe, render, toml_file, commands, Scope};
+use super::{DetectError, Files, Framework, Project, Recipe, Scope, commands, render, toml_file};
 
 const TEMPLATE: &str = include_str!("../../../../templates/rust.Dockerfile");
 /// What most platforms that give a `PORT` take for granted.

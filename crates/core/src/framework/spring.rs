@@ -6,7 +6,7 @@ use minijinja::context;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, render, commands};
+use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, render};
 
 const TEMPLATE: &str = include_str!("../../../../templates/spring.Dockerfile");
 /// Where Spring Boot listens when nothing is said.

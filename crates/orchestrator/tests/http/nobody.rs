@@ -17,9 +17,9 @@ use preview_core::route::RouteTable;
 use preview_core::subnets::Subnet;
 use preview_orchestrator::ledger::Mark;
 use preview_orchestrator::needs::{
-    BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, Ending, EngineEvent, EngineView, Errand,
-    Fault, Filled, Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router, Source,
-    Volumes, Want, Written,
+    BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, Ending, EngineEvent, EngineView,
+    Errand, Fault, Filled, Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router,
+    Source, Volumes, Want, Written,
 };
 use tokio::sync::mpsc;
 

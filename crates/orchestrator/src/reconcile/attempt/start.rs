@@ -5,8 +5,8 @@ use std::time::Duration;
 use futures_util::future::try_join_all;
 use preview_core::capacity::may_start;
 use preview_core::compose::{
-    self, AppUser, DatabasePassword, DatabaseSpec, KeptBy, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec, Task, TaskSpec,
-    kept_by,
+    self, AppUser, DatabasePassword, DatabaseSpec, KeptBy, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec, Task,
+    TaskSpec, kept_by,
 };
 use preview_core::deployment::{QueueReason, Serving, Step};
 use preview_core::ids::DeploymentId;
