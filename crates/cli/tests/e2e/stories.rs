@@ -262,6 +262,7 @@ impl Story {
                     (rig.containers(&id).await.len() == 1 && volumes.count() == 0).then_some(())
                 };
                 rig.until("the services are gone, and their data", alone).await;
+            }
             Self::LeftTask => {
                 one_preview(rig, pull, "version two").await;
                 assert!(rig.containers(&id).await.iter().all(|name| !name.ends_with("-left")));

@@ -11,9 +11,7 @@ use futures_util::stream::{self, BoxStream};
 use preview_core::backing::Backing;
 use preview_core::capacity::{DiskUse, Room};
 use preview_core::compose::own::OwnName;
-use preview_core::compose::{
-    DatabasePassword, KeptBy, LABEL_COMMIT, ServiceName, Stack, Task, commit_of_tag, kept_by,
-};
+use preview_core::compose::{DatabasePassword, KeptBy, LABEL_COMMIT, ServiceName, Stack, Task, commit_of_tag, kept_by};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
 use preview_orchestrator::needs::{
     BuildJob, Built, Container, ContainerEngine, ContainerState, DeploymentLock, Ending, EngineEvent, EngineView,
@@ -109,8 +107,19 @@ impl Running {
 
 impl Stock {
     fn is_empty(&self) -> bool {
-        let Self { apps: _, database: _, backing: _, services: _, tasks: _, volumes, network, images, rows: _, key: _, spared: _ } =
-            self;
+        let Self {
+            apps: _,
+            database: _,
+            backing: _,
+            services: _,
+            tasks: _,
+            volumes,
+            network,
+            images,
+            rows: _,
+            key: _,
+            spared: _,
+        } = self;
         !self.has_containers() && volumes.is_empty() && network.is_none() && images.is_empty()
     }
 
@@ -617,8 +626,11 @@ impl ContainerEngine for Fakes {
             let spared = std::mem::replace(&mut stock.spared, true);
             if spared || world.planted != Some(Planted::MissedCleanup) {
                 let stock = world.stock(&id);
-            let meant = |volume: &String| which.has(&id, volume);
-            if stock.backing.values().filter_map(|service| service.volume.as_ref()).any(meant) {
+                stock.volumes.retain(|volume| !meant(volume));
+                let of_database = |volume: &String| matches!(kept_by(&id, volume), KeptBy::Database(_));
+                if !stock.volumes.iter().any(of_database) {
+                    stock.rows = Rows::default();
+                }
             }
             world.tidy();
             Ok(())
