@@ -120,6 +120,8 @@ pub(super) fn product(name: &str) -> Option<&'static str> {
         "node" => "Node.js",
         "go" => "Go",
         "laravel" => "Laravel",
+        "rails" => "Ruby on Rails",
+        "spring" => "Spring Boot",
         "rust" => "Rust",
         "python" => "Python",
         "django" => "Django",
