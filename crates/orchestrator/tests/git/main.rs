@@ -4,6 +4,7 @@ mod accidents;
 mod hostile;
 mod http;
 mod opener;
+mod trees;
 mod world;
 
 use std::fs::{self, File};
