@@ -1,7 +1,7 @@
 //! A machine as a provider hands it out: systemd, sshd, an address. It is a container with an init of its own.
 
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use preview_exec::{Limits, Output, Program};
@@ -218,6 +218,16 @@ pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Opt
     }
 }
 
+/// Control groups go one by one, the innermost first: their files are the kernel's.
+fn remove_groups(group: &Path) {
+    for inner in std::fs::read_dir(group).into_iter().flatten().flatten() {
+        if inner.file_type().is_ok_and(|kind| kind.is_dir()) {
+            remove_groups(&inner.path());
+        }
+    }
+    drop(std::fs::remove_dir(group));
+}
+
 impl Drop for Machine {
     fn drop(&mut self) {
         if let Some((_, tunnel)) = &self.tunnel {
@@ -237,9 +247,7 @@ impl Drop for Machine {
         });
         drop(remove.join());
         for kind in std::fs::read_dir("/sys/fs/cgroup").into_iter().flatten().flatten() {
-            let group = kind.path().join(self.group.trim_start_matches('/'));
-            drop(std::fs::remove_dir(group.join("buildkit")));
-            drop(std::fs::remove_dir(group));
+            remove_groups(&kind.path().join(self.group.trim_start_matches('/')));
         }
     }
 }

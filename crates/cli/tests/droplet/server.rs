@@ -186,7 +186,11 @@ impl Scene {
             let answer = self.http.get(format!("http://{address}{closed}")).send().await.unwrap();
             assert_eq!(answer.status(), 404, "{closed}");
         }
-        assert_eq!(self.http.get(format!("http://{address}/webhook/github")).send().await.unwrap().status(), 403);
+        let deliveries = format!("http://{address}/webhook/github");
+        assert_eq!(self.http.get(&deliveries).send().await.unwrap().status(), 403);
+        // Larger than nginx lets through by itself: it arrives, and has no signature.
+        let large = self.http.post(&deliveries).body(vec![b' '; 2 << 20]).send().await.unwrap();
+        assert_eq!(large.status(), 401);
 
         // A neighbour on the same wire who knows where previews are. Without the host's firewall, that is enough.
         let app = self.container(pull).await;
