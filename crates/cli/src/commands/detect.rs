@@ -2,7 +2,7 @@
 
 use clap::Args;
 use preview_core::base_images::BaseImages;
-use preview_core::compose::example;
+use preview_core::compose::{example, given_names};
 use preview_core::framework::{BuildRules, DetectError, Detected, Framework, detect};
 use preview_core::repo_config::{ConfigError, RepoConfig};
 use preview_core::secrets::{self, Secrets};
@@ -75,7 +75,9 @@ impl Detect {
         let detected = detect(&files, &config, &rules).map_err(not_detected)?;
         if self.fork {
             // A fork's code gets no secret; who may have them can't be told from here.
-            secrets::filled(&config.env, trust, &Secrets::new()).map_err(|why| Failure::new(why.to_string()))?;
+            let given = given_names().into_iter().map(|name| (name.to_owned(), String::new())).collect();
+            secrets::filled(&config.env, trust, &Secrets::new(), &given)
+                .map_err(|why| Failure::new(why.to_string()))?;
         }
         let compose = example(&detected, &config, &rules);
         Ok(Found { detected, config, compose })

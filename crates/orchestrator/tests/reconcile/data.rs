@@ -63,7 +63,7 @@ async fn an_update_that_fails_after_its_migration_says_so_too_and_so_does_the_ne
     for _ in 0..2 {
         let comment = house.world().comment(pull);
         assert!(comment.contains("**The database may be changed:**"), "{comment}");
-        house.push(pull, App { database: true, ..that_runs(Run::Silent) }).await;
+        house.push(pull, App { run: Run::Silent, ..with_database() }).await;
         house.settle().await;
     }
     house.push(pull, with_database()).await;

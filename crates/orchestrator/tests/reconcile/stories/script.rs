@@ -76,8 +76,8 @@ pub(crate) enum Kind {
     Slow,
     Migrates,
     FailsToMigrate,
-    /// With a service beside it.
-    Beside,
+    /// With a Compose file of its own, which names a service beside it.
+    Composed,
 }
 
 /// Who opens a pull request, and how.
@@ -386,8 +386,8 @@ impl Kind {
             Self::Migrates,
             Self::Migrates,
             Self::FailsToMigrate,
-            Self::Beside,
-            Self::Beside,
+            Self::Composed,
+            Self::Composed,
         ])
     }
 }

@@ -761,6 +761,6 @@ fn app(kind: Kind) -> App {
         Kind::Slow => App { run: Run::Healthy(30), ..with_database() },
         Kind::Migrates => that_migrates(Migration::Works),
         Kind::FailsToMigrate => that_migrates(Migration::Fails),
-        Kind::Beside => App { service: true, ..plain },
+        Kind::Composed => App { service: true, ..plain },
     }
 }
