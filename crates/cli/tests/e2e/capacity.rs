@@ -45,7 +45,7 @@ async fn beyond_the_places_previews_wait_say_so_and_start_when_places_come_free(
     let repos = ["app", "api"].map(|name| format!("{owner}/{name}"));
     let setup = Setup::new().repos(repos).set("MAX_CONCURRENT_PREVIEWS", 3).set("MAX_CONCURRENT_BUILDS", 1);
     let rig = setup.start().await;
-    let pulls = open_many_of(&rig, 10, |n| slow_build(&format!("version {n}"), if n < 3 { 3 } else { 0 }).0).await;
+    let pulls = open_many_of(&rig, 10, |n| slow_build(&format!("version {n}"), if n < 3 { 6 } else { 0 }).0).await;
     let queues = async || rig.ask_api("/health").await["queues"].clone();
     rig.until("one builds, two wait for that, and seven for places", async || {
         let queues = queues().await;
