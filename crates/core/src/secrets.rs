@@ -6,7 +6,7 @@
 //! `${DB_HOST}` and the like stand for what every app is given, so that an app which wants it under another name or in
 //! another form gets it. What is put in is not read again.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 
@@ -181,12 +181,12 @@ pub(crate) fn names_only_given(value: &str) -> Result<(), String> {
     match pieces(value).unwrap_or_default().into_iter().find_map(unknown) {
         None => Ok(()),
         Some(Some(guess)) => Err(format!("refers to something that no app is given; did you mean `${{{guess}}}`?")),
-        Some(None) => Err(format!("refers to something that no app is given; there are {}", shown(&given))),
+        Some(None) => Err(
+            "refers to something that no app is given; there are `${PREVIEW_URL}`, `${PORT}`, `${DATABASE_URL}` and other \
+             parts of a database or service, and `${secret:NAME}`"
+                .to_owned(),
+        ),
     }
-}
-
-fn shown(names: &BTreeSet<&str>) -> String {
-    names.iter().map(|name| format!("`${{{name}}}`")).collect::<Vec<_>>().join(", ")
 }
 
 /// Whether any of the variables refers to a secret.
@@ -281,7 +281,7 @@ mod tests {
         let said = names_only_given("x${DB_HOTS}").unwrap_err();
         assert_eq!(said, "refers to something that no app is given; did you mean `${DB_HOST}`?");
         let said = names_only_given("${HOME:-/root}").unwrap_err();
-        assert!(said.contains("there are `${DATABASE_URL}`") && !said.contains("root"), "{said}");
+        assert!(said.contains("`${DATABASE_URL}`") && !said.contains("root"), "{said}");
     }
 
     #[test]

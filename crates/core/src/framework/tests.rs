@@ -287,7 +287,7 @@ fn trees_with_a_dockerfile_of_their_own() {
             "error: `preview-config.yml` says `framework: docker`, but there is no `Dockerfile`",
         ),
         (
-            &[("Dockerfile", "FROM x\nADD http://127.0.0.1:3000/api/previews /x\n")],
+            &[("Dockerfile", "FROM x\nADD http://example.com/x /x\n")],
             "",
             "error: `Dockerfile` cannot be used: line 2: `ADD` from an address, or from a variable that may be one, is \
              only for people who can write to this repository; use `RUN curl` or a file of the repository",

@@ -19,9 +19,12 @@ const POETRY: &str =
 const PIPFILE: &str = "[packages]\nflask = \"*\"\n\n[dev-packages]\npytest = \"*\"\n";
 
 fn check(cases: &[Case]) {
-    for (tree, config, expected) in cases {
-        assert_eq!(told(tree, config), *expected);
-    }
+    let found = cases.iter().map(|(tree, config, expected)| (told(tree, config), *expected));
+    let wrong: Vec<String> = found
+        .filter(|(found, expected)| found != expected)
+        .map(|(found, expected)| format!("{found}\nnot {expected}"))
+        .collect();
+    assert!(wrong.is_empty(), "{}", wrong.join("\n\n"));
 }
 
 #[test]
@@ -38,19 +41,19 @@ fn trees_by_package_manager() {
         (
             &[("pyproject.toml", PEP_621), ("uv.lock", "version = 1\n"), FASTAPI],
             "",
-            "fastapi 8000 10001:10001 none: `pyproject.toml` names `fastapi`, and `main.py` holds its `app`; uv by its \
+            "fastapi 8000 10001:10001 postgres: `pyproject.toml` names `fastapi`, and `main.py` holds its `app`; uv by its \
              lock file",
         ),
         (
             &[("pyproject.toml", &uv), FASTAPI],
             "app_port: 9000",
-            "fastapi 9000 10001:10001 none: `pyproject.toml` names `fastapi`, and `main.py` holds its `app`; uv without \
+            "fastapi 9000 10001:10001 postgres: `pyproject.toml` names `fastapi`, and `main.py` holds its `app`; uv without \
              a lock file, so versions may change between builds",
         ),
         (
             &[("pyproject.toml", PEP_621), FASTAPI],
             "",
-            "fastapi 8000 10001:10001 none: `pyproject.toml` names `fastapi`, and `main.py` holds its `app`; pip without \
+            "fastapi 8000 10001:10001 postgres: `pyproject.toml` names `fastapi`, and `main.py` holds its `app`; pip without \
              a lock file, so versions may change between builds",
         ),
         (
@@ -62,7 +65,7 @@ fn trees_by_package_manager() {
         (
             &[("pyproject.toml", &poetry_2), FASTAPI],
             "",
-            "fastapi 8000 10001:10001 none: `pyproject.toml` names `fastapi`, and `main.py` holds its `app`; Poetry \
+            "fastapi 8000 10001:10001 postgres: `pyproject.toml` names `fastapi`, and `main.py` holds its `app`; Poetry \
              without a lock file, so versions may change between builds",
         ),
         (
@@ -102,7 +105,7 @@ fn trees_by_package_manager() {
             // The file of a tool beside the one that counts.
             &[("requirements.txt", "mkdocs\n"), ("pyproject.toml", PEP_621), FASTAPI],
             "",
-            "fastapi 8000 10001:10001 none: `pyproject.toml` names `fastapi`, and `main.py` holds its `app`; pip without \
+            "fastapi 8000 10001:10001 postgres: `pyproject.toml` names `fastapi`, and `main.py` holds its `app`; pip without \
              a lock file, so versions may change between builds",
         ),
         (
