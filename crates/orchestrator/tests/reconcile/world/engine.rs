@@ -207,13 +207,13 @@ impl World {
         let lines: Vec<String> = variables.map(|(name, value)| format!("{name}={}", text(value))).collect();
         let password = DatabasePassword::from_environment(&lines).unwrap().expose().to_owned();
         let volume = says["volumes"][0]["source"].as_str().map(|volume| format!("{id}_{volume}"));
-        if self.stock(id).backing.contains_key(name) {
-            return Ok(());
-        }
-        if name == "db" {
-            let port = host_port(says);
+        let port = says["ports"].is_array().then(|| host_port(says));
+        if let Some(port) = port.filter(|port| self.stock(id).database != Some(*port)) {
             self.claim(id, port)?;
             self.stock(id).database = Some(port);
+        }
+        if self.stock(id).backing.contains_key(name) {
+            return Ok(());
         }
         let stock = self.stock(id);
         stock.volumes.extend(volume.clone());
