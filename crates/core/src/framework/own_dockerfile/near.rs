@@ -24,7 +24,7 @@ fn host(source: &str) -> Option<&str> {
     let (rest, has_scheme) = source.split_once("://").map_or((source, false), |(_, rest)| (rest, true));
     let authority = rest.split(['/', '?', '#']).next().unwrap_or_default();
     let (user, host) = authority.rsplit_once('@').map_or((None, authority), |(user, host)| (Some(user), host));
-    if !has_scheme && !(user.is_some() && host.contains(':')) {
+    if !(has_scheme || user.is_some() && host.contains(':')) {
         return None;
     }
     match host.strip_prefix('[') {

@@ -261,20 +261,20 @@ impl World {
         let lines: Vec<String> = variables.map(|(name, value)| format!("{name}={}", text(value))).collect();
         let password = DatabasePassword::from_environment(&lines).unwrap().expose().to_owned();
         let volume = says["volumes"][0]["source"].as_str().map(|volume| format!("{id}_{volume}"));
-        if self.stock(id).backing.contains_key(name) {
-            return Ok(());
+        let port = says["ports"].is_array().then(|| host_port(says));
+        let is_new = volume.as_ref().is_some_and(|volume| !self.stock(id).volumes.contains(volume));
+        if port.is_some() && is_new {
+            let services = stack["services"].as_object().into_iter().flatten();
+            let commit = services.filter_map(|(_, service)| service["labels"][LABEL_COMMIT].as_str()).next();
+            let begun_for = commit.map(|commit| commit.parse().unwrap());
+            self.stock(id).rows = Rows { begun_for, ..Rows::default() };
         }
-        if name == "db" {
-            let port = host_port(says);
-            let is_new = volume.as_ref().is_some_and(|volume| !self.stock(id).volumes.contains(volume));
-            if is_new {
-                let services = stack["services"].as_object().into_iter().flatten();
-                let commit = services.filter_map(|(_, service)| service["labels"][LABEL_COMMIT].as_str()).next();
-                let begun_for = commit.map(|commit| commit.parse().unwrap());
-                self.stock(id).rows = Rows { begun_for, ..Rows::default() };
-            }
+        if let Some(port) = port.filter(|port| self.stock(id).database != Some(*port)) {
             self.claim(id, port)?;
             self.stock(id).database = Some(port);
+        }
+        if self.stock(id).backing.contains_key(name) {
+            return Ok(());
         }
         let stock = self.stock(id);
         stock.volumes.extend(volume.clone());
