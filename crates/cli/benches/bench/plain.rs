@@ -47,6 +47,7 @@ impl Recipe {
         let compose = match found.database.database {
             None => app,
             Some(Database::Postgres) => app + POSTGRES,
+            Some(other) => panic!("nobody has written by hand how {other} is run"),
         };
         Self { dockerfile: found.dockerfile, compose }
     }

@@ -10,7 +10,6 @@ use std::time::{Duration, Instant};
 
 use preview_exec::{Limits, Program};
 use rustix::process::{Pid, Signal, kill_process};
-use serde_json::{Value, json};
 use tempfile::TempDir;
 
 /// How long it may take to start, and to stop with its containers.
@@ -45,15 +44,8 @@ impl Engine {
         engine.started().await
     }
 
-    /// Starts one that knows a further runtime, by its daemon.json.
-    pub(crate) async fn start_with_runtime(name: &str, about: Value) -> Self {
-        let engine = Self::prepare().await;
-        let config = json!({"runtimes": {name: about}});
-        std::fs::write(engine.path("daemon.json"), config.to_string()).unwrap();
-        engine.started().await
-    }
-
-    async fn prepare() -> Self {
+    /// One that is not started yet.
+    pub(crate) async fn prepare() -> Self {
         let dir = tempfile::Builder::new().prefix("preview-engine-").tempdir().unwrap();
         let number: u16 = rand::random_range(0..16_384);
         let engine = Self { dir, bridge: format!("pde{number}"), group: format!("/preview-e2e-{number}") };
@@ -62,7 +54,8 @@ impl Engine {
         engine
     }
 
-    async fn started(self) -> Self {
+    /// Starts it, and waits until it answers.
+    pub(crate) async fn started(self) -> Self {
         self.start_again().await;
         self
     }
@@ -106,7 +99,8 @@ impl Engine {
         tokio::spawn(async move { dockerd.run_with(move |_, line| writeln!(log, "{line}").unwrap()).await });
     }
 
-    fn path(&self, name: &str) -> PathBuf {
+    /// One of its files.
+    pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
     }
 

@@ -3,13 +3,23 @@
 use std::path::PathBuf;
 
 use preview_simulator::{Mimic, NewPull, Permission, Pull};
-use serde_json::json;
+use serde_json::{Value, json};
 
 use crate::engine::Engine;
 use crate::rig::{Rig, Setup};
 
 /// What gVisor's kernel says of itself, whatever its release.
 const GVISOR: &str = "Linux version 4.4.0 #1 SMP Sun Jan 10 15:06:54 PST 2016";
+
+impl Engine {
+    /// Starts one that knows a further runtime, by its daemon.json.
+    async fn start_with_runtime(name: &str, about: Value) -> Self {
+        let engine = Self::prepare().await;
+        let config = json!({"runtimes": {name: about}});
+        std::fs::write(engine.path("daemon.json"), config.to_string()).unwrap();
+        engine.started().await
+    }
+}
 
 /// The `runsc` of this machine.
 fn runsc() -> PathBuf {

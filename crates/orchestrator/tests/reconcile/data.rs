@@ -2,7 +2,7 @@
 
 use preview_core::deployment::{Notice, Stage, Step};
 
-use crate::house::{House, good, that_migrates, that_runs, with_database};
+use crate::house::{House, good, that_migrates, with_database};
 use crate::world::engine::Rows;
 use crate::world::trouble::{Call, Trouble};
 use crate::world::{App, Build, Migration, Run};
