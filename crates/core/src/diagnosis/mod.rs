@@ -5,7 +5,7 @@
 //! says: hostile text, in which a table of `rules` looks for the words of known tools. It may mislead its own author and nobody else:
 //! whose fault a failure is, and whether to try again, is never decided here.
 //!
-//! A new rule is an entry in [`rules`] and a log that was really written, in `fixtures/PHASE/RULE/TOOL.log`.
+//! A new rule is an entry in `rules` and a log that was really written, in `fixtures/PHASE/RULE/TOOL.log`.
 
 use crate::plain_text::clean;
 

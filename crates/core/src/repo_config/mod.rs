@@ -3,7 +3,7 @@
 //! The file is optional and so is each of its keys: what isn't said is detected. It comes from a pull request and is hostile
 //! until read: see [`values`] for what a value may be and `crate::yaml` for what YAML is accepted. All mistakes are told at once, each with
 //! line and column; of the file's content a mistake repeats the offending key and nothing else.
-//! What the keys are stands in [`keys`], of which the schema and docs/CONFIGURATION.md are made.
+//! What the keys are stands in `keys`, of which the schema and docs/CONFIGURATION.md are made.
 
 use std::collections::BTreeSet;
 use std::fmt;
