@@ -80,8 +80,5 @@ async fn a_runtime_that_the_engine_does_not_know_is_told_at_the_start() {
     rig.launch_service();
     let told = "UNTRUSTED_RUNTIME is `no-such-runtime`, which this engine does not know";
     rig.until("it is told", async || rig.log().contains(told).then_some(())).await;
-    rig.until("the service has ended", async || {
-        rig.log().contains("--- the service ended: exit status: 1").then_some(())
-    })
-    .await;
+    rig.until("the service has ended", async || rig.log().contains("--- the service ended: ").then_some(())).await;
 }
