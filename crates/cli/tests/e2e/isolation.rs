@@ -139,7 +139,7 @@ pub(crate) async fn environment(rig: &Rig, pull: &Pull) -> BTreeMap<String, Stri
 #[tokio::test(flavor = "multi_thread")]
 async fn an_app_is_told_what_was_promised_and_no_secret_of_ours() {
     let rig = Setup::new().start().await;
-    let own = "env: {GREETING: \"$HOME and ${PATH}\", DB_HOST: elsewhere, PREVIEW: \"false\"}\n";
+    let own = "env: {GREETING: \"$HOME and $PATH\", DB_HOST: elsewhere, PREVIEW: \"false\"}\n";
     let pull = rig.open(Mimic::new("version one").config(format!("{WITH_POSTGRES}{own}"))).await;
     let url = rig.url(&pull);
     rig.until_answers(&url, "version one").await;
@@ -162,7 +162,7 @@ async fn an_app_is_told_what_was_promised_and_no_secret_of_ours() {
         ("DB_PORT", "5432"),
         ("DB_USER", "preview"),
         ("DB_USERNAME", "preview"),
-        ("GREETING", "$HOME and ${PATH}"),
+        ("GREETING", "$HOME and $PATH"),
         ("PORT", "3000"),
         ("POSTGRES_DB", &name),
         ("POSTGRES_HOST", "db"),
