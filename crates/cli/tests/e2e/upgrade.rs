@@ -93,8 +93,9 @@ async fn there_is_never_a_second_one_on_a_ledger() {
 #[tokio::test(flavor = "multi_thread")]
 async fn an_older_one_leaves_a_newer_ledger_alone() {
     let mut rig = Setup::new().start().await;
-    rig.stop_service().await;
     let path = rig.dir.path().join("state/deployments.json");
+    rig.until("the ledger is on the disk", async || path.exists().then_some(())).await;
+    rig.stop_service().await;
     let ours = std::fs::read_to_string(&path).unwrap();
     let newer = ours.replace("\"version\": 1", "\"version\": 2");
     assert_ne!(newer, ours);
