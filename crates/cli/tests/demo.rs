@@ -105,7 +105,7 @@ async fn the_whole_story_as_make_demo_tells_it() {
         "requests during the update, 0 failed",
         "🟠 Preview update failed while building the image",
         "the page still says “Hello from its second commit”",
-        "the URL answers 404",
+        "every URL answers 404",
         "0 leftovers",
     ] {
         assert!(said.contains(wanted), "{wanted:?} is missing:\n{said}");

@@ -72,5 +72,10 @@ async fn remove_all(engine: &Engine, id: &DeploymentId) -> Result<(), Fault> {
 fn in_folder(folder: &Path) -> Result<Vec<String>, Failure> {
     let unusable = |error| Failure::new(format!("`{}` can't be read", folder.display())).because(&error);
     let entries = std::fs::read_dir(folder).map_err(unusable)?;
-    Ok(entries.flatten().map(|entry| format!("folder {}", entry.path().display())).collect())
+    let mut left = Vec::new();
+    for path in entries.flatten().map(|entry| entry.path()) {
+        left.push(format!("folder {}", path.display()));
+        std::fs::remove_dir_all(&path).map_err(unusable)?;
+    }
+    Ok(left)
 }
