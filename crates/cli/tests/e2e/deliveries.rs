@@ -314,8 +314,8 @@ async fn what_is_written_to_github_is_written_a_second_apart() {
         let writes = state.requests().filter(|request| request.surface == Surface::Api && request.method != "GET");
         writes.map(|request| request.at).collect::<Vec<_>>()
     });
-    // Each pull request has a comment and two statuses of each of its commits.
-    assert!(writes.len() >= 10, "{writes:?}");
+    // At least one comment and the last status of each commit: what is outdated before its turn comes is never sent.
+    assert!(writes.len() >= 6, "{writes:?}");
     // They leave a second apart; one that was held up on its way is closer to the next.
     assert!(writes.windows(2).all(|two| two[1].duration_since(two[0]).as_millis() >= 900), "{writes:?}");
     rig.finish().await;
