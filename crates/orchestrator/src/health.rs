@@ -83,6 +83,7 @@ fn stays_with_the_app(location: &str) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use preview_simulator::free_port;
     use tokio::io::{AsyncReadExt, AsyncWriteExt};
     use tokio::net::TcpListener;
 
@@ -151,8 +152,7 @@ mod tests {
         assert_eq!(answered("").await, Probe::NoAnswer);
         assert_eq!(answered("SSH-2.0-OpenSSH_9.2\r\n").await, Probe::NoAnswer);
         assert_eq!(answered(&format!("HTTP/1.1 200 OK\r\nX: {}\r\n\r\n", "x".repeat(1 << 20))).await, Probe::NoAnswer);
-        let free = TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).await.unwrap().local_addr().unwrap().port();
-        assert_eq!(HttpProber.probe(HostPort::new(free).unwrap(), "/", LIMIT).await, Probe::NoAnswer);
+        assert_eq!(HttpProber.probe(HostPort::new(free_port()).unwrap(), "/", LIMIT).await, Probe::NoAnswer);
     }
 
     #[tokio::test]

@@ -14,6 +14,7 @@
 //! | `post` | sending deliveries |
 //! | [`faults`] | answers that go wrong on demand |
 //! | `server`, `driver` | starting it, and acting on it |
+//! | `ports` | free ports for tests |
 //! | [`mimic`] | a tiny web server whose start, health and end are told by its environment |
 
 mod change;
@@ -25,6 +26,7 @@ mod git;
 mod git_http;
 pub mod mimic;
 mod payload;
+mod ports;
 mod post;
 mod rest;
 mod server;
@@ -36,5 +38,6 @@ pub use driver::{NewPull, Pull, Repo};
 pub use error::{Error, Result};
 pub use faults::{Fault, FaultGuard, Matching};
 pub use mimic::Mimic;
+pub use ports::free_port;
 pub use server::{GitHub, Options};
 pub use state::{Deliveries, Permission, State, sha1_signature, sha256_signature};

@@ -1,6 +1,5 @@
 //! An installation to be measured: the model of GitHub in this process, the service as a process of its own.
 
-use std::net::TcpListener;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
@@ -9,7 +8,7 @@ use preview_core::deployment::{Attempt, Blame, Deployment, Failure, Stage, Step}
 use preview_core::ids::{BranchName, DeploymentId, ProjectSlug, Slot};
 use preview_exec::{Limits, Program};
 use preview_orchestrator::ledger::{Ledger, Project};
-use preview_simulator::{Change, GitHub, Matching, NewPull, Options, Pull, Repo, Source};
+use preview_simulator::{Change, GitHub, Matching, NewPull, Options, Pull, Repo, Source, free_port};
 use rustix::process::{Pid, Signal, kill_process};
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
@@ -173,10 +172,6 @@ impl Installation {
         kill_process(self.pid(), Signal::TERM).unwrap();
         self.running.await.unwrap();
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// Waits until something is so.

@@ -4,10 +4,9 @@ use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use preview_exec::{Limits, Program};
+use preview_simulator::free_port;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
-
-use crate::rig::free_port;
 
 /// It ends when this is dropped.
 pub(crate) struct Nginx {

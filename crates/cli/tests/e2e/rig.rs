@@ -13,7 +13,8 @@ use preview_core::ids::ProjectSlug;
 use preview_exec::{Limits, Program};
 use preview_simulator::state::{Comment, Status, StatusState};
 use preview_simulator::{
-    Change, Fault, FaultGuard, GitHub, Matching, Mimic, NewPull, Options, Pull, Repo, Source, sha256_signature,
+    Change, Fault, FaultGuard, GitHub, Matching, Mimic, NewPull, Options, Pull, Repo, Source, free_port,
+    sha256_signature,
 };
 use rustix::process::{Pid, Signal, kill_process};
 use serde_json::{Value, json};
@@ -250,11 +251,6 @@ pub(crate) fn pid_in(lock: &Path) -> Pid {
 #[expect(clippy::print_stderr, reason = "a test's output is for the person who runs it")]
 pub(crate) fn tell(line: &str) {
     eprintln!("{line}");
-}
-
-/// A port that nobody listens on now.
-pub(crate) fn free_port() -> u16 {
-    TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port()
 }
 
 /// A running installation.
@@ -670,8 +666,10 @@ impl Drop for Rig {
         if let Some(service) = self.service.take() {
             service.abort();
         }
-        if std::thread::panicking() {
-            let label = format!("label=preview-deployer.instance={}", self.instance());
+        // A service that never started has no name, and nothing to leave behind.
+        let instance = std::fs::read_to_string(self.dir.path().join("state/instance"));
+        if let (true, Ok(instance)) = (std::thread::panicking(), instance) {
+            let label = format!("label=preview-deployer.instance={}", instance.trim());
             let script = format!(
                 "docker ps -aq --filter {label} | xargs -r docker rm -fv; \
                  docker network ls -q --filter {label} | xargs -r docker network rm; \

@@ -2,10 +2,10 @@
 
 use std::time::{Duration, Instant};
 
-use preview_simulator::Mimic;
+use preview_simulator::{Mimic, free_port};
 
 use crate::load::Load;
-use crate::rig::{Rig, RouterKind, Setup, assert_all_served, free_port};
+use crate::rig::{Rig, RouterKind, Setup, assert_all_served};
 
 /// Replaces the service while visitors come and one of them is being served for long, and a push arrives while there is none.
 async fn is_replaced_unnoticed(mut rig: Rig) {

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::fs::File;
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::panic::AssertUnwindSafe;
 use std::path::PathBuf;
@@ -32,6 +32,7 @@ use preview_orchestrator::health::HttpProber;
 use preview_orchestrator::needs::{
     BuildJob, Built, ContainerEngine, ContainerState, DeploymentLock, EngineView, Fault, Part, Probe, Prober, Volumes,
 };
+use preview_simulator::free_port;
 use tempfile::TempDir;
 
 /// The Dockerfile of an app that serves.
@@ -416,8 +417,4 @@ impl Deployment {
         stream.read_to_string(&mut answer).await.unwrap();
         answer.split_once("\r\n\r\n").unwrap().1.to_owned()
     }
-}
-
-fn free_port() -> u16 {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, 0)).unwrap().local_addr().unwrap().port()
 }

@@ -16,6 +16,7 @@ use std::time::{Duration, SystemTime};
 use preview_core::ids::{CommitSha, RepoId};
 use preview_orchestrator::git::{CheckoutLimits, GitSource};
 use preview_orchestrator::needs::Source;
+use preview_simulator::free_port;
 
 use world::{NOWHERE, TOKEN, World, names, text, want};
 
@@ -73,8 +74,7 @@ async fn a_repository_or_a_server_that_is_not_there_is_worth_another_try() {
     let commit = world.files(&[("a", "1")]).await;
     fs::remove_dir_all(world.repo()).unwrap();
     assert_eq!(world.passing(&world.source(), &commit).await, "the git server shows us no repository org/app");
-    // Nothing listens on a port that was bound and closed again.
-    let port = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap().port();
+    let port = free_port();
     let source = GitSource::new(world.mirrors(), &format!("http://127.0.0.1:{port}"), &TOKEN.to_owned().into());
     assert_eq!(world.passing(&source, &commit).await, "the git server could not be reached");
 }

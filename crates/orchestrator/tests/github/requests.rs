@@ -1,5 +1,7 @@
 //! What every request has in common.
 
+use preview_simulator::free_port;
+
 use super::*;
 
 #[tokio::test]
@@ -30,8 +32,7 @@ fn settings_that_cannot_work_are_refused_without_showing_the_token() {
 
 #[tokio::test]
 async fn a_server_that_does_not_answer_is_a_passing_fault() {
-    let free = std::net::TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-    let github = GitHub::new(settings(&format!("http://{free}"))).unwrap();
+    let github = GitHub::new(settings(&format!("http://127.0.0.1:{}", free_port()))).unwrap();
     let fault = github.pull(key(1)).await.unwrap_err();
     assert_eq!(fault.cause, "GitHub could not be reached");
     assert_eq!(github.health(), ForgeHealth::Ok);

@@ -1,6 +1,6 @@
 //! The routers under test, each on a free port of its own.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -11,6 +11,7 @@ use preview_orchestrator::needs::Router;
 use preview_orchestrator::router::Login;
 use preview_orchestrator::router::builtin::Builtin;
 use preview_orchestrator::router::nginx::{Nginx, Settings};
+use preview_simulator::free_port;
 use tempfile::TempDir;
 use tokio::task::AbortHandle;
 
@@ -74,7 +75,7 @@ pub(crate) struct PrivateNginx {
 impl PrivateNginx {
     async fn start(login: Option<Login>) -> Self {
         let dir = tempfile::Builder::new().prefix("preview-nginx-").tempdir().unwrap();
-        let port = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
+        let port = SocketAddr::from((Ipv4Addr::LOCALHOST, free_port()));
         for folder in ["previews/hosts", "foreign", "temp"] {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
