@@ -4,6 +4,7 @@ mod client;
 mod commands;
 mod error;
 mod folder;
+mod installation;
 mod log;
 mod settings;
 mod ui;
