@@ -1,11 +1,13 @@
 //! The command `preview`: one file a command in [`commands`], one printer ([`ui`]), one kind of error ([`error`]).
 
+mod ask;
 mod client;
 mod commands;
 mod error;
 mod folder;
 mod installation;
 mod log;
+mod provision;
 mod settings;
 mod ui;
 

@@ -90,9 +90,10 @@ impl Config {
     /// What `ssh` and Ansible are told of the way to the server, besides its name: the key and nothing that asks. A key that the server
     /// shows for the first time is written down; another one later is refused.
     pub(crate) fn ssh_options(&self, home: &Home) -> Vec<String> {
-        let known = home.known_hosts();
-        // ssh splits the list of files at spaces, but for those in quotes.
-        let known = format!("UserKnownHostsFile=\"{}\" ~/.ssh/known_hosts", known.display());
+        // ssh splits the list of files at spaces, but for those in quotes. A new server's address may have been another's before,
+        // whose key the person's own file still has.
+        let others = if matches!(self.server, Server::Host(_)) { " ~/.ssh/known_hosts" } else { "" };
+        let known = format!("UserKnownHostsFile=\"{}\"{others}", home.known_hosts().display());
         let options = [known.as_str(), "StrictHostKeyChecking=accept-new", "BatchMode=yes", "ConnectTimeout=10"];
         let key = ["-i".to_owned(), self.ssh_key.display().to_string()];
         key.into_iter().chain(options.into_iter().flat_map(|option| ["-o".to_owned(), option.to_owned()])).collect()
