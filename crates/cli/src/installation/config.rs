@@ -49,12 +49,18 @@ impl Config {
     /// Reads the file; `None` where there is none. All mistakes are told at once, each with its place.
     pub(crate) fn load(home: &Home) -> Result<Option<Self>, Failure> {
         let Some(text) = Home::read(&home.config())? else { return Ok(None) };
-        let read = read::config(&text).map_err(|mistakes| {
-            let mut failure = Failure::new(format!("{} is not right", home.config().display())).kind(Kind::Settings);
+        let parsed = Self::parse(&text)
+            .map_err(|failure| Failure { what: format!("{} is not right", home.config().display()), ..failure });
+        parsed.map(Some)
+    }
+
+    /// Reads the file's text.
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        read::config(text).map_err(|mistakes| {
+            let mut failure = Failure::new("the configuration is not right").kind(Kind::Settings);
             failure.causes = mistakes.iter().map(ToString::to_string).collect();
             failure
-        });
-        read.map(Some)
+        })
     }
 
     /// Reads the file, without which a command makes no sense.

@@ -1,6 +1,6 @@
 //! The secrets of the installation, on this machine: what was given for this run, else what is kept.
 //!
-//! Given is what the environment or standard input says; it comes first and is never kept unasked. Kept is in the system's keychain,
+//! Given is what the environment or standard input says; it comes first. Kept, by `preview init`, is in the system's keychain,
 //! and where there is none (or `PREVIEW_KEYCHAIN=off`) in a file that its owner alone may read.
 
 mod file;
@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::io::Read;
 
 use clap::Args;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 
 use super::Home;
 use crate::error::{Failure, Kind};
@@ -197,9 +197,4 @@ pub(crate) fn fresh() -> SecretString {
         let _ = write!(text, "{byte:02x}");
     }
     text.into()
-}
-
-/// Whether the two are the same.
-pub(crate) fn same(one: &SecretString, other: &SecretString) -> bool {
-    one.expose_secret() == other.expose_secret()
 }
