@@ -28,6 +28,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(Box<commands::init::Init>),
+    Setup(commands::setup::Setup),
+    Upgrade(commands::upgrade::Upgrade),
+    Destroy(commands::destroy::Destroy),
     Serve(commands::serve::Serve),
     List(commands::list::List),
     Logs(commands::logs::Logs),
@@ -54,6 +58,10 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match arguments.command {
+            Command::Init(init) => init.run().await,
+            Command::Setup(setup) => setup.run().await,
+            Command::Upgrade(upgrade) => upgrade.run().await,
+            Command::Destroy(destroy) => destroy.run().await,
             Command::Serve(serve) => serve.run().await,
             Command::List(list) => list.run().await,
             Command::Logs(logs) => logs.run().await,
