@@ -17,7 +17,7 @@ use crate::provision::ssh::Ssh;
 use crate::provision::steps::Steps;
 use crate::provision::terraform::{Terraform, public_key};
 use crate::provision::webhooks;
-use crate::provision::{ansible, terraform};
+use crate::provision::{ansible, before, terraform};
 use crate::ui;
 
 /// Makes the server, sets it up, and has GitHub tell it of pull requests
@@ -78,6 +78,7 @@ impl Setup {
         let name = "Docker, nginx and the service are on the server";
         let tell = |task: &str| ui::progress(&format!("{name}: {task}"));
         steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await?;
+        before::forget(&ssh).await?;
         if let Some(hooks) = &hooks {
             announce(&ready, hooks, &steps).await?;
         }

@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::api::{Api, ApiError};
 use crate::error::{Failure, Kind};
-use crate::installation::{DigitalOcean, ProjectName};
+use crate::installation::{DigitalOcean, ProjectName, Region};
 
 /// Where the API is; another address is for tests, and for who must go through a gateway.
 const VARIABLE: &str = "DIGITALOCEAN_API_URL";
@@ -165,23 +165,25 @@ impl Client {
         }
     }
 
+    /// A region, or which there are instead.
+    pub(crate) async fn region(&self, wanted: &Region) -> Result<RegionFound, Failure> {
+        let mut regions = self.regions().await?;
+        let found = regions.iter().position(|region| region.slug == wanted.as_str());
+        found.map(|place| regions.swap_remove(place)).ok_or_else(|| {
+            let slugs: Vec<&str> = regions.iter().map(|region| region.slug.as_str()).collect();
+            let failure = Failure::new(format!("DigitalOcean makes no droplets in {wanted} now")).kind(Kind::Settings);
+            failure.hint(format!("there are {}", slugs.join(", ")))
+        })
+    }
+
     /// What this droplet would be, or what there is instead.
     pub(crate) async fn offer(&self, wanted: &DigitalOcean) -> Result<SizeFound, Failure> {
-        let regions = self.regions().await?;
-        let Some(region) = regions.iter().find(|region| region.slug == wanted.region.as_str()) else {
-            let slugs: Vec<&str> = regions.iter().map(|region| region.slug.as_str()).collect();
-            let failure = Failure::new(format!("DigitalOcean has no region {} now", wanted.region));
-            return Err(failure.kind(Kind::Settings).hint(format!("there are {}", slugs.join(", "))));
-        };
-        let sizes = self.sizes(region).await?;
+        let region = self.region(&wanted.region).await?;
+        let sizes = self.sizes(&region).await?;
         sizes.iter().find(|size| size.slug == wanted.size.as_str()).cloned().ok_or_else(|| {
             let few: Vec<String> = sizes.iter().take(6).map(ToString::to_string).collect();
-            Failure::new(format!(
-                "DigitalOcean has no size {} with 2 GB of memory or more in {}",
-                wanted.size, wanted.region
-            ))
-            .kind(Kind::Settings)
-            .hint(format!("there are {}", few.join(", ")))
+            let what = format!("DigitalOcean has no size {} that holds previews in {}", wanted.size, wanted.region);
+            Failure::new(what).kind(Kind::Settings).hint(format!("there are {}", few.join(", ")))
         })
     }
 

@@ -70,6 +70,7 @@ impl Ssh {
         let mut failure = Failure::new(format!("the server does not let us in as {}", self.to));
         failure.causes = said.lines().rev().take(3).map(ui::harmless).filter(|line| !line.is_empty()).collect();
         failure.causes.reverse();
+        let elsewhere = format!("is it running, and may port {} be reached from here?", self.to.port());
         let hint = match () {
             () if matches!(error, ExecError::Missing { .. }) => "install an SSH client (openssh-client)",
             () if said.contains("Permission denied") => {
@@ -81,7 +82,7 @@ impl Ssh {
             () if said.contains("password is required") || said.contains("sudo:") => {
                 "its user has to be root, or to use sudo without a password"
             }
-            () => "is it running, and may port 22 be reached from here?",
+            () => &elsewhere,
         };
         failure.hint(hint)
     }

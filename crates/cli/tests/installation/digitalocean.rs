@@ -101,7 +101,11 @@ async fn check(State(world): Shared, request: Request, next: Next) -> Response {
         world.instead.pop()
     };
     if let Some((status, headers)) = instead {
-        let body = json!({"id": "too_many_requests", "message": "API Rate limit exceeded."});
+        let body = match status {
+            401 => json!({"id": "Unauthorized", "message": "Unable to authenticate you"}),
+            429 => json!({"id": "too_many_requests", "message": "API Rate limit exceeded."}),
+            _ => json!({"id": "service_unavailable", "message": "Server is unavailable"}),
+        };
         let mut answer = (StatusCode::from_u16(status).unwrap(), Json(body)).into_response();
         for (name, value) in headers {
             answer.headers_mut().insert(name, value.parse().unwrap());

@@ -2,19 +2,18 @@
 
 use preview_exec::Limits;
 
-use crate::rig::{DO_TOKEN, Rig};
+use crate::rig::{DO_TOKEN, Rig, tell};
 
 /// A bus, a keyring on it that is open, and then the command.
 const SESSION: &str =
     r#"echo password | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1; exec "$@""#;
 
-#[expect(clippy::print_stderr, reason = "a test's output is for the person who runs it")]
 fn is_here() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let has = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     let here = has("gnome-keyring-daemon") && has("dbus-run-session");
     if !here {
-        eprintln!("gnome-keyring-daemon or dbus-run-session is not installed: no keychain was tried");
+        tell("gnome-keyring-daemon or dbus-run-session is not installed: no keychain was tried");
     }
     here
 }

@@ -7,4 +7,5 @@ mod init;
 mod keychain;
 mod rig;
 mod setup;
+mod terminal;
 mod upgrade;

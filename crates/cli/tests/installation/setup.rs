@@ -265,3 +265,32 @@ async fn a_server_that_does_not_let_us_in_is_told_with_what_to_do() {
     let calls = rig.calls();
     assert!(calls.contains("-p 22 -- me@203.0.113.7 sudo -n sh -s"), "{calls}");
 }
+
+#[tokio::test]
+async fn the_real_ansible_takes_what_it_is_told() {
+    let rig = Rig::new().await;
+    std::fs::remove_file(rig.path("bin/ansible-playbook")).unwrap();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|folder| folder.join("ansible-playbook").is_file()) {
+        return crate::rig::tell("ansible-playbook is not installed: it was not tried with the real one");
+    }
+    rig.init(&["--host", "me@203.0.113.7:2222"]).await;
+    // What Ansible asks of a machine, which isn't there; our own script before that is well.
+    rig.also(
+        "ssh-before",
+        "case $(tail -n 1 \"$here/calls\") in *' sh -s') ;; *) echo 'Connection refused' >&2; exit 255 ;; esac",
+    );
+    let (code, text) = rig.run(&SETUP).await;
+    assert!(code == 1 && text.contains("setting the server up failed at: Gathering Facts"), "{text}");
+    assert!(text.contains("Connection refused"), "{text}");
+    let calls = rig.calls();
+    let ansible = calls
+        .lines()
+        .find(|line| line.contains("203.0.113.7") && !line.ends_with(" sh -s") && line.starts_with("ssh"))
+        .unwrap();
+    let known = format!("UserKnownHostsFile=\"{}\" ~/.ssh/known_hosts", rig.home("known_hosts").display());
+    for option in [known.as_str(), "StrictHostKeyChecking=accept-new", "Port=2222", "User=\"me\"", "203.0.113.7"] {
+        assert!(ansible.contains(option), "{option}: {ansible}");
+    }
+    rig.left_no_variables();
+}
