@@ -19,7 +19,7 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "preview", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 an audit found something, 130 stopped by a second signal."
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 an audit found something, 130 stopped by a signal."
 )]
 struct Arguments {
     #[command(subcommand)]

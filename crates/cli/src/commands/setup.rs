@@ -202,7 +202,20 @@ async fn announce(ready: &Ready, client: &webhooks::Client, steps: &Steps) -> Re
         let id = steps.step(&format!("GitHub tells it of {repo}"), webhook(ready, client, repo, &url)).await?;
         steps.step(&format!("a test delivery of {repo} was answered"), client.test(repo, id)).await?;
     }
+    for (repo, id) in State::load(&ready.home)?.webhooks {
+        if !ready.config.repositories.contains(&repo) {
+            steps.step(&format!("GitHub tells it no more of {repo}"), silence(ready, client, &repo, id)).await?;
+        }
+    }
     Ok(())
+}
+
+/// Removes the webhook of a repository that is no longer listed.
+async fn silence(ready: &Ready, client: &webhooks::Client, repo: &RepoName, id: u64) -> Result<(), Failure> {
+    client.remove(repo, id).await?;
+    let mut state = State::load(&ready.home)?;
+    state.webhooks.remove(repo);
+    state.store(&ready.home)
 }
 
 async fn webhook(ready: &Ready, client: &webhooks::Client, repo: &RepoName, url: &str) -> Result<u64, Failure> {

@@ -58,11 +58,19 @@ impl Ssh {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
-            if !is_passing(&error) || Instant::now() + PAUSE > end {
+            if !self.is_passing(&error) || Instant::now() + PAUSE > end {
                 return Err(self.unreachable(&error));
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Whether a later try may go better: a machine that is still starting refuses, and one that is new does not know the key yet.
+    fn is_passing(&self, error: &ExecError) -> bool {
+        let ExecError::Failed { output, .. } = error else { return false };
+        let said = |words: &str| output.stderr.contains(words);
+        let for_good = said("ost key verification failed") || said("Permission denied") && self.patience == OLD_MACHINE;
+        output.status.code() == Some(SSH_FAILED) && !for_good
     }
 
     fn unreachable(&self, error: &ExecError) -> Failure {
@@ -86,10 +94,4 @@ impl Ssh {
         };
         failure.hint(hint)
     }
-}
-
-/// Whether a later try may go better: a machine that is still starting refuses, or does not know the key yet.
-fn is_passing(error: &ExecError) -> bool {
-    let ExecError::Failed { output, .. } = error else { return false };
-    output.status.code() == Some(SSH_FAILED) && !output.stderr.contains("ost key verification failed")
 }

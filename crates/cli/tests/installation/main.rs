@@ -7,5 +7,6 @@ mod init;
 mod keychain;
 mod rig;
 mod setup;
+mod sshd;
 mod terminal;
 mod upgrade;

@@ -1,7 +1,7 @@
 //! `preview setup`: to the end, stopped and killed at every step, and begun again. Nothing is made twice.
 
 use axum::http::{Method, StatusCode};
-use preview_simulator::{Fault, Matching};
+use preview_simulator::{Change, Fault, Matching};
 
 use crate::rig::{DO_TOKEN, Rig};
 
@@ -248,6 +248,25 @@ async fn a_webhook_that_was_changed_or_is_there_twice_is_put_right() {
     rig.repo.add_hook(&url);
     let (code, text) = rig.run(&SETUP).await;
     assert_eq!((code, rig.hooks().len()), (0, 2), "{text}");
+}
+
+#[tokio::test]
+async fn a_repository_that_is_listed_no_more_has_no_webhook_any_more() {
+    let rig = Rig::new().await;
+    rig.init(&HOST).await;
+    let other = rig.github.create_repo("my-org/other", [Change::write("README.md", "hello")]).await.unwrap();
+    let config = std::fs::read_to_string(rig.home("config.yml")).unwrap();
+    std::fs::write(rig.home("config.yml"), config.replace("  - my-org/my-app", "  - my-org/my-app\n  - my-org/other"))
+        .unwrap();
+    finishes_host(&rig).await;
+    let hooks = || rig.github.look(|state| state.repository(other.id()).unwrap().hooks.len());
+    assert_eq!(
+        (hooks(), rig.json("vars.json")["preview_settings"]["ALLOWED_REPOS"].as_str()),
+        (1, Some("my-org/my-app,my-org/other"))
+    );
+    std::fs::write(rig.home("config.yml"), config).unwrap();
+    finishes_host(&rig).await;
+    assert_eq!(hooks(), 0);
 }
 
 #[tokio::test]
