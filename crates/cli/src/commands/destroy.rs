@@ -77,7 +77,11 @@ impl Destroy {
         let secrets = Secrets::open(&home, &self.given).await?;
         let going = going(&config, &home)?;
         if self.dry_run {
-            return if self.json { ui::json(&json!({"goes": going})) } else { Ok(going.iter().for_each(ui::line)) };
+            if self.json {
+                return ui::json(&json!({"goes": going}));
+            }
+            going.iter().for_each(ui::line);
+            return Ok(());
         }
         ui::note("This goes, and cannot be brought back:");
         going.iter().for_each(|line| ui::note(format!("  {line}")));

@@ -106,7 +106,8 @@ impl Init {
             tokens.insert(SecretName::Webhook, fresh());
         }
         if self.dry_run {
-            return Ok(ui::line(config.text().trim_end()));
+            ui::line(config.text().trim_end());
+            return Ok(());
         }
         home.write(&home.config(), config.text().as_bytes())?;
         for (name, value) in &tokens {

@@ -63,7 +63,11 @@ impl Setup {
         let hooks = hooks(&ready).await?;
         let plan = plan(&ready, account.as_ref());
         if self.dry_run {
-            return if self.json { ui::json(&plan) } else { Ok(plan.lines().for_each(ui::line)) };
+            if self.json {
+                return ui::json(&plan);
+            }
+            plan.lines().for_each(ui::line);
+            return Ok(());
         }
         plan.lines().for_each(ui::note);
         if !self.asking.may("Do it?")? {

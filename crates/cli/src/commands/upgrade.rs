@@ -46,8 +46,11 @@ impl Upgrade {
         let version = env!("CARGO_PKG_VERSION");
         let plan = format!("{to} gets preview {version}, {}, and the settings of config.yml", ready.binary().display());
         if self.dry_run {
-            let told = json!({"server": to.to_string(), "version": version, "program": ready.binary()});
-            return if self.json { ui::json(&told) } else { Ok(ui::line(plan)) };
+            if self.json {
+                return ui::json(&json!({"server": to.to_string(), "version": version, "program": ready.binary()}));
+            }
+            ui::line(plan);
+            return Ok(());
         }
         ui::note(plan);
         if !self.asking.may("Do it?")? {

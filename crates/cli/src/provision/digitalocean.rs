@@ -122,9 +122,8 @@ impl Client {
     /// The sizes that hold previews, the cheapest first.
     pub(crate) async fn sizes(&self, region: &RegionFound) -> Result<Vec<SizeFound>, Failure> {
         let all: Vec<SizeFound> = self.all("/v2/sizes", "sizes").await?;
-        let fits = |size: &SizeFound| {
-            size.available && size.memory >= LEAST_MEMORY && region.sizes.iter().any(|slug| *slug == size.slug)
-        };
+        let fits =
+            |size: &SizeFound| size.available && size.memory >= LEAST_MEMORY && region.sizes.contains(&size.slug);
         let mut fitting: Vec<SizeFound> = all.into_iter().filter(fits).collect();
         fitting.sort_by(|one, other| one.price_monthly.total_cmp(&other.price_monthly));
         Ok(fitting)
@@ -217,7 +216,7 @@ impl std::fmt::Display for SizeFound {
 /// What a refusal of DigitalOcean's means for the person.
 fn told(error: ApiError) -> Failure {
     let status = error.status();
-    let failure = Failure::from(error);
+    let failure = error.told();
     match status {
         Some(401) => failure.hint("its token is wrong or has expired: make a new one under API, Tokens"),
         Some(403) => failure.hint("give the token the scopes that docs/SERVER.md names"),

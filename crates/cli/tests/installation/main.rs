@@ -5,6 +5,7 @@ mod destroy;
 mod digitalocean;
 mod init;
 mod keychain;
+mod machine;
 mod rig;
 mod setup;
 mod sshd;

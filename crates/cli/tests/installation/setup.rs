@@ -251,6 +251,31 @@ async fn a_webhook_that_was_changed_or_is_there_twice_is_put_right() {
 }
 
 #[tokio::test]
+async fn a_webhook_of_which_no_answer_came_is_not_made_again() {
+    let rig = Rig::new().await;
+    rig.init(&HOST).await;
+    rig.github.fail_next(Matching::path(Method::POST, "/hooks"), 1, Fault::CutBody);
+    let (code, text) = rig.run(&SETUP).await;
+    assert!(code == 1 && text.contains("connection closed before message completed"), "{text}");
+    assert!(rig.hooks().len() == 1 && !rig.home("state.json").exists(), "it is there, and its number is not known");
+    finishes_host(&rig).await;
+}
+
+#[tokio::test]
+async fn a_server_that_has_another_address_keeps_its_webhook() {
+    let rig = Rig::new().await;
+    rig.init(&HOST).await;
+    finishes_host(&rig).await;
+    let other = rig.url.replace("127.0.0.1", "localhost");
+    let config = std::fs::read_to_string(rig.home("config.yml")).unwrap();
+    std::fs::write(rig.home("config.yml"), config.replace(&rig.url, &other)).unwrap();
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 0, "{text}");
+    let hooks = rig.hooks();
+    assert!(hooks.len() == 1 && hooks[0].0 == format!("{other}/webhook/github"), "{hooks:?}");
+}
+
+#[tokio::test]
 async fn a_repository_that_is_listed_no_more_has_no_webhook_any_more() {
     let rig = Rig::new().await;
     rig.init(&HOST).await;
