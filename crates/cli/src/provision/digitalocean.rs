@@ -149,7 +149,35 @@ impl Client {
         }
         let key = self.key(public).await?.filter(|key| key.name == project.as_str());
         found.extend(key.map(|key| Found { address: "digitalocean_ssh_key.preview", id: key.id.to_string() }));
+        let droplet =
+            found.iter().find(|found| found.address == "digitalocean_droplet.preview").map(|found| found.id.clone());
+        if let Some(droplet) = droplet {
+            found.extend(self.addresses_of(&droplet).await?);
+        }
         Ok(found)
+    }
+
+    /// The addresses that lead to a droplet. One that leads nowhere could be anybody's: it has no name.
+    async fn addresses_of(&self, droplet: &str) -> Result<Vec<Found>, Failure> {
+        #[derive(Deserialize)]
+        struct Reserved {
+            ip: String,
+            droplet: Option<Assigned>,
+        }
+        #[derive(Deserialize)]
+        struct Assigned {
+            id: u64,
+        }
+        let all: Vec<Reserved> = self.all("/v2/reserved_ips", "reserved_ips").await?;
+        let ours = all.into_iter().filter(|one| one.droplet.as_ref().is_some_and(|to| to.id.to_string() == droplet));
+        let found = |one: Reserved| {
+            let assigned = format!("{},{droplet}", one.ip);
+            [
+                Found { address: "digitalocean_reserved_ip.preview", id: one.ip },
+                Found { address: "digitalocean_reserved_ip_assignment.preview", id: assigned },
+            ]
+        };
+        Ok(ours.flat_map(found).collect())
     }
 
     /// Whether the account takes this key: DigitalOcean has each but once, under the name it was first given.

@@ -54,3 +54,18 @@ if "$0" setup --dry-run; then exit 1; fi
     assert!(text.contains("is not known here"), "what was removed is not found any more: {text}");
     assert!(!rig.home("secrets.yml").exists());
 }
+
+#[tokio::test]
+async fn where_there_is_no_keychain_a_file_is_used_and_that_is_said() {
+    let rig = Rig::new().await;
+    let api = format!("GITHUB_API_URL={}", rig.github.api_url());
+    let git = format!("GITHUB_SERVER_URL={}", rig.github.server_url());
+    let args =
+        ["init", "--host", "root@203.0.113.7", "--repo", "my-org/my-app", "--no-input", "--set", &api, "--set", &git];
+    let program =
+        rig.program(&args).env("PREVIEW_KEYCHAIN", "").env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/no/such/bus");
+    let (code, text) = rig.ended(program.env("GITHUB_TOKEN", rig.github.token())).await;
+    assert_eq!(code, 0, "{text}");
+    let told = "secrets are kept in DIR/home/secrets.yml, which only you may read (this machine has no keychain)";
+    assert!(text.contains(told) && rig.home("secrets.yml").exists(), "{text}");
+}

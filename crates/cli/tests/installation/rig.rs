@@ -37,7 +37,7 @@ case $1 in
 state) cat $state ;;
 import) echo "$4" >>$state ;;
 apply)
-    for thing in tag ssh_key droplet reserved_ip firewall; do
+    for thing in tag ssh_key droplet reserved_ip reserved_ip_assignment firewall; do
         if ! grep -qs "digitalocean_$thing.preview" $state; then
             count=$(ls "$here/cloud" | wc -l)
             echo "$TF_VAR_ssh_public_key" >"$here/cloud/$thing-$count"

@@ -9,7 +9,7 @@ const DROPLET: [&str; 2] = ["--region", "fra1"];
 const HOST: [&str; 2] = ["--host", "root@203.0.113.7"];
 const SETUP: [&str; 2] = ["setup", "--yes"];
 
-const ALL: [&str; 5] = ["droplet", "firewall", "reserved_ip", "ssh_key", "tag"];
+const ALL: [&str; 6] = ["droplet", "firewall", "reserved_ip", "reserved_ip_assignment", "ssh_key", "tag"];
 
 /// What is right in the end, whatever came before.
 async fn finishes(rig: &Rig) {
@@ -162,6 +162,7 @@ async fn killed_at_any_step_it_makes_nothing_twice() {
         "terraform-made-tag",
         "terraform-made-ssh_key",
         "terraform-made-droplet",
+        "terraform-made-reserved_ip_assignment",
         "terraform-made-firewall",
         "terraform-output",
         "ssh",
