@@ -79,6 +79,7 @@ async fn the_plan_comes_first_and_changes_nothing() {
     assert_eq!(code, 2, "nobody can be asked: {text}");
     assert!(text.contains("hint: answer with --yes"), "{text}");
     assert_eq!((rig.calls(), rig.made(), rig.hooks()), (String::new(), vec![], vec![]));
+    assert!(!rig.home("terraform").exists() && !rig.home("state.json").exists());
 }
 
 #[tokio::test]
