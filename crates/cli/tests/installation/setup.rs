@@ -264,6 +264,18 @@ async fn a_webhook_of_which_no_answer_came_is_not_made_again() {
 }
 
 #[tokio::test]
+async fn a_webhook_is_found_among_more_than_a_page_of_them() {
+    let rig = Rig::new().await;
+    for number in 0..101 {
+        rig.repo.add_hook(&format!("{}/other/{number}", rig.url));
+    }
+    rig.repo.add_hook(&format!("{}/webhook/github", rig.url));
+    rig.init(&HOST).await;
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!((code, rig.hooks().len()), (0, 102), "{text}");
+}
+
+#[tokio::test]
 async fn a_server_that_has_another_address_keeps_its_webhook() {
     let rig = Rig::new().await;
     rig.init(&HOST).await;
