@@ -1,10 +1,13 @@
 //! The command `preview`: one file a command in [`commands`], one printer ([`ui`]), one kind of error ([`error`]).
 
+mod ask;
 mod client;
 mod commands;
 mod error;
 mod folder;
+mod installation;
 mod log;
+mod provision;
 mod settings;
 mod ui;
 
@@ -16,7 +19,7 @@ use clap::{Parser, Subcommand};
 #[derive(Parser)]
 #[command(name = "preview", version, max_term_width = 100, disable_help_subcommand = true)]
 #[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 an audit found something, 130 stopped by a second signal."
+    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 an audit found something, 130 stopped by a signal."
 )]
 struct Arguments {
     #[command(subcommand)]
@@ -25,6 +28,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(Box<commands::init::Init>),
+    Setup(commands::setup::Setup),
+    Upgrade(commands::upgrade::Upgrade),
+    Destroy(commands::destroy::Destroy),
     Serve(commands::serve::Serve),
     List(commands::list::List),
     Logs(commands::logs::Logs),
@@ -51,6 +58,10 @@ fn main() -> ExitCode {
     };
     let done = runtime.block_on(async {
         match arguments.command {
+            Command::Init(init) => init.run().await,
+            Command::Setup(setup) => setup.run().await,
+            Command::Upgrade(upgrade) => upgrade.run().await,
+            Command::Destroy(destroy) => destroy.run().await,
             Command::Serve(serve) => serve.run().await,
             Command::List(list) => list.run().await,
             Command::Logs(logs) => logs.run().await,

@@ -3,9 +3,11 @@
 pub(crate) mod audit;
 pub(crate) mod config;
 pub(crate) mod demo;
+pub(crate) mod destroy;
 pub(crate) mod detect;
 pub(crate) mod firewall;
 pub(crate) mod helper;
+pub(crate) mod init;
 pub(crate) mod keep;
 pub(crate) mod list;
 pub(crate) mod logs;
@@ -14,4 +16,6 @@ pub(crate) mod reset_db;
 pub(crate) mod rm;
 pub(crate) mod secret;
 pub(crate) mod serve;
+pub(crate) mod setup;
+pub(crate) mod upgrade;
 pub(crate) mod why;

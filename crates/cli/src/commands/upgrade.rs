@@ -1,0 +1,91 @@
+//! `preview upgrade`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::ask::Asking;
+use crate::error::{Failure, Kind};
+use crate::installation::Home;
+use crate::installation::secrets::Given;
+use crate::provision::ready::{Ready, base_url, needs};
+use crate::provision::ssh::Ssh;
+use crate::provision::steps::Steps;
+use crate::provision::{ansible, before};
+use crate::ui;
+
+/// Brings the server to this version and these settings; back again, where it is not well afterwards
+#[derive(Debug, Args)]
+#[command(
+    visible_alias = "sync",
+    after_help = "Visitors notice nothing: previews go on, and deliveries wait at the socket while the service is replaced."
+)]
+pub(crate) struct Upgrade {
+    /// Tell what would be done, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The program for the server [default: this one, where systems match]
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    given: Given,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+impl Upgrade {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let ready = Ready::gather(Home::find()?, &self.given, self.binary.clone()).await?;
+        let to = ready.config.address(&ready.home)?;
+        needs("ssh", "install an SSH client (openssh-client)")?;
+        needs("ansible-playbook", "apt-get install ansible-core, brew install ansible, or pipx install ansible-core")?;
+        let version = env!("CARGO_PKG_VERSION");
+        let plan = format!("{to} gets preview {version}, {}, and the settings of config.yml", ready.binary().display());
+        if self.dry_run {
+            if self.json {
+                return ui::json(&json!({"server": to.to_string(), "version": version, "program": ready.binary()}));
+            }
+            ui::line(plan);
+            return Ok(());
+        }
+        ui::note(plan);
+        if !self.asking.may("Do it?")? {
+            return Err(Failure::new("nothing was changed"));
+        }
+        let steps = Steps::begin("`preview upgrade` begins again; what the server had before is kept there")?;
+        let ssh = Ssh::new(&ready.config, &ready.home, to);
+        let version_before = steps.step("what the server has is put aside", before::put_aside(&ssh)).await?;
+        let wanted = ready.wanted(base_url(&ready.config, &ready.home)?);
+        let name = "the new version runs and is well";
+        let tell = |task: &str| ui::progress(&format!("{name}: {task}"));
+        if let Err(failure) = steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await {
+            return Err(back(&ssh, &steps, version_before.is_empty(), failure).await);
+        }
+        before::forget(&ssh).await?;
+        if self.json {
+            return ui::json(&json!({"server": ssh.to().to_string(), "version": version, "before": version_before}));
+        }
+        ui::line(format!("{} runs preview {version}", ssh.to()));
+        Ok(())
+    }
+}
+
+/// Brings back what ran before. Whoever stopped it wants the server as it is, to try again.
+async fn back(ssh: &Ssh, steps: &Steps, was_new: bool, failure: Failure) -> Failure {
+    if failure.kind == Kind::Interrupted || was_new {
+        return failure;
+    }
+    match steps.step("the version before is back", before::bring_back(ssh)).await {
+        Ok(_) => failure.hint("the server runs what it ran before"),
+        Err(worse) => {
+            let mut failure =
+                failure.hint("on the server, `journalctl -u preview-orchestrator` says why it is not well");
+            failure.causes.push(format!("the version before could not be brought back: {}", worse.what));
+            failure
+        }
+    }
+}
