@@ -4,6 +4,7 @@ use std::fs::File;
 use std::future::Future;
 use std::net::TcpListener;
 use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU16, AtomicU64, Ordering};
@@ -13,7 +14,7 @@ use preview_core::ids::ProjectSlug;
 use preview_exec::{Limits, Program};
 use preview_simulator::state::{Comment, Status, StatusState};
 use preview_simulator::{
-    Change, Fault, FaultGuard, GitHub, Matching, Mimic, NewPull, Options, Pull, Repo, Source, free_port,
+    APP_KEY, App, Change, Fault, FaultGuard, GitHub, Matching, Mimic, NewPull, Options, Pull, Repo, Source, free_port,
     sha256_signature,
 };
 use rustix::process::{Pid, Signal, kill_process};
@@ -44,6 +45,7 @@ pub(crate) struct Setup {
     router: RouterKind,
     repos: Vec<String>,
     content: Option<PathBuf>,
+    app: Option<App>,
     settings: Vec<(String, String)>,
 }
 
@@ -56,6 +58,7 @@ impl Setup {
             router: RouterKind::Builtin,
             repos: vec![format!("{}/app", unique_owner())],
             content: None,
+            app: None,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         }
     }
@@ -77,6 +80,12 @@ impl Setup {
         self
     }
 
+    /// Signs in as this GitHub App, in place of a token.
+    pub(crate) fn app(mut self, app: App) -> Self {
+        self.app = Some(app);
+        self
+    }
+
     /// Sets a variable of the service.
     pub(crate) fn set(mut self, name: &str, value: impl ToString) -> Self {
         self.settings.retain(|(known, _)| known != name);
@@ -86,7 +95,7 @@ impl Setup {
 
     /// A rig with GitHub and its repositories (each holding a mimic unless told otherwise), the service not yet started.
     pub(crate) async fn prepare(self) -> Rig {
-        let github = GitHub::start(Options::default()).await.unwrap();
+        let github = GitHub::start(Options { app: self.app.clone(), ..Options::default() }).await.unwrap();
         for name in &self.repos {
             let content: Source = match &self.content {
                 Some(folder) => folder.clone().into(),
@@ -104,6 +113,7 @@ impl Setup {
         let base = format!("http://127.0.0.1:{visitors}");
         let mut settings = self.settings;
         settings.extend(own_settings(&github, dir.path(), &self.repos, api, visitors, &base, &berth));
+        settings.extend(identity(&github, self.app.as_ref(), dir.path()));
         settings.extend(nginx.iter().flat_map(Nginx::settings));
         for name in &self.repos {
             github.repo(name).unwrap().add_hook(&format!("http://127.0.0.1:{api}/webhook/github"));
@@ -149,7 +159,6 @@ fn own_settings(
 ) -> Vec<(String, String)> {
     let path = |name: &str| dir.join(name).display().to_string();
     let settings = [
-        ("GITHUB_TOKEN", github.token().to_owned()),
         ("GITHUB_WEBHOOK_SECRET", github.webhook_secret().to_owned()),
         ("GITHUB_API_URL", github.api_url()),
         ("GITHUB_SERVER_URL", github.server_url()),
@@ -167,6 +176,18 @@ fn own_settings(
         ("FIREWALL", "off".to_owned()),
     ];
     settings.map(|(name, value)| (name.to_owned(), value)).to_vec()
+}
+
+/// Who the service is to GitHub.
+fn identity(github: &GitHub, app: Option<&App>, dir: &Path) -> Vec<(String, String)> {
+    let Some(app) = app else { return vec![("GITHUB_TOKEN".to_owned(), github.token().to_owned())] };
+    let key = dir.join("app.pem");
+    std::fs::write(&key, APP_KEY).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    vec![
+        ("GITHUB_APP_ID".to_owned(), app.id.to_string()),
+        ("GITHUB_APP_PRIVATE_KEY_FILE".to_owned(), key.display().to_string()),
+    ]
 }
 
 /// Ranges of ports and networks of one's own, so that tests side by side, in this run or in another on the same machine,

@@ -1,7 +1,7 @@
 //! A token that GitHub does not accept, or that lacks a right: said once, and whatever needs neither goes on.
 
 use preview_simulator::state::StatusState;
-use preview_simulator::{Fault, Matching};
+use preview_simulator::{App, Fault, Matching};
 use serde_json::Value;
 
 use crate::rig::{Rig, Setup, TOKEN};
@@ -80,5 +80,21 @@ async fn a_token_that_may_not_comment_does_all_else() {
     rig.stop_service().await;
     rig.start_service().await;
     rig.until_comment(&pull, &url).await;
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_github_app_serves_private_repositories_under_its_own_name() {
+    let rig = Setup::new().app(App::default()).start().await;
+    rig.repo().set_private(true);
+    let (pull, url) = rig.up("version one").await;
+    let comment = rig.until_comment(&pull, "Preview is ready").await;
+    assert_eq!(comment.author.login, "previews[bot]");
+    pull.push(preview_simulator::Mimic::new("version two").files()).await.unwrap();
+    rig.until_answers(&url, "version two").await;
+    let renewals = |path: &str| path.ends_with("/access_tokens");
+    let asked = rig.github.look(|state| state.requests().filter(|request| renewals(&request.path)).count());
+    assert_eq!(asked, 1, "one token serves for an hour");
+    assert!(!rig.log().contains("ghs_"));
     rig.finish().await;
 }
