@@ -4,20 +4,19 @@ mod client;
 mod commands;
 mod error;
 mod folder;
+mod help;
 mod log;
 mod settings;
 mod ui;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
 
 /// Every GitHub pull request of a backend repository gets its own running copy: application, database and URL.
 #[derive(Parser)]
 #[command(name = "preview", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 an audit found something, 130 stopped by a second signal."
-)]
+#[command(after_help = help::EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -40,10 +39,18 @@ enum Command {
     Config(commands::config::Config),
     Secret(commands::secret::Secret),
     Demo(commands::demo::Demo),
+    Completions(commands::completions::Completions),
+    Man(commands::man::Man),
+}
+
+/// What the person at the terminal asks for; help and mistakes end the process here.
+fn arguments() -> Arguments {
+    let matches = help::grouped(Arguments::command()).get_matches();
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments();
     // Two workers serve every command: the work is waiting for others.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -66,6 +73,8 @@ fn main() -> ExitCode {
             Command::Config(config) => config.run(),
             Command::Secret(secret) => secret.run().await,
             Command::Demo(demo) => demo.run().await,
+            Command::Completions(completions) => completions.run(Arguments::command()),
+            Command::Man(man) => man.run(Arguments::command()),
         }
     });
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));

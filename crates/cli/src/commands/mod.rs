@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod audit;
+pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod demo;
 pub(crate) mod detect;
@@ -9,6 +10,7 @@ pub(crate) mod helper;
 pub(crate) mod keep;
 pub(crate) mod list;
 pub(crate) mod logs;
+pub(crate) mod man;
 pub(crate) mod redeploy;
 pub(crate) mod reset_db;
 pub(crate) mod rm;
