@@ -5,6 +5,7 @@ mod commands;
 mod error;
 mod folder;
 mod help;
+mod installation;
 mod log;
 mod settings;
 mod ui;

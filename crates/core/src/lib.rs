@@ -19,6 +19,7 @@
 //! | [`diagnosis`] | why did it fail, and what helps? |
 //! | [`known_holes`] | which versions of what we stand on are known to be broken? |
 //! | [`secrets`] | which code gets which of the operator's secrets? |
+//! | [`yaml`] | what does a file say, and where? |
 //! | [`plain_text`], [`mask`] | what of others' text may be shown? |
 
 pub mod backing;
@@ -47,4 +48,4 @@ pub mod talk;
 pub mod trust;
 pub mod ttl;
 pub mod walls;
-mod yaml;
+pub mod yaml;

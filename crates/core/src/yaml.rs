@@ -1,6 +1,6 @@
 //! From YAML text to a tree that knows where everything stands.
 //!
-//! The one reader for files that a pull request brings. The text is hostile: nodes, levels and aliases are counted while it is
+//! The one reader for files that a pull request brings, and for the operator's own. The text is hostile: nodes, levels and aliases are counted while it is
 //! read, an alias counts as much as what it stands for, and tags, merge keys, duplicate keys, several documents and control
 //! characters are refused. A scalar keeps its spelling: `007`, `yes` and `1e3` are text until somebody gives them a
 //! meaning. A [`Problem`] never quotes the text.
@@ -12,13 +12,16 @@ use serde_saphyr::granit_parser::{Event, Marker, Parser, ScalarStyle};
 
 /// Where something stands in a file, both from 1.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub(crate) struct Place {
-    pub(crate) line: u64,
-    pub(crate) column: u64,
+pub struct Place {
+    /// From 1.
+    pub line: u64,
+    /// From 1, in characters.
+    pub column: u64,
 }
 
 impl Place {
-    pub(crate) const START: Self = Self { line: 1, column: 1 };
+    /// The first character of a file.
+    pub const START: Self = Self { line: 1, column: 1 };
 }
 
 impl From<Marker> for Place {
@@ -30,18 +33,21 @@ impl From<Marker> for Place {
 
 /// A value and where it begins.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Node {
-    pub(crate) place: Place,
-    pub(crate) value: Value,
+pub struct Node {
+    /// Where it begins.
+    pub place: Place,
+    /// What it is.
+    pub value: Value,
 }
 
 /// What a node is.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) enum Value {
+pub enum Value {
     /// Nothing, `~` or `null`.
     Null,
     /// A scalar, as it is spelled.
     Text(String),
+    /// In the order of the file.
     List(Vec<Node>),
     /// In the order of the file; no key stands twice.
     Map(Vec<(Key, Node)>),
@@ -49,37 +55,51 @@ pub(crate) enum Value {
 
 /// A key of a map.
 #[derive(Debug, Clone, PartialEq)]
-pub(crate) struct Key {
-    pub(crate) place: Place,
-    pub(crate) text: String,
+pub struct Key {
+    /// Where it begins.
+    pub place: Place,
+    /// As it is written.
+    pub text: String,
 }
 
 /// How much a file may hold.
 #[derive(Debug, Clone, Copy)]
-pub(crate) struct Budget {
+pub struct Budget {
     /// Values, keys among them; what an alias stands for is counted again.
-    pub(crate) nodes: usize,
+    pub nodes: usize,
     /// Lists and maps within each other.
-    pub(crate) depth: usize,
-    pub(crate) aliases: usize,
+    pub depth: usize,
+    /// Aliases.
+    pub aliases: usize,
 }
 
 /// Why a text gives no tree.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Problem {
-    pub(crate) place: Place,
-    pub(crate) kind: ProblemKind,
+pub struct Problem {
+    /// Where.
+    pub place: Place,
+    /// What.
+    pub kind: ProblemKind,
 }
 
+/// What is wrong with a text; in words by `Display`.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum ProblemKind {
+pub enum ProblemKind {
+    /// More than the budget.
     Excess,
+    /// A key stands twice in one map.
     TwiceTheKey,
+    /// A second document.
     Documents,
+    /// `<<`.
     MergeKey,
+    /// `!name`.
     Tag,
+    /// A key that is no text.
     OddKey,
+    /// A control character.
     Control,
+    /// No YAML.
     Syntax,
 }
 
@@ -99,7 +119,7 @@ impl fmt::Display for ProblemKind {
 }
 
 /// Reads one document. An empty text is [`Value::Null`].
-pub(crate) fn parse(text: &str, budget: Budget) -> Result<Node, Problem> {
+pub fn parse(text: &str, budget: Budget) -> Result<Node, Problem> {
     let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
     // To some parsers a NUL is the end of the text: what follows it would be read by others alone.
     if let Some((before, _)) = text.split_once(|c: char| c.is_control() && !matches!(c, '\n' | '\r' | '\t' | '\u{85}'))

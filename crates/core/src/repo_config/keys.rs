@@ -324,7 +324,7 @@ fn lookup<T>(mut table: impl Iterator<Item = (&'static str, T)> + Clone, word: &
 }
 
 /// The candidate that is few slips of the finger away, if any is.
-pub(crate) fn nearest(candidates: impl Iterator<Item = &'static str>, word: &str) -> Option<&'static str> {
+pub fn nearest(candidates: impl Iterator<Item = &'static str>, word: &str) -> Option<&'static str> {
     // A hostile key may be as long as the file; no name of ours is.
     let word: String =
         word.chars().take(60).flat_map(char::to_lowercase).map(|c| if c == '-' { '_' } else { c }).collect();

@@ -26,7 +26,7 @@ mod steps;
 pub mod values;
 
 pub use image::ImageTemplate;
-pub(crate) use keys::nearest;
+pub use keys::nearest;
 pub use schema::{documentation, schema};
 pub use steps::{AppCommand, Migrate, OnPush, Resources, Seed, ShellLine};
 pub use values::{ContainerPort, EnvName, EnvVars, HealthPath, InvalidValue, PythonObject, RelativePath};
