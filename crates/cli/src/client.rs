@@ -10,14 +10,17 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 
 use crate::error::Failure;
+use crate::server::Place;
 use crate::{settings, ui};
 
 /// Where the service is.
 #[derive(Debug, Args)]
 pub(crate) struct Service {
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// Address of the service's API [default: from ORCHESTRATOR_HOST and ORCHESTRATOR_PORT, else http://127.0.0.1:3000]
-    #[arg(long, value_name = "URL", value_parser = BaseUrl::of_server)]
-    api: Option<BaseUrl>,
+    #[arg(long, value_name = "URL", value_parser = BaseUrl::of_server, conflicts_with = "server")]
+    pub(crate) api: Option<BaseUrl>,
 }
 
 /// A connection to the service.
@@ -34,8 +37,8 @@ const PATIENCE: Duration = Duration::from_secs(60);
 
 impl Service {
     /// Finds address and token where the service itself finds them: environment, `.env`, and the token's file.
-    pub(crate) fn connect(self) -> Result<Client, Failure> {
-        let access = Access::read(&settings::variables()?, self.api).map_err(settings::wrong)?;
+    pub(crate) fn connect(&self) -> Result<Client, Failure> {
+        let access = Access::read(&settings::variables()?, self.api.clone()).map_err(settings::wrong)?;
         preview_orchestrator::github::install_tls();
         // The token goes to the service alone: to no proxy, and to nobody whom an answer names.
         let http = reqwest::Client::builder().connect_timeout(REACH).no_proxy().redirect(Policy::none()).build()?;
@@ -52,6 +55,7 @@ fn token(token: Token) -> Result<SecretString, Failure> {
         Failure::new(format!("the service's token could not be read from {}", path.display()))
             .because(&error)
             .hint("run this on the service's machine as its user, or give the token in API_TOKEN")
+            .hint("from elsewhere, name the server: `--server user@host`; after `preview init` that is not needed")
     })?;
     Ok(text.trim().to_owned().into())
 }

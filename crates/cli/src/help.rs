@@ -4,7 +4,7 @@ use clap::Command;
 
 /// Every command, under what people look for.
 const GROUPS: [(&str, &[&str]); 5] = [
-    ("Previews", &["list", "logs", "why", "redeploy", "reset-db", "keep", "rm", "secret"]),
+    ("Previews", &["list", "open", "logs", "why", "redeploy", "reset-db", "keep", "rm", "exec", "db", "secret"]),
     ("The server", &["audit"]),
     ("Your repository", &["detect", "config", "demo"]),
     ("On the server", &["serve", "firewall", "helper"]),

@@ -7,12 +7,17 @@ mod folder;
 mod help;
 mod installation;
 mod log;
+mod record;
+mod server;
 mod settings;
 mod ui;
 
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use error::Failure;
+use server::Server;
 
 /// Every GitHub pull request of a backend repository gets its own running copy: application, database and URL.
 #[derive(Parser)]
@@ -27,12 +32,15 @@ struct Arguments {
 enum Command {
     Serve(commands::serve::Serve),
     List(commands::list::List),
+    Open(commands::open::Open),
     Logs(commands::logs::Logs),
     Redeploy(commands::redeploy::Redeploy),
     ResetDb(commands::reset_db::ResetDb),
     Keep(commands::keep::Keep),
     Rm(commands::rm::Rm),
     Why(commands::why::Why),
+    Exec(commands::exec::Exec),
+    Db(commands::db::Db),
     Firewall(commands::firewall::Firewall),
     Helper(commands::helper::Helper),
     Audit(commands::audit::Audit),
@@ -57,30 +65,68 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return ui::fail(&error::Failure::new("the runtime could not be started").because(&error)),
     };
-    let done = runtime.block_on(async {
-        match arguments.command {
-            Command::Serve(serve) => serve.run().await,
-            Command::List(list) => list.run().await,
-            Command::Logs(logs) => logs.run().await,
-            Command::Redeploy(redeploy) => redeploy.run().await,
-            Command::ResetDb(reset) => reset.run().await,
-            Command::Keep(keep) => keep.run().await,
-            Command::Rm(rm) => rm.run().await,
-            Command::Why(why) => why.run().await,
-            Command::Firewall(firewall) => firewall.run().await,
-            Command::Helper(helper) => helper.run().await,
-            Command::Audit(audit) => audit.run().await,
-            Command::Detect(detect) => detect.run(),
-            Command::Config(config) => config.run(),
-            Command::Secret(secret) => secret.run().await,
-            Command::Demo(demo) => demo.run().await,
-            Command::Completions(completions) => completions.run(Arguments::command()),
-            Command::Man(man) => man.run(Arguments::command()),
-        }
-    });
+    let done = runtime.block_on(run(arguments.command));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ui::fail(&failure),
+    }
+}
+
+impl Command {
+    /// The server that it runs on, for a command that needs the service; `None` for this machine.
+    fn elsewhere(&self) -> Result<Option<Server>, Failure> {
+        let service = match self {
+            Self::List(list) => &list.service,
+            Self::Open(open) => &open.service,
+            Self::Logs(logs) => &logs.service,
+            Self::Redeploy(redeploy) => &redeploy.service,
+            Self::ResetDb(reset) => &reset.service,
+            Self::Keep(keep) => &keep.service,
+            Self::Rm(rm) => &rm.service,
+            Self::Why(why) => &why.service,
+            Self::Exec(exec) => &exec.service,
+            Self::Db(db) => &db.service,
+            Self::Audit(audit) => &audit.service,
+            Self::Secret(secret) => return secret.place.elsewhere(false),
+            _ => return Ok(None),
+        };
+        service.place.elsewhere(service.api.is_some())
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command.elsewhere()? {
+        None => run_here(command).await,
+        Some(server) => match command {
+            Command::Open(open) => open.run_with(&server).await,
+            Command::Secret(secret) => Err(secret.run_there(&server)),
+            _ => Err(server.run_what_was_typed(&[])),
+        },
+    }
+}
+
+async fn run_here(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Serve(serve) => serve.run().await,
+        Command::List(list) => list.run().await,
+        Command::Open(open) => open.run().await,
+        Command::Logs(logs) => logs.run().await,
+        Command::Redeploy(redeploy) => redeploy.run().await,
+        Command::ResetDb(reset) => reset.run().await,
+        Command::Keep(keep) => keep.run().await,
+        Command::Rm(rm) => rm.run().await,
+        Command::Why(why) => why.run().await,
+        Command::Exec(exec) => exec.run().await,
+        Command::Db(db) => db.run().await,
+        Command::Firewall(firewall) => firewall.run().await,
+        Command::Helper(helper) => helper.run().await,
+        Command::Audit(audit) => audit.run().await,
+        Command::Detect(detect) => detect.run(),
+        Command::Config(config) => config.run(),
+        Command::Secret(secret) => secret.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Completions(completions) => completions.run(Arguments::command()),
+        Command::Man(man) => man.run(Arguments::command()),
     }
 }

@@ -47,6 +47,9 @@ async fn every_command_has_its_help() {
         "config",
         "config check",
         "config schema",
+        "open",
+        "exec",
+        "db",
         "completions",
         "man",
     ];

@@ -23,7 +23,7 @@ pub(crate) struct Keep {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    service: Service,
+    pub(crate) service: Service,
 }
 
 #[derive(Deserialize, Serialize)]

@@ -39,7 +39,7 @@ pub(crate) struct Logs {
     #[arg(short = 'n', long, default_value_t = 200)]
     lines: u32,
     #[command(flatten)]
-    service: Service,
+    pub(crate) service: Service,
 }
 
 /// A name as services have them, which needs no escaping in an address.

@@ -3,14 +3,17 @@
 pub(crate) mod audit;
 pub(crate) mod completions;
 pub(crate) mod config;
+pub(crate) mod db;
 pub(crate) mod demo;
 pub(crate) mod detect;
+pub(crate) mod exec;
 pub(crate) mod firewall;
 pub(crate) mod helper;
 pub(crate) mod keep;
 pub(crate) mod list;
 pub(crate) mod logs;
 pub(crate) mod man;
+pub(crate) mod open;
 pub(crate) mod redeploy;
 pub(crate) mod reset_db;
 pub(crate) mod rm;

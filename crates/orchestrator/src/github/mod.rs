@@ -43,6 +43,7 @@ use gate::Closed;
 
 pub use api::BadSettings;
 pub use pace::{Budget, Pace};
+pub use rights::parse_end as token_end;
 
 /// Who we are to GitHub.
 #[derive(Debug, Clone)]
