@@ -2,6 +2,7 @@
 
 mod client;
 mod commands;
+mod doctor;
 mod error;
 mod folder;
 mod help;
@@ -43,6 +44,8 @@ enum Command {
     Db(commands::db::Db),
     Firewall(commands::firewall::Firewall),
     Helper(commands::helper::Helper),
+    Status(commands::status::Status),
+    Doctor(commands::doctor::Doctor),
     Audit(commands::audit::Audit),
     Detect(commands::detect::Detect),
     Config(commands::config::Config),
@@ -87,6 +90,8 @@ impl Command {
             Self::Why(why) => &why.service,
             Self::Exec(exec) => &exec.service,
             Self::Db(db) => &db.service,
+            Self::Status(status) => &status.service,
+            Self::Doctor(doctor) => &doctor.service,
             Self::Audit(audit) => &audit.service,
             Self::Secret(secret) => return secret.place.elsewhere(false),
             _ => return Ok(None),
@@ -100,6 +105,7 @@ async fn run(command: Command) -> Result<(), Failure> {
         None => run_here(command).await,
         Some(server) => match command {
             Command::Open(open) => open.run_with(&server).await,
+            Command::Doctor(doctor) => doctor.run_with(&server).await,
             Command::Secret(secret) => Err(secret.run_there(&server)),
             _ => Err(server.run_what_was_typed(&[])),
         },
@@ -121,6 +127,8 @@ async fn run_here(command: Command) -> Result<(), Failure> {
         Command::Db(db) => db.run().await,
         Command::Firewall(firewall) => firewall.run().await,
         Command::Helper(helper) => helper.run().await,
+        Command::Status(status) => status.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
         Command::Audit(audit) => audit.run().await,
         Command::Detect(detect) => detect.run(),
         Command::Config(config) => config.run(),

@@ -48,6 +48,8 @@ async fn every_command_has_its_help() {
         "config check",
         "config schema",
         "open",
+        "status",
+        "doctor",
         "exec",
         "db",
         "completions",

@@ -161,6 +161,7 @@ async fn every_command_that_needs_the_service_goes_there() {
         &["keep", "my-org-my-app-12", "3d"],
         &["rm", "my-org-my-app-12"],
         &["audit"],
+        &["status", "--json"],
         &["exec", "my-org-my-app-12"],
         &["db", "my-org-my-app-12", "--", "-c", "select 'a b'"],
         &["secret", "list"],
@@ -261,4 +262,40 @@ async fn without_a_service_and_without_a_server_both_ways_are_told() {
     std::fs::write(world.file("home/config.yml"), "nonsense: yes\n").unwrap();
     let (code, output) = world.run(&["list"]).await;
     assert!(code == 2 && output.stderr.contains("config.yml is not right"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn a_doctor_brings_the_server_s_findings_and_adds_what_is_seen_from_here() {
+    let world = World::new();
+    let report = r#"{"version": "0.0.1", "baseUrl": "http://127.0.0.1:9", "findings": [
+        {"name": "clock", "lookedAt": "the clock", "verdict": "problem", "says": "600 s slow\u001b[2J", "remedy": "set it"},
+        {"name": "disk", "lookedAt": "the disk", "verdict": "ok", "says": "half full"}]}"#;
+    world.program("there/sudo", "exec \"$@\"");
+    let prints = format!("[ \"$*\" = 'doctor --json' ] || exit 9; printf '%s' '{report}'; exit 3");
+    world.program("there/preview", &prints);
+    let (code, output) = world.run(&["doctor", "--server", "root@127.0.0.1"]).await;
+    let text = output.text();
+    assert_eq!(code, 3, "{text}{}", output.stderr);
+    for told in
+        ["problem         the clock: 600 s slow\n", "-> set it", "0.0.1 there", "nobody answers at http://127.0.0.1:9"]
+    {
+        assert!(text.contains(told), "{told} in {text}");
+    }
+    assert!(!text.contains("half full") && !text.contains('\u{1b}'), "{text}");
+    let (code, output) = world.run(&["doctor", "--json", "--server", "root@127.0.0.1"]).await;
+    let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    let findings = told["findings"].as_array().unwrap();
+    let verdict = |name: &str| findings.iter().find(|finding| finding["name"] == name).unwrap()["verdict"].clone();
+    assert_eq!(
+        (code, verdict("ssh"), verdict("disk"), verdict("clock")),
+        (3, "ok".into(), "ok".into(), "problem".into())
+    );
+
+    // A server that SSH does not reach is a finding, and all that is seen from outside is told all the same.
+    world.program("path/ssh", "echo 'Permission denied (publickey).' >&2; exit 255");
+    let (code, output) = world.run(&["doctor", "--server", "root@127.0.0.1"]).await;
+    assert!(code == 3 && output.text().contains("Permission denied (publickey)."), "{}", output.text());
+    world.program("path/ssh", "echo 'bash: preview: command not found' >&2; exit 127");
+    let (code, output) = world.run(&["doctor", "--server", "root@127.0.0.1"]).await;
+    assert!(code == 3 && output.text().contains("command not found"), "{}", output.text());
 }

@@ -66,3 +66,85 @@ async fn a_person_gets_into_the_app_and_into_the_database() {
     rig.until_gone(&url).await;
     rig.finish().await;
 }
+
+/// The verdict of each of the doctor's checks.
+async fn verdicts(rig: &Rig) -> (i32, serde_json::Value) {
+    let (code, said) = preview(rig, &["doctor", "--json"], "").await;
+    let json = said.split_once("\nerror: ").map_or(said.as_str(), |(json, _)| json);
+    let report: serde_json::Value = serde_json::from_str(json).unwrap_or_else(|_| panic!("{said}"));
+    let findings = report["findings"].as_array().unwrap().iter();
+    let by_name = findings.map(|finding| (finding["name"].as_str().unwrap().to_owned(), finding["verdict"].clone()));
+    (code, serde_json::Value::Object(by_name.collect()))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn status_shows_a_server_on_one_screen_and_a_doctor_finds_what_is_wrong() {
+    let mut rig = Setup::new().start().await;
+    let (pull, url) = rig.up("healthy").await;
+    let id = rig.id(&pull);
+    rig.until_record(&id, "settled", |record| record.is_some_and(|record| record["attempt"]["step"] == "done")).await;
+
+    let screen = rig.until("nothing waits", async || {
+        let (_, screen) = preview(&rig, &["status"], "").await;
+        screen.contains("nothing waits").then_some(screen)
+    });
+    let screen = screen.await;
+    for shown in ["version 0.1.0", "docker ok", "ledger ok", &url, "pull_request.opened"] {
+        assert!(screen.contains(shown), "{shown} in {screen}");
+    }
+    let (_, json) = preview(&rig, &["status", "--json"], "").await;
+    let json = json.split_once("\nerror: ").map_or(json.as_str(), |(json, _)| json);
+    let status: serde_json::Value = serde_json::from_str(json).unwrap();
+    assert_eq!(status["deployments"][0]["deploymentId"], id.as_str());
+
+    let (_, found) = verdicts(&rig).await;
+    for fine in [
+        "settings",
+        "docker",
+        "docker-version",
+        "compose",
+        "buildx",
+        "service",
+        "ports",
+        "ledger",
+        "token",
+        "token-rights",
+        "rate-limit",
+        "repositories",
+        "webhooks",
+        "webhook-secret",
+        "base-url",
+        "clock",
+    ] {
+        assert_eq!(found[fine], "ok", "{fine} in {found}");
+    }
+
+    // Somebody removes the webhook and the repository, and the service stops.
+    let hooks = format!("{}/repos/{}/hooks", rig.github.api_url(), rig.repos[0]);
+    let token = rig.github.token();
+    let agent = "the tests";
+    let listed = rig.http.get(&hooks).bearer_auth(token).header("user-agent", agent).send().await.unwrap();
+    let listed: serde_json::Value = listed.json().await.unwrap();
+    let one = format!("{hooks}/{}", listed[0]["id"]);
+    let removed = rig.http.delete(one).bearer_auth(token).header("user-agent", agent).send().await.unwrap();
+    assert_eq!(removed.status(), 204);
+    rig.set("ALLOWED_REPOS", format!("{},my-org/nowhere", rig.repos[0]));
+    rig.set("GITHUB_WEBHOOK_SECRET", "changeme");
+    let (code, found) = verdicts(&rig).await;
+    assert_eq!((code, &found["settings"], &found["webhooks"]), (3, &"problem".into(), &"unknown".into()), "{found}");
+    rig.set("GITHUB_WEBHOOK_SECRET", rig.github.webhook_secret().to_owned());
+    let (_, found) = verdicts(&rig).await;
+    assert_eq!((&found["webhooks"], &found["repositories"]), (&"problem".into(), &"problem".into()), "{found}");
+    rig.set("ALLOWED_REPOS", rig.repos[0].clone());
+    rig.stop_service().await;
+    let (code, found) = verdicts(&rig).await;
+    assert_eq!((code, &found["service"], &found["firewall"]), (3, &"problem".into(), &"unknown".into()), "{found}");
+    assert_eq!(preview(&rig, &["status"], "").await.0, 1);
+    let taken = std::net::TcpListener::bind(("127.0.0.1", rig.setting("ORCHESTRATOR_PORT").parse().unwrap())).unwrap();
+    assert_eq!(verdicts(&rig).await.1["ports"], "problem");
+    drop(taken);
+    rig.start_service().await;
+    pull.close().unwrap();
+    rig.until_gone(&url).await;
+    rig.finish().await;
+}
