@@ -1,5 +1,6 @@
 //! The command `preview`: one file a command in [`commands`], one printer ([`ui`]), one kind of error ([`error`]).
 
+mod ask;
 mod client;
 mod commands;
 mod doctor;
@@ -8,6 +9,7 @@ mod folder;
 mod help;
 mod installation;
 mod log;
+mod provision;
 mod record;
 mod server;
 mod settings;
@@ -31,6 +33,10 @@ struct Arguments {
 
 #[derive(Subcommand)]
 enum Command {
+    Init(Box<commands::init::Init>),
+    Setup(commands::setup::Setup),
+    Upgrade(commands::upgrade::Upgrade),
+    Destroy(commands::destroy::Destroy),
     Serve(commands::serve::Serve),
     List(commands::list::List),
     Open(commands::open::Open),
@@ -114,6 +120,10 @@ async fn run(command: Command) -> Result<(), Failure> {
 
 async fn run_here(command: Command) -> Result<(), Failure> {
     match command {
+        Command::Init(init) => init.run().await,
+        Command::Setup(setup) => setup.run().await,
+        Command::Upgrade(upgrade) => upgrade.run().await,
+        Command::Destroy(destroy) => destroy.run().await,
         Command::Serve(serve) => serve.run().await,
         Command::List(list) => list.run().await,
         Command::Open(open) => open.run().await,

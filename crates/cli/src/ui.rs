@@ -83,6 +83,29 @@ pub(crate) fn note(text: impl AsRef<str>) {
     drop(writeln!(std::io::stderr(), "{}", text.as_ref()));
 }
 
+/// What is under way, in one line that the next one replaces; only where a person sees it. Nothing takes the line away.
+pub(crate) fn progress(text: &str) {
+    let err = std::io::stderr();
+    if err.is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb") {
+        let columns = rustix::termios::tcgetwinsize(&err).map_or(80, |size| usize::from(size.ws_col.max(20)));
+        let text: String = text.chars().take(columns - 1).collect();
+        let mut err = err.lock();
+        // Source: ECMA-48, §8.3.41 (EL): the whole line is emptied.
+        drop(write!(err, "\r\u{1b}[2K{text}").and_then(|()| err.flush()));
+    }
+}
+
+/// A question, whose answer goes on the same line.
+pub(crate) fn question(text: &str) {
+    let mut err = std::io::stderr().lock();
+    drop(err.write_all(text.as_bytes()).and_then(|()| err.flush()));
+}
+
+/// A remark that begins with how something went.
+pub(crate) fn marked(style: Style, mark: &str, text: &str) {
+    headed(style, mark, text);
+}
+
 /// Something that is probably not meant so.
 pub(crate) fn warning(text: impl AsRef<str>) {
     headed(Style::Yellow, "warning:", text.as_ref());

@@ -10,9 +10,9 @@ use preview_core::secrets::{self, SecretName};
 use preview_orchestrator::ledger::{Project, peek};
 use preview_orchestrator::secrets::{Known, Vault};
 use preview_orchestrator::settings::VaultPaths;
-use rustix::termios::{LocalModes, OptionalActions, Termios, tcgetattr, tcsetattr};
 use secrecy::{ExposeSecret, SecretString};
 
+use crate::ask::Quiet;
 use crate::error::Failure;
 use crate::server::{Place, Server};
 use crate::{settings, ui};
@@ -134,24 +134,4 @@ fn value(name: &SecretName) -> Result<SecretString, Failure> {
     let value = text.strip_suffix('\n').map_or(text.as_str(), |line| line.strip_suffix('\r').unwrap_or(line));
     secrets::check_value(value).map_err(|rule| Failure::new(format!("the value of {name} {rule}")))?;
     Ok(value.to_owned().into())
-}
-
-/// A terminal that shows nothing of what is typed, until it is dropped.
-struct Quiet(Termios);
-
-impl Quiet {
-    fn begin() -> Result<Self, Failure> {
-        let before = tcgetattr(std::io::stdin())?;
-        let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
-        tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet)?;
-        Ok(Self(before))
-    }
-}
-
-impl Drop for Quiet {
-    fn drop(&mut self) {
-        // A terminal that went away needs nothing put back.
-        let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0);
-    }
 }

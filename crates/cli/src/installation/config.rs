@@ -49,12 +49,18 @@ impl Config {
     /// Reads the file; `None` where there is none. All mistakes are told at once, each with its place.
     pub(crate) fn load(home: &Home) -> Result<Option<Self>, Failure> {
         let Some(text) = Home::read(&home.config())? else { return Ok(None) };
-        let read = read::config(&text).map_err(|mistakes| {
-            let mut failure = Failure::new(format!("{} is not right", home.config().display())).kind(Kind::Settings);
+        let parsed = Self::parse(&text)
+            .map_err(|failure| Failure { what: format!("{} is not right", home.config().display()), ..failure });
+        parsed.map(Some)
+    }
+
+    /// Reads the file's text.
+    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
+        read::config(text).map_err(|mistakes| {
+            let mut failure = Failure::new("the configuration is not right").kind(Kind::Settings);
             failure.causes = mistakes.iter().map(ToString::to_string).collect();
             failure
-        });
-        read.map(Some)
+        })
     }
 
     /// Reads the file, without which a command makes no sense.
@@ -90,9 +96,10 @@ impl Config {
     /// What `ssh` and Ansible are told of the way to the server, besides its name: the key and nothing that asks. A key that the server
     /// shows for the first time is written down; another one later is refused.
     pub(crate) fn ssh_options(&self, home: &Home) -> Vec<String> {
-        let known = home.known_hosts();
-        // ssh splits the list of files at spaces, but for those in quotes.
-        let known = format!("UserKnownHostsFile=\"{}\" ~/.ssh/known_hosts", known.display());
+        // ssh splits the list of files at spaces, but for those in quotes. A new server's address may have been another's before,
+        // whose key the person's own file still has.
+        let others = if matches!(self.server, Server::Host(_)) { " ~/.ssh/known_hosts" } else { "" };
+        let known = format!("UserKnownHostsFile=\"{}\"{others}", home.known_hosts().display());
         let options = [known.as_str(), "StrictHostKeyChecking=accept-new", "BatchMode=yes", "ConnectTimeout=10"];
         let key = ["-i".to_owned(), self.ssh_key.display().to_string()];
         key.into_iter().chain(options.into_iter().flat_map(|option| ["-o".to_owned(), option.to_owned()])).collect()

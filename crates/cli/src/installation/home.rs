@@ -60,6 +60,11 @@ impl Home {
         self.0.join("known_hosts")
     }
 
+    /// The key that `preview init` makes for the server.
+    pub(crate) fn key(&self) -> PathBuf {
+        self.0.join("id_ed25519")
+    }
+
     /// Makes the folder, for its owner alone.
     pub(crate) fn make(&self) -> Result<(), Failure> {
         use std::os::unix::fs::{DirBuilderExt, PermissionsExt};

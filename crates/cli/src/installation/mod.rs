@@ -8,12 +8,14 @@
 //! | `home` | the folder |
 //! | `names` | the words of the file as types: parsed once, safe in an argument vector ever after |
 //! | `config`, `read`, `write` | the file: its types, its reader that tells every mistake with its place, its commented form |
+//! | `secrets` | what no file has: the system's keychain, and what stands in for it |
 //! | `state` | what `preview setup` found out |
 
 mod config;
 mod home;
 mod names;
 mod read;
+pub(crate) mod secrets;
 mod state;
 mod write;
 

@@ -1,0 +1,214 @@
+//! `preview setup`
+
+use std::path::PathBuf;
+
+use clap::Args;
+use preview_core::ids::RepoName;
+use serde::Serialize;
+use serde_json::json;
+
+use crate::ask::Asking;
+use crate::error::Failure;
+use crate::installation::secrets::{Given, SecretName};
+use crate::installation::{Config, Destination, Home, Server, State};
+use crate::provision::digitalocean::{self, SizeFound};
+use crate::provision::ready::{Ready, base_url, github_api, needs, wants_webhooks, webhook_url};
+use crate::provision::ssh::Ssh;
+use crate::provision::steps::Steps;
+use crate::provision::terraform::{Terraform, public_key};
+use crate::provision::webhooks;
+use crate::provision::{ansible, terraform};
+use crate::ui;
+
+/// Makes the server, sets it up, and has GitHub tell it of pull requests
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Shows the plan and what it costs, and asks, before anything is made. Run again, it goes on where it stopped, and \
+                  makes nothing twice. Programs that it runs here: ssh, ansible-playbook, and terraform for a new server."
+)]
+pub(crate) struct Setup {
+    /// Show the plan, and change nothing
+    #[arg(long)]
+    dry_run: bool,
+    /// The program for the server [default: this one, where systems match]
+    #[arg(long, value_name = "FILE")]
+    binary: Option<PathBuf>,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
+    #[command(flatten)]
+    given: Given,
+    #[command(flatten)]
+    asking: Asking,
+}
+
+/// What is going to be.
+#[derive(Serialize)]
+#[serde(rename_all = "camelCase")]
+struct Plan {
+    server: String,
+    /// US dollars; `None` for a machine that is there.
+    monthly_price: Option<f64>,
+    repositories: Vec<String>,
+    program: String,
+    steps: Vec<&'static str>,
+}
+
+impl Setup {
+    pub(crate) async fn run(self) -> Result<(), Failure> {
+        let ready = Ready::gather(Home::find()?, &self.given, self.binary.clone()).await?;
+        let account = Account::of(&ready).await?;
+        needs("ssh", "install an SSH client (openssh-client)")?;
+        needs("ansible-playbook", "apt-get install ansible-core, brew install ansible, or pipx install ansible-core")?;
+        let hooks = hooks(&ready).await?;
+        let plan = plan(&ready, account.as_ref());
+        if self.dry_run {
+            return if self.json { ui::json(&plan) } else { Ok(plan.lines().for_each(ui::line)) };
+        }
+        plan.lines().for_each(ui::note);
+        if !self.asking.may("Do it?")? {
+            return Err(Failure::new("nothing was changed"));
+        }
+        let steps = Steps::begin("`preview setup` goes on where it stopped")?;
+        let to = server(&ready, account.as_ref(), &steps).await?;
+        let ssh = Ssh::new(&ready.config, &ready.home, to);
+        steps.step("the server lets us in", ssh.wait()).await?;
+        let url = base_url(&ready.config, &ready.home)?;
+        let wanted = ready.wanted(url.clone());
+        let name = "Docker, nginx and the service are on the server";
+        let tell = |task: &str| ui::progress(&format!("{name}: {task}"));
+        steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await?;
+        if let Some(hooks) = &hooks {
+            announce(&ready, hooks, &steps).await?;
+        }
+        let state = State { is_set_up: true, ..State::load(&ready.home)? };
+        state.store(&ready.home)?;
+        self.tell(&ready.config, &ssh, &url)
+    }
+
+    fn tell(&self, config: &Config, ssh: &Ssh, url: &str) -> Result<(), Failure> {
+        if self.json {
+            let repositories: Vec<String> = config.repositories.iter().map(ToString::to_string).collect();
+            return ui::json(&json!({"server": ssh.to().to_string(), "url": url, "repositories": repositories}));
+        }
+        ui::line(format!("{} serves previews at {url}", ssh.to()));
+        ui::note("open a pull request, or push to one: its preview is told in a comment");
+        if url.starts_with("http:") {
+            ui::note(
+                "there is no certificate: whoever is in between can read previews; deliveries are signed all the same",
+            );
+        }
+        Ok(())
+    }
+}
+
+/// The account that a new server belongs to.
+pub(crate) struct Account {
+    client: digitalocean::Client,
+    offer: SizeFound,
+    terraform: Terraform,
+}
+
+impl Account {
+    /// Checks token, region, size and key; `None` where the server is there already.
+    async fn of(ready: &Ready) -> Result<Option<Self>, Failure> {
+        let Server::DigitalOcean(droplet) = &ready.config.server else { return Ok(None) };
+        needs("terraform", "https://developer.hashicorp.com/terraform/install")?;
+        let token = ready.secrets.required(SecretName::DigitalOcean).await?;
+        let client = digitalocean::Client::new(&token)?;
+        client.account().await?;
+        let offer = client.offer(droplet).await?;
+        client.takes_key(&ready.config.project_name, &public_key(&ready.config.ssh_key)?).await?;
+        let terraform = Terraform::new(&ready.home, &ready.config, droplet, token)?;
+        Ok(Some(Self { client, offer, terraform }))
+    }
+}
+
+/// A connection that may manage the webhooks, if there are to be any.
+async fn hooks(ready: &Ready) -> Result<Option<webhooks::Client>, Failure> {
+    if !wants_webhooks(&ready.config) {
+        return Ok(None);
+    }
+    let client = webhooks::Client::new(github_api(&ready.config.settings)?, &ready.secrets.for_hooks().await?)?;
+    for repo in &ready.config.repositories {
+        client.may_manage(repo).await?;
+    }
+    Ok(Some(client))
+}
+
+fn plan(ready: &Ready, account: Option<&Account>) -> Plan {
+    let config = &ready.config;
+    let (server, price) = match (&config.server, account) {
+        (Server::DigitalOcean(droplet), Some(account)) => {
+            let server = format!("{} at DigitalOcean in {}", account.offer, droplet.region);
+            (server, Some(account.offer.price_monthly))
+        }
+        (Server::DigitalOcean(droplet), None) => (format!("{} at DigitalOcean", droplet.size), None),
+        (Server::Host(destination), _) => (format!("{destination}, which is there"), None),
+    };
+    let mut steps = Vec::new();
+    if account.is_some() {
+        steps.push("Terraform makes the server, an address that stays, and a firewall that lets in 22, 80 and 443");
+    }
+    steps.push("Ansible sets it up over SSH: Docker, nginx, the service, security updates, a firewall");
+    if wants_webhooks(config) {
+        steps.push("GitHub gets a webhook for each repository, and a test delivery has to be answered");
+    }
+    Plan {
+        server,
+        monthly_price: price,
+        repositories: config.repositories.iter().map(ToString::to_string).collect(),
+        program: format!("preview {}, {}", env!("CARGO_PKG_VERSION"), ready.binary().display()),
+        steps,
+    }
+}
+
+impl Plan {
+    fn lines(&self) -> impl Iterator<Item = String> {
+        let price = self.monthly_price.map(|price| format!("Costs         ${price} a month"));
+        let steps = self.steps.iter().enumerate().map(|(number, step)| format!("  {}. {step}", number + 1));
+        [format!("Server        {}", self.server)]
+            .into_iter()
+            .chain(price)
+            .chain([
+                format!("Repositories  {}", self.repositories.join(", ")),
+                format!("Program       {}", self.program),
+            ])
+            .chain(steps)
+    }
+}
+
+/// The server, made if it has to be; where it is, is written down at once.
+async fn server(ready: &Ready, account: Option<&Account>, steps: &Steps) -> Result<Destination, Failure> {
+    let Some(account) = account else { return ready.config.address(&ready.home) };
+    let name = "the server is there";
+    let tell = |line: &str| ui::progress(&format!("{name}: {}", ui::harmless(line)));
+    let make = async {
+        let terraform::Made { server, reserved } = account.terraform.apply(&account.client, tell).await?;
+        let address = Destination::of("root", server)?;
+        let state = State::load(&ready.home)?;
+        let state = State { address: Some(address.clone()), public_address: Some(reserved), ..state };
+        state.store(&ready.home)?;
+        Ok(address)
+    };
+    steps.whole(name, make).await
+}
+
+/// One webhook for each repository, each proved by a delivery. Its number is written down as soon as it is known.
+async fn announce(ready: &Ready, client: &webhooks::Client, steps: &Steps) -> Result<(), Failure> {
+    let url = webhook_url(&ready.config, &ready.home)?;
+    for repo in &ready.config.repositories {
+        let id = steps.step(&format!("GitHub tells it of {repo}"), webhook(ready, client, repo, &url)).await?;
+        steps.step(&format!("a test delivery of {repo} was answered"), client.test(repo, id)).await?;
+    }
+    Ok(())
+}
+
+async fn webhook(ready: &Ready, client: &webhooks::Client, repo: &RepoName, url: &str) -> Result<u64, Failure> {
+    let mut state = State::load(&ready.home)?;
+    let known = state.webhooks.get(repo).copied();
+    let (id, _) = client.ensure(repo, known, url, ready.webhook_secret()).await?;
+    state.webhooks.insert(repo.clone(), id);
+    state.store(&ready.home)?;
+    Ok(id)
+}

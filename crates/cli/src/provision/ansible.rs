@@ -1,0 +1,195 @@
+//! Ansible, which makes a machine that SSH reaches into a preview server. Settings and secrets go through one file that nobody else
+//! may read, and that is gone afterwards.
+
+use std::collections::BTreeMap;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+
+use preview_core::ids::RepoName;
+use preview_exec::{ExecError, Limits, Program};
+use preview_orchestrator::settings::Settings;
+use secrecy::{ExposeSecret, SecretString};
+use serde_json::{Map, Value, json};
+
+use super::embedded;
+use crate::error::Failure;
+use crate::installation::{Config, Destination, Home};
+use crate::{settings, ui};
+
+/// Installing Docker over a slow line takes its time; a task that says nothing for long is one that hangs.
+const LIMITS: Limits = Limits::seconds(3600).keeping(1 << 20);
+const PASSED_ON: [&str; 5] = ["HOME", "SSH_AUTH_SOCK", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
+/// What the file of variables begins with.
+const FILE: &str = "extra-vars-";
+
+/// What the server gets.
+pub(crate) struct Wanted<'a> {
+    pub(crate) config: &'a Config,
+    /// What visitors' and deliveries' addresses begin with.
+    pub(crate) base_url: String,
+    /// The program.
+    pub(crate) binary: PathBuf,
+    pub(crate) github: SecretString,
+    pub(crate) webhook: SecretString,
+}
+
+impl Wanted<'_> {
+    /// The service's settings that are no secrets.
+    fn settings(&self) -> BTreeMap<String, String> {
+        let mut settings = self.config.settings.clone();
+        settings.insert("ALLOWED_REPOS".to_owned(), listed(&self.config.repositories));
+        settings.entry("PREVIEW_BASE_URL".to_owned()).or_insert_with(|| self.base_url.clone());
+        settings
+    }
+
+    /// Tells every mistake before anything is changed.
+    pub(crate) fn check(&self) -> Result<(), Failure> {
+        let mut variables = self.settings();
+        for (name, secret) in self.secrets() {
+            variables.insert(name.to_owned(), secret.expose_secret().to_owned());
+        }
+        if let Some(domain) = &self.config.domain {
+            variables.insert("PREVIEW_DOMAIN".to_owned(), domain.to_string());
+        }
+        let checked = Settings::read(&variables).map(drop);
+        checked.map_err(|mistakes| settings::wrong(mistakes).hint("they stand under `settings` of config.yml"))
+    }
+
+    fn secrets(&self) -> [(&'static str, &SecretString); 2] {
+        [("GITHUB_TOKEN", &self.github), ("GITHUB_WEBHOOK_SECRET", &self.webhook)]
+    }
+
+    /// The variables of the playbook.
+    fn variables(&self) -> Value {
+        let secrets: Map<String, Value> =
+            self.secrets().map(|(name, secret)| (name.to_owned(), secret.expose_secret().into())).into_iter().collect();
+        let mut variables = json!({
+            "preview_binary": self.binary, "preview_settings": self.settings(), "preview_secrets": secrets,
+        });
+        if let Some(domain) = &self.config.domain {
+            variables["preview_domain"] = domain.as_str().into();
+        }
+        variables
+    }
+}
+
+fn listed(repositories: &[RepoName]) -> String {
+    repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
+}
+
+/// Brings the machine to what is wanted; what it is already stays. `tell` hears of each task.
+pub(crate) async fn apply(
+    home: &Home,
+    to: &Destination,
+    wanted: &Wanted<'_>,
+    mut tell: impl FnMut(&str),
+) -> Result<(), Failure> {
+    let folder = home.ansible();
+    embedded::lay_out(home, "ansible", &folder)?;
+    let file = secret_file(home, &wanted.variables())?;
+    let host = if to.host().contains(':') { format!("[{}]", to.host()) } else { to.host().to_owned() };
+    let options: Vec<String> = wanted.config.ssh_options(home).iter().map(|word| quoted(word)).collect();
+    let mut program = Program::new("ansible-playbook")
+        .args(["--inventory", &format!("{host}:{},", to.port()), "--user", to.user()])
+        .args(["--ssh-common-args", &options.join(" "), "--extra-vars"])
+        .arg(format!("@{}", file.path().display()))
+        .arg("site.yml")
+        .env("ANSIBLE_CONFIG", folder.join("ansible.cfg"))
+        .env("ANSIBLE_NOCOLOR", "1")
+        .env("LANG", "C.UTF-8")
+        .dir(&folder)
+        .limits(LIMITS);
+    for name in PASSED_ON {
+        program = program.inherit_env(name);
+    }
+    let mut task = String::new();
+    let ran = program
+        .run_with(|_, line| {
+            let name = line.strip_prefix("TASK [").and_then(|rest| rest.split_once(']'));
+            if let Some((name, _)) = name {
+                task = ui::harmless(name);
+                tell(&task);
+            }
+        })
+        .await;
+    // The file goes with `file`, also when this future is dropped.
+    ran.map(drop).map_err(|error| failed(&error, &task))
+}
+
+/// A file for the variables, whole before anybody may look; one that a killed run left goes first.
+fn secret_file(home: &Home, variables: &Value) -> Result<tempfile::NamedTempFile, Failure> {
+    home.make()?;
+    sweep(home.folder())?;
+    let mut file = tempfile::Builder::new().prefix(FILE).suffix(".json").tempfile_in(home.folder())?;
+    file.write_all(variables.to_string().as_bytes())?;
+    Ok(file)
+}
+
+fn sweep(folder: &Path) -> Result<(), Failure> {
+    for entry in std::fs::read_dir(folder)? {
+        let entry = entry?;
+        if entry.file_name().to_string_lossy().starts_with(FILE) {
+            std::fs::remove_file(entry.path())?;
+        }
+    }
+    Ok(())
+}
+
+/// A word as Ansible, which splits them as a shell does, takes it.
+fn quoted(word: &str) -> String {
+    format!("'{}'", word.replace('\'', r"'\''"))
+}
+
+/// Which task failed, and what it said. What a task with secrets says, Ansible itself hides.
+fn failed(error: &ExecError, task: &str) -> Failure {
+    let output = match error {
+        ExecError::Missing { .. } => {
+            let failure = Failure::new("Ansible is not installed here: it sets the server up");
+            return failure.hint("apt-get install ansible-core, brew install ansible, or pipx install ansible-core");
+        }
+        ExecError::Failed { output, .. } => output.text(),
+        _ => String::new(),
+    };
+    let mut failure = Failure::new(match task {
+        "" => "`ansible-playbook` failed before its first task".to_owned(),
+        task => format!("setting the server up failed at: {task}"),
+    });
+    failure.causes = output.lines().filter_map(fatal).collect();
+    if failure.causes.is_empty() {
+        failure.causes = error.stderr().lines().map(ui::harmless).filter(|line| !line.is_empty()).take(5).collect();
+    }
+    if failure.causes.is_empty() {
+        failure.causes.push(ui::harmless(&error.to_string()));
+    }
+    failure
+}
+
+/// What a line of Ansible's says that tells a failure: `fatal: [host]: FAILED! => {"msg": …}`.
+fn fatal(line: &str) -> Option<String> {
+    let (_, rest) = line.strip_prefix("fatal: [")?.split_once("]: ")?;
+    let (kind, answer) = rest.split_once(" => ")?;
+    let answer: Value = serde_json::from_str(answer).unwrap_or_default();
+    let text = ["stderr", "msg"].into_iter().filter_map(|field| answer[field].as_str()).find(|text| !text.is_empty());
+    let text: String =
+        text.unwrap_or(kind).lines().filter(|line| !line.trim().is_empty()).take(6).collect::<Vec<_>>().join(" / ");
+    Some(ui::harmless(&text))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_ansible_says_is_told_in_a_line() {
+        let line = r#"fatal: [203.0.113.7]: FAILED! => {"changed": false, "msg": "No package matching 'docker.io'"}"#;
+        assert_eq!(fatal(line).unwrap(), "No package matching 'docker.io'");
+        let line = r#"fatal: [203.0.113.7]: UNREACHABLE! => {"msg": "Failed to connect", "unreachable": true}"#;
+        assert_eq!(fatal(line).unwrap(), "Failed to connect");
+        assert_eq!(fatal("ok: [203.0.113.7]"), None);
+    }
+
+    #[test]
+    fn words_survive_a_shell() {
+        assert_eq!(quoted("a 'b' \"c\" $d"), r#"'a '\''b'\'' "c" $d'"#);
+    }
+}

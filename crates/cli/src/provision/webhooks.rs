@@ -1,0 +1,212 @@
+//! GitHub's webhooks: each repository gets one that leads to the server, as it should be, and no second one.
+//!
+//! Source: <https://docs.github.com/en/rest/repos/webhooks>
+
+use std::time::Duration;
+
+use preview_core::ids::RepoName;
+use preview_orchestrator::settings::BaseUrl;
+use reqwest::Method;
+use reqwest::header::{ACCEPT, HeaderMap, HeaderName, HeaderValue};
+use secrecy::{ExposeSecret, SecretString};
+use serde::Deserialize;
+use serde_json::{Value, json};
+use tokio::time::Instant;
+
+use super::api::{Api, ApiError};
+use crate::error::Failure;
+
+/// What the service needs to hear of, and no more.
+const EVENTS: [&str; 2] = ["issue_comment", "pull_request"];
+/// How long GitHub and the server may take for a ping.
+const PATIENCE: Duration = Duration::from_secs(60);
+/// Between two looks for its delivery.
+const PAUSE: Duration = Duration::from_millis(500);
+
+/// A connection that may manage webhooks.
+pub(crate) struct Client(Api);
+
+/// A repository as far as it matters here.
+#[derive(Debug, Deserialize)]
+pub(crate) struct Repository {
+    pub(crate) full_name: String,
+    pub(crate) private: bool,
+    archived: bool,
+}
+
+#[derive(Debug, Deserialize)]
+struct Hook {
+    id: u64,
+    config: HookConfig,
+}
+
+#[derive(Debug, Deserialize)]
+struct HookConfig {
+    url: Option<String>,
+}
+
+#[derive(Debug, Deserialize)]
+struct Delivery {
+    id: u64,
+    event: String,
+    status: String,
+    status_code: u16,
+}
+
+/// What became of a webhook.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Became {
+    Made,
+    Repaired,
+}
+
+impl Client {
+    pub(crate) fn new(base: BaseUrl, token: &SecretString) -> Result<Self, Failure> {
+        let headers = HeaderMap::from_iter([
+            (ACCEPT, HeaderValue::from_static("application/vnd.github+json")),
+            (HeaderName::from_static("x-github-api-version"), HeaderValue::from_static("2022-11-28")),
+        ]);
+        Ok(Self(Api::new("GitHub", base, token, headers)?))
+    }
+
+    /// The repository, if the token sees it and pull requests can be read.
+    pub(crate) async fn repository(&self, repo: &RepoName) -> Result<Repository, Failure> {
+        let found: Repository = self.0.get(&format!("/repos/{repo}")).await.map_err(|error| {
+            let missing =
+                format!("GitHub does not show {repo} to this token: it is not there, or the token may not see it");
+            told(error, &missing, "name it as owner/name, and give the token access to it")
+        })?;
+        if found.archived {
+            return Err(Failure::new(format!("{repo} is archived: it has no more pull requests")));
+        }
+        let pulls = self.0.get::<Value>(&format!("/repos/{repo}/pulls?per_page=1")).await;
+        pulls.map_err(|error| {
+            let missing = format!("the token may not read the pull requests of {repo}");
+            told(error, &missing, "give it these permissions: contents read, pull requests and commit statuses write")
+        })?;
+        Ok(found)
+    }
+
+    /// Whether the token may see the repository's webhooks; whether it may write them shows when it does.
+    pub(crate) async fn may_manage(&self, repo: &RepoName) -> Result<(), Failure> {
+        self.hooks(repo).await.map(drop)
+    }
+
+    /// Makes the webhook, or makes it again what it should be: the one with this number, else one that leads there.
+    pub(crate) async fn ensure(
+        &self,
+        repo: &RepoName,
+        known: Option<u64>,
+        url: &str,
+        secret: &SecretString,
+    ) -> Result<(u64, Became), Failure> {
+        let hooks = self.hooks(repo).await?;
+        let leads = |hook: &&Hook| hook.config.url.as_deref() == Some(url);
+        let found = hooks.iter().find(|hook| known == Some(hook.id)).or_else(|| hooks.iter().find(leads));
+        let config = json!({
+            "url": url, "content_type": "json", "insecure_ssl": "0", "secret": secret.expose_secret(),
+        });
+        let mut wanted = json!({"config": config, "events": EVENTS, "active": true});
+        let refused = |error| {
+            let missing = format!("the token may not change the webhooks of {repo}");
+            told(error, &missing, "give it the permission webhooks write")
+        };
+        let Some(hook) = found else {
+            wanted["name"] = "web".into();
+            let made =
+                self.0.change(Method::POST, &format!("/repos/{repo}/hooks"), Some(&wanted)).await.map_err(refused)?;
+            let id = made["id"].as_u64().ok_or_else(|| Failure::new("GitHub did not say which webhook it has made"))?;
+            return Ok((id, Became::Made));
+        };
+        // Others that lead to the same place would have every delivery come twice.
+        for other in hooks.iter().filter(leads).filter(|other| other.id != hook.id) {
+            self.remove(repo, other.id).await?;
+        }
+        let path = format!("/repos/{repo}/hooks/{}", hook.id);
+        self.0.change(Method::PATCH, &path, Some(&wanted)).await.map_err(refused)?;
+        Ok((hook.id, Became::Repaired))
+    }
+
+    /// The numbers of the webhooks that lead there.
+    pub(crate) async fn leading_to(&self, repo: &RepoName, url: &str) -> Result<Vec<u64>, Failure> {
+        let hooks = self.hooks(repo).await?;
+        Ok(hooks.iter().filter(|hook| hook.config.url.as_deref() == Some(url)).map(|hook| hook.id).collect())
+    }
+
+    /// Removes a webhook; it may be gone already.
+    pub(crate) async fn remove(&self, repo: &RepoName, id: u64) -> Result<(), Failure> {
+        match self.0.change(Method::DELETE, &format!("/repos/{repo}/hooks/{id}"), None).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.status() == Some(404) => Ok(()),
+            Err(error) => {
+                let missing = format!("the token may not remove the webhook of {repo}");
+                Err(told(error, &missing, "give it the permission webhooks write"))
+            }
+        }
+    }
+
+    /// Has GitHub send a ping, and waits until the server has answered it well.
+    pub(crate) async fn test(&self, repo: &RepoName, id: u64) -> Result<(), Failure> {
+        let path = format!("/repos/{repo}/hooks/{id}");
+        let failed = |error| told(error, &format!("the webhook of {repo} is gone"), "run `preview setup` again");
+        let newest = self.deliveries(&path).await.map_err(failed)?.iter().map(|delivery| delivery.id).max();
+        self.0.change(Method::POST, &format!("{path}/pings"), None).await.map_err(failed)?;
+        let end = Instant::now() + PATIENCE;
+        loop {
+            let is_ours = |delivery: &&Delivery| delivery.event == "ping" && Some(delivery.id) > newest;
+            if let Some(delivery) = self.deliveries(&path).await.map_err(failed)?.iter().find(is_ours) {
+                return answered(repo, delivery);
+            }
+            if Instant::now() > end {
+                let failure =
+                    Failure::new(format!("GitHub has delivered no ping of {repo} for {} s", PATIENCE.as_secs()));
+                return Err(
+                    failure.hint("https://www.githubstatus.com says whether deliveries are late; try again then")
+                );
+            }
+            tokio::time::sleep(PAUSE).await;
+        }
+    }
+
+    async fn deliveries(&self, hook: &str) -> Result<Vec<Delivery>, ApiError> {
+        self.0.get(&format!("{hook}/deliveries?per_page=10")).await
+    }
+
+    async fn hooks(&self, repo: &RepoName) -> Result<Vec<Hook>, Failure> {
+        self.0.list(&format!("/repos/{repo}/hooks?per_page=100")).await.map_err(|error| {
+            let missing = format!("the token may not see the webhooks of {repo}");
+            told(error, &missing, "give it the permission webhooks write, or a token of its own in GITHUB_HOOKS_TOKEN")
+        })
+    }
+}
+
+/// What the answer to a ping means.
+fn answered(repo: &RepoName, delivery: &Delivery) -> Result<(), Failure> {
+    let failure = Failure::new(format!("the test delivery of {repo} was not taken"));
+    let with = |mut failure: Failure, cause: String| {
+        failure.causes.push(cause);
+        failure
+    };
+    let status = crate::ui::harmless(&delivery.status);
+    match delivery.status_code {
+        200..300 => Ok(()),
+        0 => Err(with(failure, format!("GitHub could not reach the server: {status}"))
+            .hint("port 80 has to be open to the internet; is there another firewall in front of it?")),
+        401 | 403 => Err(with(failure, "the server does not accept the webhook's secret".to_owned())
+            .hint("`preview upgrade` brings the secret that is known here to the server")),
+        code @ (502..=504) => Err(with(failure, format!("nginx answered {code}: the service does not run"))
+            .hint("on the server, `journalctl -u preview-orchestrator` says why")),
+        code => Err(with(failure, format!("the server answered {code} {status}"))
+            .hint("does something else answer at this address?")),
+    }
+}
+
+/// What a refusal of GitHub's means for the person: one of rights in our words, anything else in its own.
+fn told(error: ApiError, missing: &str, remedy: &str) -> Failure {
+    match error.status() {
+        Some(401) => Failure::from(error).hint("its token is wrong or has expired: make a new one on GitHub"),
+        // What a token may not see, GitHub says is not there.
+        Some(403 | 404) => Failure::new(missing).because(&error).hint(remedy),
+        _ => Failure::from(error),
+    }
+}

@@ -1,0 +1,267 @@
+//! `preview setup`: to the end, stopped and killed at every step, and begun again. Nothing is made twice.
+
+use axum::http::{Method, StatusCode};
+use preview_simulator::{Fault, Matching};
+
+use crate::rig::{DO_TOKEN, Rig};
+
+const DROPLET: [&str; 2] = ["--region", "fra1"];
+const HOST: [&str; 2] = ["--host", "root@203.0.113.7"];
+const SETUP: [&str; 2] = ["setup", "--yes"];
+
+const ALL: [&str; 5] = ["droplet", "firewall", "reserved_ip", "ssh_key", "tag"];
+
+/// What is right in the end, whatever came before.
+async fn finishes(rig: &Rig) {
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 0, "{text}");
+    assert_eq!(rig.made(), ALL);
+    rig.has_one_hook();
+    rig.left_no_variables();
+    rig.calls();
+    let state = rig.json("home/state.json");
+    assert_eq!(state["address"], "root@203.0.113.7");
+    assert_eq!(state["public_address"], "203.0.113.8");
+    assert_eq!(state["is_set_up"], true);
+}
+
+#[tokio::test]
+async fn a_server_is_made_from_nothing_and_again_nothing_new() {
+    let rig = Rig::new().await;
+    rig.init(&DROPLET).await;
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 0, "{text}");
+    insta::assert_snapshot!("setup_droplet", text);
+    rig.has_one_hook();
+    let calls = rig.calls();
+    let order = ["terraform init", "terraform apply", "terraform output", "ssh ", "ansible-playbook "];
+    let places: Vec<usize> =
+        order.iter().map(|call| calls.find(call).unwrap_or_else(|| panic!("{call}: {calls}"))).collect();
+    assert!(places.is_sorted(), "{calls}");
+    assert!(calls.contains("--inventory 203.0.113.7:22, --user root"), "{calls}");
+
+    let vars = rig.json("vars.json");
+    assert_eq!(vars["preview_settings"]["ALLOWED_REPOS"], "my-org/my-app");
+    assert_eq!(vars["preview_secrets"]["GITHUB_TOKEN"], rig.github.token());
+    assert_eq!(vars["preview_binary"], env!("CARGO_BIN_EXE_preview"));
+    assert!(!vars.to_string().contains(DO_TOKEN), "the cloud's token stays here");
+    assert_eq!(std::fs::read_to_string(rig.path("vars-mode")).unwrap(), "600\n");
+
+    finishes(&rig).await;
+    assert_eq!(rig.count("terraform import"), 0);
+}
+
+#[tokio::test]
+async fn a_machine_that_is_there_is_set_up_without_terraform() {
+    let rig = Rig::new().await;
+    rig.init(&HOST).await;
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 0, "{text}");
+    insta::assert_snapshot!("setup_host", text);
+    assert_eq!(rig.count("terraform"), 0);
+    rig.has_one_hook();
+    let (code, text) = rig.run(&["setup", "--yes", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
+    assert_eq!((code, &told["url"]), (0, &"SERVER".into()));
+}
+
+#[tokio::test]
+async fn the_plan_comes_first_and_changes_nothing() {
+    let rig = Rig::new().await;
+    rig.init(&DROPLET).await;
+    let (code, text) = rig.run(&["setup", "--dry-run"]).await;
+    assert_eq!(code, 0, "{text}");
+    insta::assert_snapshot!("setup_plan", text);
+    let (code, text) = rig.run(&["setup", "--dry-run", "--json"]).await;
+    let plan: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
+    assert_eq!((code, &plan["monthlyPrice"]), (0, &12.0.into()));
+    let (code, text) = rig.run(&["setup"]).await;
+    assert_eq!(code, 2, "nobody can be asked: {text}");
+    assert!(text.contains("hint: answer with --yes"), "{text}");
+    assert_eq!((rig.calls(), rig.made(), rig.hooks()), (String::new(), vec![], vec![]));
+}
+
+#[tokio::test]
+async fn what_is_missing_is_told_before_anything_is_made() {
+    let rig = Rig::new().await;
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 2);
+    insta::assert_snapshot!("setup_no_config", text);
+    rig.init(&DROPLET).await;
+    for (name, program) in [("setup_no_ansible", "ansible-playbook"), ("setup_no_terraform", "terraform")] {
+        let program = rig.path("bin").join(program);
+        std::fs::remove_file(&program).unwrap();
+        let path = rig.path("bin");
+        let (code, text) = rig.ended(rig.program(&SETUP).env("PATH", path)).await;
+        assert_eq!(code, 1);
+        insta::assert_snapshot!(name, text);
+    }
+    std::fs::remove_file(rig.home("secrets.yml")).unwrap();
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 2);
+    insta::assert_snapshot!("setup_no_token", text);
+    let config = std::fs::read_to_string(rig.home("config.yml")).unwrap();
+    std::fs::write(rig.home("config.yml"), config.replace("region: fra1", "regio: fra1")).unwrap();
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 2);
+    insta::assert_snapshot!("setup_wrong_config", text);
+    assert_eq!(rig.calls(), "");
+}
+
+#[tokio::test]
+async fn a_wrong_value_of_a_setting_is_told_before_anything_is_made() {
+    let rig = Rig::new().await;
+    rig.init(&HOST).await;
+    let config = std::fs::read_to_string(rig.home("config.yml")).unwrap();
+    std::fs::write(rig.home("config.yml"), format!("{config}  FORK_POLICY: maybe\n")).unwrap();
+    let (code, text) = rig.run(&SETUP).await;
+    assert!(code == 2 && text.contains("FORK_POLICY is `maybe`"), "{text}");
+    assert_eq!(rig.calls(), "");
+}
+
+#[tokio::test]
+async fn stopped_at_any_step_it_goes_on_from_there() {
+    // Ctrl-C, to the program that the stand-in was started by.
+    let stop = "kill -INT $PPID; sleep 30";
+    for (step, what) in
+        [("terraform-init", "the server is there"), ("ssh", "lets us in"), ("ansible-playbook", "on the server")]
+    {
+        let rig = Rig::new().await;
+        rig.init(&DROPLET).await;
+        // Terraform is left to finish.
+        rig.also(step, if step.starts_with("terraform") { "kill -INT $PPID; sleep 1" } else { stop });
+        let (code, text) = rig.run(&SETUP).await;
+        assert_eq!(code, 130, "{step}: {text}");
+        assert!(text.contains("error: stopped") && text.contains("goes on where it stopped"), "{text}");
+        assert!(text.contains(what), "{step}: {text}");
+        rig.left_no_variables();
+        rig.no_more(step);
+        finishes(&rig).await;
+    }
+}
+
+#[tokio::test]
+async fn terraform_is_left_to_finish_by_the_first_signal_and_cut_off_by_the_second() {
+    let rig = Rig::new().await;
+    rig.init(&DROPLET).await;
+    rig.also("terraform-made-droplet", "kill -INT $PPID; sleep 1");
+    let (code, text) = rig.run(&SETUP).await;
+    assert!(code == 130 && text.contains("stopping when this step is done"), "{text}");
+    assert_eq!((rig.made(), rig.count("ansible")), (ALL.map(str::to_owned).to_vec(), 0));
+    std::fs::remove_file(rig.home("terraform/terraform.tfstate")).unwrap();
+    rig.also("terraform-init", "kill -INT $PPID; sleep 1; kill -INT $PPID; sleep 30");
+    rig.no_more("terraform-made-droplet");
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 130, "{text}");
+}
+
+#[tokio::test]
+async fn killed_at_any_step_it_makes_nothing_twice() {
+    let steps = [
+        "terraform-init",
+        "terraform-made-tag",
+        "terraform-made-ssh_key",
+        "terraform-made-droplet",
+        "terraform-made-firewall",
+        "terraform-output",
+        "ssh",
+        "ansible-playbook",
+    ];
+    for step in steps {
+        let rig = Rig::new().await;
+        rig.init(&DROPLET).await;
+        rig.also(step, "kill -KILL $PPID; sleep 30");
+        let (code, _) = rig.run(&SETUP).await;
+        assert_eq!(code, -1, "{step}");
+        rig.no_more(step);
+        finishes(&rig).await;
+        let taken_over = usize::from(step.starts_with("terraform-made"));
+        assert_eq!(rig.count("terraform import"), taken_over, "{step}");
+    }
+}
+
+#[tokio::test]
+async fn a_step_that_fails_is_told_and_done_again() {
+    let rig = Rig::new().await;
+    rig.init(&DROPLET).await;
+    let frame = "printf '╷\\n│ Error: creating droplet: 422 size is not available\\n│\\n╵\\n' >&2; exit 1";
+    let fatal =
+        r#"echo 'fatal: [203.0.113.7]: FAILED! => {"changed": false, "msg": "No package matching docker.io"}'; exit 2"#;
+    for (name, step, shell) in
+        [("setup_terraform_fails", "terraform-made-droplet", frame), ("setup_ansible_fails", "ansible-playbook", fatal)]
+    {
+        rig.also(step, shell);
+        let (code, text) = rig.run(&SETUP).await;
+        assert_eq!(code, 1, "{text}");
+        insta::assert_snapshot!(name, text);
+        rig.no_more(step);
+        rig.left_no_variables();
+    }
+    let hooks = || Matching::path(Method::POST, "/hooks");
+    rig.github.fail_next(hooks(), 1, Fault::NotPermitted("repository_hooks=write"));
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 1);
+    insta::assert_snapshot!("setup_webhook_fails", text);
+    *rig.door.instead.lock().unwrap() = Some(StatusCode::BAD_GATEWAY);
+    let (code, text) = rig.run(&SETUP).await;
+    // GitHub's own ping of the new webhook met it.
+    assert!([0, 1].contains(&code), "{text}");
+    finishes(&rig).await;
+}
+
+#[tokio::test]
+async fn a_test_delivery_has_to_be_answered() {
+    let rig = Rig::new().await;
+    rig.init(&HOST).await;
+    finishes_host(&rig).await;
+    for (name, status) in
+        [("setup_delivery_refused", 401), ("setup_delivery_to_nobody", 502), ("setup_delivery_elsewhere", 404)]
+    {
+        *rig.door.instead.lock().unwrap() = Some(StatusCode::from_u16(status).unwrap());
+        let (code, text) = rig.run(&SETUP).await;
+        assert_eq!(code, 1, "{text}");
+        insta::assert_snapshot!(name, text);
+    }
+    finishes_host(&rig).await;
+}
+
+async fn finishes_host(rig: &Rig) {
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 0, "{text}");
+    rig.has_one_hook();
+}
+
+#[tokio::test]
+async fn a_webhook_that_was_changed_or_is_there_twice_is_put_right() {
+    let rig = Rig::new().await;
+    let url = format!("{}/webhook/github", rig.url);
+    rig.repo.add_hook(&url);
+    rig.repo.add_hook("https://ci.example.com/hook");
+    rig.init(&HOST).await;
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 0, "{text}");
+    let hooks = rig.hooks();
+    assert_eq!(hooks.len(), 2, "the other one is not ours: {hooks:?}");
+    let ours: Vec<_> = hooks.iter().filter(|(url, ..)| url.starts_with("SERVER")).collect();
+    assert!(ours.len() == 1 && ours[0].1 && ours[0].2 == ["issue_comment", "pull_request"], "{ours:?}");
+    // A second one to the same place has every delivery come twice.
+    rig.repo.add_hook(&url);
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!((code, rig.hooks().len()), (0, 2), "{text}");
+}
+
+#[tokio::test]
+async fn a_server_that_does_not_let_us_in_is_told_with_what_to_do() {
+    let rig = Rig::new().await;
+    rig.init(&["--host", "me@203.0.113.7"]).await;
+    rig.also("ssh", "echo 'sudo: a password is required' >&2; exit 1");
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 1);
+    insta::assert_snapshot!("setup_no_sudo", text);
+    rig.also("ssh", "echo 'Host key verification failed.' >&2; exit 255");
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 1);
+    insta::assert_snapshot!("setup_another_machine", text);
+    let calls = rig.calls();
+    assert!(calls.contains("-p 22 -- me@203.0.113.7 sudo -n sh -s"), "{calls}");
+}
