@@ -6,7 +6,7 @@ use clap::Command;
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Previews", &["list", "open", "logs", "why", "redeploy", "reset-db", "keep", "rm", "exec", "db", "secret"]),
     ("The server", &["init", "setup", "upgrade", "destroy", "status", "doctor", "audit"]),
-    ("Your repository", &["detect", "config", "demo"]),
+    ("Your repository", &["up", "detect", "config", "demo"]),
     ("On the server", &["serve", "firewall", "helper"]),
     ("For your shell", &["completions", "man"]),
 ];

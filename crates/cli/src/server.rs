@@ -108,11 +108,6 @@ fn is_here(variables: &Variables) -> bool {
 }
 
 impl Server {
-    /// What people call it.
-    pub(crate) fn name(&self) -> String {
-        self.destination.to_string()
-    }
-
     /// Its host's name or address.
     pub(crate) fn host(&self) -> &str {
         self.destination.host()

@@ -48,6 +48,7 @@ async fn every_command_has_its_help() {
         "config check",
         "config schema",
         "open",
+        "up",
         "status",
         "doctor",
         "exec",

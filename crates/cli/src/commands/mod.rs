@@ -24,5 +24,6 @@ pub(crate) mod secret;
 pub(crate) mod serve;
 pub(crate) mod setup;
 pub(crate) mod status;
+pub(crate) mod up;
 pub(crate) mod upgrade;
 pub(crate) mod why;
