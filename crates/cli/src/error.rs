@@ -11,7 +11,7 @@ pub(crate) enum Kind {
     Settings,
     /// An audit found something.
     Findings,
-    /// Somebody insisted that it stop.
+    /// Somebody stopped it.
     Interrupted,
 }
 

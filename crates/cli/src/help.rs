@@ -13,7 +13,7 @@ const GROUPS: [(&str, &[&str]); 5] = [
 
 /// What every command's exit code means.
 pub(crate) const EXIT_CODES: &str = "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 something is not \
-                                     as it should be (audit, doctor, status), 130 stopped by a second signal; `exec` and \
+                                     as it should be (audit, doctor, status), 130 stopped by a signal; `exec` and \
                                      `db` end with the code of what they ran, a server that SSH does not reach is 255.";
 
 /// The command with its commands in groups.

@@ -30,6 +30,10 @@ fn fine(program: Program, dir: &Path) -> Program {
 async fn every_command_has_its_help() {
     let commands = [
         "",
+        "init",
+        "setup",
+        "upgrade",
+        "destroy",
         "serve",
         "list",
         "logs",

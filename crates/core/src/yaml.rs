@@ -1,8 +1,9 @@
 //! From YAML text to a tree that knows where everything stands.
 //!
-//! The one reader for files that a pull request brings, and for the operator's own. The text is hostile: nodes, levels and aliases are counted while it is
-//! read, an alias counts as much as what it stands for, and tags, merge keys, duplicate keys, several documents and control
-//! characters are refused. A scalar keeps its spelling: `007`, `yes` and `1e3` are text until somebody gives them a
+//! The one reader for files that a pull request brings, and for the operator's own. The text is hostile: nodes, levels and aliases
+//! are counted while it is read, an alias counts as much as what it stands for, and tags, duplicate keys, several documents and
+//! control characters are refused. Merge keys (<https://yaml.org/type/merge.html>) are resolved here: nobody behind knows of them.
+//! A scalar keeps its spelling: `007`, `yes` and `1e3` are text until somebody gives them a
 //! meaning. A [`Problem`] never quotes the text.
 
 use std::collections::{BTreeMap, BTreeSet};
@@ -109,7 +110,7 @@ impl fmt::Display for ProblemKind {
             Self::Excess => "too many values, levels or aliases for a configuration file",
             Self::TwiceTheKey => "this key stands twice",
             Self::Documents => "only one YAML document is allowed",
-            Self::MergeKey => "merge keys (`<<`) are not allowed",
+            Self::MergeKey => "a merge key (`<<`) takes a map, or a list of maps",
             Self::Tag => "tags (`!name`) are not allowed",
             Self::OddKey => "a key must be one word, not empty, a list or a map",
             Self::Control => "control characters are not allowed",
@@ -138,6 +139,9 @@ pub fn parse(text: &str, budget: Budget) -> Result<Node, Problem> {
     }
     Ok(tree.root.unwrap_or(Node { place: Place::START, value: Value::Null }))
 }
+
+/// The key whose value's entries stand for it.
+const MERGE: &str = "<<";
 
 /// A tree under construction.
 struct Tree {
@@ -182,8 +186,8 @@ impl Tree {
                 Some(Open { place, anchor, inside: Inside::List(items) }) => {
                     self.close(Node { place, value: Value::List(items) }, anchor)
                 }
-                Some(Open { place, anchor, inside: Inside::Map { entries, .. } }) => {
-                    self.close(Node { place, value: Value::Map(entries) }, anchor)
+                Some(Open { place, anchor, inside: Inside::Map { entries, names, .. } }) => {
+                    self.close(Node { place, value: Value::Map(merged(entries, names)) }, anchor)
                 }
                 None => Err(ProblemKind::Syntax),
             },
@@ -221,6 +225,7 @@ impl Tree {
             None => self.root = Some(node),
             Some(Inside::List(items)) => items.push(node),
             Some(Inside::Map { entries, names, key }) => match key.take() {
+                Some(key) if key.text == MERGE && !is_mergeable(&node) => return Err(ProblemKind::MergeKey),
                 Some(key) => entries.push((key, node)),
                 None => *key = Some(new_key(node, names)?),
             },
@@ -231,13 +236,33 @@ impl Tree {
 
 fn new_key(node: Node, names: &mut BTreeSet<String>) -> Result<Key, ProblemKind> {
     let Value::Text(text) = node.value else { return Err(ProblemKind::OddKey) };
-    if text == "<<" {
-        return Err(ProblemKind::MergeKey);
-    }
     if !names.insert(text.clone()) {
         return Err(ProblemKind::TwiceTheKey);
     }
     Ok(Key { place: node.place, text })
+}
+
+fn is_mergeable(node: &Node) -> bool {
+    match &node.value {
+        Value::Map(_) => true,
+        Value::List(items) => items.iter().all(|item| matches!(item.value, Value::Map(_))),
+        Value::Null | Value::Text(_) => false,
+    }
+}
+
+/// Puts in place of a merge key what it brings: the map's own keys go before, and maps before those that follow them. It costs
+/// nothing that was not counted when it was read.
+fn merged(mut entries: Vec<(Key, Node)>, mut names: BTreeSet<String>) -> Vec<(Key, Node)> {
+    let Some(merge) = entries.iter().position(|(key, _)| key.text == MERGE) else { return entries };
+    let maps = match entries.remove(merge).1 {
+        Node { value: Value::List(items), .. } => items,
+        map => vec![map],
+    };
+    for map in maps {
+        let Value::Map(more) = map.value else { continue };
+        entries.extend(more.into_iter().filter(|(key, _)| names.insert(key.text.clone())));
+    }
+    entries
 }
 
 impl Node {
@@ -284,12 +309,39 @@ mod tests {
         assert_eq!(problem("a: &x [*x]\n").2, ProblemKind::Syntax);
     }
 
+    fn flat(text: &str) -> String {
+        let Value::Map(entries) = parse(text, Budget { nodes: 1000, depth: 9, aliases: 9 }).unwrap().value else {
+            panic!("no map")
+        };
+        let Value::Map(entries) = &entries.last().unwrap().1.value else { panic!("no map") };
+        let entry = |(key, node): &(Key, Node)| match &node.value {
+            Value::Text(text) => format!("{}={text}@{}", key.text, key.place.line),
+            other => format!("{}={other:?}", key.text),
+        };
+        entries.iter().map(entry).collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn merge_keys_bring_what_is_not_there_and_keep_its_place() {
+        assert_eq!(flat("x: &x {a: 1, b: 1}\ny: {<<: *x, b: 2, c: 3}\n"), "b=2@2 c=3@2 a=1@1");
+        assert_eq!(flat("x: &x {a: 1}\ny: &y {a: 2, b: 2}\nz: {<<: [*x, *y]}\n"), "a=1@1 b=2@2");
+        assert_eq!(flat("x: &x {a: 1}\ny: &y {<<: *x, b: 2}\nz: {<<: *y}\n"), "b=2@2 a=1@1");
+        assert_eq!(flat("z:\n  <<: {a: 1}\n"), "a=1@2");
+        assert_eq!(problem("<<: 1\n"), (1, 5, ProblemKind::MergeKey));
+        assert_eq!(problem("<<: [{a: 1}, 2]\n").2, ProblemKind::MergeKey);
+        assert_eq!(problem("<<: {a: 1}\n<<: {b: 1}\n").2, ProblemKind::TwiceTheKey);
+        let wide = format!(
+            "a: &x {{{}}}\nb: [{{<<: *x}}, {{<<: *x}}]\n",
+            (0..20).map(|n| format!("k{n}: 1, ")).collect::<String>()
+        );
+        assert_eq!(problem(&wide).2, ProblemKind::Excess);
+    }
+
     #[test]
     fn what_two_readers_could_understand_differently_is_refused() {
         assert_eq!(problem("a: 1\na: 2\n"), (2, 1, ProblemKind::TwiceTheKey));
         assert_eq!(problem("a: 1\n\"a\": 2\n"), (2, 1, ProblemKind::TwiceTheKey));
         assert_eq!(problem("a: 1\n---\na: 2\n").2, ProblemKind::Documents);
-        assert_eq!(problem("<<: {a: 1}\n").2, ProblemKind::MergeKey);
         assert_eq!(problem("a: !x 1\n").2, ProblemKind::Tag);
         assert_eq!(problem("a: !!str 1\n").2, ProblemKind::Tag);
         assert_eq!(problem("[a, b]: 1\n").2, ProblemKind::OddKey);

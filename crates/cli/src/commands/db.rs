@@ -43,7 +43,7 @@ impl Db {
     fn wanted(&self, record: &Record) -> Result<(Backing, ServiceName), Failure> {
         let has = |what: &str| {
             let failure = Failure::new(format!("{} has no {what}", self.preview));
-            failure.hint(format!("it has {}", record.services().join(", ")))
+            failure.hint(format!("it is made of: {}", record.services().join(", ")))
         };
         match self.of {
             None => record.database().map(|main| (main, ServiceName::Database)).ok_or_else(|| has("database")),

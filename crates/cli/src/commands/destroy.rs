@@ -11,10 +11,11 @@ use crate::ask::Asking;
 use crate::error::Failure;
 use crate::installation::secrets::{Given, SecretName, Secrets};
 use crate::installation::{Config, Home, Server, State};
+use crate::provision::digitalocean::Client;
 use crate::provision::ready::{github_api, webhook_url};
 use crate::provision::ssh::Ssh;
 use crate::provision::steps::Steps;
-use crate::provision::terraform::Terraform;
+use crate::provision::terraform::{Terraform, public_key};
 use crate::provision::webhooks;
 use crate::ui;
 
@@ -77,7 +78,11 @@ impl Destroy {
         let secrets = Secrets::open(&home, &self.given).await?;
         let going = going(&config, &home)?;
         if self.dry_run {
-            return if self.json { ui::json(&json!({"goes": going})) } else { Ok(going.iter().for_each(ui::line)) };
+            if self.json {
+                return ui::json(&json!({"goes": going}));
+            }
+            going.iter().for_each(ui::line);
+            return Ok(());
         }
         ui::note("This goes, and cannot be brought back:");
         going.iter().for_each(|line| ui::note(format!("  {line}")));
@@ -172,18 +177,31 @@ async fn take_down(config: &Config, home: &Home, secrets: &Secrets, steps: &Step
             };
             steps.step("the service and its previews are gone", clear).await
         }
-        Server::DigitalOcean(_) if !Terraform::is_begun(home) => {
-            ui::note("Terraform has made nothing from here: there is no server to take down");
-            Ok(())
-        }
         Server::DigitalOcean(droplet) => {
-            let token = secrets.required(SecretName::DigitalOcean).await?;
+            let token = match secrets.get(SecretName::DigitalOcean).await? {
+                Some(token) => token,
+                None if !Terraform::is_begun(home) => {
+                    nothing_made();
+                    return Ok(());
+                }
+                None => secrets.required(SecretName::DigitalOcean).await?,
+            };
+            let account = Client::new(&token)?;
+            let made = account.made_for(&config.project_name, &public_key(&config.ssh_key)?).await?;
+            if made.is_empty() && !Terraform::is_begun(home) {
+                nothing_made();
+                return Ok(());
+            }
             let terraform = Terraform::new(home, config, droplet, token)?;
             let name = "the server is gone";
             let tell = |line: &str| ui::progress(&format!("{name}: {}", ui::harmless(line)));
-            steps.whole(name, terraform.destroy(tell)).await
+            steps.whole(name, terraform.destroy(&account, tell)).await
         }
     }
+}
+
+fn nothing_made() {
+    ui::note("nothing was made at DigitalOcean from here: there is no server to take down");
 }
 
 /// Forgets here what was there.

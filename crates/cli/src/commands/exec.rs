@@ -57,7 +57,7 @@ fn part(record: &Record, name: &str) -> Result<ServiceName, Failure> {
     };
     let unknown = || {
         let failure = Failure::new(format!("{} has no service `{name}`", record.id()));
-        failure.hint(format!("it has {}", record.services().join(", ")))
+        failure.hint(format!("it is made of: {}", record.services().join(", ")))
     };
     if !record.services().iter().any(|known| known == name) {
         return Err(unknown());

@@ -5,13 +5,14 @@ use std::path::{Path, PathBuf};
 
 use clap::Args;
 use preview_core::ids::RepoName;
+use preview_core::repo_config::Mistake;
 use preview_exec::Program;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
 use crate::ask::Asking;
 use crate::error::{Failure, Kind};
-use crate::installation::secrets::{Given, SecretName, Secrets, checked, fresh};
+use crate::installation::secrets::{Given, Kept, SecretName, Secrets, checked, fresh};
 use crate::installation::{Config, Destination, DigitalOcean, Domain, Home, ProjectName, Range, Region, Server, Size};
 use crate::provision::digitalocean::{Client, SizeFound};
 use crate::provision::ready::{github_api, wants_webhooks};
@@ -98,15 +99,15 @@ impl Init {
             settings: self.settings.drain(..).collect(),
         };
         // What the flags say is held to the rules of the file, before anybody is asked for a token.
-        Config::parse(&config.text())
-            .map_err(|failure| failure.hint("`--set` takes what `settings` of config.yml takes"))?;
+        Config::parse(&config.text()).map_err(|mistakes| wrong_flags(&mistakes))?;
         self.check_key(&config, &tokens).await?;
         self.github(&config, &secrets, &mut tokens).await?;
         if secrets.get(SecretName::Webhook).await?.is_none() {
             tokens.insert(SecretName::Webhook, fresh());
         }
         if self.dry_run {
-            return Ok(ui::line(config.text().trim_end()));
+            ui::line(config.text().trim_end());
+            return Ok(());
         }
         home.write(&home.config(), config.text().as_bytes())?;
         for (name, value) in &tokens {
@@ -150,10 +151,10 @@ impl Init {
     }
 
     async fn droplet(&self, client: &Client) -> Result<(DigitalOcean, SizeFound), Failure> {
-        let regions = client.regions().await?;
         let region = match &self.region {
             Some(region) => region.clone(),
             None => {
+                let regions = client.regions().await?;
                 let named = regions.iter().map(|region| format!("{} ({})", region.slug, ui::harmless(&region.name)));
                 ui::note(format!("regions: {}", named.collect::<Vec<_>>().join(", ")));
                 let parse = |text: &str| match regions.iter().any(|region| region.slug == text) {
@@ -165,7 +166,7 @@ impl Init {
         };
         let size = match &self.size {
             Some(size) => size.clone(),
-            None => self.size(client, &regions, &region).await?,
+            None => self.size(client, &region).await?,
         };
         let everywhere = || ["0.0.0.0/0", "::/0"].iter().map(|range| range.parse()).collect::<Result<Vec<Range>, _>>();
         let ssh_from = if self.ssh_from.is_empty() { everywhere()? } else { self.ssh_from.clone() };
@@ -176,21 +177,11 @@ impl Init {
     }
 
     /// A size that the region has: asked for where somebody can be asked, else the cheapest.
-    async fn size(
-        &self,
-        client: &Client,
-        regions: &[crate::provision::digitalocean::RegionFound],
-        region: &Region,
-    ) -> Result<Size, Failure> {
-        let found = regions.iter().find(|found| found.slug == region.as_str());
-        let sizes = match found {
-            Some(found) => client.sizes(found).await?,
-            None => Vec::new(),
-        };
+    async fn size(&self, client: &Client, region: &Region) -> Result<Size, Failure> {
+        let sizes = client.sizes(&client.region(region).await?).await?;
         let Some(cheapest) = sizes.first() else {
-            return Err(Failure::new(format!("DigitalOcean has no droplets for previews in {region} now"))
-                .kind(Kind::Settings)
-                .hint("choose another with --region"));
+            let failure = Failure::new(format!("DigitalOcean has no droplets for previews in {region} now"));
+            return Err(failure.kind(Kind::Settings).hint("choose another with --region"));
         };
         if !self.asking.can_ask() {
             return Ok(cheapest.slug.parse()?);
@@ -303,7 +294,7 @@ impl Init {
         let mut question = name.what().to_owned();
         question[..1].make_ascii_uppercase();
         match self.asking.secret(&question, &flag)? {
-            Some(token) => checked(name, secrecy::ExposeSecret::expose_secret(&token)),
+            Some(token) => checked(name, token.expose_secret()),
             None => Err(Failure::new(format!("{} was not given", name.what())).kind(Kind::Settings)),
         }
     }
@@ -312,8 +303,8 @@ impl Init {
         let file = home.config();
         if self.json {
             let kept = match secrets.kept() {
-                crate::installation::secrets::Kept::Keychain => "keychain",
-                crate::installation::secrets::Kept::File { .. } => "file",
+                Kept::Keychain => "keychain",
+                Kept::File { .. } => "file",
             };
             let repositories: Vec<String> = config.repositories.iter().map(ToString::to_string).collect();
             return ui::json(&json!({
@@ -326,6 +317,13 @@ impl Init {
         ui::note("`preview setup` does the rest; look into the file first, if you like");
         Ok(())
     }
+}
+
+/// Mistakes that came by flags: their places are in a file that nobody has seen.
+fn wrong_flags(mistakes: &[Mistake]) -> Failure {
+    let mut failure = Failure::new("what the flags say is not right").kind(Kind::Settings);
+    failure.causes = mistakes.iter().map(|mistake| mistake.message.clone()).collect();
+    failure.hint("docs/CONFIGURATION.md has all settings")
 }
 
 async fn may_manage(client: &webhooks::Client, repositories: &[RepoName]) -> Result<(), Failure> {

@@ -17,7 +17,7 @@ use crate::provision::ssh::Ssh;
 use crate::provision::steps::Steps;
 use crate::provision::terraform::{Terraform, public_key};
 use crate::provision::webhooks;
-use crate::provision::{ansible, terraform};
+use crate::provision::{ansible, before, terraform};
 use crate::ui;
 
 /// Makes the server, sets it up, and has GitHub tell it of pull requests
@@ -63,7 +63,11 @@ impl Setup {
         let hooks = hooks(&ready).await?;
         let plan = plan(&ready, account.as_ref());
         if self.dry_run {
-            return if self.json { ui::json(&plan) } else { Ok(plan.lines().for_each(ui::line)) };
+            if self.json {
+                return ui::json(&plan);
+            }
+            plan.lines().for_each(ui::line);
+            return Ok(());
         }
         plan.lines().for_each(ui::note);
         if !self.asking.may("Do it?")? {
@@ -78,6 +82,7 @@ impl Setup {
         let name = "Docker, nginx and the service are on the server";
         let tell = |task: &str| ui::progress(&format!("{name}: {task}"));
         steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await?;
+        before::forget(&ssh).await?;
         if let Some(hooks) = &hooks {
             announce(&ready, hooks, &steps).await?;
         }
@@ -201,7 +206,20 @@ async fn announce(ready: &Ready, client: &webhooks::Client, steps: &Steps) -> Re
         let id = steps.step(&format!("GitHub tells it of {repo}"), webhook(ready, client, repo, &url)).await?;
         steps.step(&format!("a test delivery of {repo} was answered"), client.test(repo, id)).await?;
     }
+    for (repo, id) in State::load(&ready.home)?.webhooks {
+        if !ready.config.repositories.contains(&repo) {
+            steps.step(&format!("GitHub tells it no more of {repo}"), silence(ready, client, &repo, id)).await?;
+        }
+    }
     Ok(())
+}
+
+/// Removes the webhook of a repository that is no longer listed.
+async fn silence(ready: &Ready, client: &webhooks::Client, repo: &RepoName, id: u64) -> Result<(), Failure> {
+    client.remove(repo, id).await?;
+    let mut state = State::load(&ready.home)?;
+    state.webhooks.remove(repo);
+    state.store(&ready.home)
 }
 
 async fn webhook(ready: &Ready, client: &webhooks::Client, repo: &RepoName, url: &str) -> Result<u64, Failure> {

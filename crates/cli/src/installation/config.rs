@@ -4,6 +4,7 @@ use std::collections::BTreeMap;
 use std::path::PathBuf;
 
 use preview_core::ids::RepoName;
+use preview_core::repo_config::Mistake;
 
 use super::{Destination, Domain, Home, ProjectName, Range, Region, Size, State, read};
 use crate::error::{Failure, Kind};
@@ -49,18 +50,17 @@ impl Config {
     /// Reads the file; `None` where there is none. All mistakes are told at once, each with its place.
     pub(crate) fn load(home: &Home) -> Result<Option<Self>, Failure> {
         let Some(text) = Home::read(&home.config())? else { return Ok(None) };
-        let parsed = Self::parse(&text)
-            .map_err(|failure| Failure { what: format!("{} is not right", home.config().display()), ..failure });
+        let parsed = Self::parse(&text).map_err(|mistakes| {
+            let mut failure = Failure::new(format!("{} is not right", home.config().display())).kind(Kind::Settings);
+            failure.causes = mistakes.iter().map(ToString::to_string).collect();
+            failure
+        });
         parsed.map(Some)
     }
 
-    /// Reads the file's text.
-    pub(crate) fn parse(text: &str) -> Result<Self, Failure> {
-        read::config(text).map_err(|mistakes| {
-            let mut failure = Failure::new("the configuration is not right").kind(Kind::Settings);
-            failure.causes = mistakes.iter().map(ToString::to_string).collect();
-            failure
-        })
+    /// Reads the file's text, or tells all that is wrong with it.
+    pub(crate) fn parse(text: &str) -> Result<Self, Vec<Mistake>> {
+        read::config(text)
     }
 
     /// Reads the file, without which a command makes no sense.

@@ -91,7 +91,7 @@ pub(crate) async fn apply(
     let options: Vec<String> = wanted.config.ssh_options(home).iter().map(|word| quoted(word)).collect();
     let mut program = Program::new("ansible-playbook")
         .args(["--inventory", &format!("{host}:{},", to.port()), "--user", to.user()])
-        .args(["--ssh-common-args", &options.join(" "), "--extra-vars"])
+        .args([&format!("--ssh-common-args={}", options.join(" ")), "--extra-vars"])
         .arg(format!("@{}", file.path().display()))
         .arg("site.yml")
         .env("ANSIBLE_CONFIG", folder.join("ansible.cfg"))
@@ -135,9 +135,11 @@ fn sweep(folder: &Path) -> Result<(), Failure> {
     Ok(())
 }
 
-/// A word as Ansible, which splits them as a shell does, takes it.
+/// A word as Ansible, which splits them as a shell does, takes it. Plain ones stay as they are: of a text that begins and ends with a
+/// quote, Ansible first takes those two away.
 fn quoted(word: &str) -> String {
-    format!("'{}'", word.replace('\'', r"'\''"))
+    let is_plain = |c: char| c.is_ascii_alphanumeric() || "-_./=:@".contains(c);
+    if word.chars().all(is_plain) { word.to_owned() } else { format!("'{}'", word.replace('\'', r"'\''")) }
 }
 
 /// Which task failed, and what it said. What a task with secrets says, Ansible itself hides.
@@ -156,7 +158,9 @@ fn failed(error: &ExecError, task: &str) -> Failure {
     });
     failure.causes = output.lines().filter_map(fatal).collect();
     if failure.causes.is_empty() {
-        failure.causes = error.stderr().lines().map(ui::harmless).filter(|line| !line.is_empty()).take(5).collect();
+        let lines = error.stderr().lines().rev().map(ui::harmless).filter(|line| !line.is_empty());
+        failure.causes = lines.take(3).collect();
+        failure.causes.reverse();
     }
     if failure.causes.is_empty() {
         failure.causes.push(ui::harmless(&error.to_string()));

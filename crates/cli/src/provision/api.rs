@@ -56,6 +56,13 @@ fn said(message: &str) -> String {
 }
 
 impl ApiError {
+    /// It as it stands, with what helps where nobody answered.
+    pub(crate) fn told(self) -> Failure {
+        let is_unreachable = matches!(self, Self::Unreachable { .. });
+        let failure = Failure::from(self);
+        if is_unreachable { failure.hint("is this machine online? Trying again does no harm") } else { failure }
+    }
+
     /// The status of a refusal.
     pub(crate) fn status(&self) -> Option<u16> {
         match self {

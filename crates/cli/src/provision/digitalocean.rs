@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::api::{Api, ApiError};
 use crate::error::{Failure, Kind};
-use crate::installation::{DigitalOcean, ProjectName};
+use crate::installation::{DigitalOcean, ProjectName, Region};
 
 /// Where the API is; another address is for tests, and for who must go through a gateway.
 const VARIABLE: &str = "DIGITALOCEAN_API_URL";
@@ -122,9 +122,8 @@ impl Client {
     /// The sizes that hold previews, the cheapest first.
     pub(crate) async fn sizes(&self, region: &RegionFound) -> Result<Vec<SizeFound>, Failure> {
         let all: Vec<SizeFound> = self.all("/v2/sizes", "sizes").await?;
-        let fits = |size: &SizeFound| {
-            size.available && size.memory >= LEAST_MEMORY && region.sizes.iter().any(|slug| *slug == size.slug)
-        };
+        let fits =
+            |size: &SizeFound| size.available && size.memory >= LEAST_MEMORY && region.sizes.contains(&size.slug);
         let mut fitting: Vec<SizeFound> = all.into_iter().filter(fits).collect();
         fitting.sort_by(|one, other| one.price_monthly.total_cmp(&other.price_monthly));
         Ok(fitting)
@@ -150,7 +149,35 @@ impl Client {
         }
         let key = self.key(public).await?.filter(|key| key.name == project.as_str());
         found.extend(key.map(|key| Found { address: "digitalocean_ssh_key.preview", id: key.id.to_string() }));
+        let droplet =
+            found.iter().find(|found| found.address == "digitalocean_droplet.preview").map(|found| found.id.clone());
+        if let Some(droplet) = droplet {
+            found.extend(self.addresses_of(&droplet).await?);
+        }
         Ok(found)
+    }
+
+    /// The addresses that lead to a droplet. One that leads nowhere could be anybody's: it has no name.
+    async fn addresses_of(&self, droplet: &str) -> Result<Vec<Found>, Failure> {
+        #[derive(Deserialize)]
+        struct Reserved {
+            ip: String,
+            droplet: Option<Assigned>,
+        }
+        #[derive(Deserialize)]
+        struct Assigned {
+            id: u64,
+        }
+        let all: Vec<Reserved> = self.all("/v2/reserved_ips", "reserved_ips").await?;
+        let ours = all.into_iter().filter(|one| one.droplet.as_ref().is_some_and(|to| to.id.to_string() == droplet));
+        let found = |one: Reserved| {
+            let assigned = format!("{},{droplet}", one.ip);
+            [
+                Found { address: "digitalocean_reserved_ip.preview", id: one.ip },
+                Found { address: "digitalocean_reserved_ip_assignment.preview", id: assigned },
+            ]
+        };
+        Ok(ours.flat_map(found).collect())
     }
 
     /// Whether the account takes this key: DigitalOcean has each but once, under the name it was first given.
@@ -165,23 +192,25 @@ impl Client {
         }
     }
 
+    /// A region, or which there are instead.
+    pub(crate) async fn region(&self, wanted: &Region) -> Result<RegionFound, Failure> {
+        let mut regions = self.regions().await?;
+        let found = regions.iter().position(|region| region.slug == wanted.as_str());
+        found.map(|place| regions.swap_remove(place)).ok_or_else(|| {
+            let slugs: Vec<&str> = regions.iter().map(|region| region.slug.as_str()).collect();
+            let failure = Failure::new(format!("DigitalOcean makes no droplets in {wanted} now")).kind(Kind::Settings);
+            failure.hint(format!("there are {}", slugs.join(", ")))
+        })
+    }
+
     /// What this droplet would be, or what there is instead.
     pub(crate) async fn offer(&self, wanted: &DigitalOcean) -> Result<SizeFound, Failure> {
-        let regions = self.regions().await?;
-        let Some(region) = regions.iter().find(|region| region.slug == wanted.region.as_str()) else {
-            let slugs: Vec<&str> = regions.iter().map(|region| region.slug.as_str()).collect();
-            let failure = Failure::new(format!("DigitalOcean has no region {} now", wanted.region));
-            return Err(failure.kind(Kind::Settings).hint(format!("there are {}", slugs.join(", "))));
-        };
-        let sizes = self.sizes(region).await?;
+        let region = self.region(&wanted.region).await?;
+        let sizes = self.sizes(&region).await?;
         sizes.iter().find(|size| size.slug == wanted.size.as_str()).cloned().ok_or_else(|| {
             let few: Vec<String> = sizes.iter().take(6).map(ToString::to_string).collect();
-            Failure::new(format!(
-                "DigitalOcean has no size {} with 2 GB of memory or more in {}",
-                wanted.size, wanted.region
-            ))
-            .kind(Kind::Settings)
-            .hint(format!("there are {}", few.join(", ")))
+            let what = format!("DigitalOcean has no size {} that holds previews in {}", wanted.size, wanted.region);
+            Failure::new(what).kind(Kind::Settings).hint(format!("there are {}", few.join(", ")))
         })
     }
 
@@ -215,7 +244,7 @@ impl std::fmt::Display for SizeFound {
 /// What a refusal of DigitalOcean's means for the person.
 fn told(error: ApiError) -> Failure {
     let status = error.status();
-    let failure = Failure::from(error);
+    let failure = error.told();
     match status {
         Some(401) => failure.hint("its token is wrong or has expired: make a new one under API, Tokens"),
         Some(403) => failure.hint("give the token the scopes that docs/SERVER.md names"),

@@ -7,11 +7,13 @@
 //! | `webhooks` | GitHub's webhooks: one for each repository, as it should be |
 //! | `embedded` | the files of `terraform/` and `ansible/`, which are in the program |
 //! | `terraform`, `ansible`, `ssh` | the programs that do the work, and what their failures mean |
+//! | `before` | what the server had before a change, to go back to |
 //! | `ready` | all that it takes, checked before anything is changed |
 //! | `steps` | one line for each step with its time, and what stopping does to it |
 
 pub(crate) mod ansible;
 pub(crate) mod api;
+pub(crate) mod before;
 pub(crate) mod digitalocean;
 mod embedded;
 pub(crate) mod ready;

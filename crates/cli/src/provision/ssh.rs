@@ -58,11 +58,19 @@ impl Ssh {
                 Ok(_) => return Ok(()),
                 Err(error) => error,
             };
-            if !is_passing(&error) || Instant::now() + PAUSE > end {
+            if !self.is_passing(&error) || Instant::now() + PAUSE > end {
                 return Err(self.unreachable(&error));
             }
             tokio::time::sleep(PAUSE).await;
         }
+    }
+
+    /// Whether a later try may go better: a machine that is still starting refuses, and one that is new does not know the key yet.
+    fn is_passing(&self, error: &ExecError) -> bool {
+        let ExecError::Failed { output, .. } = error else { return false };
+        let said = |words: &str| output.stderr.contains(words);
+        let for_good = said("ost key verification failed") || said("Permission denied") && self.patience == OLD_MACHINE;
+        output.status.code() == Some(SSH_FAILED) && !for_good
     }
 
     fn unreachable(&self, error: &ExecError) -> Failure {
@@ -70,6 +78,7 @@ impl Ssh {
         let mut failure = Failure::new(format!("the server does not let us in as {}", self.to));
         failure.causes = said.lines().rev().take(3).map(ui::harmless).filter(|line| !line.is_empty()).collect();
         failure.causes.reverse();
+        let elsewhere = format!("is it running, and may port {} be reached from here?", self.to.port());
         let hint = match () {
             () if matches!(error, ExecError::Missing { .. }) => "install an SSH client (openssh-client)",
             () if said.contains("Permission denied") => {
@@ -81,14 +90,8 @@ impl Ssh {
             () if said.contains("password is required") || said.contains("sudo:") => {
                 "its user has to be root, or to use sudo without a password"
             }
-            () => "is it running, and may port 22 be reached from here?",
+            () => &elsewhere,
         };
         failure.hint(hint)
     }
-}
-
-/// Whether a later try may go better: a machine that is still starting refuses, or does not know the key yet.
-fn is_passing(error: &ExecError) -> bool {
-    let ExecError::Failed { output, .. } = error else { return false };
-    output.status.code() == Some(SSH_FAILED) && !output.stderr.contains("ost key verification failed")
 }

@@ -82,9 +82,10 @@ impl Terraform {
         self.made().await
     }
 
-    /// Unmakes all of it.
-    pub(crate) async fn destroy(&self, tell: impl Fn(&str) + Copy) -> Result<(), Failure> {
+    /// Unmakes all of it, what its state has lost sight of too.
+    pub(crate) async fn destroy(&self, account: &Client, tell: impl Fn(&str) + Copy) -> Result<(), Failure> {
         self.run(&["init", "-input=false", "-no-color"], tell).await?;
+        self.take_over(account, tell).await?;
         self.run(&["destroy", "-input=false", "-no-color", "-auto-approve"], tell).await.map(drop)
     }
 

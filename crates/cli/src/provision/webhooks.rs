@@ -207,6 +207,6 @@ fn told(error: ApiError, missing: &str, remedy: &str) -> Failure {
         Some(401) => Failure::from(error).hint("its token is wrong or has expired: make a new one on GitHub"),
         // What a token may not see, GitHub says is not there.
         Some(403 | 404) => Failure::new(missing).because(&error).hint(remedy),
-        _ => Failure::from(error),
+        _ => error.told(),
     }
 }

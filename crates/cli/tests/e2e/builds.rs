@@ -7,7 +7,7 @@ use serde_json::json;
 use tokio::time::{Instant, interval};
 
 use crate::engine::{Engine, GROUPS};
-use crate::rig::{Rig, Setup};
+use crate::rig::{Rig, Setup, running, runs, slow_build};
 
 /// Visits and deliveries, as many of each, one pair after the other.
 const PACE: Duration = Duration::from_millis(20);
@@ -35,6 +35,12 @@ async fn open_building(rig: &Rig, told: &str) -> Pull {
 struct Medians {
     visit: Duration,
     delivery: Duration,
+}
+
+impl Medians {
+    fn slower(self, other: Self) -> Self {
+        Self { visit: self.visit.max(other.visit), delivery: self.delivery.max(other.delivery) }
+    }
 }
 
 /// Visits a preview and delivers, one after the other, until so many were seen and this is over.
@@ -100,6 +106,8 @@ async fn builds_that_want_too_much_fail_with_their_cause_and_nobody_else_notices
         rig.until_comment(&bomb, "wanted more than 300 processes at once").await;
     });
     let during_bomb = during_bomb.await;
+    // What else the machine does comes and goes: usual is the slower of before and after.
+    let usual = usual.slower(measure(&rig, &calm, async {}).await);
 
     for during in [during_hunger, during_bomb] {
         assert!(during.visit <= usual.visit * 2 + NOISE, "a visit: {during:?}, usually {usual:?}");
@@ -109,4 +117,57 @@ async fn builds_that_want_too_much_fail_with_their_cause_and_nobody_else_notices
     assert_eq!(engine.of_builds("pids", "pids.max"), "max", "nothing is limited while nothing of ours is built");
     assert_eq!(rig.ask_api("/health").await["checks"]["builds"], json!({"ok": true}));
     rig.finish().await;
+}
+
+/// A build that prints a line a second without end, and the command that runs meanwhile.
+fn endless_build(version: &str) -> (Vec<Change>, String) {
+    let (mut changes, sleep) = slow_build(version, 1);
+    let script = format!("while :; do echo still at it; {sleep}; done");
+    changes.push(Change::write("Dockerfile", format!("FROM debian:bookworm-slim\nRUN {script}\n")));
+    (changes, format!("/bin/sh -c {script}"))
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn builds_that_last_too_long_or_say_nothing_are_ended_with_all_that_runs_for_them() {
+    let rig = Setup::new().set("BUILD_TIMEOUT_SECONDS", 12).set("BUILD_SILENCE_SECONDS", 5).start().await;
+    let builds = [
+        (slow_build("silent", 600), "printed nothing for 5s", "BUILD_SILENCE_SECONDS"),
+        (endless_build("endless"), "took longer than 12s", "BUILD_TIMEOUT_SECONDS"),
+    ];
+    for ((changes, command), cause, remedy) in builds {
+        let pull = rig.open_with(changes).await;
+        rig.until("it is being built", async || runs(&command).then_some(())).await;
+        let comment = rig.until_comment(&pull, cause).await;
+        assert!(comment.body.contains(&remedy.replace('_', "\\_")), "{}", comment.body);
+        rig.until("nothing of it runs", async || (!runs(&command)).then_some(())).await;
+    }
+    rig.finish().await;
+}
+
+/// How many of five builds run at the same time, at most.
+async fn most_at_a_time(setup: Setup) -> usize {
+    let rig = setup.set("MAX_CONCURRENT_BUILDS", 2).start().await;
+    let (mut pulls, mut commands) = (Vec::new(), Vec::new());
+    for n in 0..5 {
+        let (changes, command) = slow_build(&format!("version {n}"), 3);
+        pulls.push(rig.open_with(changes).await);
+        commands.push(command);
+    }
+    let mut most = 0;
+    rig.until("all are built", || {
+        most = most.max(commands.iter().map(|command| running(command)).sum());
+        let ledger = rig.ledger();
+        let all = pulls.iter().all(|pull| ledger["deployments"][rig.id(pull)]["status"] == "running");
+        std::future::ready(all.then_some(()))
+    })
+    .await;
+    rig.finish().await;
+    most
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn so_many_builds_run_at_a_time_and_one_where_they_are_held_together() {
+    // Below a file there is no group, so that nothing holds builds.
+    assert_eq!(most_at_a_time(Setup::new().set("BUILD_CGROUP", "/docker/cgroup.procs/builds")).await, 2);
+    assert_eq!(most_at_a_time(Setup::new()).await, 1);
 }

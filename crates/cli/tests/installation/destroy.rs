@@ -41,9 +41,9 @@ async fn a_server_that_was_made_is_unmade_and_can_be_made_again() {
     let (code, text) = rig.run(&["destroy", "--dry-run"]).await;
     assert_eq!(code, 0);
     insta::assert_snapshot!("destroy_plan", text);
-    assert_eq!((rig.hooks_of_ours(), rig.made().len()), (1, 5));
+    assert_eq!((rig.hooks_of_ours(), rig.made().len()), (1, 6));
     let (code, text) = rig.run(&["destroy"]).await;
-    assert!(code == 2 && text.contains("hint: answer with --yes") && rig.made().len() == 5, "{text}");
+    assert!(code == 2 && text.contains("hint: answer with --yes") && rig.made().len() == 6, "{text}");
     let (code, text) = rig.run(&DESTROY).await;
     assert_eq!(code, 0, "{text}");
     insta::assert_snapshot!("destroy_droplet", text);
@@ -54,7 +54,7 @@ async fn a_server_that_was_made_is_unmade_and_can_be_made_again() {
     assert_eq!(code, 2, "{text}");
     rig.init(&["--region", "fra1", "--yes"]).await;
     let (code, text) = rig.run(&["setup", "--yes"]).await;
-    assert_eq!((code, rig.made().len()), (0, 5), "{text}");
+    assert_eq!((code, rig.made().len()), (0, 6), "{text}");
 }
 
 #[tokio::test]
@@ -112,12 +112,22 @@ async fn as_long_as_a_webhook_stays_so_does_the_server() {
     let faults =
         rig.github.fail_while(Matching::path(Method::DELETE, "/hooks/"), Fault::NotPermitted("repository_hooks=write"));
     let (code, text) = rig.run(&DESTROY).await;
-    assert_eq!((code, rig.made().len()), (1, 5));
+    assert_eq!((code, rig.made().len()), (1, 6));
     insta::assert_snapshot!("destroy_webhook_stays", text);
     drop(faults);
     let (code, text) = rig.run(&DESTROY).await;
     assert_eq!(code, 0, "{text}");
     rig.all_is_gone();
+}
+
+#[tokio::test]
+async fn what_terraform_has_lost_sight_of_is_unmade_too() {
+    let rig = set_up(&DROPLET).await;
+    std::fs::remove_dir_all(rig.home("terraform")).unwrap();
+    let (code, text) = rig.run(&DESTROY).await;
+    assert_eq!(code, 0, "{text}");
+    rig.all_is_gone();
+    assert_eq!(rig.count("terraform import"), 6);
 }
 
 #[tokio::test]

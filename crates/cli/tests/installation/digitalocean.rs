@@ -88,6 +88,7 @@ pub(crate) async fn start(folder: PathBuf) -> Cloud {
         .route("/v2/tags", get(tags))
         .route("/v2/droplets", get(droplets))
         .route("/v2/firewalls", get(firewalls))
+        .route("/v2/reserved_ips", get(reserved_ips))
         .layer(middleware::from_fn_with_state(world.clone(), check))
         .with_state(world.clone());
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -101,7 +102,11 @@ async fn check(State(world): Shared, request: Request, next: Next) -> Response {
         world.instead.pop()
     };
     if let Some((status, headers)) = instead {
-        let body = json!({"id": "too_many_requests", "message": "API Rate limit exceeded."});
+        let body = match status {
+            401 => json!({"id": "Unauthorized", "message": "Unable to authenticate you"}),
+            429 => json!({"id": "too_many_requests", "message": "API Rate limit exceeded."}),
+            _ => json!({"id": "service_unavailable", "message": "Server is unavailable"}),
+        };
         let mut answer = (StatusCode::from_u16(status).unwrap(), Json(body)).into_response();
         for (name, value) in headers {
             answer.headers_mut().insert(name, value.parse().unwrap());
@@ -181,6 +186,16 @@ async fn firewalls(State(world): Shared, query: Asked) -> Json<Value> {
     let firewall = |(id, _): (usize, String)| json!({"id": format!("bb4b2611-{id}"), "name": "preview-deployer"});
     let all = made(&world, "firewall").into_iter().map(firewall).collect();
     page(&world, &query, "firewalls", "/v2/firewalls", all)
+}
+
+async fn reserved_ips(State(world): Shared, query: Asked) -> Json<Value> {
+    let is_assigned = !made(&world, "reserved_ip_assignment").is_empty();
+    let droplet = made(&world, "droplet").first().filter(|_| is_assigned).map(|(id, _)| json!({"id": id}));
+    let mut all = vec![json!({"ip": "198.51.100.1", "droplet": null, "locked": false})];
+    all.extend(
+        made(&world, "reserved_ip").iter().map(|_| json!({"ip": "203.0.113.8", "droplet": droplet, "locked": false})),
+    );
+    page(&world, &query, "reserved_ips", "/v2/reserved_ips", all)
 }
 
 /// What there is of a kind: its number, and what it is of.

@@ -2,19 +2,18 @@
 
 use preview_exec::Limits;
 
-use crate::rig::{DO_TOKEN, Rig};
+use crate::rig::{DO_TOKEN, Rig, tell};
 
 /// A bus, a keyring on it that is open, and then the command.
 const SESSION: &str =
     r#"echo password | gnome-keyring-daemon --unlock --components=secrets >/dev/null 2>&1; exec "$@""#;
 
-#[expect(clippy::print_stderr, reason = "a test's output is for the person who runs it")]
 fn is_here() -> bool {
     let path = std::env::var_os("PATH").unwrap_or_default();
     let has = |program: &str| std::env::split_paths(&path).any(|folder| folder.join(program).is_file());
     let here = has("gnome-keyring-daemon") && has("dbus-run-session");
     if !here {
-        eprintln!("gnome-keyring-daemon or dbus-run-session is not installed: no keychain was tried");
+        tell("gnome-keyring-daemon or dbus-run-session is not installed: no keychain was tried");
     }
     here
 }
@@ -54,4 +53,19 @@ if "$0" setup --dry-run; then exit 1; fi
     assert!(text.contains("secrets are kept in the system's keychain"), "{text}");
     assert!(text.contains("is not known here"), "what was removed is not found any more: {text}");
     assert!(!rig.home("secrets.yml").exists());
+}
+
+#[tokio::test]
+async fn where_there_is_no_keychain_a_file_is_used_and_that_is_said() {
+    let rig = Rig::new().await;
+    let api = format!("GITHUB_API_URL={}", rig.github.api_url());
+    let git = format!("GITHUB_SERVER_URL={}", rig.github.server_url());
+    let args =
+        ["init", "--host", "root@203.0.113.7", "--repo", "my-org/my-app", "--no-input", "--set", &api, "--set", &git];
+    let program =
+        rig.program(&args).env("PREVIEW_KEYCHAIN", "").env("DBUS_SESSION_BUS_ADDRESS", "unix:path=/no/such/bus");
+    let (code, text) = rig.ended(program.env("GITHUB_TOKEN", rig.github.token())).await;
+    assert_eq!(code, 0, "{text}");
+    let told = "secrets are kept in DIR/home/secrets.yml, which only you may read (this machine has no keychain)";
+    assert!(text.contains(told) && rig.home("secrets.yml").exists(), "{text}");
 }

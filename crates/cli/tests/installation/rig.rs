@@ -37,7 +37,7 @@ case $1 in
 state) cat $state ;;
 import) echo "$4" >>$state ;;
 apply)
-    for thing in tag ssh_key droplet reserved_ip firewall; do
+    for thing in tag ssh_key droplet reserved_ip reserved_ip_assignment firewall; do
         if ! grep -qs "digitalocean_$thing.preview" $state; then
             count=$(ls "$here/cloud" | wc -l)
             echo "$TF_VAR_ssh_public_key" >"$here/cloud/$thing-$count"
@@ -65,6 +65,7 @@ echo 'TASK [orchestrator : The service answers] ****'
 "#;
 
 const SSH: &str = r#"
+also ssh-before
 cat >"$here/script"
 cat "$here/script" >>"$here/scripts"
 also ssh
@@ -259,6 +260,12 @@ impl Rig {
     pub(crate) fn json(&self, name: &str) -> Value {
         read_json(&self.path(name))
     }
+}
+
+/// Says what did not run.
+#[expect(clippy::print_stderr, reason = "a test's output is for the person who runs it")]
+pub(crate) fn tell(line: &str) {
+    eprintln!("{line}");
 }
 
 fn read_json(path: &Path) -> Value {

@@ -1,7 +1,7 @@
 //! `preview setup`: to the end, stopped and killed at every step, and begun again. Nothing is made twice.
 
 use axum::http::{Method, StatusCode};
-use preview_simulator::{Fault, Matching};
+use preview_simulator::{Change, Fault, Matching};
 
 use crate::rig::{DO_TOKEN, Rig};
 
@@ -9,7 +9,7 @@ const DROPLET: [&str; 2] = ["--region", "fra1"];
 const HOST: [&str; 2] = ["--host", "root@203.0.113.7"];
 const SETUP: [&str; 2] = ["setup", "--yes"];
 
-const ALL: [&str; 5] = ["droplet", "firewall", "reserved_ip", "ssh_key", "tag"];
+const ALL: [&str; 6] = ["droplet", "firewall", "reserved_ip", "reserved_ip_assignment", "ssh_key", "tag"];
 
 /// What is right in the end, whatever came before.
 async fn finishes(rig: &Rig) {
@@ -162,6 +162,7 @@ async fn killed_at_any_step_it_makes_nothing_twice() {
         "terraform-made-tag",
         "terraform-made-ssh_key",
         "terraform-made-droplet",
+        "terraform-made-reserved_ip_assignment",
         "terraform-made-firewall",
         "terraform-output",
         "ssh",
@@ -251,6 +252,50 @@ async fn a_webhook_that_was_changed_or_is_there_twice_is_put_right() {
 }
 
 #[tokio::test]
+async fn a_webhook_of_which_no_answer_came_is_not_made_again() {
+    let rig = Rig::new().await;
+    rig.init(&HOST).await;
+    rig.github.fail_next(Matching::path(Method::POST, "/hooks"), 1, Fault::CutBody);
+    let (code, text) = rig.run(&SETUP).await;
+    assert!(code == 1 && text.contains("connection closed before message completed"), "{text}");
+    assert!(rig.hooks().len() == 1 && !rig.home("state.json").exists(), "it is there, and its number is not known");
+    finishes_host(&rig).await;
+}
+
+#[tokio::test]
+async fn a_server_that_has_another_address_keeps_its_webhook() {
+    let rig = Rig::new().await;
+    rig.init(&HOST).await;
+    finishes_host(&rig).await;
+    let other = rig.url.replace("127.0.0.1", "localhost");
+    let config = std::fs::read_to_string(rig.home("config.yml")).unwrap();
+    std::fs::write(rig.home("config.yml"), config.replace(&rig.url, &other)).unwrap();
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 0, "{text}");
+    let hooks = rig.hooks();
+    assert!(hooks.len() == 1 && hooks[0].0 == format!("{other}/webhook/github"), "{hooks:?}");
+}
+
+#[tokio::test]
+async fn a_repository_that_is_listed_no_more_has_no_webhook_any_more() {
+    let rig = Rig::new().await;
+    rig.init(&HOST).await;
+    let other = rig.github.create_repo("my-org/other", [Change::write("README.md", "hello")]).await.unwrap();
+    let config = std::fs::read_to_string(rig.home("config.yml")).unwrap();
+    std::fs::write(rig.home("config.yml"), config.replace("  - my-org/my-app", "  - my-org/my-app\n  - my-org/other"))
+        .unwrap();
+    finishes_host(&rig).await;
+    let hooks = || rig.github.look(|state| state.repository(other.id()).unwrap().hooks.len());
+    assert_eq!(
+        (hooks(), rig.json("vars.json")["preview_settings"]["ALLOWED_REPOS"].as_str()),
+        (1, Some("my-org/my-app,my-org/other"))
+    );
+    std::fs::write(rig.home("config.yml"), config).unwrap();
+    finishes_host(&rig).await;
+    assert_eq!(hooks(), 0);
+}
+
+#[tokio::test]
 async fn a_server_that_does_not_let_us_in_is_told_with_what_to_do() {
     let rig = Rig::new().await;
     rig.init(&["--host", "me@203.0.113.7"]).await;
@@ -264,4 +309,33 @@ async fn a_server_that_does_not_let_us_in_is_told_with_what_to_do() {
     insta::assert_snapshot!("setup_another_machine", text);
     let calls = rig.calls();
     assert!(calls.contains("-p 22 -- me@203.0.113.7 sudo -n sh -s"), "{calls}");
+}
+
+#[tokio::test]
+async fn the_real_ansible_takes_what_it_is_told() {
+    let rig = Rig::new().await;
+    std::fs::remove_file(rig.path("bin/ansible-playbook")).unwrap();
+    let path = std::env::var_os("PATH").unwrap_or_default();
+    if !std::env::split_paths(&path).any(|folder| folder.join("ansible-playbook").is_file()) {
+        return crate::rig::tell("ansible-playbook is not installed: it was not tried with the real one");
+    }
+    rig.init(&["--host", "me@203.0.113.7:2222"]).await;
+    // What Ansible asks of a machine, which isn't there; our own script before that is well.
+    rig.also(
+        "ssh-before",
+        "case $(tail -n 1 \"$here/calls\") in *' sh -s') ;; *) echo 'Connection refused' >&2; exit 255 ;; esac",
+    );
+    let (code, text) = rig.run(&SETUP).await;
+    assert!(code == 1 && text.contains("setting the server up failed at: Gathering Facts"), "{text}");
+    assert!(text.contains("Connection refused"), "{text}");
+    let calls = rig.calls();
+    let ansible = calls
+        .lines()
+        .find(|line| line.contains("203.0.113.7") && !line.ends_with(" sh -s") && line.starts_with("ssh"))
+        .unwrap();
+    let known = format!("UserKnownHostsFile=\"{}\" ~/.ssh/known_hosts", rig.home("known_hosts").display());
+    for option in [known.as_str(), "StrictHostKeyChecking=accept-new", "Port=2222", "User=\"me\"", "203.0.113.7"] {
+        assert!(ansible.contains(option), "{option}: {ansible}");
+    }
+    rig.left_no_variables();
 }

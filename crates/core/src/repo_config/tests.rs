@@ -107,7 +107,7 @@ fn mistakes_name_place_and_the_nearest_right_word() {
         ("- framework", "line 1, column 1: the file must hold keys with their values, such as `framework: go`"),
         ("just words", "line 1, column 1: the file must hold keys with their values, such as `framework: go`"),
         ("framework: go\n---\nframework: go\n", "line 2, column 1: only one YAML document is allowed"),
-        ("<<: {framework: go}", "line 1, column 1: merge keys (`<<`) are not allowed"),
+        ("<<: go", "line 1, column 5: a merge key (`<<`) takes a map, or a list of maps"),
         ("framework: !evil go", "line 1, column 18: tags (`!name`) are not allowed"),
         ("framework: \"go", "line 1, column 12: this is not valid YAML"),
         ("framework: *nowhere", "line 1, column 12: this is not valid YAML"),

@@ -4,7 +4,8 @@
 //! times while GitHub was slow costs one edit. Failures go first. What was told last stands in the record, so that the same
 //! is not told again, and that a start can tell what its predecessor was killed before telling.
 
-use std::collections::{BTreeMap, BTreeSet, VecDeque};
+mod turns;
+
 use std::sync::{Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
@@ -18,6 +19,7 @@ use sha2::{Digest, Sha256};
 use tokio::sync::Notify;
 use tokio::time::Instant;
 
+use self::turns::{Next, Turns};
 use super::Reconciler;
 use super::mishap::contained;
 use crate::folders::Log;
@@ -29,71 +31,33 @@ const UNAPPROVED: SetAsideReason = SetAsideReason::Waiting(WaitReason::Approval)
 /// Lines of a log that a comment shows.
 const TAIL: usize = 50;
 
-/// Comments an hour that ask for a fork's approval.
-const MOST_ASKED: usize = 30;
-const HOUR: Duration = Duration::from_secs(3600);
-
 /// What is to be told.
 pub(super) struct Reporter {
-    queue: Mutex<Queue>,
+    turns: Mutex<Turns>,
     told: Notify,
     /// Held while a comment is being written, so that nothing comes after the last words.
     writing: tokio::sync::Mutex<()>,
     gap: Duration,
 }
 
-#[derive(Default)]
-struct Queue {
-    changed: BTreeSet<DeploymentId>,
-    written: BTreeMap<DeploymentId, Instant>,
-    /// When strangers' pull requests were written on in the last hour: whoever opens five hundred of them must not use up
-    /// what GitHub lets us write.
-    asked: VecDeque<Instant>,
-    /// Not before this, after GitHub asked for a pause.
-    pause: Option<Instant>,
-}
-
-impl Queue {
-    /// When the next stranger's pull request may be written on.
-    fn next_ask(&self, now: Instant) -> Instant {
-        let oldest = self.asked.len().checked_sub(MOST_ASKED).and_then(|place| self.asked.get(place));
-        oldest.map_or(now, |oldest| *oldest + HOUR)
-    }
-
-    fn note_ask(&mut self, now: Instant) {
-        while self.asked.front().is_some_and(|oldest| *oldest + HOUR <= now) {
-            self.asked.pop_front();
-        }
-        self.asked.push_back(now);
-    }
-}
-
 impl Reporter {
     pub(super) fn new(gap: Duration) -> Self {
-        Self { queue: Mutex::default(), told: Notify::new(), writing: tokio::sync::Mutex::default(), gap }
+        Self { turns: Mutex::default(), told: Notify::new(), writing: tokio::sync::Mutex::default(), gap }
     }
 
-    fn queue(&self) -> MutexGuard<'_, Queue> {
-        self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    fn turns(&self) -> MutexGuard<'_, Turns> {
+        self.turns.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     /// Nothing more is to be told of it.
     pub(super) fn forget(&self, id: &DeploymentId) {
-        let mut queue = self.queue();
-        queue.changed.remove(id);
-        queue.written.remove(id);
+        self.turns().forget(id);
     }
 
     /// How many comments wait to be written.
     pub(super) fn waiting(&self) -> usize {
-        self.queue().changed.len()
+        self.turns().waiting()
     }
-}
-
-/// What to write next, or when to look again.
-enum Next {
-    Tell(DeploymentId),
-    At(Option<Instant>),
 }
 
 /// What people are to be told of one pull request, and what they were told last.
@@ -111,7 +75,7 @@ struct Words {
 impl Reconciler {
     /// Notes that a record changed in a way that its comment should tell.
     pub(super) fn report(&self, id: &DeploymentId) {
-        self.inner.reporter.queue().changed.insert(id.clone());
+        self.inner.reporter.turns().add(id);
         self.inner.reporter.told.notify_one();
     }
 
@@ -130,9 +94,8 @@ impl Reconciler {
             if self.inner.reporter.waiting() > 0 {
                 self.inner.out.forge.may_write().await;
             }
-            let next = self.next_report();
-            let written = match next {
-                Next::Tell(id) => contained(self.tell_people(&id)).await.inspect_err(|_| self.report(&id)),
+            match self.next_report() {
+                Next::Tell(id) => self.tell_or_rest(&id).await,
                 Next::At(when) => {
                     let until = async {
                         match when {
@@ -145,45 +108,30 @@ impl Reconciler {
                         () = told => {}
                         () = until => {}
                     }
-                    continue;
                 }
-            };
-            if let Err(fault) = written {
-                let wait = fault.retry_after.unwrap_or_default().max(self.backoff(1));
-                fault.log("could not tell GitHub; trying again later");
-                self.inner.reporter.queue().pause = Some(Instant::now() + wait);
             }
         }
     }
 
-    /// Failures first, then whatever is due; a comment that was edited a moment ago waits.
+    async fn tell_or_rest(&self, id: &DeploymentId) {
+        let written = contained(self.tell_people(id)).await;
+        let mut turns = self.inner.reporter.turns();
+        match written {
+            Ok(()) => turns.note_success(id),
+            Err(fault) => {
+                fault.log("could not tell GitHub; trying again later");
+                turns.note_failure(id, Instant::now(), fault.retry_after, |tries| self.backoff(tries));
+            }
+        }
+    }
+
     fn next_report(&self) -> Next {
-        let reporter = &self.inner.reporter;
-        let (failed, asking): (BTreeSet<DeploymentId>, BTreeSet<DeploymentId>) = self.inner.ledger.read(|state| {
+        let (failed, asking) = self.inner.ledger.read(|state| {
             let failed = state.deployments.values().filter(|d| d.status() == Status::Failed);
             let asking = state.set_aside.iter().filter(|(_, line)| line.reason == UNAPPROVED && line.told.is_none());
             (failed.map(|d| d.id.clone()).collect(), asking.map(|(id, _)| id.clone()).collect())
         });
-        let mut queue = reporter.queue();
-        let now = Instant::now();
-        if let Some(pause) = queue.pause.filter(|pause| *pause > now) {
-            return Next::At(Some(pause));
-        }
-        queue.pause = None;
-        let next_ask = queue.next_ask(now);
-        let due = |id: &DeploymentId| {
-            let due = queue.written.get(id).map_or(now, |written| *written + reporter.gap);
-            if asking.contains(id) { due.max(next_ask) } else { due }
-        };
-        let first =
-            queue.changed.iter().min_by_key(|id| (due(id) > now, !failed.contains(*id), asking.contains(*id), due(id)));
-        let Some(id) = first.cloned() else { return Next::At(None) };
-        let when = due(&id);
-        if when > now {
-            return Next::At(Some(when));
-        }
-        queue.changed.remove(&id);
-        Next::Tell(id)
+        self.inner.reporter.turns().next(Instant::now(), &failed, &asking)
     }
 
     /// Writes comment and commit status, unless they say so already.
@@ -193,7 +141,8 @@ impl Reconciler {
             return Ok(());
         };
         let Words { key, body, status, told, known, mut comment_id, asks } = words;
-        self.note_writing(id, asks);
+        let Reporter { gap, .. } = self.inner.reporter;
+        self.inner.reporter.turns().note_writing(id, Instant::now(), gap, asks);
         if known.is_some() {
             // Should we be killed or unheard while writing, nobody knows what people were told.
             self.inner.ledger.change(|state| voice(state, id).and_then(|(_, told)| told.take())).await?;
@@ -220,14 +169,6 @@ impl Reconciler {
         };
         self.inner.ledger.change(note).await?;
         Ok(())
-    }
-
-    fn note_writing(&self, id: &DeploymentId, asks: bool) {
-        let (mut queue, now) = (self.inner.reporter.queue(), Instant::now());
-        queue.written.insert(id.clone(), now);
-        if asks {
-            queue.note_ask(now);
-        }
     }
 
     /// What people should read of a pull request, if anything: of what is going, from the one who removes it.

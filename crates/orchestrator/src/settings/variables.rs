@@ -214,7 +214,7 @@ pub(super) const MAX_CONCURRENT_PREVIEWS: Variable = Variable::new(
 pub(super) const MAX_CONCURRENT_BUILDS: Variable = Variable::optional(
     "MAX_CONCURRENT_BUILDS",
     "half of the processor cores, at least 1",
-    "How many images may be built at once.",
+    "How many images may be built at once; one, where the engine can only hold all builds together within the limits below.",
 );
 pub(super) const DISK_BUDGET_GB: Variable = Variable::optional(
     "DISK_BUDGET_GB",

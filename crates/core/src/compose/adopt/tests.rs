@@ -211,6 +211,22 @@ fn a_usual_file_is_taken() {
     assert_eq!(volumes, ["cache", "db"]);
 }
 
+/// What services share is often written once: what it brings is held against the same table.
+#[test]
+fn what_merge_keys_bring_is_as_if_it_stood_there() {
+    const SHARED: &str = "x-shared: &shared\n  environment: &env {LOG: debug, A: 1}\n  restart: always\n";
+    let merged = format!(
+        "{SHARED}services:\n  web: {{<<: *shared, build: ., ports: ['3000'], environment: {{<<: *env, A: 2}}}}\n  \
+         cache: {{<<: *shared, image: redis}}\n"
+    );
+    let written = "services:\n  web: {build: ., ports: ['3000'], restart: always, environment: {LOG: debug, A: 2}}\n  \
+                   cache: {image: redis, restart: always, environment: {LOG: debug, A: 1}}\n";
+    assert_eq!(emitted(&adopt(&merged).unwrap()), emitted(&adopt(written).unwrap()));
+    let evil = "x-evil: &evil\n  privileged: true\nservices:\n  web: {<<: *evil, build: .}\n";
+    let refused = adopt(evil).unwrap_err().to_string();
+    assert!(refused.contains("line 2") && refused.contains("services.web.privileged"), "{refused}");
+}
+
 #[test]
 fn what_compose_gets_to_see_of_a_usual_file() {
     only_our_words(&usual());

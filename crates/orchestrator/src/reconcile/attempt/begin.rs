@@ -49,6 +49,7 @@ impl Reconciler {
             users: BTreeMap::new(),
             command: Vec::new(),
             seed: None,
+            seed_untouched: false,
         });
         self.wait_for_place(&Wish { decision, pull, id, commit, slot }).await?;
         self.report(id);

@@ -87,6 +87,8 @@ impl Reconciler {
         let data = self.data_of(&id);
         match data.content {
             Content::Empty => {}
+            // The note could not be written to its end, which is all that has been tried.
+            Content::Seeding if trying.seed_untouched => {}
             Content::Used if data.seeded => return Ok(()),
             Content::Used => {
                 tracing::info!(deployment = %id, "the database is not new: its seed is not loaded");
@@ -102,7 +104,9 @@ impl Reconciler {
             record.data.content = Content::Seeding;
             set_step(record, Step::Seed);
         };
+        trying.seed_untouched = true;
         self.change_data(&id, begin).await?;
+        trying.seed_untouched = false;
         let loaded = match seed {
             Seed::File(path) => self.load(trying, &found, path.as_str()).await,
             Seed::Run(command) => self.run_task(trying, &found, Task::Seed, command, &hold).await,

@@ -57,6 +57,8 @@ pub(super) struct Trying {
     command: Vec<String>,
     /// The text that a new database is filled with.
     seed: Option<Arc<str>>,
+    /// It is noted that the database is being filled, and nothing has been put into it yet.
+    seed_untouched: bool,
 }
 
 impl Trying {

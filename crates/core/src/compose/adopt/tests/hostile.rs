@@ -13,6 +13,8 @@ use Fate::{Harmless, Refused};
 pub(super) const SERVICE: &[(&str, Fate)] = &[
     ("privileged: true", Refused("services.app.privileged")),
     ("\"privileged\": !!bool true", Refused("")),
+    ("<<: {privileged: true}", Refused("services.app.privileged")),
+    ("<<: [{cap_drop: [evil]}, {pid: host}]", Refused("services.app.pid")),
     ("cap_add: [SYS_ADMIN]", Refused("services.app.cap_add")),
     ("cap_drop: [evil]", Harmless),
     ("devices: [/dev/kmsg]", Refused("services.app.devices")),
@@ -214,7 +216,8 @@ pub(super) const BESIDE: &[(&str, Fate)] = &[
     ("services: {}", Refused("")),
     ("---\nservices: {}", Refused("")),
     ("x-evil: &evil {a: evil}", Harmless),
-    ("<<: {include: [x]}", Refused("")),
+    ("<<: {include: [x]}", Refused("include")),
+    ("<<: include", Refused("")),
 ];
 
 /// Whole services beside the app.
