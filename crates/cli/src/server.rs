@@ -97,7 +97,7 @@ fn unattended() -> Vec<String> {
 /// Whether anything says that the service is on this machine.
 fn is_here(variables: &Variables) -> bool {
     let told = |name: &&str| variables.get(*name).is_some_and(|value| !value.is_empty());
-    if OF_A_SERVICE.iter().any(|name| told(&name)) {
+    if OF_A_SERVICE.iter().any(told) {
         return true;
     }
     // A folder that we may not look into is there.

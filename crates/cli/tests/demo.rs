@@ -181,7 +181,8 @@ async fn a_folder_that_can_not_be_built_is_told_why_and_leaves_nothing_up() {
     let ended = up.ended.await.unwrap().unwrap_err();
     let told = ended.stderr();
     assert!(told.contains("should have come up") && told.contains("no framework was recognised"), "{told}");
-    for owner in owners(&up.said.lock().unwrap()) {
+    let said = up.said.lock().unwrap().clone();
+    for owner in owners(&said) {
         assert_eq!(in_docker(&owner).await, Vec::<String>::new());
     }
     let nowhere = Running::command("up", &["/no/such/folder"], &[]).end().await.0.unwrap_err();

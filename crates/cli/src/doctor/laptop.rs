@@ -113,6 +113,9 @@ mod tests {
     use super::*;
     use crate::doctor::Verdict;
 
+    /// A change to what is seen from outside, and how a check judges it.
+    type Case = (&'static str, Verdict, fn(&mut Outside));
+
     fn fine() -> Outside {
         Outside {
             ssh: Ok(()),
@@ -136,7 +139,7 @@ mod tests {
         for check in &CHECKS {
             assert_eq!(says(check.name, |_| {}), Verdict::Ok, "{}", check.name);
         }
-        let cases: &[(&str, Verdict, fn(&mut Outside))] = &[
+        let cases: &[Case] = &[
             ("ssh", Verdict::Problem, |o| o.ssh = Err("Connection refused".to_owned())),
             ("versions", Verdict::Warning, |o| o.version = Ok("0.0.9".to_owned())),
             ("port-80", Verdict::Problem, |o| o.http = Ok(false)),

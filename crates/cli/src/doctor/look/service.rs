@@ -37,7 +37,7 @@ pub(super) async fn unit() -> Look<String> {
 /// Whether the helper's socket opens, if a setting names the helper.
 pub(super) async fn helper(variables: &Variables) -> Option<Look<()>> {
     let named = |name: &&str| variables.get(*name).is_some_and(|command| command.contains("preview helper"));
-    BY_HELPER.iter().any(|name| named(&name)).then(|| {
+    BY_HELPER.iter().any(named).then(|| {
         let opened = UnixStream::connect(HELPER).map(drop);
         opened.map_err(|error| format!("{HELPER} does not open: {error}"))
     })
