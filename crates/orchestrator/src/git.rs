@@ -30,12 +30,11 @@ use std::time::Duration;
 
 use async_trait::async_trait;
 use preview_core::ids::{CommitSha, RepoId};
-use secrecy::SecretString;
 use tokio::task::spawn_blocking;
 
 pub(crate) use command::{login, version};
 
-use crate::needs::{Checkout, DeploymentLock, Fault, Source, Want};
+use crate::needs::{Checkout, DeploymentLock, Fault, Source, Tokens, Want};
 use crate::remove_tree::remove_tree;
 use command::Git;
 use listing::Listing;
@@ -82,10 +81,10 @@ pub struct GitSource {
 }
 
 impl GitSource {
-    /// Mirrors in the folder `mirrors` of repositories at `server` (`https://github.com`), fetched with this token.
-    pub fn new(mirrors: PathBuf, server: &str, token: &SecretString) -> Self {
+    /// Mirrors in the folder `mirrors` of repositories at `server` (`https://github.com`), fetched with the token of the moment.
+    pub fn new(mirrors: PathBuf, server: &str, tokens: Arc<dyn Tokens>) -> Self {
         let limits = CheckoutLimits::default();
-        Self { mirrors, git: Git::new(server, token, limits), limits, locks: Mutex::default() }
+        Self { mirrors, git: Git::new(server, tokens, limits), limits, locks: Mutex::default() }
     }
 
     /// The same with other limits.

@@ -164,9 +164,9 @@ impl Service {
         let folders = Folders::new(settings.paths.deployments.clone(), settings.paths.logs.clone());
         let engine = Arc::new(Engine::connect(told::engine(settings, &instance, state)).await?);
         let clock = Arc::new(SystemClock);
-        let forge = Arc::new(GitHub::new(told::github(settings, write_interval))?);
+        let forge = Arc::new(GitHub::new(told::github(settings, write_interval, vault.known()))?);
         let github = &settings.github;
-        let source = Arc::new(GitSource::new(settings.paths.mirrors(), github.server.as_str(), &github.token));
+        let source = Arc::new(GitSource::new(settings.paths.mirrors(), github.server.as_str(), forge.clone()));
         // The last that can fail: who comes from now on is served.
         let login = identity::login(settings, vault.known())?;
         let (router, builtin) = start_router(settings, router, &site, login, &instance, &ledger.read(routes))?;

@@ -30,6 +30,7 @@ use preview_core::trust::ByTrust;
 use preview_core::walls::{Allowed, Egress};
 use secrecy::SecretString;
 
+use crate::github::AppKey;
 use crate::router::nginx::CommandLine;
 
 pub use access::{Access, Containers, Token};
@@ -85,14 +86,30 @@ pub struct Settings {
 /// GitHub, and the repositories there.
 #[derive(Debug, Clone)]
 pub struct GitHub {
-    /// Our token.
-    pub token: SecretString,
+    /// Who we are there.
+    pub identity: Identity,
     /// Where repositories are fetched from.
     pub server: BaseUrl,
     /// The REST API.
     pub api: BaseUrl,
     /// The repositories that get previews, each once, at least one.
     pub repositories: Vec<RepoName>,
+}
+
+/// Who we are to GitHub.
+#[derive(Debug, Clone)]
+pub enum Identity {
+    /// Whoever this token belongs to.
+    Token(SecretString),
+    /// A GitHub App, installed on all of the repositories.
+    App {
+        /// Its number.
+        id: u64,
+        /// What it signs with.
+        key: AppKey,
+        /// One of the repositories that it is installed on.
+        repository: RepoName,
+    },
 }
 
 /// How changes become known.

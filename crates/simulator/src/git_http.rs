@@ -62,7 +62,7 @@ fn parse(path: &str) -> Option<(RepoName, Service)> {
 fn admit(shared: &Shared, name: &RepoName, parts: &Parts) -> Result<RepoId, Box<Response>> {
     let known = match parts.headers.get(AUTHORIZATION) {
         None => false,
-        Some(value) if basic_password(value).as_deref() == Some(shared.options.token.as_str()) => true,
+        Some(value) if basic_password(value).is_some_and(|token| shared.accepts(&token)) => true,
         Some(_) => return Err(Box::new(unauthorized())),
     };
     let found = shared.read(|state| {

@@ -9,6 +9,7 @@
 //! | --- | --- |
 //! | [`state`] | what GitHub knows, as plain data |
 //! | `shapes`, `payload` | the JSON of answers and deliveries |
+//! | `app` | signing in as a GitHub App |
 //! | `rest` | the API, one file per resource |
 //! | `git`, `git_http` | bare repositories, and cloning from them |
 //! | `post` | sending deliveries |
@@ -17,6 +18,7 @@
 //! | `ports` | free ports for tests |
 //! | [`mimic`] | a tiny web server whose start, health and end are told by its environment |
 
+mod app;
 mod change;
 mod driver;
 mod encoding;
@@ -33,6 +35,7 @@ mod server;
 mod shapes;
 pub mod state;
 
+pub use app::{APP_KEY, App};
 pub use change::{Change, Source};
 pub use driver::{NewPull, Pull, Repo};
 pub use error::{Error, Result};

@@ -21,6 +21,7 @@ use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 use tower::ServiceExt;
 
+use crate::app::App;
 use crate::error::{Error, Result};
 use crate::faults::{Fault, FaultGuard, HangUp, Matching};
 use crate::git::Bare;
@@ -46,6 +47,8 @@ pub struct Options {
     pub hourly_limit: u32,
     /// How long it waits for the answer to a delivery; GitHub waits 10 s.
     pub delivery_timeout: Duration,
+    /// The App that the product signs in as; then no other token is accepted, and `bot_login` is the App's.
+    pub app: Option<App>,
 }
 
 impl Default for Options {
@@ -57,6 +60,7 @@ impl Default for Options {
             bot_login: "preview-bot".to_owned(),
             hourly_limit: 5000,
             delivery_timeout: Duration::from_secs(10),
+            app: None,
         }
     }
 }
@@ -98,6 +102,17 @@ impl Shared {
         change(&mut self.lock())
     }
 
+    /// Whether this token counts now.
+    pub(crate) fn accepts(&self, token: &str) -> bool {
+        match self.options.app {
+            None => token == self.options.token,
+            Some(_) => self.read(|state| {
+                let now = Timestamp::now();
+                state.installation_tokens.iter().any(|known| known.token == token && known.expires_at > now)
+            }),
+        }
+    }
+
     pub(crate) fn changes(&self) -> watch::Receiver<()> {
         self.changed.subscribe()
     }
@@ -129,7 +144,10 @@ impl Drop for GitHub {
 
 impl GitHub {
     /// Opens its port and begins to answer.
-    pub async fn start(options: Options) -> Result<Self> {
+    pub async fn start(mut options: Options) -> Result<Self> {
+        if let Some(app) = &options.app {
+            options.bot_login = format!("{}[bot]", app.slug);
+        }
         let address = SocketAddr::from((Ipv4Addr::LOCALHOST, options.port));
         let listener = TcpListener::bind(address).await.map_err(Error::Listen)?;
         let server = format!("http://{}", listener.local_addr().map_err(Error::Listen)?);

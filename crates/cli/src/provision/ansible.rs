@@ -85,6 +85,10 @@ pub(crate) async fn apply(
     mut tell: impl FnMut(&str),
 ) -> Result<(), Failure> {
     let folder = home.ansible();
+    // Anew: what another version has laid out here must not play along.
+    if folder.exists() {
+        std::fs::remove_dir_all(&folder)?;
+    }
     embedded::lay_out(home, "ansible", &folder)?;
     let file = secret_file(home, &wanted.variables())?;
     let host = if to.host().contains(':') { format!("[{}]", to.host()) } else { to.host().to_owned() };

@@ -12,7 +12,7 @@ use crate::error::{Failure, Kind};
 use crate::installation::secrets::{Given, SecretName, Secrets};
 use crate::installation::{Config, Home};
 
-/// What stands before `Ready` is there: the configuration, and what it takes to change the server.
+/// The configuration, and what it takes to bring a server to it.
 pub(crate) struct Ready {
     pub(crate) home: Home,
     pub(crate) config: Config,

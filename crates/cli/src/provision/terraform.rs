@@ -31,7 +31,7 @@ const PASSED_ON: [&str; 9] = [
 
 /// Terraform with all that it is told.
 pub(crate) struct Terraform {
-    folder: PathBuf,
+    home: Home,
     variables: Vec<(&'static str, String)>,
     token: SecretString,
     project: ProjectName,
@@ -47,14 +47,12 @@ pub(crate) struct Made {
 }
 
 impl Terraform {
-    /// Lays its files out.
     pub(crate) fn new(
         home: &Home,
         config: &Config,
         droplet: &DigitalOcean,
         token: SecretString,
     ) -> Result<Self, Failure> {
-        embedded::lay_out(home, "terraform/digitalocean", &home.terraform())?;
         let ranges: Vec<&str> = droplet.ssh_from.iter().map(Range::as_str).collect();
         let text = |domain: &Option<Domain>| domain.as_ref().map(ToString::to_string).unwrap_or_default();
         let variables = vec![
@@ -66,7 +64,13 @@ impl Terraform {
             ("domain", text(&config.domain)),
             ("dns_zone", text(&droplet.dns_zone)),
         ];
-        Ok(Self { folder: home.terraform(), variables, token, project: config.project_name.clone() })
+        Ok(Self { home: home.clone(), variables, token, project: config.project_name.clone() })
+    }
+
+    /// Lays its files out, and has it fetch the provider.
+    async fn begin(&self, tell: impl Fn(&str) + Copy) -> Result<(), Failure> {
+        embedded::lay_out(&self.home, "terraform/digitalocean", &self.home.terraform())?;
+        self.run(&["init", "-input=false", "-no-color"], tell).await.map(drop)
     }
 
     /// Whether it was ever begun here.
@@ -76,7 +80,7 @@ impl Terraform {
 
     /// Makes what is missing.
     pub(crate) async fn apply(&self, account: &Client, tell: impl Fn(&str) + Copy) -> Result<Made, Failure> {
-        self.run(&["init", "-input=false", "-no-color"], tell).await?;
+        self.begin(tell).await?;
         self.take_over(account, tell).await?;
         self.run(&["apply", "-input=false", "-no-color", "-auto-approve"], tell).await?;
         self.made().await
@@ -84,7 +88,7 @@ impl Terraform {
 
     /// Unmakes all of it, what its state has lost sight of too.
     pub(crate) async fn destroy(&self, account: &Client, tell: impl Fn(&str) + Copy) -> Result<(), Failure> {
-        self.run(&["init", "-input=false", "-no-color"], tell).await?;
+        self.begin(tell).await?;
         self.take_over(account, tell).await?;
         self.run(&["destroy", "-input=false", "-no-color", "-auto-approve"], tell).await.map(drop)
     }
@@ -125,7 +129,7 @@ impl Terraform {
     }
 
     async fn run(&self, args: &[&str], tell: impl Fn(&str)) -> Result<String, Failure> {
-        let mut program = Program::new("terraform").args(args).dir(&self.folder).limits(LIMITS);
+        let mut program = Program::new("terraform").args(args).dir(self.home.terraform()).limits(LIMITS);
         for name in PASSED_ON {
             program = program.inherit_env(name);
         }
@@ -135,7 +139,7 @@ impl Terraform {
         }
         program = program.secret_env("TF_VAR_do_token", self.token.clone());
         let ran = program.run_with(|_, line| tell(line)).await;
-        ran.map(|output| output.text()).map_err(|error| failed(args[0], &error, &self.folder))
+        ran.map(|output| output.text()).map_err(|error| failed(args[0], &error, &self.home.terraform()))
     }
 }
 

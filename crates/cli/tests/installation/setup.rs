@@ -79,6 +79,7 @@ async fn the_plan_comes_first_and_changes_nothing() {
     assert_eq!(code, 2, "nobody can be asked: {text}");
     assert!(text.contains("hint: answer with --yes"), "{text}");
     assert_eq!((rig.calls(), rig.made(), rig.hooks()), (String::new(), vec![], vec![]));
+    assert!(!rig.home("terraform").exists() && !rig.home("state.json").exists());
 }
 
 #[tokio::test]
@@ -260,6 +261,18 @@ async fn a_webhook_of_which_no_answer_came_is_not_made_again() {
     assert!(code == 1 && text.contains("connection closed before message completed"), "{text}");
     assert!(rig.hooks().len() == 1 && !rig.home("state.json").exists(), "it is there, and its number is not known");
     finishes_host(&rig).await;
+}
+
+#[tokio::test]
+async fn a_webhook_is_found_among_more_than_a_page_of_them() {
+    let rig = Rig::new().await;
+    for number in 0..101 {
+        rig.repo.add_hook(&format!("{}/other/{number}", rig.url));
+    }
+    rig.repo.add_hook(&format!("{}/webhook/github", rig.url));
+    rig.init(&HOST).await;
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!((code, rig.hooks().len()), (0, 102), "{text}");
 }
 
 #[tokio::test]

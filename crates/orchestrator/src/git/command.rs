@@ -5,6 +5,7 @@
 //!
 //! Source: <https://git-scm.com/docs/git#_environment_variables>, <https://git-scm.com/docs/git-config>
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use base64::Engine;
@@ -14,6 +15,7 @@ use preview_exec::{Limits, Program};
 use secrecy::{ExposeSecret, SecretString};
 
 use super::CheckoutLimits;
+use crate::needs::{Fault, Tokens};
 
 /// Settings that don't depend on the installation, each against something.
 const CONFIG: &[(&str, &str)] = &[
@@ -72,7 +74,7 @@ const OVERHEAD: u64 = 16 << 20;
 /// Git, as it is set up for one server.
 pub(super) struct Git {
     server: String,
-    authorization: SecretString,
+    tokens: Arc<dyn Tokens>,
     pub(super) limits: CheckoutLimits,
 }
 
@@ -91,9 +93,8 @@ pub(crate) async fn version() -> Option<String> {
 }
 
 impl Git {
-    pub(super) fn new(server: &str, token: &SecretString, limits: CheckoutLimits) -> Self {
-        let authorization = format!("Authorization: Basic {}", login(token).expose_secret()).into();
-        Self { server: server.trim_end_matches('/').to_owned(), authorization, limits }
+    pub(super) fn new(server: &str, tokens: Arc<dyn Tokens>, limits: CheckoutLimits) -> Self {
+        Self { server: server.trim_end_matches('/').to_owned(), tokens, limits }
     }
 
     /// Where a repository is fetched from.
@@ -107,16 +108,18 @@ impl Git {
     }
 
     /// Git with these arguments, for talking to the server.
-    pub(super) fn remote(&self, args: &[&str]) -> Program {
+    pub(super) async fn remote(&self, args: &[&str]) -> Result<Program, Fault> {
+        let token = self.tokens.token().await?;
+        let authorization: SecretString = format!("Authorization: Basic {}", login(&token).expose_secret()).into();
         let allowed = format!("protocol.{}.allow", self.server.split(':').next().unwrap_or("https"));
         let config = [CONFIG, &[(allowed.as_str(), "always")]].concat();
         let header = config.len();
         let program = self
             .program(args, &config, self.limits.fetch)
             .env(format!("GIT_CONFIG_KEY_{header}"), format!("http.{}/.extraHeader", self.server))
-            .secret_env(format!("GIT_CONFIG_VALUE_{header}"), self.authorization.clone())
+            .secret_env(format!("GIT_CONFIG_VALUE_{header}"), authorization)
             .env("GIT_CONFIG_COUNT", (header + 1).to_string());
-        PASSED_ON.iter().fold(program, |program, name| program.inherit_env(name))
+        Ok(PASSED_ON.iter().fold(program, |program, name| program.inherit_env(name)))
     }
 
     fn program(&self, args: &[&str], config: &[(&str, &str)], limit: Duration) -> Program {

@@ -145,7 +145,8 @@ impl<'a> Mirror<'a> {
         let (url, place) = (self.git.url(&want.name), want.number.get() % REMEMBERED);
         let refspec = format!("+{theirs}:refs/preview/{place}");
         let options = ["fetch", "--quiet", "--depth=1", "--no-tags", "--no-write-fetch-head", "--", &url, &refspec];
-        self.run(self.git.remote(&options)).await.map(drop)
+        let fetch = self.git.remote(&options).await.map_err(|fault| Trouble::SignIn(Box::new(fault)))?;
+        self.run(fetch).await.map(drop)
     }
 
     /// Whether all of the commit is there, telling `listing` of every file, as long as that wants to hear of more.

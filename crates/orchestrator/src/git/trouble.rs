@@ -14,6 +14,8 @@ pub(super) enum Trouble {
     Unreachable(String),
     /// It answers with an error of its own, or that we ask too often.
     Busy,
+    /// There is no token to show.
+    SignIn(Box<Fault>),
     /// It does not take our token.
     Denied,
     /// It knows no such repository, or does not show it to us.
@@ -129,10 +131,11 @@ impl Trouble {
             Self::Busy => {
                 Fault::passing("the git server answered with an error of its own, or that it is asked too often")
             }
+            Self::SignIn(fault) => *fault,
             Self::Denied => Fault::passing(format!("the git server did not let us read {name}"))
-                .advise("GITHUB_TOKEN must be valid and may read the repository's contents"),
+                .advise("GITHUB_TOKEN, or the GitHub App, must be valid and may read the repository's contents"),
             Self::NoRepository => Fault::passing(format!("the git server shows us no repository {name}"))
-                .advise("check that it exists and that GITHUB_TOKEN may read its contents"),
+                .advise("check that it exists and that GITHUB_TOKEN, or the GitHub App, may read its contents"),
             Self::Moved => Fault::passing(format!("the git server says that {name} has moved"))
                 .advise("the new name is learned from GitHub with the next look"),
             Self::NoCommit => Fault::passing(format!("the git server does not have commit {commit} (yet)")),

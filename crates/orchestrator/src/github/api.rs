@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use preview_core::ids::RepoId;
-use reqwest::header::{ACCEPT, AUTHORIZATION, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION};
+use reqwest::header::{ACCEPT, ETAG, HeaderMap, HeaderName, HeaderValue, IF_NONE_MATCH, LOCATION};
 use reqwest::{Method, StatusCode, Url, redirect};
-use secrecy::ExposeSecret;
+use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
 use serde::de::DeserializeOwned;
 use tokio::sync::Semaphore;
 
+use super::app::App;
 use super::gate::Gate;
 use super::pace::{Cost, Purse};
 use super::rights::{Right, Rights};
@@ -47,8 +48,15 @@ pub enum BadSettings {
     Client(#[source] reqwest::Error),
 }
 
+/// Whose tokens requests bear.
+enum Bearer {
+    Token(SecretString),
+    App(Box<App>),
+}
+
 pub(super) struct Api {
     http: reqwest::Client,
+    bearer: Bearer,
     base: Url,
     pub(super) gate: Gate,
     pub(super) rights: Rights,
@@ -59,12 +67,14 @@ pub(super) struct Api {
 impl Api {
     pub(super) fn new(settings: &GitHubSettings) -> Result<Self, BadSettings> {
         let base = base_url(&settings.api_url).ok_or(BadSettings::Url)?;
-        let Credentials::Token(token) = &settings.credentials;
-        let mut authorization =
-            HeaderValue::from_str(&format!("Bearer {}", token.expose_secret())).map_err(|_| BadSettings::Token)?;
-        authorization.set_sensitive(true);
+        let bearer = match &settings.credentials {
+            Credentials::Token(token) if HeaderValue::from_str(token.expose_secret()).is_err() => {
+                return Err(BadSettings::Token);
+            }
+            Credentials::Token(token) => Bearer::Token(token.clone()),
+            Credentials::App(app) => Bearer::App(Box::new(App::new(app.clone()))),
+        };
         let headers = HeaderMap::from_iter([
-            (AUTHORIZATION, authorization),
             (ACCEPT, HeaderValue::from_static("application/vnd.github+json")),
             (HeaderName::from_static(VERSION.0), HeaderValue::from_static(VERSION.1)),
         ]);
@@ -79,7 +89,8 @@ impl Api {
         }
         let http = builder.build().map_err(BadSettings::Client)?;
         let (gate, rights) = (Gate::default(), Rights::default());
-        Ok(Self { http, base, gate, rights, points: Purse::new(settings.pace.points), places: Semaphore::new(AT_ONCE) })
+        let (points, places) = (Purse::new(settings.pace.points), Semaphore::new(AT_ONCE));
+        Ok(Self { http, bearer, base, gate, rights, points, places })
     }
 
     /// An address below the API's own. `path` is made of numbers and parsed names, never of other text.
@@ -107,12 +118,17 @@ impl Api {
             if !answer.is_redirect() {
                 return Ok(answer);
             }
-            url = answer.target(&url).filter(|target| self.is_ours(target)).ok_or_else(|| {
-                Fault::passing("GitHub's answer leads to another server")
-                    .advise("Set GITHUB_API_URL to the address that GitHub itself uses.")
-            })?;
+            url = self.redirected(&answer, &url)?;
         }
-        Err(Fault::passing("GitHub's answers lead in a circle"))
+        Err(circle())
+    }
+
+    /// Where an answer leads, as long as that is GitHub too.
+    fn redirected(&self, answer: &Answer, from: &Url) -> Result<Url, Fault> {
+        answer.target(from).filter(|target| self.is_ours(target)).ok_or_else(|| {
+            Fault::passing("GitHub's answer leads to another server")
+                .advise("Set GITHUB_API_URL to the address that GitHub itself uses.")
+        })
     }
 
     /// Reads one page of a list; with an ETag, 304 is an answer too.
@@ -148,13 +164,60 @@ impl Api {
         self.gate.pass()?;
         self.rights.pass(right)?;
         self.points.pay(cost).await;
-        let pass = self.gate.pass()?;
-        let response = request.send().await.map_err(broken)?;
-        let answer = Answer::read(response, limit).await?;
-        self.gate.judge(pass, &answer)?;
+        let token = self.token().await?;
+        let answer = self.send_as(&token, request, limit).await?;
         self.rights.judge(right, &answer)?;
         Ok(answer)
     }
+
+    async fn send_as(
+        &self,
+        token: &SecretString,
+        request: reqwest::RequestBuilder,
+        limit: usize,
+    ) -> Result<Answer, Fault> {
+        let pass = self.gate.pass()?;
+        let response = request.bearer_auth(token.expose_secret()).send().await.map_err(broken)?;
+        let answer = Answer::read(response, limit).await?;
+        if let (Bearer::App(app), StatusCode::UNAUTHORIZED) = (&self.bearer, answer.status) {
+            app.forget();
+        }
+        self.gate.judge(pass, &answer)?;
+        Ok(answer)
+    }
+
+    /// The token that requests bear, and git too.
+    pub(super) async fn token(&self) -> Result<SecretString, Fault> {
+        match &self.bearer {
+            Bearer::Token(token) => Ok(token.clone()),
+            Bearer::App(app) => app.token(self).await,
+        }
+    }
+
+    /// The name of the user as whom an App writes, if we are one.
+    pub(super) async fn app_login(&self) -> Result<Option<String>, Fault> {
+        match &self.bearer {
+            Bearer::Token(_) => Ok(None),
+            Bearer::App(app) => app.login(self).await.map(Some),
+        }
+    }
+
+    /// Asks something in the App's own name, which its signed token tells.
+    pub(super) async fn ask_as_app(&self, method: Method, url: Url, token: &SecretString) -> Result<Answer, Fault> {
+        let mut url = url;
+        for _ in 0..=REDIRECTS {
+            let answer = self.send_as(token, self.http.request(method.clone(), url.clone()), ONE_LIMIT).await?;
+            if !answer.is_redirect() {
+                return Ok(answer);
+            }
+            url = self.redirected(&answer, &url)?;
+        }
+        Err(circle())
+    }
+}
+
+fn circle() -> Fault {
+    Fault::passing("GitHub's answers lead in a circle")
 }
 
 fn base_url(text: &str) -> Option<Url> {

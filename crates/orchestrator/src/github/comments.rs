@@ -170,7 +170,12 @@ impl GitHub {
     }
 
     async fn ask_who_we_are(&self) -> Result<u64, Fault> {
-        let answer = self.api.get(&Right::Account, self.api.url("/user")).await?;
+        let path = match self.api.app_login().await? {
+            None => "/user".to_owned(),
+            // Source: https://docs.github.com/en/rest/users/users#get-a-user (an App's user is found by its name alone)
+            Some(login) => format!("/users/{login}"),
+        };
+        let answer = self.api.get(&Right::Account, self.api.url(&path)).await?;
         match answer.status.as_u16() {
             200 => Ok(answer.json::<wire::User>()?.id),
             _ => Err(answer.unexpected()),

@@ -25,7 +25,8 @@ const LONGEST: Duration = Duration::from_secs(3600);
 /// not be written, reading works.
 const FORGIVEN: Duration = Duration::from_secs(3600);
 
-const TOKEN_ADVICE: &str = "The token expired or was revoked: give the server a new GITHUB_TOKEN and restart it. Previews that run go on running.";
+const TOKEN_ADVICE: &str = "The token, or the GitHub App's key, expired or was revoked: give the server a new GITHUB_TOKEN or GITHUB_APP_PRIVATE_KEY_FILE \
+     and restart it. Previews that run go on running.";
 
 /// Why the gate is closed.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]

@@ -7,6 +7,7 @@
 //! | file | what lives there |
 //! | --- | --- |
 //! | `api` | one request and its answer: headers, limits on size and time, redirects |
+//! | `app` | a GitHub App's tokens |
 //! | `pace` | how fast we go before anybody has to tell us |
 //! | `gate` | what GitHub told us about waiting, and a token that doesn't count; closed, it lets no request out |
 //! | `rights` | what the token may not do |
@@ -25,9 +26,10 @@ use secrecy::SecretString;
 use tokio::sync::OnceCell;
 
 use crate::ledger::Mark;
-use crate::needs::{CommitStatus, Fault, Forge, Person, PullAnswer, Remarks, Repository, Written};
+use crate::needs::{CommitStatus, Fault, Forge, Person, PullAnswer, Remarks, Repository, Tokens, Written};
 
 mod api;
+mod app;
 mod comments;
 mod gate;
 mod pace;
@@ -42,6 +44,7 @@ mod wire;
 use gate::Closed;
 
 pub use api::BadSettings;
+pub use app::{AppCredentials, AppKey, NotAKey};
 pub use pace::{Budget, Pace};
 pub use rights::parse_end as token_end;
 
@@ -50,6 +53,8 @@ pub use rights::parse_end as token_end;
 pub enum Credentials {
     /// A personal access token, fine-grained or classic.
     Token(SecretString),
+    /// A GitHub App.
+    App(AppCredentials),
 }
 
 /// What the client must be told.
@@ -67,11 +72,11 @@ impl GitHubSettings {
     /// github.com's API.
     pub const API_URL: &str = "https://api.github.com";
 
-    /// An API with a token, at the pace that is right for it.
-    pub fn new(api_url: impl Into<String>, token: SecretString) -> Self {
+    /// An API, at the pace that is right for it.
+    pub fn new(api_url: impl Into<String>, credentials: Credentials) -> Self {
         let api_url = api_url.into();
         let pace = if is_github_com(&api_url) { Pace::GITHUB_COM } else { Pace::ENTERPRISE };
-        Self { api_url, credentials: Credentials::Token(token), pace }
+        Self { api_url, credentials, pace }
     }
 }
 
@@ -141,6 +146,13 @@ impl GitHub {
                 troubles => ForgeHealth::Token(troubles),
             },
         }
+    }
+}
+
+#[async_trait]
+impl Tokens for GitHub {
+    async fn token(&self) -> Result<SecretString, Fault> {
+        self.api.token().await
     }
 }
 

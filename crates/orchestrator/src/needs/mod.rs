@@ -26,7 +26,7 @@ pub use forge::*;
 pub use source::*;
 
 /// Why something outside did not do what was asked: whose side it is from, and whether to try again.
-#[derive(Debug, Clone)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Fault {
     /// Whose side it is from.
     pub blame: Blame,

@@ -7,6 +7,7 @@ use std::sync::Arc;
 use async_trait::async_trait;
 use preview_core::framework::Files;
 use preview_core::ids::{CommitSha, PrNumber, RepoId, RepoName};
+use secrecy::SecretString;
 
 use super::{DeploymentLock, Fault};
 
@@ -29,6 +30,20 @@ pub struct Checkout {
     pub dir: PathBuf,
     /// The same files, each opened beneath the folder without following links.
     pub files: Arc<dyn Files + Send + Sync>,
+}
+
+/// What signs in to GitHub: a token that stays, or one that is renewed.
+#[async_trait]
+pub trait Tokens: Send + Sync + 'static {
+    /// The token that counts now.
+    async fn token(&self) -> Result<SecretString, Fault>;
+}
+
+#[async_trait]
+impl Tokens for SecretString {
+    async fn token(&self) -> Result<SecretString, Fault> {
+        Ok(self.clone())
+    }
 }
 
 /// Where commits come from: git.

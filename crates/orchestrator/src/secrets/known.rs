@@ -15,6 +15,8 @@ use preview_core::mask::Mask;
 pub enum Whose {
     /// The service's own: tokens. Nobody could guess one.
     Service,
+    /// The tokens of a GitHub App's installation, which are renewed each hour.
+    GitHubApp,
     /// A repository's, from the operator.
     Repository(RepoId),
     /// A deployment's: the password of its database.

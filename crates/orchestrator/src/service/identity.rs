@@ -12,7 +12,7 @@ use super::StartError;
 use crate::git;
 use crate::router::Login;
 use crate::secrets::{Known, Whose};
-use crate::settings::{INSTANCE, Settings};
+use crate::settings::{INSTANCE, Identity, Settings};
 
 /// This installation's own name, made at its first start.
 pub(super) fn instance(state: &Path) -> Result<InstanceId, StartError> {
@@ -61,13 +61,13 @@ pub(super) fn login(settings: &Settings, known: &Known) -> Result<Option<Login>,
 
 /// The service's own secrets, in every spelling in which it sends them.
 pub(super) fn learn_own(known: &Known, settings: &Settings, api_token: &SecretString) {
-    let login = git::login(&settings.github.token);
-    let own = [
-        Some(&settings.github.token),
-        Some(&login),
-        Some(api_token),
-        settings.http.read_token.as_ref(),
-        settings.webhooks.secret.as_ref(),
-    ];
+    // A GitHub App's tokens are learned as they come.
+    let token = match &settings.github.identity {
+        Identity::Token(token) => Some(token),
+        Identity::App { .. } => None,
+    };
+    let login = token.map(git::login);
+    let own =
+        [token, login.as_ref(), Some(api_token), settings.http.read_token.as_ref(), settings.webhooks.secret.as_ref()];
     own.into_iter().flatten().for_each(|secret| known.learn(Whose::Service, secret.expose_secret()));
 }

@@ -11,9 +11,10 @@ use preview_core::trust::{ByTrust, Trust};
 
 use super::StartError;
 use crate::docker::{self, BuildLimits};
-use crate::github::GitHubSettings;
+use crate::github::{AppCredentials, Credentials, GitHubSettings};
 use crate::reconcile::{Config, Pace};
-use crate::settings::{self, Settings};
+use crate::secrets::Known;
+use crate::settings::{self, Identity, Settings};
 
 /// The engine.
 pub(super) fn engine(settings: &Settings, instance: &InstanceId, state: &Path) -> docker::EngineOptions {
@@ -36,8 +37,17 @@ pub(super) fn engine(settings: &Settings, instance: &InstanceId, state: &Path) -
 }
 
 /// GitHub's client.
-pub(super) fn github(settings: &Settings, write_interval: Option<Duration>) -> GitHubSettings {
-    let mut github = GitHubSettings::new(settings.github.api.as_str(), settings.github.token.clone());
+pub(super) fn github(settings: &Settings, write_interval: Option<Duration>, known: &Known) -> GitHubSettings {
+    let credentials = match &settings.github.identity {
+        Identity::Token(token) => Credentials::Token(token.clone()),
+        Identity::App { id, key, repository } => Credentials::App(AppCredentials {
+            id: *id,
+            key: key.clone(),
+            repository: repository.clone(),
+            known: known.clone(),
+        }),
+    };
+    let mut github = GitHubSettings::new(settings.github.api.as_str(), credentials);
     if let Some(interval) = write_interval {
         github.pace.between_writes = interval;
     }

@@ -6,6 +6,7 @@ use std::num::NonZero;
 
 use jiff::SignedDuration;
 use preview_core::desired::{ForkPolicy, Policy};
+use preview_core::ids::RepoName;
 use preview_core::trust::ByTrust;
 use preview_core::walls::Egress;
 use secrecy::ExposeSecret;
@@ -13,9 +14,10 @@ use secrecy::ExposeSecret;
 use super::reader::{Reader, Variable};
 use super::variables::*;
 use super::{
-    Capacity, Firewall, GitHub, Health, Http, Limits, Log, LogFormat, Network, Nginx, Paths, PreviewLogin, Previews,
-    Reach, Router, Settings, Webhooks, paths, values,
+    Capacity, Firewall, GitHub, Health, Http, Identity, Limits, Log, LogFormat, Network, Nginx, Paths, PreviewLogin,
+    Previews, Reach, Router, Settings, Webhooks, paths, values,
 };
+use crate::github::AppKey;
 
 /// All settings; `None` where there is a mistake, which the reader knows.
 pub(super) fn all(reader: &mut Reader<'_>) -> Option<Settings> {
@@ -70,8 +72,8 @@ fn refuse_unsupported(reader: &mut Reader<'_>) {
 }
 
 fn github(reader: &mut Reader<'_>) -> Option<GitHub> {
-    let token = reader.value(&GITHUB_TOKEN, values::bearer);
     let repositories = reader.value(&ALLOWED_REPOS, values::repositories);
+    let identity = identity(reader, repositories.as_deref());
     let server = reader.value(&GITHUB_SERVER_URL, values::server_url);
     let api = reader.option(&GITHUB_API_URL, values::server_url);
     let (server, api) = (server?, api?);
@@ -86,7 +88,49 @@ fn github(reader: &mut Reader<'_>) -> Option<GitHub> {
         // Source: https://docs.github.com/en/enterprise-server/rest/quickstart (the API of GitHub Enterprise Server)
         None => values::base_url(&format!("{server}/api/v3")).ok()?,
     };
-    Some(GitHub { token: token?, server, api, repositories: repositories? })
+    Some(GitHub { identity: identity?, server, api, repositories: repositories? })
+}
+
+/// A token or an App, and not both: nobody could tell which of them counts.
+fn identity(reader: &mut Reader<'_>, repositories: Option<&[RepoName]>) -> Option<Identity> {
+    let token = reader.option(&GITHUB_TOKEN, values::bearer);
+    let id = reader.option(&GITHUB_APP_ID, values::app_id);
+    let key = reader.option(&GITHUB_APP_PRIVATE_KEY_FILE, values::app_key);
+    match (token?, id?, key?) {
+        (Some(token), None, None) => Some(Identity::Token(token)),
+        (None, Some(id), Some(key)) => app(reader, id, key, repositories?),
+        (Some(_), _, _) => {
+            reader.mistake(&GITHUB_TOKEN, "is set beside a GitHub App: leave one of them out");
+            None
+        }
+        (None, None, None) => {
+            reader.mistake(&GITHUB_TOKEN, format!("is not set: {}", GITHUB_TOKEN.meaning));
+            None
+        }
+        (None, Some(_), None) => {
+            reader
+                .mistake(&GITHUB_APP_PRIVATE_KEY_FILE, format!("is not set: {}", GITHUB_APP_PRIVATE_KEY_FILE.meaning));
+            None
+        }
+        (None, None, Some(_)) => {
+            reader.mistake(&GITHUB_APP_ID, format!("is not set: {}", GITHUB_APP_ID.meaning));
+            None
+        }
+    }
+}
+
+/// An installation belongs to one account, and with it all repositories that it serves.
+fn app(reader: &mut Reader<'_>, id: u64, key: AppKey, repositories: &[RepoName]) -> Option<Identity> {
+    let (repository, others) = repositories.split_first()?;
+    if let Some(other) = others.iter().find(|other| !other.owner().eq_ignore_ascii_case(repository.owner())) {
+        let owners = format!("`{}` and `{}`", repository.owner(), other.owner());
+        reader.mistake(
+            &ALLOWED_REPOS,
+            format!("has repositories of {owners}, but a GitHub App's installation is one owner's: use GITHUB_TOKEN"),
+        );
+        return None;
+    }
+    Some(Identity::App { id, key, repository: repository.clone() })
 }
 
 fn webhooks(reader: &mut Reader<'_>) -> Option<Webhooks> {

@@ -1,4 +1,5 @@
 use std::fmt::Write as _;
+use std::os::unix::fs::PermissionsExt;
 
 use jiff::SignedDuration;
 use preview_core::desired::ForkPolicy;
@@ -69,8 +70,8 @@ fn every_mistake_is_named_at_once() {
     ]);
     insta::assert_snapshot!(Settings::read(&variables).unwrap_err(), @r"
     9 settings are wrong:
-      - GITHUB_TOKEN is not set: The token for GitHub: may read contents, and write pull requests (comments) and commit statuses.
       - ALLOWED_REPOS is `not a repository`: `not a repository` is not a valid repository: write it as owner/name
+      - GITHUB_TOKEN is not set: The token for GitHub: may read contents, and write pull requests (comments) and commit statuses.
       - GITHUB_WEBHOOK_SECRET is not usable: it is too short: expected at least 16 random characters, for example from `openssl rand -hex 32`
       - FORK_POLICY is `ask`: expected `deny` or `approve` or `allow`
       - CLEANUP_TTL_DAYS is `soon`: expected a number above 0, at most 3650, with a point for fractions
@@ -161,6 +162,37 @@ fn secrets_that_somebody_could_guess_are_refused() {
     }
     assert!(mistake(&[("GITHUB_TOKEN", "ghp_xxxxxxxxxxxxxxxxxxxx")]).contains("placeholder"));
     assert!(mistake(&[("GITHUB_TOKEN", "two words")]).contains("without spaces"));
+}
+
+#[test]
+fn a_token_or_an_app_signs_in_and_not_both() {
+    let dir = tempfile::tempdir().unwrap();
+    let key = dir.path().join("app.pem");
+    let file = key.to_str().unwrap();
+    std::fs::write(&key, preview_simulator::APP_KEY).unwrap();
+    let app = |change: &[(&str, &str)]| {
+        let mut variables = least();
+        variables.remove("GITHUB_TOKEN");
+        variables.extend(with(&[("GITHUB_APP_ID", "4711"), ("GITHUB_APP_PRIVATE_KEY_FILE", file)]));
+        variables.extend(change.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        Settings::read(&variables)
+    };
+    let wrong = |change: &[(&str, &str)]| app(change).unwrap_err().to_string();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o644)).unwrap();
+    assert!(wrong(&[]).contains("others than its owner may read it"), "{}", wrong(&[]));
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    let Identity::App { id, repository, .. } = app(&[]).unwrap().github.identity else { panic!("no App") };
+    assert_eq!((id, repository.to_string()), (4711, "my-org/app".to_owned()));
+
+    assert!(wrong(&[("GITHUB_TOKEN", TOKEN)]).contains("GITHUB_TOKEN is set beside a GitHub App"));
+    assert!(wrong(&[("GITHUB_APP_ID", " ")]).contains("GITHUB_APP_ID is not set"));
+    assert!(wrong(&[("GITHUB_APP_ID", "previews")]).contains("expected a whole number"));
+    assert!(wrong(&[("GITHUB_APP_PRIVATE_KEY_FILE", " ")]).contains("GITHUB_APP_PRIVATE_KEY_FILE is not set"));
+    assert!(wrong(&[("GITHUB_APP_PRIVATE_KEY_FILE", "/nowhere")]).contains("can't be read"));
+    let owners = wrong(&[("ALLOWED_REPOS", "my-org/app,My-Org/api,others/app")]);
+    assert!(owners.contains("`my-org` and `others`"), "{owners}");
+    std::fs::write(&key, "no key").unwrap();
+    assert!(wrong(&[]).contains("no RSA private key"));
 }
 
 #[test]

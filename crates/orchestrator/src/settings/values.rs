@@ -3,6 +3,7 @@
 use std::collections::BTreeSet;
 use std::fmt;
 use std::net::{IpAddr, Ipv4Addr};
+use std::os::unix::fs::PermissionsExt;
 use std::path::{Component, PathBuf};
 use std::str::FromStr;
 use std::time::Duration;
@@ -14,6 +15,7 @@ use preview_core::subnets::Subnet;
 use preview_core::walls::{Allowed, InvalidAllowed};
 use secrecy::SecretString;
 
+use crate::github::AppKey;
 use crate::router::nginx::CommandLine;
 
 use super::reader::Wrong;
@@ -215,6 +217,22 @@ pub(super) fn bearer(text: &str) -> Result<SecretString, Wrong> {
     } else {
         Err(Wrong::expected("printable ASCII characters without spaces"))
     }
+}
+
+/// Reads the number of a GitHub App.
+pub(super) fn app_id(text: &str) -> Result<u64, Wrong> {
+    whole(1, u64::MAX)(text)
+}
+
+/// Reads the key in a file that nobody else may read.
+pub(super) fn app_key(path: &str) -> Result<AppKey, Wrong> {
+    let unreadable = |error: std::io::Error| Wrong(format!("it can't be read: {error}"));
+    let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
+    if mode & 0o077 != 0 {
+        return Err(Wrong(format!("others than its owner may read it: `chmod 600 {path}`")));
+    }
+    let text = std::fs::read_to_string(path).map_err(unreadable)?;
+    AppKey::from_pem(&text).map_err(|error| Wrong(error.to_string()))
 }
 
 /// Reads one of several words.

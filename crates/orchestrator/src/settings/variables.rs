@@ -8,7 +8,10 @@ pub type Group = (&'static str, &'static [Variable]);
 
 /// All variables, in the order of the documentation.
 pub const GROUPS: &[Group] = &[
-    ("GitHub", &[GITHUB_TOKEN, ALLOWED_REPOS, GITHUB_SERVER_URL, GITHUB_API_URL]),
+    (
+        "GitHub",
+        &[GITHUB_TOKEN, GITHUB_APP_ID, GITHUB_APP_PRIVATE_KEY_FILE, ALLOWED_REPOS, GITHUB_SERVER_URL, GITHUB_API_URL],
+    ),
     ("Webhooks and polling", &[WEBHOOKS, GITHUB_WEBHOOK_SECRET, RESYNC_INTERVAL_SECONDS]),
     ("Which pull requests", &[FORK_POLICY, DRAFTS, BOTS, REQUIRE_LABEL]),
     ("Addresses of previews", &[PREVIEW_BASE_URL, PREVIEW_DOMAIN]),
@@ -43,17 +46,24 @@ pub const GROUPS: &[Group] = &[
 ];
 
 /// Variables of later versions. Setting one is refused, so that nobody believes in a protection that isn't there.
-pub const NOT_YET: &[(&str, &str)] = &[
-    ("GITHUB_APP_ID", "signing in as a GitHub App; use GITHUB_TOKEN"),
-    ("GITHUB_APP_PRIVATE_KEY_FILE", "signing in as a GitHub App; use GITHUB_TOKEN"),
-    ("REGISTRY_CONFIG", "logins of private image registries"),
-];
+pub const NOT_YET: &[(&str, &str)] = &[("REGISTRY_CONFIG", "logins of private image registries")];
 
-pub(super) const GITHUB_TOKEN: Variable = Variable::required(
+pub(super) const GITHUB_TOKEN: Variable = Variable::optional(
     "GITHUB_TOKEN",
+    "**required**, unless a GitHub App is used",
     "The token for GitHub: may read contents, and write pull requests (comments) and commit statuses.",
 )
 .secret();
+pub(super) const GITHUB_APP_ID: Variable = Variable::optional(
+    "GITHUB_APP_ID",
+    "none",
+    "The number of a GitHub App that is used instead of `GITHUB_TOKEN`: installed on the repositories, with the same rights.",
+);
+pub(super) const GITHUB_APP_PRIVATE_KEY_FILE: Variable = Variable::optional(
+    "GITHUB_APP_PRIVATE_KEY_FILE",
+    "none",
+    "The file with the App's private key, as GitHub hands it out, readable by the service's user alone.",
+);
 pub(super) const ALLOWED_REPOS: Variable = Variable::required(
     "ALLOWED_REPOS",
     "The repositories that get previews: `owner/name,owner/name`. Letter case is ignored.",

@@ -10,7 +10,7 @@ use preview_orchestrator::git::GitSource;
 use preview_orchestrator::needs::{Source, Want};
 use preview_simulator::{Change, Fault, GitHub, Matching, NewPull, Options, Pull};
 
-use crate::world::{World, names, text};
+use crate::world::{World, names, text, token};
 
 async fn open_pull(github: &GitHub) -> Pull {
     let repo = github.create_repo("org/app", [Change::write("a", "1")]).await.unwrap();
@@ -19,7 +19,7 @@ async fn open_pull(github: &GitHub) -> Pull {
 }
 
 fn source(world: &World, github: &GitHub) -> GitSource {
-    GitSource::new(world.mirrors(), &github.server_url(), &github.token().to_owned().into())
+    GitSource::new(world.mirrors(), &github.server_url(), token(github.token()))
 }
 
 fn want(pull: &Pull) -> Want {
@@ -41,7 +41,7 @@ async fn a_pull_request_of_a_private_repository_and_its_pushes() {
     pull.force_push([Change::write("c", "4")]).await.unwrap();
     source.checkout(&want(&pull), world.src(), &world.hold).await.unwrap();
     // By a mirror that never saw it, the commit that nothing leads to any more.
-    let fresh = GitSource::new(world.dir.path().join("other"), &github.server_url(), &github.token().to_owned().into());
+    let fresh = GitSource::new(world.dir.path().join("other"), &github.server_url(), token(github.token()));
     let old = fresh.checkout(&first, world.src(), &world.hold).await.unwrap();
     assert_eq!(names(&old.dir), ["a"]);
 }
@@ -60,7 +60,7 @@ async fn a_pull_request_from_a_fork_is_found_in_the_base_repository() {
 async fn a_token_that_is_not_taken_is_said_and_never_shown() {
     let (world, github) = (World::new().await, GitHub::start(Options::default()).await.unwrap());
     let pull = open_pull(&github).await;
-    let source = GitSource::new(world.mirrors(), &github.server_url(), &"canary-wrong-token".to_owned().into());
+    let source = GitSource::new(world.mirrors(), &github.server_url(), token("canary-wrong-token"));
     let Err(fault) = source.checkout(&want(&pull), world.src(), &world.hold).await else { panic!() };
     assert_eq!((fault.blame, fault.cause.as_str()), (Blame::Passing, "the git server did not let us read org/app"));
     assert!(fault.advice.as_ref().unwrap().contains("GITHUB_TOKEN"));

@@ -75,7 +75,7 @@ async fn a_repository_or_a_server_that_is_not_there_is_worth_another_try() {
     fs::remove_dir_all(world.repo()).unwrap();
     assert_eq!(world.passing(&world.source(), &commit).await, "the git server shows us no repository org/app");
     let port = free_port();
-    let source = GitSource::new(world.mirrors(), &format!("http://127.0.0.1:{port}"), &TOKEN.to_owned().into());
+    let source = GitSource::new(world.mirrors(), &format!("http://127.0.0.1:{port}"), world::token(TOKEN));
     assert_eq!(world.passing(&source, &commit).await, "the git server could not be reached");
 }
 

@@ -9,11 +9,17 @@ use preview_core::deployment::Blame;
 use preview_core::ids::{CommitSha, PrNumber, RepoId};
 use preview_exec::{Limits, Program};
 use preview_orchestrator::git::GitSource;
-use preview_orchestrator::needs::{Checkout, DeploymentLock, Fault, Source, Want};
+use preview_orchestrator::needs::{Checkout, DeploymentLock, Fault, Source, Tokens, Want};
+use secrecy::SecretString;
 use tempfile::TempDir;
 
 /// What must never be seen anywhere.
 pub(crate) const TOKEN: &str = "canary-token-5f0c1d2e";
+
+/// A token that stays.
+pub(crate) fn token(text: &str) -> Arc<dyn Tokens> {
+    Arc::new(SecretString::from(text))
+}
 
 /// A commit that no repository has.
 pub(crate) const NOWHERE: &str = "1234567890123456789012345678901234567890";
@@ -92,7 +98,7 @@ impl World {
 
     pub(crate) fn source(&self) -> GitSource {
         let server = format!("file://{}", self.dir.path().join("server").display());
-        GitSource::new(self.mirrors(), &server, &TOKEN.to_owned().into())
+        GitSource::new(self.mirrors(), &server, token(TOKEN))
     }
 
     pub(crate) async fn checkout_by(&self, source: &GitSource, commit: &CommitSha) -> Result<Checkout, Fault> {

@@ -15,6 +15,7 @@ use preview_orchestrator::needs::{
 };
 use serde_json::{Value, json as value};
 
+mod app;
 mod comments;
 mod limits;
 mod lists;

@@ -26,12 +26,8 @@ pub(crate) async fn check(State(shared): State<Arc<Shared>>, request: Request, n
             "Request forbidden by administrative rules. Please make sure your request has a User-Agent header.\n";
         return (StatusCode::FORBIDDEN, words).into_response();
     }
-    match headers.get(AUTHORIZATION).map(token) {
-        None => return ApiError::no_credentials().into_response(),
-        Some(token) if token.as_deref() != Some(&shared.options.token) => {
-            return ApiError::bad_credentials().into_response();
-        }
-        Some(_) => {}
+    if let Err(error) = admitted(&shared, request.uri().path(), headers.get(AUTHORIZATION).map(token)) {
+        return error.into_response();
     }
     let counted = request.uri().path() != "/rate_limit";
     let admitted = !counted || shared.write_quietly(|state| state.quota.take(Timestamp::now()));
@@ -51,6 +47,19 @@ pub(crate) async fn check(State(shared): State<Arc<Shared>>, request: Request, n
     let quota = shared.read(|state| state.quota.clone());
     write_quota(response.headers_mut(), &quota);
     response
+}
+
+/// Whether a token lets its bearer in there: the App's own signed one at what concerns the App, another one elsewhere.
+fn admitted(shared: &Shared, path: &str, token: Option<Option<String>>) -> Result<(), ApiError> {
+    let token = token.ok_or_else(ApiError::no_credentials)?.ok_or_else(ApiError::bad_credentials)?;
+    let concerns_app = path == "/app" || path.starts_with("/app/") || path.ends_with("/installation");
+    match &shared.options.app {
+        Some(app) if concerns_app => {
+            app.signed(&token, Timestamp::now()).map_err(|words| ApiError::unauthorized(words.to_owned()))
+        }
+        _ if shared.accepts(&token) => Ok(()),
+        _ => Err(ApiError::bad_credentials()),
+    }
 }
 
 /// The token of `Bearer`, `token` or Basic credentials.

@@ -59,6 +59,10 @@ impl ApiError {
         Self::new(StatusCode::UNAUTHORIZED, "Bad credentials")
     }
 
+    pub(crate) fn unauthorized(message: String) -> Self {
+        Self::new(StatusCode::UNAUTHORIZED, message)
+    }
+
     pub(crate) fn no_credentials() -> Self {
         Self::new(StatusCode::UNAUTHORIZED, "Requires authentication")
     }

@@ -3,6 +3,7 @@
 //! Every resource of a repository is there under its name and, as on GitHub, under `/repositories/{id}`; a former name redirects to
 //! the latter. Sources are named where a rule is: <https://docs.github.com/en/rest>.
 
+mod apps;
 mod comments;
 mod deliveries;
 mod entry;
@@ -33,6 +34,9 @@ pub(crate) use error::ApiError;
 pub(crate) fn router(shared: &Arc<Shared>) -> Router<Arc<Shared>> {
     Router::new()
         .route("/user", get(users::me))
+        .route("/users/{login}", get(apps::user))
+        .route("/app", get(apps::me))
+        .route("/app/installations/{installation}/access_tokens", post(apps::access_token))
         .route("/rate_limit", get(users::rate_limit))
         .nest("/repos/{owner}/{repo}", repository())
         .nest("/repositories/{repository_id}", repository())
@@ -45,6 +49,7 @@ fn repository() -> Router<Arc<Shared>> {
     let comment = get(comments::get).patch(comments::update).delete(comments::delete);
     Router::new()
         .route("/", get(repos::get))
+        .route("/installation", get(apps::installation))
         .route("/pulls", get(pulls::list))
         .route("/pulls/{number}", get(pulls::get))
         .route("/issues/{number}/comments", get(comments::list).post(comments::create))

@@ -7,11 +7,16 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 
+use super::ApiError;
 use crate::server::Shared;
 
 /// Source: <https://docs.github.com/en/rest/users/users#get-the-authenticated-user>
-pub(super) async fn me(State(shared): State<Arc<Shared>>) -> Response {
-    Json(shared.read(|state| state.show_user(&state.bot))).into_response()
+pub(super) async fn me(State(shared): State<Arc<Shared>>) -> Result<Response, ApiError> {
+    if shared.options.app.is_some() {
+        // Source: https://docs.github.com/en/rest/using-the-rest-api/troubleshooting-the-rest-api#resource-not-accessible
+        return Err(ApiError::forbidden("Resource not accessible by integration"));
+    }
+    Ok(Json(shared.read(|state| state.show_user(&state.bot))).into_response())
 }
 
 #[derive(Serialize)]

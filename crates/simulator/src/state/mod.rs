@@ -13,6 +13,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use jiff::Timestamp;
 use preview_core::ids::{CommentId, PrNumber, RepoId, RepoName};
 
+use crate::app::InstallationToken;
 use crate::faults::Matching;
 use crate::shapes::{HookShape, Urls};
 
@@ -55,6 +56,8 @@ pub struct State {
     pub(crate) post: Post,
     pub(crate) log: Log,
     pub(crate) quota: Quota,
+    /// What the App's installation was given.
+    pub(crate) installation_tokens: Vec<InstallationToken>,
     last_id: u64,
 }
 
@@ -73,6 +76,7 @@ impl State {
             post: Post::default(),
             log: Log::default(),
             quota: Quota::new(hourly_limit),
+            installation_tokens: Vec::new(),
             last_id: FIRST_ID,
         }
     }

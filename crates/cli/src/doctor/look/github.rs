@@ -5,7 +5,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use preview_core::ids::RepoName;
 use preview_orchestrator::github::token_end;
-use preview_orchestrator::settings::Settings;
+use preview_orchestrator::settings::{Identity, Settings};
 use reqwest::{Client, Response};
 use secrecy::ExposeSecret;
 use serde_json::Value;
@@ -22,10 +22,13 @@ const MOST: usize = 50;
 type Repositories = (Vec<(String, Look<u16>)>, Vec<(String, Look<Vec<Hook>>)>);
 
 async fn get(settings: &Settings, path: &str) -> Look<Response> {
+    let Identity::Token(token) = &settings.github.identity else {
+        return Err("the service signs in as a GitHub App; its own checks tell how that goes".to_owned());
+    };
     let http = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
     let http = http.user_agent(concat!("preview-deployer/", env!("CARGO_PKG_VERSION"))).build();
     let request = http.map_err(|error| super::told(&error))?.get(format!("{}{path}", settings.github.api));
-    let request = request.bearer_auth(settings.github.token.expose_secret());
+    let request = request.bearer_auth(token.expose_secret());
     let answer = request.header("accept", "application/vnd.github+json").send().await;
     answer.map_err(|error| format!("GitHub does not answer: {}", super::told(&error.without_url())))
 }
