@@ -8,16 +8,20 @@ use reqwest::redirect::Policy;
 use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use crate::error::Failure;
+use crate::server::Place;
 use crate::{settings, ui};
 
 /// Where the service is.
 #[derive(Debug, Args)]
 pub(crate) struct Service {
+    #[command(flatten)]
+    pub(crate) place: Place,
     /// Address of the service's API [default: from ORCHESTRATOR_HOST and ORCHESTRATOR_PORT, else http://127.0.0.1:3000]
-    #[arg(long, value_name = "URL", value_parser = BaseUrl::of_server)]
-    api: Option<BaseUrl>,
+    #[arg(long, value_name = "URL", value_parser = BaseUrl::of_server, conflicts_with = "server")]
+    pub(crate) api: Option<BaseUrl>,
 }
 
 /// A connection to the service.
@@ -32,14 +36,23 @@ const REACH: Duration = Duration::from_secs(5);
 /// How long the service may take for an answer; an audit asks GitHub.
 const PATIENCE: Duration = Duration::from_secs(60);
 
+/// And to say how it is: it gives Docker and the router two seconds.
+const HEALTH: Duration = Duration::from_secs(10);
+
 impl Service {
     /// Finds address and token where the service itself finds them: environment, `.env`, and the token's file.
-    pub(crate) fn connect(self) -> Result<Client, Failure> {
-        let access = Access::read(&settings::variables()?, self.api).map_err(settings::wrong)?;
+    pub(crate) fn connect(&self) -> Result<Client, Failure> {
+        Client::new(Access::read(&settings::variables()?, self.api.clone()).map_err(settings::wrong)?)
+    }
+}
+
+impl Client {
+    /// For a service that is known to be there.
+    pub(crate) fn new(access: Access) -> Result<Self, Failure> {
         preview_orchestrator::github::install_tls();
         // The token goes to the service alone: to no proxy, and to nobody whom an answer names.
         let http = reqwest::Client::builder().connect_timeout(REACH).no_proxy().redirect(Policy::none()).build()?;
-        Ok(Client { http, api: access.api, token: token(access.token)? })
+        Ok(Self { http, api: access.api, token: token(access.token)? })
     }
 }
 
@@ -52,6 +65,7 @@ fn token(token: Token) -> Result<SecretString, Failure> {
         Failure::new(format!("the service's token could not be read from {}", path.display()))
             .because(&error)
             .hint("run this on the service's machine as its user, or give the token in API_TOKEN")
+            .hint("from elsewhere, name the server: `--server user@host`; after `preview init` that is not needed")
     })?;
     Ok(text.trim().to_owned().into())
 }
@@ -81,25 +95,35 @@ impl Client {
         })
     }
 
+    /// What the service says of itself, whether it can do its work or not.
+    pub(crate) async fn health(&self) -> Result<Value, Failure> {
+        let answer = self.reach(Method::GET, "/health", Some(HEALTH)).await?;
+        Ok(answer.json().await.unwrap_or_default())
+    }
+
     async fn send(&self, method: Method, path: &str, limit: Option<Duration>) -> Result<Response, Failure> {
+        let answer = self.reach(method, path, limit).await?;
+        if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
+    }
+
+    async fn reach(&self, method: Method, path: &str, limit: Option<Duration>) -> Result<Response, Failure> {
         let url = format!("{}{path}", self.api);
         let mut request = self.http.request(method, url).bearer_auth(self.token.expose_secret());
         if let Some(limit) = limit {
             request = request.timeout(limit);
         }
-        let answer = request.send().await.map_err(|error| {
+        request.send().await.map_err(|error| {
             Failure::new(format!("the service does not answer at {}", self.api))
                 .because(&error.without_url())
                 .hint("is it running? `systemctl status preview-orchestrator`, or start it with `preview serve`")
-        })?;
-        if answer.status().is_success() { Ok(answer) } else { Err(refused(answer).await) }
+        })
     }
 }
 
 /// What an error answer says: the `detail` of its problem document (RFC 9457), or its status.
 async fn refused(answer: Response) -> Failure {
     let status = answer.status();
-    let problem: serde_json::Value = answer.json().await.unwrap_or_default();
+    let problem: Value = answer.json().await.unwrap_or_default();
     let told = problem["detail"].as_str().map(ui::harmless);
     let failure = Failure::new(told.unwrap_or_else(|| format!("the service answered {status}")));
     match status {

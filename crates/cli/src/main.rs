@@ -3,24 +3,29 @@
 mod ask;
 mod client;
 mod commands;
+mod doctor;
 mod error;
 mod folder;
+mod help;
 mod installation;
 mod log;
 mod provision;
+mod record;
+mod server;
 mod settings;
 mod ui;
 
 use std::process::ExitCode;
 
-use clap::{Parser, Subcommand};
+use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+
+use error::Failure;
+use server::Server;
 
 /// Every GitHub pull request of a backend repository gets its own running copy: application, database and URL.
 #[derive(Parser)]
 #[command(name = "preview", version, max_term_width = 100, disable_help_subcommand = true)]
-#[command(
-    after_help = "Exit codes: 0 done, 1 failed, 2 wrong arguments or settings, 3 an audit found something, 130 stopped by a signal."
-)]
+#[command(after_help = help::EXIT_CODES)]
 struct Arguments {
     #[command(subcommand)]
     command: Command,
@@ -34,54 +39,114 @@ enum Command {
     Destroy(commands::destroy::Destroy),
     Serve(commands::serve::Serve),
     List(commands::list::List),
+    Open(commands::open::Open),
     Logs(commands::logs::Logs),
     Redeploy(commands::redeploy::Redeploy),
     ResetDb(commands::reset_db::ResetDb),
     Keep(commands::keep::Keep),
     Rm(commands::rm::Rm),
     Why(commands::why::Why),
+    Exec(commands::exec::Exec),
+    Db(commands::db::Db),
     Firewall(commands::firewall::Firewall),
     Helper(commands::helper::Helper),
+    Status(commands::status::Status),
+    Doctor(commands::doctor::Doctor),
     Audit(commands::audit::Audit),
     Detect(commands::detect::Detect),
     Config(commands::config::Config),
     Secret(commands::secret::Secret),
+    Up(commands::up::Up),
     Demo(commands::demo::Demo),
+    Completions(commands::completions::Completions),
+    Man(commands::man::Man),
+}
+
+/// What the person at the terminal asks for; help and mistakes end the process here.
+fn arguments() -> Arguments {
+    let matches = help::grouped(Arguments::command()).get_matches();
+    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
 }
 
 fn main() -> ExitCode {
-    let arguments = Arguments::parse();
+    let arguments = arguments();
     // Two workers serve every command: the work is waiting for others.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
         Err(error) => return ui::fail(&error::Failure::new("the runtime could not be started").because(&error)),
     };
-    let done = runtime.block_on(async {
-        match arguments.command {
-            Command::Init(init) => init.run().await,
-            Command::Setup(setup) => setup.run().await,
-            Command::Upgrade(upgrade) => upgrade.run().await,
-            Command::Destroy(destroy) => destroy.run().await,
-            Command::Serve(serve) => serve.run().await,
-            Command::List(list) => list.run().await,
-            Command::Logs(logs) => logs.run().await,
-            Command::Redeploy(redeploy) => redeploy.run().await,
-            Command::ResetDb(reset) => reset.run().await,
-            Command::Keep(keep) => keep.run().await,
-            Command::Rm(rm) => rm.run().await,
-            Command::Why(why) => why.run().await,
-            Command::Firewall(firewall) => firewall.run().await,
-            Command::Helper(helper) => helper.run().await,
-            Command::Audit(audit) => audit.run().await,
-            Command::Detect(detect) => detect.run(),
-            Command::Config(config) => config.run(),
-            Command::Secret(secret) => secret.run().await,
-            Command::Demo(demo) => demo.run().await,
-        }
-    });
+    let done = runtime.block_on(run(arguments.command));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => ui::fail(&failure),
+    }
+}
+
+impl Command {
+    /// The server that it runs on, for a command that needs the service; `None` for this machine.
+    fn elsewhere(&self) -> Result<Option<Server>, Failure> {
+        let service = match self {
+            Self::List(list) => &list.service,
+            Self::Open(open) => &open.service,
+            Self::Logs(logs) => &logs.service,
+            Self::Redeploy(redeploy) => &redeploy.service,
+            Self::ResetDb(reset) => &reset.service,
+            Self::Keep(keep) => &keep.service,
+            Self::Rm(rm) => &rm.service,
+            Self::Why(why) => &why.service,
+            Self::Exec(exec) => &exec.service,
+            Self::Db(db) => &db.service,
+            Self::Status(status) => &status.service,
+            Self::Doctor(doctor) => &doctor.service,
+            Self::Audit(audit) => &audit.service,
+            Self::Secret(secret) => return secret.place.elsewhere(false),
+            _ => return Ok(None),
+        };
+        service.place.elsewhere(service.api.is_some())
+    }
+}
+
+async fn run(command: Command) -> Result<(), Failure> {
+    match command.elsewhere()? {
+        None => run_here(command).await,
+        Some(server) => match command {
+            Command::Open(open) => open.run_with(&server).await,
+            Command::Doctor(doctor) => doctor.run_with(&server).await,
+            Command::Secret(secret) => Err(secret.run_there(&server)),
+            _ => Err(server.run_what_was_typed(&[])),
+        },
+    }
+}
+
+async fn run_here(command: Command) -> Result<(), Failure> {
+    match command {
+        Command::Init(init) => init.run().await,
+        Command::Setup(setup) => setup.run().await,
+        Command::Upgrade(upgrade) => upgrade.run().await,
+        Command::Destroy(destroy) => destroy.run().await,
+        Command::Serve(serve) => serve.run().await,
+        Command::List(list) => list.run().await,
+        Command::Open(open) => open.run().await,
+        Command::Logs(logs) => logs.run().await,
+        Command::Redeploy(redeploy) => redeploy.run().await,
+        Command::ResetDb(reset) => reset.run().await,
+        Command::Keep(keep) => keep.run().await,
+        Command::Rm(rm) => rm.run().await,
+        Command::Why(why) => why.run().await,
+        Command::Exec(exec) => exec.run().await,
+        Command::Db(db) => db.run().await,
+        Command::Firewall(firewall) => firewall.run().await,
+        Command::Helper(helper) => helper.run().await,
+        Command::Status(status) => status.run().await,
+        Command::Doctor(doctor) => doctor.run().await,
+        Command::Audit(audit) => audit.run().await,
+        Command::Detect(detect) => detect.run(),
+        Command::Config(config) => config.run(),
+        Command::Secret(secret) => secret.run().await,
+        Command::Up(up) => up.run().await,
+        Command::Demo(demo) => demo.run().await,
+        Command::Completions(completions) => completions.run(Arguments::command()),
+        Command::Man(man) => man.run(Arguments::command()),
     }
 }

@@ -51,6 +51,14 @@ async fn every_command_has_its_help() {
         "config",
         "config check",
         "config schema",
+        "open",
+        "up",
+        "status",
+        "doctor",
+        "exec",
+        "db",
+        "completions",
+        "man",
     ];
     for command in commands {
         let args: Vec<&str> = command.split_whitespace().chain(["--help"]).collect();
@@ -59,6 +67,57 @@ async fn every_command_has_its_help() {
         let name = if command.is_empty() { "preview".to_owned() } else { command.replace(' ', "_") };
         insta::assert_snapshot!(format!("help_of_{name}"), output.text());
     }
+}
+
+/// The names in the help of `preview` itself.
+async fn commands() -> Vec<String> {
+    let (_, output) = ended(preview(&["--help"])).await;
+    let rows = output.text().lines().filter_map(|line| line.strip_prefix("  ")).map(str::to_owned).collect::<Vec<_>>();
+    let names = rows.iter().filter_map(|row| row.split_whitespace().next()).filter(|name| !name.starts_with('-'));
+    names.map(str::to_owned).collect()
+}
+
+#[tokio::test]
+async fn every_shell_completes_every_command() {
+    let names = commands().await;
+    assert!(names.len() > 15 && names.contains(&"logs".to_owned()), "{names:?}");
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let (code, output) = ended(preview(&["completions", shell]).limits(Limits::seconds(60).keeping(4 << 20))).await;
+        assert_eq!((code, output.stderr.as_str()), (0, ""));
+        for word in names.iter().map(String::as_str).chain(["compose-keys", "follow"]) {
+            assert!(output.text().contains(word), "{shell} does not know {word}");
+        }
+    }
+    // Bash reads it, and completes by it.
+    let script =
+        "source /dev/stdin; COMP_WORDS=(preview lo); COMP_CWORD=1; _preview preview lo preview; echo ${COMPREPLY[@]}";
+    let (_, completions) = ended(preview(&["completions", "bash"]).limits(Limits::seconds(60).keeping(4 << 20))).await;
+    let bash = Program::new("bash").args(["-c", script]).stdin(completions.stdout);
+    assert_eq!(bash.run().await.unwrap().text().trim(), "logs");
+    assert_eq!(ended(preview(&["completions", "tcsh"])).await.0, 2);
+}
+
+#[tokio::test]
+async fn every_command_has_a_manual_page() {
+    let dir = tempfile::tempdir().unwrap();
+    let pages = dir.path().join("man1");
+    let (code, output) = ended(preview(&["man", "--dir", pages.to_str().unwrap()])).await;
+    assert_eq!((code, output.text().as_str()), (0, ""), "{}", output.stderr);
+    for name in commands().await.iter().map(String::as_str).chain(["config-check"]) {
+        let page = std::fs::read_to_string(pages.join(format!("preview-{name}.1"))).unwrap();
+        assert!(page.contains(".SH SYNOPSIS") && page.contains(".SH OPTIONS"), "{page}");
+    }
+    assert!(std::fs::read_to_string(pages.join("preview.1")).unwrap().contains("Exit codes"));
+    let (code, output) = ended(preview(&["man", "config", "check"])).await;
+    assert!(code == 0 && output.text().contains(".TH preview-config-check 1"), "{}", output.text());
+    let (code, output) = ended(preview(&["man", "nonsense"])).await;
+    assert_eq!((code, output.text().as_str()), (2, ""));
+    assert_eq!(
+        output.stderr,
+        "error: there is no command `preview nonsense`\nhint: `preview --help` names all commands\n"
+    );
+    let (code, output) = ended(preview(&["man", "--dir", "/proc/man"])).await;
+    assert!(code == 1 && output.stderr.starts_with("error: `/proc/man` can't be written"), "{}", output.stderr);
 }
 
 #[tokio::test]

@@ -192,3 +192,94 @@ async fn a_token_goes_nowhere_in_the_clear() {
     assert_eq!(output.status.code(), Some(2));
     assert!(output.stderr.contains("expected https"), "{}", output.stderr);
 }
+
+/// A service that gives each path its own answer, three times at most.
+async fn by_path(answers: [(&'static str, String); 3]) -> Service {
+    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = format!("http://{}", listener.local_addr().unwrap());
+    let asked = tokio::spawn(async move {
+        let mut asked = String::new();
+        for _ in 0..3 {
+            let (mut stream, _) = listener.accept().await.unwrap();
+            let mut head = Vec::new();
+            while !head.ends_with(b"\r\n\r\n") {
+                head.push(stream.read_u8().await.unwrap());
+            }
+            let head = String::from_utf8(head).unwrap();
+            let body = &answers.iter().find(|(path, _)| head.starts_with(&format!("GET {path} "))).unwrap().1;
+            let answer =
+                format!("HTTP/1.1 200 OK\r\ncontent-length: {}\r\nconnection: close\r\n\r\n{body}", body.len());
+            stream.write_all(answer.as_bytes()).await.unwrap();
+            asked += &head;
+        }
+        asked
+    });
+    Service { api, asked }
+}
+
+/// A server, one of whose checks may not be fine.
+async fn server(walls: &str) -> Service {
+    let ok = r#"{"ok":true}"#;
+    let health = format!(
+        r#"{{"status":"ok","version":"0.1.0","uptimeSeconds":11000,"checks":{{"docker":{ok},"ledger":{ok},"walls":{walls}}},
+            "queues":{{"pending":0,"waiting":2,"builds":1,"reports":0,"workers":3}},"repairs":1,"knownHoles":["git"],
+            "disk":{{"budget":50000000000,"previews":1000000000,"buildCache":2000000000,"mirrors":500000000}}}}"#
+    );
+    let previews = serde_json::json!({"deployments": [record("my-org-app-12", "running", 5)]});
+    let at = (jiff::Timestamp::now() - jiff::SignedDuration::from_mins(5)).to_string();
+    let deliveries = serde_json::json!({"deliveries": [
+        {"at": at, "event": "pull_request", "action": "opened", "repository": "my-org/app", "prNumber": 12, "signed": true,
+            "decision": "accepted", "reason": "written down\u{1b}[2J"},
+    ]});
+    let answers =
+        [("/health", health), ("/api/previews", previews.to_string()), ("/api/deliveries", deliveries.to_string())];
+    by_path(answers).await
+}
+
+#[tokio::test]
+async fn a_server_fits_on_a_screen() {
+    let (code, output) = server(r#"{"ok":true}"#).await.ask(&["status"]).await;
+    assert_eq!((code, output.stderr.as_str()), (0, ""));
+    // What is this machine's own differs from machine to machine.
+    let own = |line: &str| {
+        if line.starts_with("server ") { "server      (this machine)".to_owned() } else { line.to_owned() }
+    };
+    let disk = |line: String| match line.split_once(" free; ") {
+        Some((_, ours)) if line.starts_with("disk ") => format!("disk        (this machine's); {ours}"),
+        _ => line,
+    };
+    let screen: Vec<String> = output.text().lines().map(|line| disk(own(line))).collect();
+    insta::assert_snapshot!(screen.join("\n"));
+}
+
+#[tokio::test]
+async fn a_check_that_is_not_fine_is_told_by_the_exit_code() {
+    let broken = r#"{"ok":false,"detail":"no rules are set"}"#;
+    let (code, output) = server(broken).await.ask(&["status", "--json"]).await;
+    assert_eq!(code, 3);
+    insta::assert_snapshot!(output.stderr);
+    let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    assert_eq!((&told["health"]["version"], &told["deployments"][0]["status"]), (&"0.1.0".into(), &"running".into()));
+    assert_eq!(told["deliveries"][0]["event"], "pull_request");
+}
+
+#[tokio::test]
+async fn a_preview_without_an_address_cannot_be_opened_nor_one_entered_that_has_no_such_service() {
+    let mut record = serde_json::json!({
+        "repoName": "app", "repoOwner": "my-org", "repositoryId": 7, "deploymentId": "my-org-app-12", "branch": "x",
+        "framework": "go", "dbType": null, "dbPort": null, "subnet": null, "createdAt": "2026-01-29T10:00:00Z",
+        "updatedAt": "2026-01-29T10:00:00Z", "head": "0123456789abcdef0123456789abcdef01234567",
+        "activeAt": "2026-01-29T10:00:00Z", "url": null, "commentId": null, "serving": null, "attempt": null,
+    });
+    let (code, output) = Service::json("200 OK", &record.to_string()).await.ask(&["open", "my-org-app-12"]).await;
+    assert_eq!(code, 1);
+    let open = output.stderr;
+    let (_, db) = Service::json("200 OK", &record.to_string()).await.ask(&["db", "my-org-app-12"]).await;
+    let (_, exec) =
+        Service::json("200 OK", &record.to_string()).await.ask(&["exec", "my-org-app-12", "--service", "redis"]).await;
+    let (_, down) = Service::json("200 OK", &record.to_string()).await.ask(&["exec", "my-org-app-12"]).await;
+    insta::assert_snapshot!([open, db.stderr, exec.stderr, down.stderr].join("---\n"));
+    record["url"] = "http://localhost:8080/x/".into();
+    let (code, output) = Service::json("200 OK", &record.to_string()).await.ask(&["open", "my-org-app-12"]).await;
+    assert_eq!((code, output.text().as_str()), (0, "http://localhost:8080/x/\n"));
+}

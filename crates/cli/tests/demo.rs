@@ -24,9 +24,13 @@ struct Running {
 
 impl Running {
     fn start(args: &[&str], environment: &[(&str, &str)]) -> Self {
+        Self::command("demo", args, environment)
+    }
+
+    fn command(command: &str, args: &[&str], environment: &[(&str, &str)]) -> Self {
         let folder = tempfile::tempdir().unwrap();
         let limits = Limits::seconds(PATIENCE.as_secs()).keeping(1 << 20);
-        let program = Program::new(env!("CARGO_BIN_EXE_preview")).arg("demo").args(args).limits(limits);
+        let program = Program::new(env!("CARGO_BIN_EXE_preview")).arg(command).args(args).limits(limits);
         let program = environment.iter().fold(program, |program, (name, value)| program.env(name, value));
         let program = program.inherit_env("HOME").env("TMPDIR", folder.path());
         let said = Arc::new(Mutex::new(String::new()));
@@ -150,6 +154,39 @@ async fn ones_own_repository_stays_until_ctrl_c() {
     let (ended, said) = demo.end().await;
     ended.unwrap();
     assert!(said.contains("0 leftovers"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_comes_up_with_what_is_in_no_commit_and_goes_with_ctrl_c() {
+    let repository = mimic_repository().await;
+    std::fs::write(repository.path().join("VERSION"), "in no commit yet").unwrap();
+    let up = Running::command("up", &[repository.path().to_str().unwrap()], &[]);
+    up.until_it_says("until you press Ctrl-C").await;
+    let said = up.said();
+    assert!(said.contains("of the folder as it is"), "{said}");
+    let url = said.split_whitespace().find(|word| word.starts_with("http://")).unwrap().to_owned();
+    preview_orchestrator::github::install_tls();
+    assert_eq!(reqwest::get(&url).await.unwrap().text().await.unwrap().trim(), "in no commit yet");
+    up.interrupt();
+    let (ended, said) = up.end().await;
+    ended.unwrap();
+    assert!(said.contains("0 leftovers"), "{said}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_folder_that_can_not_be_built_is_told_why_and_leaves_nothing_up() {
+    let folder = tempfile::tempdir().unwrap();
+    std::fs::write(folder.path().join("index.html"), "<p>").unwrap();
+    let up = Running::command("up", &["--once", folder.path().to_str().unwrap()], &[]);
+    let ended = up.ended.await.unwrap().unwrap_err();
+    let told = ended.stderr();
+    assert!(told.contains("should have come up") && told.contains("no framework was recognised"), "{told}");
+    let said = up.said.lock().unwrap().clone();
+    for owner in owners(&said) {
+        assert_eq!(in_docker(&owner).await, Vec::<String>::new());
+    }
+    let nowhere = Running::command("up", &["/no/such/folder"], &[]).end().await.0.unwrap_err();
+    assert!(nowhere.stderr().starts_with("error: `/no/such/folder` can't be used"), "{nowhere}");
 }
 
 /// A repository as somebody has it on their disk, with one commit.

@@ -8,6 +8,7 @@
 mod lines;
 mod program;
 mod run;
+mod take_over;
 
 pub use program::{Limits, Program, Secret};
 pub use run::{ExecError, Output, Stream};

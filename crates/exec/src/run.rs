@@ -163,6 +163,15 @@ impl Program {
         }
     }
 
+    pub(crate) fn not_started(&self, source: io::Error) -> ExecError {
+        match source.kind() {
+            io::ErrorKind::NotFound if self.dir.as_ref().is_none_or(|dir| dir.is_dir()) => {
+                ExecError::Missing { program: self.display_name() }
+            }
+            _ => ExecError::System { program: self.display_name(), source },
+        }
+    }
+
     fn spawn(&self) -> Result<Group, ExecError> {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that starts programs")]
         let mut command = Command::new(&self.name);
@@ -179,12 +188,7 @@ impl Program {
             command.current_dir(dir);
         }
         prepare(&mut command, self);
-        let child = command.spawn().map_err(|source| match source.kind() {
-            io::ErrorKind::NotFound if self.dir.as_ref().is_none_or(|dir| dir.is_dir()) => {
-                ExecError::Missing { program: self.display_name() }
-            }
-            _ => ExecError::System { program: self.display_name(), source },
-        })?;
+        let child = command.spawn().map_err(|source| self.not_started(source))?;
         let id = child.id().and_then(|id| i32::try_from(id).ok()).and_then(Pid::from_raw);
         Ok(Group { child, id })
     }

@@ -16,7 +16,7 @@
 
 pub mod audit;
 mod crowd;
-mod disk_space;
+pub mod disk_space;
 pub mod docker;
 pub mod file_lock;
 pub mod firewall;

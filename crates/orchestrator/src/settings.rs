@@ -33,8 +33,9 @@ use secrecy::SecretString;
 use crate::github::AppKey;
 use crate::router::nginx::CommandLine;
 
-pub use access::{Access, Token};
+pub use access::{Access, Containers, Token};
 pub use environment::{EnvironmentError, environment, look_alikes};
+pub(crate) use paths::INSTANCE;
 pub use paths::{Paths, check_paths};
 use reader::Reader;
 pub use reader::{Fallback, Mistake, Mistakes, Variable, Variables};

@@ -17,7 +17,7 @@ pub(crate) struct Audit {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    service: Service,
+    pub(crate) service: Service,
 }
 
 impl Audit {

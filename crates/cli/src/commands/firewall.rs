@@ -7,10 +7,10 @@ use preview_orchestrator::settings::Settings;
 use crate::error::Failure;
 use crate::{settings, ui};
 
-/// Shows, sets or removes the firewall around previews and builds, with the settings of `preview serve`
+/// Shows, sets or removes the firewall around previews and builds
 #[derive(Debug, Args)]
 #[command(
-    after_help = "`preview serve` sets the same rules itself where it may (CAP_NET_ADMIN), and leaves them standing when it stops."
+    after_help = "It reads the settings of `preview serve`, which sets the same rules itself where it may (CAP_NET_ADMIN), and leaves them standing when it stops."
 )]
 pub(crate) struct Firewall {
     /// What to do with it

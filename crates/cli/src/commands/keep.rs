@@ -13,6 +13,7 @@ use crate::ui;
 
 /// Keeps a preview beyond its time to live
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  preview keep my-org-my-app-12 3d")]
 pub(crate) struct Keep {
     /// The preview, as `preview list` shows it (my-org-my-app-12)
     preview: DeploymentId,
@@ -22,7 +23,7 @@ pub(crate) struct Keep {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    service: Service,
+    pub(crate) service: Service,
 }
 
 #[derive(Deserialize, Serialize)]

@@ -14,7 +14,7 @@ pub(crate) struct List {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    service: Service,
+    pub(crate) service: Service,
 }
 
 impl List {

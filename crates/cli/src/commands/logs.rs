@@ -11,6 +11,9 @@ use crate::ui;
 
 /// Shows what a preview's app, build, database, migration or another of its services wrote
 #[derive(Debug, Args)]
+#[command(
+    after_help = "Examples:\n  preview logs my-org-my-app-12 -f\n  preview logs my-org-my-app-12 --build -n 1000"
+)]
 pub(crate) struct Logs {
     /// The preview, as `preview list` shows it (my-org-my-app-12)
     preview: DeploymentId,
@@ -36,7 +39,7 @@ pub(crate) struct Logs {
     #[arg(short = 'n', long, default_value_t = 200)]
     lines: u32,
     #[command(flatten)]
-    service: Service,
+    pub(crate) service: Service,
 }
 
 /// A name as services have them, which needs no escaping in an address.

@@ -14,7 +14,7 @@ pub(crate) struct Redeploy {
     /// The preview, as `preview list` shows it (my-org-my-app-12)
     preview: DeploymentId,
     #[command(flatten)]
-    service: Service,
+    pub(crate) service: Service,
 }
 
 impl Redeploy {

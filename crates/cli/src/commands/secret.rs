@@ -10,21 +10,24 @@ use preview_core::secrets::{self, SecretName};
 use preview_orchestrator::ledger::{Project, peek};
 use preview_orchestrator::secrets::{Known, Vault};
 use preview_orchestrator::settings::VaultPaths;
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::ask::Quiet;
 use crate::error::Failure;
+use crate::server::{Place, Server};
 use crate::{settings, ui};
 
 /// Keeps secrets for repositories, encrypted; `env` refers to them as `${secret:NAME}`
 #[derive(Debug, Args)]
 #[command(
-    after_help = "Run it on the service's machine as its user. Values are encrypted at rest, and given to code of the \
+    after_help = "Run it on the service's machine as its user, or from a laptop (`--server`). Values are encrypted at rest, and given to code of the \
                   repository itself alone, never to a fork's. A change is there for the next deployment."
 )]
 pub(crate) struct Secret {
     #[command(subcommand)]
     what: What,
+    #[command(flatten)]
+    pub(crate) place: Place,
 }
 
 #[derive(Debug, Subcommand)]
@@ -51,6 +54,15 @@ enum What {
 }
 
 impl Secret {
+    /// On a server: the value is read here, and goes there over standard input. Comes back only if that could not be begun.
+    pub(crate) fn run_there(&self, server: &Server) -> Failure {
+        let What::Set { name, .. } = &self.what else { return server.run_what_was_typed(&[]) };
+        match value(name) {
+            Ok(value) => server.run_what_was_typed(value.expose_secret().as_bytes()),
+            Err(failure) => failure,
+        }
+    }
+
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let paths = VaultPaths::read(&settings::variables()?).map_err(settings::wrong)?;
         let repositories = Repositories::of(&paths.ledger)?;

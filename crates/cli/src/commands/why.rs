@@ -21,7 +21,7 @@ pub(crate) struct Why {
     #[arg(long)]
     json: bool,
     #[command(flatten)]
-    service: Service,
+    pub(crate) service: Service,
 }
 
 impl Why {

@@ -21,6 +21,7 @@ mod examples;
 mod faults;
 mod gate;
 mod hostile;
+mod inside;
 mod isolation;
 mod lifecycle;
 mod load;

@@ -250,7 +250,7 @@ pub(crate) fn running(command: &str) -> usize {
 }
 
 /// Of every process on this machine.
-fn command_lines() -> impl Iterator<Item = String> {
+pub(crate) fn command_lines() -> impl Iterator<Item = String> {
     let processes = std::fs::read_dir("/proc").unwrap().flatten();
     // What is no process, or ends meanwhile, reads as an error.
     let lines = processes.filter_map(|process| std::fs::read(process.path().join("cmdline")).ok());

@@ -34,6 +34,8 @@ pub(super) struct Recipe {
     pub(super) probe: fn(&Account<'_>) -> String,
     /// The program in its container that reads statements for the database of this name, and ends at the first that fails.
     pub(super) client: Option<fn(name: &str) -> Vec<String>>,
+    /// The program in its container by which a person looks into the database of this name; takes further arguments behind.
+    pub(super) shell: fn(name: &str) -> Vec<String>,
     /// What its URL begins with.
     pub(super) scheme: &'static str,
     pub(super) url: fn(&Account<'_>, scheme: &str) -> String,
@@ -95,6 +97,12 @@ fn recipe(backing: Backing) -> &'static Recipe {
         Backing::Database(Database::MongoDb) => &mongodb::RECIPE,
         Backing::Redis => &redis::RECIPE,
     }
+}
+
+/// The command that opens a shell of a deployment's backing service, within its container; further arguments may stand behind it. The
+/// password is in the container's environment, and in no argument.
+pub fn shell(backing: Backing, deployment: &DeploymentId) -> Vec<String> {
+    (recipe(backing).shell)(&database_name(deployment.number()))
 }
 
 /// The variables in which containers of backing services have the password.

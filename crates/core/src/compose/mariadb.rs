@@ -16,6 +16,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     shape,
     probe,
     client: Some(client),
+    shell,
     // What drivers of MySQL take too.
     scheme: "mysql",
     url: usual_url,
@@ -42,6 +43,13 @@ fn shape(service: &mut Service, account: &Account<'_>) {
 fn client(name: &str) -> Vec<String> {
     let script = format!(r#"MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb --skip-ssl --user={USER} --database={name}"#);
     ["sh", "-c", &script].map(str::to_owned).to_vec()
+}
+
+/// As MySQL's.
+fn shell(name: &str) -> Vec<String> {
+    let script =
+        format!(r#"MYSQL_PWD="$MARIADB_PASSWORD" exec mariadb --skip-ssl --user={USER} --database={name} "$@""#);
+    ["sh", "-c", &script, "mariadb"].map(str::to_owned).to_vec()
 }
 
 /// As MySQL's. Within the container nobody listens in, and the client would want the server's certificate.

@@ -40,7 +40,7 @@ mod redis;
 mod task;
 
 pub use app::startup;
-pub use backing::{KeptBy, kept_by};
+pub use backing::{KeptBy, kept_by, shell};
 pub use example::example;
 pub use given::{given, names as given_names};
 pub use model::{Labels, Network, Stack};

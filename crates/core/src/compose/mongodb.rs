@@ -19,6 +19,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     probe,
     // It reads no statements but programs.
     client: None,
+    shell,
     scheme: "mongodb",
     url: |account, scheme| usual_url(account, scheme) + "?authSource=admin",
     variables: Variables {
@@ -42,6 +43,16 @@ fn shape(service: &mut Service, account: &Account<'_>) {
     service.env("MONGO_INITDB_DATABASE", &account.name);
     // The image declares a volume there that nobody needs.
     service.in_memory("/data/configdb:size=1m,mode=1777");
+}
+
+/// Its shell takes a password as an argument, or from a program of its own: this one, which reads the container's environment.
+///
+/// Source: <https://www.mongodb.com/docs/mongodb-shell/reference/methods/#std-label-mongosh-native-method-connect>
+fn shell(name: &str) -> Vec<String> {
+    let connect = format!(
+        "db = connect('mongodb://{USER}:' + process.env.MONGO_INITDB_ROOT_PASSWORD + '@127.0.0.1/{name}?authSource=admin')"
+    );
+    ["mongosh", "--nodb", "--quiet", "--shell", "--eval", &connect].map(str::to_owned).to_vec()
 }
 
 /// Asks at the container's own address: the server that the image starts for its own initialisation listens on the loopback address

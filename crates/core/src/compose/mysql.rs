@@ -17,6 +17,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     shape,
     probe,
     client: Some(client),
+    shell,
     scheme: "mysql",
     url: usual_url,
     variables: Variables {
@@ -56,6 +57,12 @@ fn shape(service: &mut Service, account: &Account<'_>) {
 fn client(name: &str) -> Vec<String> {
     let script = format!(r#"MYSQL_PWD="$MYSQL_PASSWORD" exec mysql --user={USER} --database={name}"#);
     ["sh", "-c", &script].map(str::to_owned).to_vec()
+}
+
+/// The same, for a person; `sh` hands on what stands behind.
+fn shell(name: &str) -> Vec<String> {
+    let script = format!(r#"MYSQL_PWD="$MYSQL_PASSWORD" exec mysql --user={USER} --database={name} "$@""#);
+    ["sh", "-c", &script, "mysql"].map(str::to_owned).to_vec()
 }
 
 /// Comes in over TCP, as the app does: the server that the image starts for its own initialisation listens on the socket alone.

@@ -18,6 +18,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     shape,
     probe,
     client: Some(client),
+    shell: |name| ["psql", "--username", USER, "--dbname", name].map(str::to_owned).to_vec(),
     scheme: "postgresql",
     url: usual_url,
     variables: Variables {

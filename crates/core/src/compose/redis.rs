@@ -16,6 +16,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     shape,
     probe: |_| "redis-cli -h 127.0.0.1 ping 2>/dev/null | grep -q PONG".to_owned(),
     client: None,
+    shell: |_| vec!["redis-cli".to_owned()],
     scheme: "redis",
     url: |account, scheme| format!("{scheme}://:{}@{}:{}/0", account.password, account.host, account.port),
     variables: Variables {

@@ -7,6 +7,18 @@ use super::*;
 
 const PASSWORD: &str = "00112233445566778899aabbccddeeff0011223344556677";
 
+/// Whoever looks into a process's arguments, on the host too, learns no password there.
+#[test]
+fn shells_of_databases_take_the_password_from_their_container() {
+    let id = "my-org-my-app-12".parse().unwrap();
+    for backing in Backing::ALL {
+        let command = shell(backing, &id);
+        assert_eq!(command.iter().any(|word| word.contains("pr_12")), backing != Backing::Redis, "{command:?}");
+        assert!(!command.iter().any(|word| word.starts_with("--password") || word.starts_with("-p")), "{command:?}");
+        assert!(!command.join(" ").contains(PASSWORD));
+    }
+}
+
 fn slot(commit: char, host_port: u16) -> SlotSpec {
     SlotSpec {
         commit: commit.to_string().repeat(40).parse().unwrap(),

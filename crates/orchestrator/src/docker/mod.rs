@@ -6,6 +6,7 @@
 //! | `start`, `start_failure` | parts of a stack are started, and what stood in the way |
 //! | `task` | what is done once, and waited for |
 //! | `observe`, `watch` | what there is; output and events |
+//! | `find` | one container, for a person who wants into it |
 //! | `listening` | where something listens within a container |
 //! | `remove` | taking it away again |
 //! | `sizes` | what containers have written |
@@ -38,6 +39,7 @@ mod api;
 mod build;
 mod build_failure;
 mod disk;
+mod find;
 mod limits;
 mod listening;
 mod observe;
@@ -50,6 +52,7 @@ mod task;
 mod tools;
 mod watch;
 
+pub use find::running_container;
 use limits::Holder;
 pub use limits::{BuildLimits, Ceilings, hand_over_builder_group};
 use start::Existing;

@@ -46,6 +46,7 @@ use gate::Closed;
 pub use api::BadSettings;
 pub use app::{AppCredentials, AppKey, NotAKey};
 pub use pace::{Budget, Pace};
+pub use rights::parse_end as token_end;
 
 /// Who we are to GitHub.
 #[derive(Debug, Clone)]

@@ -132,7 +132,7 @@ fn is_soon(end: Timestamp) -> bool {
 }
 
 /// `2021-10-07 19:07:53 UTC`, or with an offset in the place of `UTC`.
-fn parse_end(text: &str) -> Option<Timestamp> {
+pub fn parse_end(text: &str) -> Option<Timestamp> {
     let (time, zone) = text.trim().rsplit_once(' ')?;
     let zone = if zone == "UTC" { "Z" } else { zone };
     format!("{time}{zone}").parse().ok()

@@ -11,3 +11,4 @@ pub mod nginx;
 mod pages;
 
 pub use login::Login;
+pub use pages::NO_PREVIEW;

@@ -13,6 +13,9 @@ pub(super) struct Page {
     pub(super) html: String,
 }
 
+/// The heading of the page where there is no preview: by it our answer is told from anybody else's.
+pub const NO_PREVIEW: &str = "There is no preview here";
+
 /// Headers of every page: it is nobody's content, runs nothing, and must not outlive its cause.
 pub(super) const HEADERS: [(&str, &str); 7] = [
     ("content-type", "text/html; charset=utf-8"),
@@ -31,7 +34,7 @@ impl Page {
             "Its pull request was closed, or the preview was removed, or it never existed.",
             "The pull request's page on GitHub says which. Reopening it, or pushing to it, brings a preview back.",
         ];
-        Self::render(404, None, "There is no preview here", &lines)
+        Self::render(404, None, NO_PREVIEW, &lines)
     }
 
     /// There is a preview, and its app does not answer.

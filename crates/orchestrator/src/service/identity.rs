@@ -12,11 +12,11 @@ use super::StartError;
 use crate::git;
 use crate::router::Login;
 use crate::secrets::{Known, Whose};
-use crate::settings::{Identity, Settings};
+use crate::settings::{INSTANCE, Identity, Settings};
 
 /// This installation's own name, made at its first start.
 pub(super) fn instance(state: &Path) -> Result<InstanceId, StartError> {
-    let text = kept(&state.join("instance"), || InstanceId::from_bytes(rand::random()).to_string())?;
+    let text = kept(&state.join(INSTANCE), || InstanceId::from_bytes(rand::random()).to_string())?;
     Ok(text.parse().unwrap_or_else(|_| InstanceId::from_bytes(rand::random())))
 }
 

@@ -7,7 +7,7 @@ use secrecy::SecretString;
 
 use super::reader::{Mistakes, Reader, Variables};
 use super::values::{self, BaseUrl};
-use super::variables::{DEPLOYMENTS_DB, ORCHESTRATOR_PORT};
+use super::variables::{DEPLOYMENTS_DB, DOCKER_HOST, ORCHESTRATOR_PORT};
 
 /// Where the service answers, and what opens its API.
 #[derive(Debug, Clone)]
@@ -39,6 +39,28 @@ impl Access {
             Some(Self { api, token })
         });
         reader.finish(access)
+    }
+}
+
+/// Where the containers of an installation are, for commands on its machine that go into them.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Containers {
+    /// Where the Docker engine listens.
+    pub docker_host: String,
+    /// The file with the installation's name, which its containers carry.
+    pub instance: PathBuf,
+}
+
+impl Containers {
+    /// Reads what is needed and no more.
+    pub fn read(variables: &Variables) -> Result<Self, Mistakes> {
+        let mut reader = Reader::new(variables);
+        let docker_host = reader.value(&DOCKER_HOST, values::docker_host);
+        let ledger = reader.value(&DEPLOYMENTS_DB, values::absolute_path);
+        let found = docker_host
+            .zip(ledger)
+            .map(|(docker_host, ledger)| Self { docker_host, instance: super::paths::instance(&ledger) });
+        reader.finish(found)
     }
 }
 
@@ -87,6 +109,18 @@ mod tests {
         let elsewhere = token(&[("DEPLOYMENTS_DB", "/srv/ledger.json")]);
         assert!(matches!(elsewhere, Token::Kept(path) if path == Path::new("/srv/api-token")));
         assert!(matches!(token(&[("API_TOKEN", "9c1f7ab23de4506b8a")]), Token::Given(_)));
+    }
+
+    #[test]
+    fn containers_are_found_by_the_engine_and_the_name_beside_the_ledger() {
+        let read = |pairs: &[(&str, &str)]| {
+            Containers::read(&pairs.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect())
+        };
+        let usual = read(&[]).unwrap();
+        assert_eq!(usual.docker_host, "unix:///var/run/docker.sock");
+        assert_eq!(usual.instance, Path::new("/opt/preview-deployer/instance"));
+        assert_eq!(read(&[("DEPLOYMENTS_DB", "/srv/l.json")]).unwrap().instance, Path::new("/srv/instance"));
+        assert!(read(&[("DOCKER_HOST", "nowhere")]).unwrap_err().to_string().contains("DOCKER_HOST"));
     }
 
     #[test]

@@ -8,6 +8,9 @@ use std::path::{Path, PathBuf};
 use super::reader::{Mistake, Mistakes};
 use super::variables::{DEPLOYMENTS_DB, DEPLOYMENTS_DIR, LOG_DIR};
 
+/// The file with the installation's name, in the folder of what the service keeps for itself.
+pub(crate) const INSTANCE: &str = "instance";
+
 /// Folders and files of an installation. All are absolute.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Paths {
@@ -55,6 +58,11 @@ fn state(ledger: &Path) -> &Path {
 /// Where the API's token is kept that the service made, beside this ledger.
 pub(super) fn api_token(ledger: &Path) -> PathBuf {
     state(ledger).join("api-token")
+}
+
+/// Where the installation's name is kept, beside this ledger.
+pub(super) fn instance(ledger: &Path) -> PathBuf {
+    state(ledger).join(INSTANCE)
 }
 
 /// Where the operator's secrets are kept, beside this ledger.

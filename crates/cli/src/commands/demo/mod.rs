@@ -36,7 +36,7 @@ use tracing_subscriber::prelude::*;
 use crate::error::Failure;
 use crate::log;
 use apps::App;
-use repository::Local;
+pub(super) use repository::Local;
 use screen::{Screen, seconds};
 use stage::{Stage, Wanted};
 use story::Teller;
@@ -74,6 +74,15 @@ enum Choice {
     GoHello,
 }
 
+/// A story on a stage of its own, from setting up to the proof that nothing is left.
+pub(super) struct Show {
+    title: &'static str,
+    subtitle: &'static str,
+    scripts: Vec<Script>,
+    /// Go through to the closing and end.
+    once: bool,
+}
+
 /// Whose code the story is about.
 enum Script {
     Example(App),
@@ -82,22 +91,51 @@ enum Script {
 
 impl Demo {
     pub(crate) async fn run(self) -> Result<(), Failure> {
+        let show = Show {
+            title: "Preview Deployer: the life of a pull request, on this machine",
+            subtitle: "GitHub is played by a model of it. The service, Git, Docker and the databases are real.",
+            scripts: self.scripts().await?,
+            once: self.once,
+        };
+        show.perform().await
+    }
+
+    async fn scripts(&self) -> Result<Vec<Script>, Failure> {
+        if let Some(path) = &self.repo {
+            return Ok(vec![Script::Own(Local::find(path, self.branch.as_deref()).await?)]);
+        }
+        Ok(match self.app {
+            Choice::All => vec![Script::Example(App::NestjsPostgres), Script::Example(App::GoHello)],
+            Choice::NestjsPostgres => vec![Script::Example(App::NestjsPostgres)],
+            Choice::GoHello => vec![Script::Example(App::GoHello)],
+        })
+    }
+}
+
+impl Show {
+    /// A folder's, for `preview up`.
+    pub(super) fn of_folder(local: Local, once: bool) -> Self {
+        Self {
+            title: "Preview Deployer: a preview of this folder, on this machine",
+            subtitle: "It goes the way of a pull request, on a model of GitHub. The service, Docker and the databases are real.",
+            scripts: vec![Script::Own(local)],
+            once,
+        }
+    }
+
+    pub(super) async fn perform(self) -> Result<(), Failure> {
         let since = Instant::now();
         let screen = Screen::new();
         let mut signals = Signals::listen()?;
-        let scripts = self.scripts().await?;
         let folder = tempfile::Builder::new().prefix("preview-demo-").tempdir()?;
         start_log(&folder)?;
-        screen.title(
-            "Preview Deployer: the life of a pull request, on this machine",
-            "GitHub is played by a model of it. The service, Git, Docker and the databases are real.",
-        );
+        screen.title(self.title, self.subtitle);
         let stage = tokio::select! {
-            stage = set_up(&screen, &folder, &scripts) => stage?,
+            stage = set_up(&screen, &folder, &self.scripts) => stage?,
             () = signals.asked() => return self.interrupted(),
         };
         let told = tokio::select! {
-            told = tell(Teller { stage: &stage, screen: &screen }, &scripts, self.once) => told,
+            told = tell(Teller { stage: &stage, screen: &screen }, &self.scripts, self.once) => told,
             () = signals.asked() => self.interrupted(),
         };
         let closed = tokio::select! {
@@ -115,17 +153,6 @@ impl Demo {
         screen.fact("0 leftovers: no container, network, volume, image, port, route or folder");
         screen.end(&format!("That was all of it, in {}.", seconds(since.elapsed())));
         Ok(())
-    }
-
-    async fn scripts(&self) -> Result<Vec<Script>, Failure> {
-        if let Some(path) = &self.repo {
-            return Ok(vec![Script::Own(Local::find(path, self.branch.as_deref()).await?)]);
-        }
-        Ok(match self.app {
-            Choice::All => vec![Script::Example(App::NestjsPostgres), Script::Example(App::GoHello)],
-            Choice::NestjsPostgres => vec![Script::Example(App::NestjsPostgres)],
-            Choice::GoHello => vec![Script::Example(App::GoHello)],
-        })
     }
 
     /// Who watches may stop; a script wants the whole story.

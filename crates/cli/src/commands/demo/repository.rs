@@ -1,19 +1,21 @@
-//! A repository of the person who watches.
+//! A repository of the person who watches, or a folder with what is in no commit yet.
 
 use std::path::{Path, PathBuf};
 
-use preview_exec::Program;
+use preview_exec::{Limits, Program};
 use preview_simulator::{Change, Source};
 
 use crate::error::Failure;
 
 /// A commit of a local repository.
-pub(super) struct Local {
+pub(in crate::commands) struct Local {
     /// The repository's own folder (`.git`, or a bare one).
     git: PathBuf,
     /// What people call it.
     pub(super) name: String,
     revision: String,
+    /// What people call that.
+    named: String,
     /// The commit, cut short.
     pub(super) commit: String,
     /// Whether there are changes that are in no commit.
@@ -39,6 +41,7 @@ impl Local {
         Ok(Self {
             git: git.into(),
             name: repository_name(&path),
+            named: revision.clone(),
             revision,
             commit,
             // A bare repository has no working copy, so nothing in it can have changed.
@@ -46,9 +49,36 @@ impl Local {
         })
     }
 
+    /// Commits all that is in a folder, but for what Git ignores there, into a repository that is made at `scratch`: the folder's own, if
+    /// it has one, stays as it is.
+    pub(in crate::commands) async fn of_folder(path: &Path, scratch: &Path) -> Result<Self, Failure> {
+        let unusable = |error| Failure::new(format!("`{}` can't be used", path.display())).because(&error);
+        let path = std::fs::canonicalize(path).map_err(unusable)?;
+        let dir = scratch.join("repository.git");
+        let base = || {
+            let git = Program::new("git").inherit_env("HOME").dir(&path).limits(Limits::seconds(300));
+            // Who commits is nobody's business here, and signing would ask for a key.
+            git.args(["-c", "user.name=preview up", "-c", "user.email=up@localhost", "-c", "commit.gpgSign=false"])
+        };
+        let ask = async |args: &[&str]| {
+            let git = base().arg("--git-dir").arg(&dir).arg("--work-tree").arg(&path).args(args);
+            let failed =
+                |error| Failure::new(format!("what is in `{}` can't be taken", path.display())).because(&error);
+            git.run().await.map(|answer| answer.text().trim().to_owned()).map_err(failed)
+        };
+        let init = base().args(["init", "--quiet", "--template=", "--bare"]).arg(&dir);
+        init.run().await?;
+        ask(&["add", "--all", "--", "."]).await?;
+        ask(&["commit", "--quiet", "--allow-empty", "--no-verify", "--message=The folder as it is"]).await?;
+        let commit = ask(&["rev-parse", "--short", "HEAD"]).await?;
+        let name = repository_name(&path);
+        let named = "the folder as it is".to_owned();
+        Ok(Self { git: dir, name, revision: "HEAD".to_owned(), named, commit, changed: false })
+    }
+
     /// What people asked for.
     pub(super) fn named(&self) -> &str {
-        &self.revision
+        &self.named
     }
 
     /// What the pull request is made of.
@@ -75,6 +105,31 @@ fn repository_name(path: &Path) -> String {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[tokio::test]
+    async fn a_folder_is_taken_as_it_is_and_stays_as_it_is() {
+        let (folder, scratch) = (tempfile::tempdir().unwrap(), tempfile::tempdir().unwrap());
+        let git = |args: &[&str]| {
+            let git = Program::new("git").args(["-c", "user.name=Me", "-c", "user.email=me@example.com"]);
+            git.args(args).dir(folder.path())
+        };
+        let write = |name: &str, text: &str| std::fs::write(folder.path().join(name), text).unwrap();
+        git(&["init", "--quiet"]).run().await.unwrap();
+        write("kept", "old");
+        write(".gitignore", "ignored\n");
+        git(&["add", "."]).run().await.unwrap();
+        git(&["commit", "--quiet", "--message=One"]).run().await.unwrap();
+        write("kept", "changed, and in no commit");
+        write("new", "new");
+        write("ignored", "a secret");
+        let status = git(&["status", "--porcelain"]).run().await.unwrap().text();
+        let local = Local::of_folder(folder.path(), scratch.path()).await.unwrap();
+        let show = |what: &str| Program::new("git").arg("--git-dir").arg(&local.git).args(["show", what]);
+        assert_eq!(show("HEAD:kept").run().await.unwrap().text(), "changed, and in no commit");
+        assert_eq!(show("HEAD:new").run().await.unwrap().text(), "new");
+        show("HEAD:ignored").run().await.unwrap_err();
+        assert_eq!(git(&["status", "--porcelain"]).run().await.unwrap().text(), status);
+    }
 
     #[test]
     fn a_folder_gives_a_name_that_github_would_take() {

@@ -1,0 +1,28 @@
+//! `preview completions`
+
+use clap::{Args, Command};
+use clap_complete::Shell;
+
+use crate::error::Failure;
+use crate::ui;
+
+/// Prints what your shell needs to complete commands and options
+#[derive(Debug, Args)]
+#[command(after_help = "Examples:\n  \
+    preview completions bash > ~/.local/share/bash-completion/completions/preview\n  \
+    preview completions zsh > ~/.zfunc/_preview      # with `fpath+=~/.zfunc` before `compinit` in .zshrc\n  \
+    preview completions fish > ~/.config/fish/completions/preview.fish")]
+pub(crate) struct Completions {
+    /// Whose
+    #[arg(value_enum)]
+    shell: Shell,
+}
+
+impl Completions {
+    pub(crate) fn run(self, mut command: Command) -> Result<(), Failure> {
+        let mut script = Vec::new();
+        clap_complete::generate(self.shell, &mut command, "preview", &mut script);
+        ui::line(String::from_utf8_lossy(&script).trim_end());
+        Ok(())
+    }
+}

@@ -1,0 +1,90 @@
+//! Looking: each file asks one kind of thing, and nothing is changed by it. What can't be looked at says why.
+
+mod docker;
+mod github;
+mod machine;
+pub(super) mod network;
+mod nginx;
+mod said;
+mod service;
+
+use preview_orchestrator::settings::{BaseUrl, Settings};
+
+use super::facts::{Domain, Facts, Look};
+use said::Said;
+
+/// The settings, or why there are none to go by.
+type Known<'a> = Result<&'a Settings, &'a str>;
+
+/// Everything on this machine.
+pub(super) async fn everything(api: Option<BaseUrl>) -> Facts {
+    preview_orchestrator::github::install_tls();
+    let said = Said::find();
+    let settings: Known<'_> = said.settings.as_ref().map_err(String::as_str);
+    let (docker, nginx, helper, unit) = tokio::join!(
+        docker::look(said.docker_host()),
+        nginx::look(settings),
+        service::helper(&said.variables),
+        service::unit(),
+    );
+    let (service, deliveries) = service::ask(&said.variables, api).await;
+    let (github, clock) = github::token(settings).await;
+    let (repositories, hooks) = github::repositories(settings).await;
+    let base_url = settings.ok().map(|settings| settings.previews.base_url.as_str().to_owned());
+    let at_base_url = match &base_url {
+        Some(url) => network::answers_at(url).await,
+        None => Err(settings.err().unwrap_or_default().to_owned()),
+    };
+    Facts {
+        at_base_url,
+        domain: domain(settings).await,
+        base_url,
+        misspelt: said.misspelt(),
+        mistakes: said.mistakes.clone(),
+        docker,
+        disks: machine::disks(&said.paths()),
+        memory: machine::memory(settings.ok().map(|settings| settings.limits.container_memory.member)),
+        clock,
+        nginx,
+        helper,
+        ledger: machine::ledger(&said.ledger()),
+        unit,
+        taken_ports: service::taken_ports(settings, &service).await,
+        service,
+        github,
+        repositories,
+        webhooks_are_on: settings.map_or(true, |settings| settings.webhooks.secret.is_some()),
+        hooks,
+        deliveries,
+    }
+}
+
+async fn domain(settings: Known<'_>) -> Look<Option<Domain>> {
+    let previews = &settings?.previews;
+    let Some(name) = previews.domain.clone() else { return Ok(None) };
+    // A name that no preview has: a pull request's number is never 0.
+    let below = format!("pr-0-doctor.{name}");
+    let scheme = if previews.base_url.is_https() { "https" } else { "http" };
+    let port = previews.base_url.port().map(|port| format!(":{port}")).unwrap_or_default();
+    let url = format!("{scheme}://{below}{port}");
+    let (addresses, wildcard, at_wildcard) =
+        tokio::join!(network::addresses(&name), network::addresses(&below), network::answers_at(&url));
+    Ok(Some(Domain { name, addresses, wildcard, at_wildcard }))
+}
+
+/// An error with all that it came from, in one line.
+fn told(error: &dyn std::error::Error) -> String {
+    let mut text = error.to_string();
+    let mut next = error.source();
+    while let Some(error) = next {
+        text = format!("{text}: {error}");
+        next = error.source();
+    }
+    text
+}
+
+/// The first line of what a program said, or why it did not run.
+fn first_line(ran: Result<preview_exec::Output, preview_exec::ExecError>) -> Look<String> {
+    let text = ran.map_err(|error| told(&error))?.text();
+    Ok(text.lines().next().unwrap_or_default().trim().to_owned())
+}
