@@ -37,6 +37,8 @@ pub mod framework;
 pub mod ids;
 pub mod known_holes;
 pub mod mask;
+#[cfg(test)]
+mod older_system;
 pub mod plain_text;
 pub mod plan;
 pub mod ports;

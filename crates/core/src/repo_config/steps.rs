@@ -20,6 +20,15 @@ impl ShellLine {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// From where to where it copies one file, if it is no more than that.
+    pub(super) fn copy(&self) -> Option<(RelativePath, RelativePath)> {
+        let words: Vec<&str> = self.0.split_whitespace().collect();
+        match words.as_slice() {
+            ["cp", from, to] => Some((from.parse().ok()?, to.parse().ok()?)),
+            _ => None,
+        }
+    }
 }
 
 impl FromStr for ShellLine {

@@ -83,7 +83,7 @@ impl Reconciler {
         if self.inner.ledger.change(change).await? != Some(true) {
             return Err(Fault::passing("no host port is free for the database"));
         }
-        let env_of_file = config.variables_of_file(&*files).map_err(|error| Fault::author(error.to_string()))?;
+        let env_of_file = config.variables_of_files(&*files).map_err(|error| Fault::author(error.to_string()))?;
         let limits = given.lowered(config.resources);
         let found = Found { detected, config, env_of_file, limits };
         // What it can't have is told before anything is built for it.

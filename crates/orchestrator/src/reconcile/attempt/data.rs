@@ -163,7 +163,10 @@ impl Reconciler {
         if self.data_of(&trying.id).content != Content::Empty {
             return Ok(None);
         }
-        let text = checkout.files.read(path.as_str()).map_err(|error| Fault::author(error.to_string()))?;
+        let text = checkout
+            .files
+            .read(found.config.in_checkout(path).as_str())
+            .map_err(|error| Fault::author(error.to_string()))?;
         let missing = || Fault::author(format!("there is no `{path}`, which `preview-config.yml` names as `seed`"));
         text.map(|text| Some(text.into())).ok_or_else(missing)
     }

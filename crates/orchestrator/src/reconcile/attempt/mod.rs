@@ -71,7 +71,7 @@ impl Trying {
 pub(super) struct Found {
     detected: Detected,
     pub(super) config: RepoConfig,
-    /// The variables of its `env_file`.
+    /// The variables of its `env_file`s.
     pub(super) env_of_file: EnvVars,
     /// What the app's containers may use.
     limits: Limits,
