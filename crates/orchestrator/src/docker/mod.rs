@@ -35,6 +35,7 @@ use crate::needs::{
 };
 
 mod api;
+mod bases;
 mod build;
 mod build_failure;
 mod disk;

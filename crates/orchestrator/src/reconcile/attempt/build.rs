@@ -104,6 +104,7 @@ impl Reconciler {
         let (built, ()) =
             tokio::try_join!(self.come_to_images(&jobs, &found, &hold), self.start_backing(trying, &found, &hold))?;
         trying.command = built.first().map(|app| app.command.clone()).unwrap_or_default();
+        trying.bases = built.iter().flat_map(|image| image.bases.clone()).collect();
         let user = |(job, built): (&BuildJob, Built)| (job.service, AppUser::for_image(&built.user));
         trying.users = jobs.iter().zip(built).map(user).collect();
         trying.seed = self.read_seed(trying, &found)?;
