@@ -12,6 +12,7 @@ use crate::plain_text::clean;
 mod app;
 mod listening;
 mod names;
+mod rule;
 mod rules;
 
 pub use app::{Illness, Symptom};
