@@ -185,7 +185,7 @@ fn entry_points_of_every_framework_are_taken() {
         // The name that the program gets.
         (&go, Framework::Go, "go", "server", 8080),
         (&rust, Framework::Rust, "rust", "app", 8080),
-        (&python, Framework::Python, "python", "app.main:app", 8000),
+        (&python, Framework::FastApi, "python", "app.main:app", 8000),
         // It was required and had no meaning.
         (&laravel, Framework::Laravel, "laravel", "public/index.php", 8000),
     ];

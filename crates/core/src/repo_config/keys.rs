@@ -182,7 +182,7 @@ const KEYS: [(Key, Field); 19] = [
         Field::new(
             "seed",
             Form::LINES,
-            "path of a `.sql` file, or a command as in `migrate`, that fills a new database",
+            "path of a `.sql` or `.json` file, or a command as in `migrate`, that fills a new database",
             Words("none"),
         ),
     ),

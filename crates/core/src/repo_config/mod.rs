@@ -28,6 +28,7 @@ pub mod values;
 pub use image::ImageTemplate;
 pub use keys::nearest;
 pub use schema::{documentation, schema};
+pub(crate) use steps::JSON;
 pub use steps::{AppCommand, Migrate, OnPush, Resources, Seed, ShellLine};
 pub use values::{ContainerPort, EnvName, EnvVars, HealthPath, InvalidValue, PythonObject, RelativePath};
 
