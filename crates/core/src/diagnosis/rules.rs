@@ -10,6 +10,9 @@ use super::{Diagnosis, Phase};
 use Phase::{Build, Engine, Run};
 use Sign::{Above, Below, Names, NamesBeside, Says};
 
+/// The rule of an image that a registry doesn't give.
+pub(super) const NO_IMAGE: &str = "no-image";
+
 /// All rules.
 pub(super) const RULES: &[Rule] = &[
     // ------------------------------------------------------------------------------------------------ memory, disk, rights
@@ -422,7 +425,7 @@ pub(super) const RULES: &[Rule] = &[
         advice: "It passes within hours. Whoever runs the server can set `IMAGE_REGISTRY_PREFIX` to a mirror.",
     },
     Rule {
-        name: "no-image",
+        name: NO_IMAGE,
         phases: &[Engine],
         signs: &[
             Says(&["manifest unknown"]),

@@ -192,7 +192,7 @@ impl Reconciler {
         let begun = Instant::now();
         loop {
             let fault = match self.build_images(jobs, hold).await {
-                Err(fault) if found.config.image.is_some() && is_not_there(&fault) => fault,
+                Err(fault) if found.config.image.is_some() && fault.image_absent => fault,
                 come => return come,
             };
             let Some(app) = jobs.first().filter(|_| begun.elapsed() < IMAGE_LIMIT) else {
@@ -224,12 +224,6 @@ impl Reconciler {
         }
         Ok(built)
     }
-}
-
-/// Whether a registry says that it has no such image.
-fn is_not_there(fault: &Fault) -> bool {
-    let cause = fault.cause.to_ascii_lowercase();
-    ["not found", "manifest unknown", "name unknown"].iter().any(|words| cause.contains(words))
 }
 
 /// What is to be built: the app's image, and those of services beside it.

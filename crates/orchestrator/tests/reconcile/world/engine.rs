@@ -507,7 +507,7 @@ impl ContainerEngine for Fakes {
         let built = self.call(Call::Build, time, move |world| match app.build {
             Build::Elsewhere(asked) if world.builds.iter().filter(|(of, _)| *of == job.commit).count() < asked => {
                 assert_eq!(job.dockerfile, format!("FROM org/app:{}\n", job.commit));
-                Err(Fault::author("`FROM org/app` failed: not found"))
+                Err(Fault::author("`FROM org/app` failed: the image is not in its registry").image_absent())
             }
             Build::Works | Build::Elsewhere(_) => {
                 world.stock(&job.deployment).images.insert(job.commit.clone());
