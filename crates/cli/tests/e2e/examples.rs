@@ -55,13 +55,13 @@ enum Keeps {
     Nothing,
 }
 
-/// The lock file of another package manager, made of npm's.
+/// The lock file of another package manager.
 #[derive(Debug)]
 struct Lock {
     /// What it is called in the table.
     manager: &'static str,
     file: &'static str,
-    /// The line for a shell that makes it.
+    /// The line for a shell that makes it, of npm's or of `package.json`.
     made_by: &'static str,
 }
 
@@ -71,7 +71,11 @@ const YARN: Lock = Lock {
     file: "yarn.lock",
     made_by: "touch yarn.lock && npx -y @yarnpkg/cli-dist@4 install --mode=update-lockfile",
 };
-const YARN_1: Lock = Lock { manager: "Yarn 1", file: "yarn.lock", made_by: "npx -y yarn@1 import" };
+const YARN_1: Lock = Lock {
+    manager: "Yarn 1",
+    file: "yarn.lock",
+    made_by: "npx -y yarn@1 install --ignore-scripts --modules-folder=/tmp/modules",
+};
 
 const PIP: &[&str] = &["Collecting ", "Downloading ", "Using cached ", "Successfully installed"];
 
