@@ -86,6 +86,26 @@ async fn a_seed_with_a_mistake_fails_and_the_next_commit_begins_with_a_new_datab
     rig.finish().await;
 }
 
+/// What the older system's documentation shows: files that are made before the build, one of them of variables.
+#[tokio::test(flavor = "multi_thread")]
+async fn build_commands_make_files_of_the_image_and_the_variables_that_are_in_one() {
+    let rig = Setup::new().start().await;
+    let server = "const { existsSync, readFileSync } = require('fs');\n\
+                  const made = `${process.env.QUEUE}, ${existsSync('uploads')}, ${readFileSync('.env')}`;\n\
+                  require('http').createServer((_, answer) => answer.end(made)).listen(process.env.PORT, '0.0.0.0');\n";
+    let config = "build_commands:\n  - cp .env.example .env\n  - mkdir -p uploads\nenv_file: .env\n";
+    let old = ["mimic", "VERSION", "Dockerfile"].map(Change::delete);
+    let new = [
+        Change::write("package.json", r#"{"name": "older", "scripts": {"start": "node server.js"}}"#),
+        Change::write("server.js", server),
+        Change::write(".env.example", "QUEUE=mails\n"),
+        Change::write("preview-config.yml", config),
+    ];
+    let pull = rig.open_with([&old[..], &new].concat()).await;
+    rig.until_answers(&rig.url(&pull), "mails, true, QUEUE=mails").await;
+    rig.finish().await;
+}
+
 /// What would end a literal, in whatever a database takes for one.
 const HOSTILE: &str = r#"O'Brien \' ü \"); drop table people; -- "#;
 const PEOPLE: &str =
