@@ -36,7 +36,7 @@ startup_commands:
   - npm run seed
 ";
 
-const NEST: &[(&str, &str)] = &[
+const NEST: Tree<'_> = &[
     (
         "package.json",
         r#"{"dependencies": {"@nestjs/core": "11", "pg": "8", "bullmq": "5"}, "scripts": {"build": "nest build"}}"#,
@@ -45,6 +45,9 @@ const NEST: &[(&str, &str)] = &[
     (".env.example", "# copied by everybody who begins\nDEBUG=false\nQUEUE=mails\n"),
 ];
 
+/// Paths and texts.
+type Tree<'a> = &'a [(&'a str, &'a str)];
+
 /// A preview of a pull request numbered 1.
 struct Preview {
     config: RepoConfig,
@@ -52,7 +55,7 @@ struct Preview {
     compose: Value,
 }
 
-fn preview(tree: &[(&str, &str)], config: &str) -> Preview {
+fn preview(tree: Tree<'_>, config: &str) -> Preview {
     let config = RepoConfig::parse(config).unwrap_or_else(|error| panic!("{error}\n{config}"));
     let rules = BuildRules { base_images: BaseImages::public(), trust: Trust::Member };
     let detected = detect(&MemoryFiles::new(tree.iter().copied()), &config, &rules).unwrap();
@@ -181,7 +184,7 @@ fn entry_points_of_every_framework_are_taken() {
     let rust = [("Cargo.toml", "[package]\nname = \"app\"\n"), ("Cargo.lock", ""), ("src/main.rs", "")];
     let python = [("requirements.txt", "fastapi\n"), ("app/main.py", "app = FastAPI()\n")];
     let laravel = [("composer.json", r#"{"require": {"laravel/framework": "^11"}}"#), ("artisan", "")];
-    let cases: [(&[(&str, &str)], Framework, &str, &str, u16); 4] = [
+    let cases: [(Tree<'_>, Framework, &str, &str, u16); 4] = [
         // The name that the program gets.
         (&go, Framework::Go, "go", "server", 8080),
         (&rust, Framework::Rust, "rust", "app", 8080),
