@@ -11,21 +11,6 @@ RUN cp "$(ls {{ output }}/*.jar {{ output }}/*.war 2>/dev/null | grep -v -e '-pl
     && { timeout 60 java -Djarmode=tools -jar /app.jar extract --layers --destination /layers \
         || { rm -rf /layers && mkdir -p /layers/application && cp /app.jar /layers/application/; }; } \
     && mkdir -p /layers/dependencies /layers/spring-boot-loader /layers/snapshot-dependencies
-RUN printf '%s\n' \
-        '#!/bin/sh' \
-        '# Spring knows its database by addresses of its own.' \
-        'case "$DATABASE_URL" in' \
-        'postgres*) url=jdbc:postgresql://$DB_HOST:$DB_PORT/$DB_NAME ;;' \
-        'mysql*) url=jdbc:mysql://$DB_HOST:$DB_PORT/$DB_NAME ;;' \
-        'mongodb*) export SPRING_DATA_MONGODB_URI=${SPRING_DATA_MONGODB_URI:-$DATABASE_URL} ;;' \
-        'esac' \
-        'if [ -n "$url" ] && [ -z "$SPRING_DATASOURCE_URL" ]; then' \
-        '  export SPRING_DATASOURCE_URL=$url SPRING_DATASOURCE_USERNAME=$DB_USER SPRING_DATASOURCE_PASSWORD=$DB_PASSWORD' \
-        'fi' \
-        'if [ -n "$REDIS_URL" ]; then export SPRING_DATA_REDIS_URL=${SPRING_DATA_REDIS_URL:-$REDIS_URL}; fi' \
-        'exec "$@"' \
-        > /preview-env \
-    && chmod 0755 /preview-env
 
 FROM {{ jre }}
 # Half of what the container may use is for objects; classes, code and threads take most of the rest. To start soon comes
@@ -38,8 +23,6 @@ COPY --from=build /layers/dependencies/ ./
 COPY --from=build /layers/spring-boot-loader/ ./
 COPY --from=build /layers/snapshot-dependencies/ ./
 COPY --from=build /layers/application/ ./
-COPY --from=build /preview-env /usr/local/bin/preview-env
 USER 10001:10001
 EXPOSE {{ port }}
-ENTRYPOINT ["preview-env"]
 CMD ["java","-jar","app.jar"]

@@ -41,6 +41,8 @@ packages_wanted() {
     ca_bundle_present || echo ca-certificates
     # gVisor, in which a test runs a stranger's code.
     if [ "$PURPOSE" = tests ] && ! have runsc && apt_has runsc; then echo runsc; fi
+    # A registry, which a test has images pulled from.
+    if [ "$PURPOSE" = tests ] && ! have docker-registry; then echo docker-registry; fi
 }
 
 packages_missing() {
@@ -86,17 +88,20 @@ apt_install() {
     forbid_service_starts
     DEBIAN_FRONTEND=noninteractive quietly apt-get -oDPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" ||
         die "apt-get could not install: $*"
-    if [[ " $* " == *" nginx "* ]]; then disable_nginx_service; fi
+    local service
+    for service in nginx docker-registry; do
+        if [[ " $* " == *" $service "* ]]; then disable_service "$service"; fi
+    done
     remove_own_policy
 }
 
-# Debian's nginx package starts a service on port 80, and we want the program alone. Docker's starts the engine, which is
+# Debian's nginx package starts a service on port 80, that of the registry one on 5000, and we want the programs alone. Docker's starts the engine, which is
 # well where systemd does it; elsewhere its init script fails in a container, and the package with it: we start it ourselves.
 # An administrator's own policy stays.
 forbid_service_starts() {
-    local services=nginx
+    local services='nginx | docker-registry'
     [ ! -e "$POLICY" ] || return 0
-    systemd_runs || services='nginx | docker'
+    systemd_runs || services+=' | docker'
     cat >"$POLICY" <<POLICY_END
 #!/bin/sh
 # Written by preview-deployer's scripts/ground while it installs packages, and removed right after.
@@ -105,11 +110,11 @@ POLICY_END
     chmod 0755 "$POLICY"
 }
 
-disable_nginx_service() {
+disable_service() {
     if systemd_runs; then
-        systemctl disable --now nginx.service >/dev/null 2>&1 || note "could not disable the service nginx"
+        systemctl disable --now "$1.service" >/dev/null 2>&1 || note "could not disable the service $1"
     elif have update-rc.d; then
-        update-rc.d nginx disable >/dev/null 2>&1 || true
+        update-rc.d "$1" disable >/dev/null 2>&1 || true
     fi
 }
 

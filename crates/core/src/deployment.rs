@@ -4,7 +4,7 @@
 //! a commit. They differ during an update and after a failed one. What people call the status is derived from the two and
 //! never stored beside them, so that no flag can disagree with the facts.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -241,6 +241,8 @@ pub struct Deployment {
     pub extras: BTreeSet<Backing>,
     /// The services beside the app that the version which serves has, of the repository's own Compose file.
     pub services: BTreeSet<OwnName>,
+    /// What the images of the version which serves were built from: names, with the digest of each that could be told.
+    pub base_images: BTreeMap<String, String>,
     /// What has been done to its database.
     pub data: Data,
     /// What people should know of the newest attempt.
@@ -308,6 +310,7 @@ impl Deployment {
             db_type: None,
             extras: BTreeSet::new(),
             services: BTreeSet::new(),
+            base_images: BTreeMap::new(),
             data: Data::default(),
             notices: BTreeSet::new(),
             db_port: None,

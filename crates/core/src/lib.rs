@@ -18,6 +18,7 @@
 //! | [`route`], [`comment`] | what do visitors and reviewers see? |
 //! | [`diagnosis`] | why did it fail, and what helps? |
 //! | [`known_holes`] | which versions of what we stand on are known to be broken? |
+//! | [`seed`] | what fills a new database? |
 //! | [`secrets`] | which code gets which of the operator's secrets? |
 //! | [`yaml`] | what does a file say, and where? |
 //! | [`plain_text`], [`mask`] | what of others' text may be shown? |
@@ -37,12 +38,15 @@ pub mod framework;
 pub mod ids;
 pub mod known_holes;
 pub mod mask;
+#[cfg(test)]
+mod older_system;
 pub mod plain_text;
 pub mod plan;
 pub mod ports;
 pub mod repo_config;
 pub mod route;
 pub mod secrets;
+pub mod seed;
 pub mod subnets;
 pub mod talk;
 pub mod trust;

@@ -3,6 +3,7 @@
 //!
 //! [`explain`] is a function of the facts and nothing else; `reconcile` gathers them, `http` adds what arrived.
 
+use std::collections::BTreeMap;
 use std::fmt;
 use std::str::FromStr;
 use std::time::Duration;
@@ -212,8 +213,16 @@ fn state(record: &Deployment, now: Timestamp) -> String {
             false => format!("{commit} answers at {url} for {time}"),
         }
     });
-    let parts: Vec<String> = trying.into_iter().chain(serving).collect();
+    let built = record.serving.as_ref().and_then(|_| built_from(&record.base_images));
+    let parts: Vec<String> = trying.into_iter().chain(serving).chain(built).collect();
     if parts.is_empty() { "a record, and nothing of it is up".to_owned() } else { parts.join("; ") }
+}
+
+/// The images that what serves was built from, as many digits of their digests as tell two apart.
+fn built_from(images: &BTreeMap<String, String>) -> Option<String> {
+    let image = |(name, digest): (&String, &String)| format!("{name}@{}", digest.get(..19).unwrap_or(digest));
+    let images: Vec<String> = images.iter().map(image).collect();
+    (!images.is_empty()).then(|| format!("built from {}", images.join(", ")))
 }
 
 fn waits(facts: &Facts<'_>) -> Vec<String> {

@@ -26,7 +26,7 @@ use crate::error::{Error, Result};
 use crate::faults::{Fault, FaultGuard, HangUp, Matching};
 use crate::git::Bare;
 use crate::shapes::Urls;
-use crate::state::{Deliveries, Outcome, Request, State, Surface};
+use crate::state::{Deliveries, FIRST_ID, Outcome, Request, State, Surface};
 use crate::{git_http, post, rest};
 
 /// What the REST API's paths begin with, as on GitHub Enterprise Server.
@@ -45,6 +45,8 @@ pub struct Options {
     pub bot_login: String,
     /// Requests that the token may make in an hour.
     pub hourly_limit: u32,
+    /// The number of the first thing that gets one. GitHub never gives one twice: neither does who starts from another each time.
+    pub first_id: u64,
     /// How long it waits for the answer to a delivery; GitHub waits 10 s.
     pub delivery_timeout: Duration,
     /// The App that the product signs in as; then no other token is accepted, and `bot_login` is the App's.
@@ -59,6 +61,7 @@ impl Default for Options {
             webhook_secret: random_digits(),
             bot_login: "preview-bot".to_owned(),
             hourly_limit: 5000,
+            first_id: FIRST_ID,
             delivery_timeout: Duration::from_secs(10),
             app: None,
         }
@@ -154,7 +157,7 @@ impl GitHub {
         let urls = Urls { api: format!("{server}{API}"), server };
         let folder = TempDir::with_prefix("preview-simulator-");
         let shared = Arc::new(Shared {
-            state: Mutex::new(State::new(urls, &options.bot_login, options.hourly_limit)),
+            state: Mutex::new(State::new(urls, &options)),
             changed: watch::Sender::new(()),
             folder: folder.map_err(|source| Error::File { path: std::env::temp_dir(), source })?,
             pushing: tokio::sync::Mutex::new(()),

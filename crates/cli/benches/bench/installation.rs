@@ -29,7 +29,9 @@ impl Ground {
     /// A repository of this name with this content, on a GitHub of its own.
     pub(crate) async fn prepare(name: &str, source: impl Into<Source>) -> Self {
         preview_orchestrator::github::install_tls();
-        let options = Options { hourly_limit: 1_000_000, ..Options::default() };
+        // Numbers that no run had before: caches of builds go by the repository's, and another run's are none of this one's.
+        let first_id = u64::try_from(Timestamp::now().as_millisecond()).unwrap();
+        let options = Options { hourly_limit: 1_000_000, first_id, ..Options::default() };
         let github = GitHub::start(options).await.unwrap();
         let repo = github.create_repo(&format!("bench{}/{name}", std::process::id()), source).await.unwrap();
         let dir = tempfile::Builder::new().prefix("preview-bench-").tempdir().unwrap();

@@ -5,6 +5,7 @@
 //! that part (`cargo bench -p preview-cli --bench bench -- previews`) and writes nothing.
 #![expect(clippy::print_stdout, reason = "a benchmark prints its results")]
 
+mod builds;
 mod footprint;
 mod installation;
 #[path = "../../tests/e2e/load.rs"]
@@ -49,6 +50,9 @@ async fn measure(only: Option<&str>) -> Report {
     }
     if wanted("previews") {
         previews::measure(&mut report).await;
+    }
+    if wanted("builds") {
+        builds::measure(&mut report).await;
     }
     if only.is_none() {
         report.write().await;

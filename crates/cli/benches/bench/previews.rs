@@ -41,7 +41,7 @@ const SUBJECTS: [Subject; 3] = [
     },
 ];
 /// What the examples greet with.
-const GREETING: &str = "Hello from the main branch";
+pub(crate) const GREETING: &str = "Hello from the main branch";
 
 pub(crate) async fn measure(report: &mut Report) {
     for subject in &SUBJECTS {
@@ -156,7 +156,7 @@ impl App {
     }
 }
 
-fn example(folder: &str) -> PathBuf {
+pub(crate) fn example(folder: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(folder)
 }
 

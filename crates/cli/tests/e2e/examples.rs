@@ -1,5 +1,5 @@
 //! The applications of `examples/`, each through the whole pipeline: opened, its database used, a push that changes its source
-//! alone, closed.
+//! alone, closed. That of NestJS is also deployed by package managers other than its own.
 //!
 //! `EXAMPLES=all` deploys each of them (`EXAMPLES=django`: those alone whose folder's name contains that), and `EXAMPLES_TABLE=FILE`
 //! has the times written as a table. Another example is another line of [`EXAMPLES`].
@@ -8,6 +8,7 @@ use std::fmt::Write as _;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
+use preview_exec::{Limits, Program};
 use preview_simulator::{Change, Pull};
 use serde_json::{Value, json};
 
@@ -18,11 +19,13 @@ const MAIN: &str = "Hello from the main branch";
 /// How long a first build may take, all dependencies compiled.
 const LONGEST_BUILD: Duration = Duration::from_secs(1_500);
 
-/// An example that keeps notes in its database, at `api/notes`.
+/// An example, and how it shows what it is for.
 #[derive(Debug)]
 struct Example {
     /// Its folder.
     folder: &'static str,
+    /// Another package manager than its own.
+    lock: Option<&'static Lock>,
     /// What the comment calls it.
     title: &'static str,
     /// The file with the sentence.
@@ -33,69 +36,228 @@ struct Example {
     installing: &'static str,
     /// What the log of a build says that fetches or installs a dependency.
     never_again: &'static [&'static str],
+    /// What shows that its database is used, and stays over an update.
+    keeps: Keeps,
     /// Further pages, with what they contain.
     pages: &'static [(&'static str, &'static str)],
     /// Whether it is deployed when nobody asks for all.
     quick: bool,
 }
 
+/// What an example writes into its database.
+#[derive(Debug, Clone, Copy)]
+enum Keeps {
+    /// Notes, at `api/notes`.
+    Notes,
+    /// The number of its visitors, which its page shows behind these words.
+    Visits(&'static str),
+    /// It has none.
+    Nothing,
+}
+
+/// The lock file of another package manager.
+#[derive(Debug)]
+struct Lock {
+    /// What it is called in the table.
+    manager: &'static str,
+    file: &'static str,
+    /// The line for a shell that makes it, of npm's or of `package.json`.
+    made_by: &'static str,
+}
+
+const PNPM: Lock = Lock { manager: "pnpm", file: "pnpm-lock.yaml", made_by: "npx -y pnpm@10 import" };
+const YARN: Lock = Lock {
+    manager: "Yarn",
+    file: "yarn.lock",
+    made_by: "touch yarn.lock && npx -y @yarnpkg/cli-dist@4 install --mode=update-lockfile",
+};
+const YARN_1: Lock = Lock {
+    manager: "Yarn 1",
+    file: "yarn.lock",
+    made_by: "npx -y yarn@1 install --ignore-scripts --modules-folder=/tmp/modules",
+};
+
 const PIP: &[&str] = &["Collecting ", "Downloading ", "Using cached ", "Successfully installed"];
 
 const EXAMPLES: &[Example] = &[
     Example {
         folder: "fastapi-postgres",
+        lock: None,
         title: "FastAPI with PostgreSQL",
         greeting: "app/greeting.py",
         manifest: Some(("requirements.txt", "#")),
         installing: "Successfully installed",
         never_again: PIP,
         // The documentation finds its description under the preview's path.
+        keeps: Keeps::Notes,
         pages: &[("docs", "/pr-1/openapi.json"), ("openapi.json", "Guest book")],
         quick: true,
     },
     Example {
         folder: "flask-postgres",
+        lock: None,
         title: "Flask with PostgreSQL",
         greeting: "greeting.py",
         manifest: Some(("requirements.txt", "#")),
         installing: "Successfully installed",
         never_again: PIP,
+        keeps: Keeps::Notes,
         pages: &[],
         quick: false,
     },
     Example {
         folder: "django-postgres",
+        lock: None,
         title: "Django with PostgreSQL",
         greeting: "notes/greeting.py",
         manifest: Some(("requirements.txt", "#")),
         installing: "static files copied",
         never_again: PIP,
+        keeps: Keeps::Notes,
         pages: &[("admin/login/", "/pr-1/static/admin/css/base.")],
         quick: false,
     },
     Example {
         folder: "rust-axum-postgres",
+        lock: None,
         title: "Rust with PostgreSQL",
         greeting: "src/greeting.rs",
         manifest: None,
         installing: "Compiling guest-book",
         never_again: &["Downloaded ", "Downloading ", "Compiling tokio"],
+        keeps: Keeps::Notes,
         pages: &[],
         quick: false,
     },
     Example {
         folder: "nestjs-postgres",
+        lock: None,
         title: "NestJS with PostgreSQL",
         greeting: "src/greeting.ts",
         manifest: None,
         installing: "npm run build",
         never_again: &["added "],
+        keeps: Keeps::Notes,
+        pages: &[],
+        quick: false,
+    },
+    Example {
+        folder: "nestjs-postgres",
+        lock: Some(&PNPM),
+        title: "NestJS with PostgreSQL",
+        greeting: "src/greeting.ts",
+        manifest: None,
+        installing: "pnpm install --frozen-lockfile",
+        never_again: &["Progress: resolved", "Packages: +"],
+        keeps: Keeps::Notes,
+        pages: &[],
+        quick: false,
+    },
+    Example {
+        folder: "nestjs-postgres",
+        lock: Some(&YARN),
+        title: "NestJS with PostgreSQL",
+        greeting: "src/greeting.ts",
+        manifest: None,
+        installing: "yarn install --immutable",
+        never_again: &["Fetch step", "Link step"],
+        keeps: Keeps::Notes,
+        pages: &[],
+        quick: false,
+    },
+    Example {
+        folder: "nestjs-postgres",
+        lock: Some(&YARN_1),
+        title: "NestJS with PostgreSQL",
+        greeting: "src/greeting.ts",
+        manifest: None,
+        installing: "yarn install --frozen-lockfile",
+        never_again: &["Fetching packages", "Linking dependencies"],
+        keeps: Keeps::Notes,
+        pages: &[],
+        quick: false,
+    },
+    Example {
+        folder: "express-mysql",
+        lock: None,
+        title: "Node.js with MySQL and Redis",
+        greeting: "greeting.js",
+        manifest: None,
+        installing: "npm ci",
+        never_again: &["added "],
+        keeps: Keeps::Notes,
+        pages: &[],
+        quick: false,
+    },
+    Example {
+        folder: "fastify-redis",
+        lock: None,
+        title: "Node.js with Redis",
+        greeting: "greeting.js",
+        manifest: None,
+        installing: "npm ci",
+        never_again: &["added "],
+        keeps: Keeps::Notes,
+        pages: &[],
+        quick: false,
+    },
+    Example {
+        folder: "workspace-api",
+        lock: None,
+        title: "Node.js",
+        greeting: "packages/greeting/src/greeting.ts",
+        manifest: None,
+        installing: "npm ci",
+        never_again: &["added "],
+        keeps: Keeps::Nothing,
+        pages: &[],
+        quick: false,
+    },
+    Example {
+        folder: "express-notes",
+        lock: None,
+        title: "Node.js",
+        greeting: "greeting.js",
+        manifest: None,
+        installing: "npm ci",
+        never_again: &["added "],
+        keeps: Keeps::Nothing,
+        pages: &[],
+        quick: false,
+    },
+    Example {
+        folder: "go-cmd",
+        lock: None,
+        title: "Go with PostgreSQL",
+        greeting: "cmd/guestbook/greeting.go",
+        manifest: None,
+        installing: "go build",
+        never_again: &["go: downloading"],
+        keeps: Keeps::Visits("You are visitor "),
+        pages: &[],
+        quick: false,
+    },
+    Example {
+        folder: "go-hello",
+        lock: None,
+        title: "Go",
+        greeting: "greeting.go",
+        manifest: None,
+        installing: "go build",
+        never_again: &["go: downloading"],
+        keeps: Keeps::Nothing,
         pages: &[],
         quick: false,
     },
 ];
 
 impl Example {
+    /// What it is called in the table.
+    fn name(&self) -> String {
+        let manager = self.lock.map(|lock| format!(" by {}", lock.manager)).unwrap_or_default();
+        format!("`{}`{manager}", self.folder)
+    }
+
     fn read(&self, path: &str) -> String {
         let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(self.folder);
         std::fs::read_to_string(folder.join(path)).unwrap()
@@ -115,6 +277,43 @@ impl Example {
     }
 }
 
+impl Keeps {
+    /// Uses the database. Whoever asks again finds what was there before.
+    async fn check(self, rig: &Rig, pull: &Pull, message: &str, before: &[&str]) {
+        match self {
+            Self::Notes => {
+                let mut notes = leave_note(rig, pull, message).await;
+                notes.sort();
+                assert_eq!(notes, [before, &[message]].concat(), "the notes of earlier versions are there");
+            }
+            Self::Visits(words) => {
+                let page = rig.http.get(rig.url(pull)).send().await.unwrap().text().await.unwrap();
+                let number = page.split_once(words).and_then(|(_, rest)| rest.split('.').next()?.parse::<usize>().ok());
+                // The page was asked for at least once to learn that it is there, by each version.
+                assert!(number.is_some_and(|number| number > 2 * before.len() + 1), "{page}");
+            }
+            Self::Nothing => {}
+        }
+    }
+}
+
+impl Lock {
+    /// Puts it in the place of npm's.
+    async fn changes(&self, example: &Example) -> Vec<Change> {
+        let folder = tempfile::tempdir().unwrap();
+        for file in ["package.json", "package-lock.json"] {
+            std::fs::write(folder.path().join(file), example.read(file)).unwrap();
+        }
+        let user = format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
+        let docker = Program::new("docker").args(["run", "--rm", "--user", &user, "--env", "HOME=/tmp"]);
+        let docker = docker.args(["--volume", &format!("{}:/app", folder.path().display()), "--workdir", "/app"]);
+        let docker = docker.args(["node:22-bookworm-slim", "sh", "-c", self.made_by]);
+        docker.inherit_env("HOME").limits(Limits::seconds(300)).run().await.unwrap();
+        let text = std::fs::read_to_string(folder.path().join(self.file)).unwrap();
+        vec![Change::delete("package-lock.json"), Change::write(self.file, text)]
+    }
+}
+
 /// How long it took until the page was there.
 struct Times {
     first: Duration,
@@ -123,11 +322,15 @@ struct Times {
 
 async fn deploy(example: &Example) -> Times {
     let rig = Setup::new().example(example.folder).set("HEALTH_TIMEOUT_SECONDS", 120).start().await;
+    let mut changes: Vec<Change> = [Some(example.says("Hello one")), example.afresh()].into_iter().flatten().collect();
+    if let Some(lock) = example.lock {
+        changes.extend(lock.changes(example).await);
+    }
     let begun = Instant::now();
-    let pull = rig.open_with([Some(example.says("Hello one")), example.afresh()].into_iter().flatten().collect()).await;
+    let pull = rig.open_with(changes).await;
     until_shown(&rig, &pull, "Hello one").await;
     let first = begun.elapsed();
-    assert_eq!(leave_note(&rig, &pull, "first").await, ["first"]);
+    example.keeps.check(&rig, &pull, "first", &[]).await;
     for (path, wanted) in example.pages {
         let page = rig.http.get(format!("{}{path}", rig.url(&pull))).send().await.unwrap();
         assert_eq!(page.status(), 200, "{path}");
@@ -142,9 +345,7 @@ async fn deploy(example: &Example) -> Times {
     pull.push(vec![example.says("Hello two")]).await.unwrap();
     until_shown(&rig, &pull, "Hello two").await;
     let update = begun.elapsed();
-    let mut notes = leave_note(&rig, &pull, "second").await;
-    notes.sort();
-    assert_eq!(notes, ["first", "second"], "the database is the same");
+    example.keeps.check(&rig, &pull, "second", &["first"]).await;
     let log = build_log(&rig, &pull).await;
     assert!(log.contains("CACHED"), "{log}");
     for mark in example.never_again {
@@ -199,8 +400,8 @@ async fn examples_are_deployed_updated_and_removed() {
     let mut rows = Vec::new();
     for example in chosen {
         let Times { first, update } = deploy(example).await;
-        tell(&format!("{}: {:.1} s, an update {:.1} s", example.folder, first.as_secs_f32(), update.as_secs_f32()));
-        rows.push((example.folder, first, update));
+        tell(&format!("{}: {:.1} s, an update {:.1} s", example.name(), first.as_secs_f32(), update.as_secs_f32()));
+        rows.push((example.name(), first, update));
     }
     if let Some(file) = std::env::var_os("EXAMPLES_TABLE") {
         std::fs::write(file, table(&rows)).unwrap();
@@ -208,10 +409,10 @@ async fn examples_are_deployed_updated_and_removed() {
 }
 
 /// The times, as Markdown.
-fn table(rows: &[(&str, Duration, Duration)]) -> String {
+fn table(rows: &[(String, Duration, Duration)]) -> String {
     let mut text = String::from("| example | first preview, s | a push of source alone, s |\n| --- | ---: | ---: |\n");
-    for (folder, first, update) in rows {
-        writeln!(text, "| `{folder}` | {:.1} | {:.1} |", first.as_secs_f32(), update.as_secs_f32()).unwrap();
+    for (name, first, update) in rows {
+        writeln!(text, "| {name} | {:.1} | {:.1} |", first.as_secs_f32(), update.as_secs_f32()).unwrap();
     }
     text
 }

@@ -30,6 +30,7 @@ mod nginx;
 mod obstacles;
 mod outages;
 mod prisoner;
+mod registry;
 mod rig;
 mod runtimes;
 mod services;

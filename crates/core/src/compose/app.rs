@@ -5,7 +5,9 @@ use crate::repo_config::{AppCommand, ShellLine};
 
 use super::given::{Backing, given_to};
 use super::model::{HealthCheck, Service};
-use super::{AppUser, LABEL_COMMIT, LABEL_SLOT, RootFiles, ServiceName, SlotSpec, StackSpec, app_image};
+use super::{
+    AppUser, LABEL_COMMIT, LABEL_SLOT, RootFiles, ServiceName, SlotSpec, StackSpec, app_image, backing as services,
+};
 
 /// Who runs an app or a service whose image says root or nothing. Any number that no image's user is likely to have.
 pub(super) const UNPRIVILEGED: &str = "10001:10001";
@@ -35,6 +37,9 @@ pub(super) fn of_image(spec: &StackSpec, name: ServiceName, app: &SlotSpec, back
     }
     if app.files == RootFiles::ReadOnly {
         service.read_only();
+    }
+    for (name, value) in services::defaults(spec) {
+        service.env(name, value);
     }
     for (name, value) in app.env.iter() {
         service.env(name, value);

@@ -40,6 +40,8 @@ pub(super) struct Recipe {
     pub(super) scheme: &'static str,
     pub(super) url: fn(&Account<'_>, scheme: &str) -> String,
     pub(super) variables: Variables,
+    /// What its drivers read beside that, where the app says nothing else itself.
+    pub(super) defaults: &'static [(&'static str, &'static str)],
     /// What frameworks call a database that take no URL.
     pub(super) called: Option<Called>,
 }
@@ -143,6 +145,13 @@ pub(super) fn client(database: Database, number: PrNumber) -> Option<Vec<String>
 /// The name of a deployment's database.
 fn database_name(number: PrNumber) -> String {
     format!("pr_{number}")
+}
+
+/// What drivers of a deployment's services read, unless the app has an opinion of its own.
+pub(super) fn defaults(spec: &StackSpec) -> impl Iterator<Item = (&'static str, &'static str)> {
+    let main = spec.database.as_ref().map(|database| Backing::from(database.database));
+    let all = main.into_iter().chain(spec.extras.iter().copied());
+    all.flat_map(|backing| recipe(backing).defaults.iter().copied())
 }
 
 /// All backing services of a deployment, the main database first.

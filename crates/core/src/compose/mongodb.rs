@@ -30,6 +30,7 @@ pub(super) const RECIPE: Recipe = Recipe {
         password: "MONGODB_PASSWORD",
         name: Some("MONGODB_DATABASE"),
     },
+    defaults: &[],
     called: Some(Called { laravel: "mongodb", jdbc: None }),
 };
 

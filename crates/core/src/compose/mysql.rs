@@ -14,10 +14,10 @@ pub(super) const RECIPE: Recipe = Recipe {
     user: "999:999",
     data: Some("/var/lib/mysql"),
     password: "MYSQL_PASSWORD",
-    shape,
-    probe,
-    client: Some(client),
-    shell,
+    shape: |service, account| NAMES.shape(service, account),
+    probe: |account| NAMES.probe(account),
+    client: Some(|name| NAMES.client(name)),
+    shell: |name| NAMES.shell(name),
     scheme: "mysql",
     url: usual_url,
     variables: Variables {
@@ -28,12 +28,13 @@ pub(super) const RECIPE: Recipe = Recipe {
         password: "MYSQL_PASSWORD",
         name: Some("MYSQL_DATABASE"),
     },
+    defaults: &[],
     called: Some(Called { laravel: "mysql", jdbc: Some("mysql") }),
 };
 
 /// Caches for a small container, and no log for replicas. A commit may be lost when the host dies, but nothing is ever corrupted.
 /// What begins with `loose` a server that doesn't know it leaves alone: MariaDB takes the same.
-pub(super) const OPTIONS: [&str; 9] = [
+const OPTIONS: [&str; 9] = [
     "--performance-schema=OFF",
     "--innodb-buffer-pool-size=32M",
     "--innodb-flush-log-at-trx-commit=2",
@@ -45,27 +46,48 @@ pub(super) const OPTIONS: [&str; 9] = [
     "--loose-mysqlx=OFF",
 ];
 
-fn shape(service: &mut Service, account: &Account<'_>) {
-    service.command(&[&["mysqld"], &OPTIONS[..]].concat());
-    service.env("MYSQL_ROOT_PASSWORD", account.password);
-    service.env("MYSQL_ROOT_HOST", "localhost");
-    service.env("MYSQL_USER", USER);
-    service.env("MYSQL_DATABASE", &account.name);
+/// What the two are called apart.
+pub(super) struct Names {
+    /// The server's program.
+    pub(super) server: &'static str,
+    /// The client's, with what it has to be told.
+    pub(super) client: &'static str,
+    /// What the variables of the image begin with.
+    pub(super) variables: &'static str,
 }
 
-/// Reads statements, with the password that its container has.
-fn client(name: &str) -> Vec<String> {
-    let script = format!(r#"MYSQL_PWD="$MYSQL_PASSWORD" exec mysql --user={USER} --database={name}"#);
-    ["sh", "-c", &script].map(str::to_owned).to_vec()
-}
+const NAMES: Names = Names { server: "mysqld", client: "mysql", variables: "MYSQL" };
 
-/// The same, for a person; `sh` hands on what stands behind.
-fn shell(name: &str) -> Vec<String> {
-    let script = format!(r#"MYSQL_PWD="$MYSQL_PASSWORD" exec mysql --user={USER} --database={name} "$@""#);
-    ["sh", "-c", &script, "mysql"].map(str::to_owned).to_vec()
-}
+impl Names {
+    pub(super) fn shape(&self, service: &mut Service, account: &Account<'_>) {
+        service.command(&[&[self.server], &OPTIONS[..]].concat());
+        let mut env = |name: &str, value: &str| service.env(&format!("{}_{name}", self.variables), value);
+        env("ROOT_PASSWORD", account.password);
+        env("ROOT_HOST", "localhost");
+        env("USER", USER);
+        env("DATABASE", &account.name);
+    }
 
-/// Comes in over TCP, as the app does: the server that the image starts for its own initialisation listens on the socket alone.
-fn probe(account: &Account<'_>) -> String {
-    format!(r#"MYSQL_PWD="$MYSQL_PASSWORD" mysql -h 127.0.0.1 -u {USER} -e 'DO 1' {} 2>/dev/null"#, account.name)
+    /// The client, with the password that its container has.
+    fn opened(&self, before: &str) -> String {
+        format!(r#"MYSQL_PWD="${}_PASSWORD" {before}{}"#, self.variables, self.client)
+    }
+
+    /// Reads statements.
+    pub(super) fn client(&self, name: &str) -> Vec<String> {
+        let script = format!("{} --user={USER} --database={name}", self.opened("exec "));
+        ["sh", "-c", &script].map(str::to_owned).to_vec()
+    }
+
+    /// The same, for a person; `sh` hands on what stands behind.
+    pub(super) fn shell(&self, name: &str) -> Vec<String> {
+        let script = format!("{} --user={USER} --database={name} \"$@\"", self.opened("exec "));
+        let program = self.client.split(' ').next().unwrap_or_default();
+        ["sh", "-c", &script, program].map(str::to_owned).to_vec()
+    }
+
+    /// Comes in over TCP, as the app does: the server that the image starts for its own initialisation listens on the socket alone.
+    pub(super) fn probe(&self, account: &Account<'_>) -> String {
+        format!("{} -h 127.0.0.1 -u {USER} -e 'DO 1' {} 2>/dev/null", self.opened(""), account.name)
+    }
 }

@@ -29,6 +29,8 @@ pub(super) const RECIPE: Recipe = Recipe {
         password: "POSTGRES_PASSWORD",
         name: Some("POSTGRES_DB"),
     },
+    // The server is within the preview's own network and has no certificate; Go's `lib/pq` insists on one unless told.
+    defaults: &[("PGSSLMODE", "disable")],
     called: Some(Called { laravel: "pgsql", jdbc: Some("postgresql") }),
 };
 

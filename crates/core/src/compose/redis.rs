@@ -27,6 +27,7 @@ pub(super) const RECIPE: Recipe = Recipe {
         password: "REDIS_PASSWORD",
         name: None,
     },
+    defaults: &[],
     called: None,
 };
 

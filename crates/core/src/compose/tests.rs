@@ -264,6 +264,18 @@ fn what_we_set_wins_over_the_repository() {
 }
 
 #[test]
+fn what_drivers_read_is_the_app_s_to_say_otherwise() {
+    let mode = |spec: &StackSpec| seen(&generate(spec))["services"]["app-a"]["environment"]["PGSSLMODE"].clone();
+    assert_eq!(mode(&spec()), "disable");
+    assert_eq!(mode(&with(Database::Mysql, &[Database::Postgres.into()])), "disable");
+    assert_eq!(mode(&with(Database::Mysql, &[Backing::Redis])), Value::Null);
+    let mut env = EnvVars::default();
+    env.insert("PGSSLMODE".parse().unwrap(), "require".to_owned());
+    let slots = BTreeMap::from([(Slot::A, SlotSpec { env, ..slot('a', 8000) })]);
+    assert_eq!(mode(&StackSpec { slots, ..spec() }), "require");
+}
+
+#[test]
 fn the_port_goes_by_the_name_that_the_repository_chose() {
     let mut spec = spec();
     spec.slots.insert(Slot::A, SlotSpec { port_env: Some("LISTEN".parse().unwrap()), ..slot('a', 8000) });

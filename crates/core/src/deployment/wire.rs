@@ -3,7 +3,7 @@
 //! Fields that only repeat others (`status`, `commitSha`, `appPort`, `prNumber` …) are written for readers and derived when
 //! read. Unknown fields are an error of the version check, not of this module: a newer ledger is refused before.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
 use serde::{Deserialize, Serialize};
@@ -37,6 +37,8 @@ pub(super) struct Record {
     extras: BTreeSet<Backing>,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
     services: BTreeSet<OwnName>,
+    #[serde(default, skip_serializing_if = "BTreeMap::is_empty")]
+    base_images: BTreeMap<String, String>,
     #[serde(default, skip_serializing_if = "Data::is_unknown")]
     data: Data,
     #[serde(default, skip_serializing_if = "BTreeSet::is_empty")]
@@ -124,6 +126,7 @@ impl From<Deployment> for Record {
             db_type: d.db_type,
             extras: d.extras,
             services: d.services,
+            base_images: d.base_images,
             data: d.data,
             notices: d.notices,
             app_port,
@@ -159,6 +162,7 @@ impl TryFrom<Record> for Deployment {
             db_type: r.db_type,
             extras: r.extras,
             services: r.services,
+            base_images: r.base_images,
             data: r.data,
             notices: r.notices,
             db_port: r.db_port,

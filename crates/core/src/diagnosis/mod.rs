@@ -12,10 +12,14 @@ use crate::plain_text::clean;
 mod app;
 mod listening;
 mod names;
+mod rule;
 mod rules;
 
 pub use app::{Illness, Symptom};
 pub use listening::listening;
+
+/// The name of the rule that tells of an image which its registry doesn't have, or gives to nobody.
+pub const NO_IMAGE: &str = rules::NO_IMAGE;
 
 /// How many of a log's last lines are looked at, and how much of each.
 const LINES: usize = 400;

@@ -1,7 +1,7 @@
 //! Go: a `go.mod`, or a `go.work` with several, with one program to build.
 //!
 //! The program is the root where that is a `package main`, else the one folder of `cmd/` that is; `app_entrypoint` chooses among
-//! several, by folder or by a file in it. Vendored dependencies are used as they are.
+//! several, by folder or by a file in it; a name that is neither may be what the program at the root is built as. Vendored dependencies are used as they are.
 
 use minijinja::context;
 
@@ -69,13 +69,23 @@ fn chosen<'a>(
         Some(file) => file.rsplit_once('/').map_or(".", |(folder, _)| folder),
         None => entry.as_str(),
     };
-    if !is_program(project.files, folder)? {
+    let folder = if is_program(project.files, folder)? {
+        folder
+    } else if names_the_binary(project, entry)? {
+        "."
+    } else {
         return Err(none());
-    }
+    };
     let wanted: RelativePath = folder.parse().map_err(|_| none())?;
     let wanted = project.root.join(&wanted);
     let within = |module: &'a Module| Some((module, wanted.within(&module.at())?));
     modules.iter().filter_map(within).min_by_key(|(_, rest)| rest.as_str().len()).ok_or_else(none)
+}
+
+/// Whether `app_entrypoint` is what the program at the root is to be called once it is built, as files of the older system say.
+fn names_the_binary(project: Project<'_>, entry: &RelativePath) -> Result<bool, DetectError> {
+    let is_name = !entry.as_str().contains(['/', '.']) && !project.files.has("", entry.as_str())?;
+    Ok(is_name && is_program(project.files, ".")?)
 }
 
 fn only_program<'a>(project: Project<'_>, modules: &'a [Module]) -> Result<(&'a Module, RelativePath), DetectError> {

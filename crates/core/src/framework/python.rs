@@ -8,7 +8,7 @@ use minijinja::context;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{DetectError, Framework, Project, Recipe, Scope, commands, listed, render};
+use super::{DetectError, Files, Framework, Project, Recipe, Scope, commands, listed, render};
 
 use app::App;
 use install::Installation;
@@ -65,6 +65,11 @@ pub enum PythonError {
     /// Several Django projects in one repository.
     #[error("several Django projects: {}; choose one in `preview-config.yml`, such as `app_entrypoint: mysite/wsgi.py`", listed(.0))]
     SeveralDjangoProjects(Vec<String>),
+}
+
+/// What pip's files require: names, and names with each of their extras.
+pub(super) fn required_by_pip(files: &dyn Files) -> Result<Vec<String>, DetectError> {
+    Manifest::required_by_pip(files)
 }
 
 /// A library with which servers are made.

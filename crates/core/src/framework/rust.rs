@@ -67,8 +67,24 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         dockerfile: render(TEMPLATE, &project.rules.base_images, values),
         app_port,
         user: Some("10001:10001".to_owned()),
-        scope: Scope::of(project),
+        scope: Scope { context: project.root.clone(), parts: parts(project.root, &packages, &program) },
     }))
+}
+
+/// The folders that a program is made of: the root, which may say what its members share, its package, and the packages of the
+/// workspace that this depends on.
+fn parts(root: &RelativePath, packages: &[Package], program: &Program) -> Vec<RelativePath> {
+    let mut parts = vec![root.clone()];
+    let mut waiting = vec![&program.package];
+    let mut seen = BTreeSet::new();
+    while let Some(name) = waiting.pop() {
+        let Some(package) = packages.iter().find(|package| package.name == *name) else { continue };
+        if seen.insert(name) {
+            parts.extend(package.folder.parse().ok().map(|folder| root.join(&folder)));
+            waiting.extend(&package.dependencies);
+        }
+    }
+    parts
 }
 
 /// Whether a `Cargo.lock` has a package.
@@ -89,6 +105,9 @@ struct Program {
 
 /// A package of the tree, with its programs.
 struct Package {
+    name: String,
+    /// What it depends on, by the names of packages.
+    dependencies: Vec<String>,
     /// Where its `Cargo.toml` is; empty for the root.
     folder: String,
     default_run: Option<String>,
@@ -148,7 +167,12 @@ impl Package {
         let rocket = toml_file::at(manifest, "dependencies.rocket").is_some();
         let program =
             |name: String| Program { package: package_name(package), main: main.as_ref() == Some(&name), rocket, name };
+        let dependencies = toml_file::table_at(manifest, "dependencies").into_iter().flatten();
+        let renamed =
+            |(key, value): (&String, &Value)| value.get("package").and_then(Value::as_str).unwrap_or(key).to_owned();
         Ok(Some(Self {
+            name: name.to_owned(),
+            dependencies: dependencies.map(renamed).collect(),
             folder: folder.to_owned(),
             default_run: package.get("default-run").and_then(Value::as_str).map(str::to_owned),
             programs: names.into_iter().filter(|name| is_name(name)).map(program).collect(),

@@ -234,6 +234,16 @@ fn trees_of_go_modules() {
             "error: `app_entrypoint: nowhere` has no Go file with `package main`",
         ),
         (
+            &[module, ("main.go", MAIN), ("cmd/tool/main.go", MAIN)],
+            "app_entrypoint: server",
+            "go 8080 10001:10001 none: `go.mod` with the program in `.`",
+        ),
+        (
+            &[module, ("main.go", MAIN), ("server/lib.go", "package server\n")],
+            "app_entrypoint: server",
+            "error: `app_entrypoint: server` has no Go file with `package main`",
+        ),
+        (
             &[module, ("gen.go", "//go:build ignore\n\npackage main\n"), ("cmd/api/main.go", MAIN)],
             "",
             "go 8080 10001:10001 none: `go.mod` with the program in `cmd/api`",

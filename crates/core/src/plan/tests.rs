@@ -9,6 +9,9 @@ use crate::ids::{BranchName, RepoId};
 use jiff::Timestamp;
 use proptest::prelude::*;
 
+mod data;
+mod services;
+
 /// A model of everything that actions touch: the record, and what is observed.
 #[derive(Debug, Clone, Default)]
 struct World {
@@ -306,22 +309,6 @@ fn asking_again_builds_again_once() {
 }
 
 #[test]
-fn from_nothing_begins_with_an_empty_database_wherever_it_is_cut_off() {
-    let target = Target::Commit { commit: sha('a'), again: Again::FromNothing };
-    let (actions, usual) = (serving().plan(&target), commit('a'));
-    let volumes = actions.iter().position(|action| *action == Action::RemoveVolumes).unwrap();
-    assert!(volumes < actions.iter().position(|action| matches!(action, Action::Begin { .. })).unwrap());
-    for cut in 0..=actions.len() {
-        let mut world = serving();
-        actions[..cut].iter().for_each(|action| _ = world.perform(action));
-        // The wish is spent when its attempt has come to an end.
-        let spent = cut > actions.iter().position(|action| *action == Action::Switch).unwrap();
-        world.converge(if spent { &usual } else { &target });
-        assert!(world.is_at(&sha('a')), "cut off after {cut}");
-    }
-}
-
-#[test]
 fn what_was_removed_by_hand_comes_back() {
     let world = serving();
     for damage in [
@@ -421,170 +408,4 @@ proptest! {
             Target::Nothing(_) => prop_assert!(world.record.is_none() && world.seen.is_empty()),
         }
     }
-}
-
-fn place(plan: &[Action], wanted: &Action) -> usize {
-    plan.iter().position(|action| action == wanted).unwrap_or_else(|| panic!("no {wanted:?} in {plan:?}"))
-}
-
-#[test]
-fn what_changes_a_database_comes_before_the_start_and_is_not_cut_off() {
-    let plan = serving().plan(&commit('b'));
-    let order = [Action::Build, Action::Migrate, Action::Seed, Action::Start].map(|action| place(&plan, &action));
-    assert!(order.is_sorted(), "{plan:?}");
-    assert!(!Action::Migrate.may_be_cut() && !Action::Seed.may_be_cut());
-}
-
-#[test]
-fn a_commit_that_is_to_begin_with_an_empty_database_takes_all_down_once_it_is_built() {
-    let mut world = World { resets: true, ..serving() };
-    world.converge(&commit('b'));
-    assert!(world.is_at(&sha('b')));
-    let data = world.record.as_ref().unwrap().data.clone();
-    assert_eq!((data.begun_for, data.reset_for, data.content), (Some(sha('b')), None, Content::Used));
-    // The same commit again keeps it.
-    world.converge(&Target::Commit { commit: sha('b'), again: Again::Attempt });
-    assert_eq!(world.record.unwrap().data.begun_for, Some(sha('b')));
-}
-
-#[test]
-fn a_reset_is_begun_for_its_commit_alone_and_goes_with_the_volumes() {
-    let mut world = serving();
-    world.record.as_mut().unwrap().data.reset_for = Some(sha('b'));
-    assert_eq!(world.plan(&commit('a')), [], "what serves goes on");
-    assert_eq!(world.plan(&commit('c'))[0], Action::Begin { commit: sha('c'), slot: Slot::B });
-    let plan = world.plan(&commit('b'));
-    assert_eq!(plan[0], Action::Retire);
-    for cut in 0..=plan.len() {
-        let mut world = world.clone();
-        plan[..cut].iter().for_each(|action| _ = world.perform(action));
-        world.converge(&commit('b'));
-        assert!(world.is_at(&sha('b')), "cut off after {cut}");
-        assert_eq!(world.record.unwrap().data.begun_for, Some(sha('b')), "cut off after {cut}");
-    }
-}
-
-#[test]
-fn a_database_that_is_filled_by_half_is_made_anew() {
-    let mut world = World::default();
-    let plan = world.plan(&commit('a'));
-    plan[..=place(&plan, &Action::Seed)].iter().for_each(|action| _ = world.perform(action));
-    assert_eq!(world.record.as_ref().unwrap().data.content, Content::Seeding);
-    let again = world.plan(&commit('a'));
-    assert!(place(&again, &Action::RemoveDatabase) < place(&again, &Action::Build));
-    world.converge(&commit('a'));
-    assert!(world.is_at(&sha('a')) && !world.outage);
-}
-
-#[test]
-fn a_one_off_container_that_is_left_over_is_waited_for_by_its_own_commit_alone() {
-    let mut world = serving();
-    world.seen.tasks = true;
-    assert_eq!(world.plan(&commit('a')), [Action::RemoveTasks]);
-    world.record.as_mut().unwrap().data.migration = Some(Migration { commit: sha('b'), done: false });
-    assert!(!world.plan(&commit('b')).contains(&Action::RemoveTasks));
-    assert_eq!(world.plan(&commit('c'))[0], Action::RemoveTasks);
-    assert_eq!(world.plan(&commit('a')), [Action::RemoveTasks]);
-}
-
-/// A deployment whose version that serves has these services beside the app; so does the engine, with a volume of theirs.
-fn serving_with(services: &[&str]) -> World {
-    let mut world = serving();
-    let names: BTreeSet<OwnName> = services.iter().map(|name| name.parse().unwrap()).collect();
-    if let Some(record) = &mut world.record {
-        record.services = names.clone();
-    }
-    (world.seen.services, world.seen.own_volumes) = (names, true);
-    world
-}
-
-#[test]
-fn a_service_that_the_version_which_serves_does_not_name_goes_and_volumes_stay() {
-    let mut world = serving_with(&["cache"]);
-    assert_eq!(world.plan(&commit('a')), []);
-    world.seen.services.insert("worker".parse().unwrap());
-    assert_eq!(world.plan(&commit('a')), [Action::RemoveService("worker".parse().unwrap())]);
-    world.converge(&commit('a'));
-    assert!(world.seen.own_volumes);
-}
-
-#[test]
-fn a_service_that_somebody_removed_comes_back_with_the_whole_preview() {
-    let mut world = serving_with(&["cache"]);
-    world.seen.services.clear();
-    let plan = world.plan(&commit('a'));
-    assert_eq!(plan[0], Action::Lost);
-    assert!(!plan.contains(&Action::RemoveVolumes), "{plan:?}");
-    assert!(plan.contains(&Action::Build), "{plan:?}");
-}
-
-#[test]
-fn a_removal_takes_services_and_their_volumes() {
-    let mut world = serving_with(&["cache"]);
-    world.converge(&CLOSED);
-    assert!(world.seen.is_empty() && world.record.is_none());
-}
-
-/// A world in which commit `a` serves with these beside its database.
-fn serving_beside(extras: &[Backing]) -> World {
-    let mut world = World { wants: extras.iter().copied().collect(), ..World::default() };
-    world.converge(&commit('a'));
-    World { outage: false, ..world }
-}
-
-const MYSQL: Backing = Backing::Database(crate::backing::Database::Mysql);
-
-#[test]
-fn an_extra_service_stays_over_updates_and_goes_with_its_volume_when_it_is_no_longer_named() {
-    let mut world = serving_beside(&[Backing::Redis, MYSQL]);
-    let update = world.plan(&commit('b'));
-    assert!(
-        !update.iter().any(|action| matches!(action, Action::RemoveExtra(_) | Action::RemoveVolumes)),
-        "{update:?}"
-    );
-    world.wants = [Backing::Redis].into();
-    world.converge(&commit('b'));
-    assert!(world.is_at(&sha('b')) && !world.outage);
-    assert_eq!((&world.seen.extras, world.seen.extra_volumes.len()), (&world.wants, 0));
-    assert!(world.seen.database && world.seen.password);
-    world.converge(&CLOSED);
-    assert!(world.seen.is_empty());
-}
-
-#[test]
-fn a_failed_update_takes_the_extra_service_along_that_it_brought() {
-    let mut world = World { broken: true, wants: [MYSQL].into(), ..serving() };
-    world.converge(&commit('b'));
-    assert!(world.is_at(&sha('a')) && !world.outage);
-    assert!(world.seen.extras.is_empty() && world.seen.extra_volumes.is_empty());
-}
-
-#[test]
-fn an_extra_service_that_somebody_removed_comes_back() {
-    let mut world = serving_beside(&[MYSQL]);
-    world.seen.extras.clear();
-    let plan = world.plan(&commit('a'));
-    assert!(plan[0] == Action::Lost && !plan.contains(&Action::RemoveVolumes), "{plan:?}");
-    world.converge(&commit('a'));
-    assert!(world.is_at(&sha('a')) && world.seen.extras == [MYSQL].into());
-}
-
-#[test]
-fn data_that_nobody_can_open_any_more_goes_wherever_it_lies() {
-    let mut world = serving_beside(&[MYSQL]);
-    world.record.as_mut().unwrap().serving = None;
-    world.seen = Observed { extra_volumes: [MYSQL].into(), ..Observed::default() };
-    assert!(world.plan(&commit('a')).contains(&Action::RemoveExtra(MYSQL)));
-    world.converge(&commit('a'));
-    assert!(world.is_at(&sha('a')) && !world.outage);
-}
-
-#[test]
-fn a_service_of_a_commit_that_never_served_does_not_stay_beside_the_next() {
-    let mut world = serving_with(&["cache"]);
-    world.record.as_mut().unwrap().serving = None;
-    let plan = world.plan(&commit('b'));
-    let place = |wanted: &Action| plan.iter().position(|action| action == wanted);
-    let gone = place(&Action::RemoveService("cache".parse().unwrap()));
-    assert!(gone.is_some() && gone < place(&Action::Checkout), "{plan:?}");
 }

@@ -36,7 +36,7 @@ pub(super) enum Key {
 impl Key {
     /// Whether its value may be a list.
     pub(super) fn takes_list(self) -> bool {
-        matches!(self, Self::BuildCommands | Self::StartupCommands | Self::Migrate | Self::Seed)
+        matches!(self, Self::EnvFile | Self::BuildCommands | Self::StartupCommands | Self::Migrate | Self::Seed)
     }
 }
 
@@ -142,7 +142,12 @@ const KEYS: [(Key, Field); 19] = [
     ),
     (
         Key::EnvFile,
-        Field::new("env_file", Form::PATH, "path of a file with more variables, which `env` overrides", Words("none")),
+        Field::new(
+            "env_file",
+            Form::PATHS,
+            "path of a file with more variables, or a list of such, of which later ones win; `env` overrides them",
+            Words("none"),
+        ),
     ),
     (
         Key::BuildCommands,
@@ -177,7 +182,7 @@ const KEYS: [(Key, Field); 19] = [
         Field::new(
             "seed",
             Form::LINES,
-            "path of a `.sql` file, or a command as in `migrate`, that fills a new database",
+            "path of a `.sql` or `.json` file, or a command as in `migrate`, that fills a new database",
             Words("none"),
         ),
     ),

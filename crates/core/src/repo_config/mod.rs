@@ -28,6 +28,7 @@ pub mod values;
 pub use image::ImageTemplate;
 pub use keys::nearest;
 pub use schema::{documentation, schema};
+pub(crate) use steps::JSON;
 pub use steps::{AppCommand, Migrate, OnPush, Resources, Seed, ShellLine};
 pub use values::{ContainerPort, EnvName, EnvVars, HealthPath, InvalidValue, PythonObject, RelativePath};
 
@@ -61,8 +62,8 @@ pub struct RepoConfig {
     pub app_object: Option<PythonObject>,
     /// Variables of the repository's own; ours win over them.
     pub env: EnvVars,
-    /// A file with more variables, which `env` overrides.
-    pub env_file: Option<RelativePath>,
+    /// Files with more variables, later ones winning; `env` overrides them.
+    pub env_files: Vec<RelativePath>,
     /// The repository's own Dockerfile.
     pub dockerfile: Option<RelativePath>,
     /// The folder that is the application; the other paths are relative to it.
@@ -152,14 +153,35 @@ impl RepoConfig {
         if mistakes.is_empty() { Ok(config) } else { Err(ConfigError::Invalid(mistakes)) }
     }
 
-    /// The variables of its `env_file`; nothing in their values is replaced.
-    pub fn variables_of_file(&self, files: &dyn Files) -> Result<EnvVars, EnvFileError> {
+    /// The variables of its `env_file`s, read from the whole checkout; nothing in their values is replaced.
+    ///
+    /// A file that only the build makes, by `cp .env.example .env` among the `build_commands`, is read where it is copied from: whoever
+    /// has both wants these variables.
+    pub fn variables_of_files(&self, files: &dyn Files) -> Result<EnvVars, EnvFileError> {
         let mut env = EnvVars::default();
-        if let Some(path) = &self.env_file {
+        for path in &self.env_files {
+            let read = |path: &RelativePath| files.read(self.in_checkout(path).as_str());
+            let text = match (read(path)?, self.copied_to(path)) {
+                (None, Some(original)) => read(&original)?,
+                (text, _) => text,
+            };
             let missing = || EnvFileError::MissingOf { path: path.clone(), named_by: FILE_NAME };
-            read_env_file(path, &files.read(path.as_str())?.ok_or_else(missing)?, &mut env)?;
+            read_env_file(path, &text.ok_or_else(missing)?, &mut env)?;
         }
         Ok(env)
+    }
+
+    /// Where in the checkout a path of this file leads, which is relative to `root`.
+    pub fn in_checkout(&self, path: &RelativePath) -> RelativePath {
+        self.root.clone().unwrap_or_default().join(path)
+    }
+
+    /// What the last of the `build_commands` that makes this file copies.
+    fn copied_to(&self, path: &RelativePath) -> Option<RelativePath> {
+        self.build_commands.iter().rev().find_map(|command| {
+            let (from, to) = command.copy()?;
+            (to == *path).then_some(from)
+        })
     }
 
     /// Takes an entry up and returns what is wrong with it.
@@ -210,12 +232,11 @@ impl RepoConfig {
             }
             Key::Dockerfile => self.dockerfile = parsed("dockerfile", text)?,
             Key::Root => self.root = parsed("root", text)?,
-            Key::EnvFile => self.env_file = parsed("env_file", text)?,
             Key::Migrate => self.migrate = parsed("migrate", text)?,
             Key::Seed => self.seed = parsed("seed", text)?,
             Key::Image => self.image = parsed("image", text)?,
             Key::OnPush => self.on_push = parsed("on_push", text)?.unwrap_or_default(),
-            Key::BuildCommands | Key::StartupCommands => return self.set_list(key, &[text]),
+            Key::EnvFile | Key::BuildCommands | Key::StartupCommands => return self.set_list(key, &[text]),
             Key::Resources => return Err("`resources` must be a map with `memory` and `cpus`".to_owned()),
             Key::Env => return Err("`env` must be a list of `KEY=value` or a map of names and values".to_owned()),
         }
@@ -231,6 +252,10 @@ impl RepoConfig {
     fn set_list(&mut self, key: Key, texts: &[&str]) -> Result<(), String> {
         let of = |name: &str, rule: InvalidValue| format!("`{name}` {rule}");
         match key {
+            Key::EnvFile => {
+                let paths = texts.iter().map(|text| text.parse()).collect::<Result<_, _>>();
+                self.env_files = paths.map_err(|rule| of("env_file", rule))?;
+            }
             Key::BuildCommands => {
                 self.build_commands = steps::lines(texts).map_err(|rule| of("build_commands", rule))?;
             }

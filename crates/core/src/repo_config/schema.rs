@@ -53,6 +53,8 @@ impl Form {
     /// A path inside the repository.
     pub(super) const PATH: Self =
         Self::Text(r"^(\.|(\./)?\.?[A-Za-z0-9_+@][A-Za-z0-9._+@-]*(/\.?[A-Za-z0-9_+@][A-Za-z0-9._+@-]*)*/?)$");
+    /// One such path, or several.
+    pub(super) const PATHS: Self = Self::Either(&[Self::PATH, Self::List(&Self::PATH)]);
     /// A path inside the repository, for Python with the object that it holds.
     pub(super) const ENTRYPOINT: Self = Self::Text(
         r"^(\.|(\./)?\.?[A-Za-z0-9_+@][A-Za-z0-9._+@-]*(/\.?[A-Za-z0-9_+@][A-Za-z0-9._+@-]*)*/?)(:[A-Za-z_][A-Za-z0-9_.]*)?$",

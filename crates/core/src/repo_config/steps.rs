@@ -20,6 +20,15 @@ impl ShellLine {
     pub fn as_str(&self) -> &str {
         &self.0
     }
+
+    /// From where to where it copies one file, if it is no more than that.
+    pub(super) fn copy(&self) -> Option<(RelativePath, RelativePath)> {
+        let words: Vec<&str> = self.0.split_whitespace().collect();
+        match words.as_slice() {
+            ["cp", from, to] => Some((from.parse().ok()?, to.parse().ok()?)),
+            _ => None,
+        }
+    }
 }
 
 impl FromStr for ShellLine {
@@ -111,7 +120,7 @@ impl FromStr for Migrate {
 /// The value of `seed`: what a new database is filled with.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum Seed {
-    /// A file of the repository, read by the database's own client.
+    /// A file of the repository, read by the database's own client, perhaps as statements made of it.
     File(RelativePath),
     /// A command of the app's.
     Run(AppCommand),
@@ -119,16 +128,18 @@ pub enum Seed {
 
 /// What the names of files end with that a database's client reads.
 pub(crate) const SQL: &str = ".sql";
+/// What the names of files end with that are made into what it reads.
+pub(crate) const JSON: &str = ".json";
 
 impl FromStr for Seed {
     type Err = InvalidValue;
     fn from_str(text: &str) -> Result<Self, InvalidValue> {
         let is_path = !text.contains(char::is_whitespace);
-        if is_path && text.ends_with(SQL) {
+        if is_path && (text.ends_with(SQL) || text.ends_with(JSON)) {
             return text.parse().map(Self::File);
         }
-        if is_path && (text.ends_with(".json") || text.ends_with(".gz")) {
-            return Err(InvalidValue("must be a file that ends with `.sql`, or a command"));
+        if is_path && text.ends_with(".gz") {
+            return Err(InvalidValue("must be a file that ends with `.sql` or `.json`, or a command"));
         }
         text.parse().map(Self::Run)
     }
@@ -224,12 +235,13 @@ mod tests {
     }
 
     #[test]
-    fn a_seed_is_a_file_of_sql_or_a_command() {
+    fn a_seed_is_a_file_or_a_command() {
         let seed = |text: &str| text.parse::<Seed>();
         assert_eq!(seed("db/seed.sql"), Ok(Seed::File("db/seed.sql".parse().unwrap())));
+        assert_eq!(seed("data.json"), Ok(Seed::File("data.json".parse().unwrap())));
         assert!(matches!(seed("npm run seed"), Ok(Seed::Run(_))));
         assert!(matches!(seed("psql $DATABASE_URL -f seed.sql"), Ok(Seed::Run(_))));
-        for bad in ["../seed.sql", "/etc/x.sql", "data.json", "seed.sql.gz"] {
+        for bad in ["../seed.sql", "/etc/x.sql", "../data.json", "seed.sql.gz"] {
             assert!(seed(bad).is_err(), "{bad}");
         }
     }

@@ -4,6 +4,7 @@
 //! `.dockerignore` still counts), and so does what Buildx writes down about its builds, which nobody would tidy up
 //! otherwise. When Buildx ends, for whatever reason, the engine stops the build: it is the other end of its session.
 
+use std::collections::BTreeMap;
 use std::fs::OpenOptions;
 use std::io::{self, Write};
 use std::os::unix::fs::OpenOptionsExt;
@@ -18,6 +19,7 @@ use preview_core::trust::Trust;
 
 use super::Engine;
 use super::api::ask;
+use super::bases::Bases;
 use super::build_failure::{FEWER_PROCESSES, Recent, Within};
 use super::limits::Held;
 
@@ -37,10 +39,11 @@ impl Engine {
             tracing::error!(%error, "the folder for a build could not be written");
             Fault::passing("a folder for the build could not be written on the server")
         })?;
-        let mut recent = Recent::default();
+        let (mut recent, mut bases) = (Recent::default(), Bases::default());
         let buildx = self.buildx(job, folder.path()).holding(hold.clone());
         let running = buildx.run_with(|_, line| {
             recent.push(line);
+            bases.line(line);
             log(line);
         });
         // What loses is dropped, and so Buildx is stopped, and with it the build.
@@ -53,7 +56,7 @@ impl Engine {
                 let image = job.image();
                 let (built, ()) =
                     tokio::try_join!(self.what_was_built(&image), self.remove_untagged_images(&job.deployment))?;
-                Ok(built)
+                Ok(Built { bases: self.digests(bases).await, ..built })
             }
             Some(Err(error)) => {
                 let ceilings = self.options.build.ceilings;
@@ -72,7 +75,7 @@ impl Engine {
         let inspected = ask("look at the image that was built", self.docker.inspect_image(image)).await?;
         let config = inspected.config.unwrap_or_default();
         let command = [config.entrypoint, config.cmd].into_iter().flatten().flatten().collect();
-        Ok(Built { user: config.user.unwrap_or_default(), command })
+        Ok(Built { user: config.user.unwrap_or_default(), command, bases: BTreeMap::new() })
     }
 
     /// Makes the limits hold for one build.

@@ -145,7 +145,8 @@ fn explain(error: &str, step: Option<&str>, printed: &[String], within: Option<W
         let usual = "Check that the server reaches the registry and has room on its disk.";
         return Fault::passing(cause).advise(advice.unwrap_or(usual));
     }
-    advice.into_iter().fold(Fault::author(cause), Fault::advise)
+    let fault = advice.into_iter().fold(Fault::author(cause), Fault::advise);
+    if told.is_some_and(|told| told.rule == diagnosis::NO_IMAGE) { fault.image_absent() } else { fault }
 }
 
 /// A step ran and its command failed.

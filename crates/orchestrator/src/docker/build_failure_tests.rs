@@ -187,6 +187,7 @@ ERROR: failed to solve: registry.example.com/library/debian:bookwurm: not found
                 a login";
     assert_eq!(cause(missing), (Blame::Author, said.to_owned()));
     assert!(read(missing).advice.unwrap().contains("name and tag"));
+    assert!(read(missing).image_absent, "somebody may be about to push it");
 
     let unreachable = r#"#3 [internal] load metadata for registry.example.com/library/debian:bookworm-slimm
 ------
@@ -196,6 +197,7 @@ ERROR: failed to solve: rpc error: code = Unknown desc = failed to solve with fr
 "#;
     let (blame, said) = cause(unreachable);
     assert_eq!(blame, Blame::Passing);
+    assert!(!read(unreachable).image_absent);
     let expected =
         "`FROM registry.example.com/library/debian:bookworm-slimm` failed: the image's registry does not answer";
     assert_eq!(said, expected);

@@ -36,6 +36,7 @@ use crate::needs::{
 };
 
 mod api;
+mod bases;
 mod build;
 mod build_failure;
 mod disk;

@@ -30,6 +30,7 @@ fn sample() -> State {
     deployment.framework = Some("nestjs".into());
     deployment.db_type = Some("postgres".into());
     deployment.db_port = HostPort::new(9000);
+    deployment.base_images = [("node:22-bookworm-slim".to_owned(), format!("sha256:{}", "5".repeat(64)))].into();
     deployment.subnet = Some(0);
     deployment.url = Some("http://SERVER_IP/my-org-my-app/pr-12/".into());
     deployment.comment_id = Some(CommentId(456_789));
@@ -83,7 +84,9 @@ fn the_first_versions_ledger_is_read() {
     let dir = tempfile::tempdir().unwrap();
     let path = dir.path().join("deployments.json");
     fs::write(&path, text).unwrap();
-    assert_eq!(reopen(&path), (sample(), Found::Whole));
+    let mut expected = sample();
+    expected.deployments.values_mut().for_each(|record| record.base_images.clear());
+    assert_eq!(reopen(&path), (expected, Found::Whole));
 }
 
 #[test]

@@ -1,5 +1,6 @@
 //! What is asked of what builds images and runs containers: Docker.
 
+use std::collections::BTreeMap;
 use std::net::SocketAddr;
 use std::path::PathBuf;
 use std::time::Duration;
@@ -164,6 +165,8 @@ pub struct Built {
     pub user: String,
     /// What the image starts: its entrypoint, and its command behind that.
     pub command: Vec<String>,
+    /// What it was built from: images by name, with the digest of each that could be told.
+    pub bases: BTreeMap<String, String>,
 }
 
 /// Something that is to be done once.

@@ -40,6 +40,8 @@ pub struct Fault {
     pub retry_after: Option<Duration>,
     /// Whether the log has been told, once for all that fails of it.
     pub told: bool,
+    /// Whether a registry has no such image, or gives it to nobody: somebody may be about to push it.
+    pub image_absent: bool,
 }
 
 impl Fault {
@@ -51,7 +53,15 @@ impl Fault {
     /// The pull request's own mistake; the same commit fails again.
     pub fn author(cause: impl Into<String>) -> Self {
         let (advice, log_tail, retry_after) = (None, Vec::new(), None);
-        Self { blame: Blame::Author, cause: cause.into(), advice, log_tail, retry_after, told: false }
+        Self {
+            blame: Blame::Author,
+            cause: cause.into(),
+            advice,
+            log_tail,
+            retry_after,
+            told: false,
+            image_absent: false,
+        }
     }
 
     /// Adds what to try.
@@ -69,6 +79,12 @@ impl Fault {
     /// Says when to try again at the earliest.
     pub fn after(mut self, wait: Duration) -> Self {
         self.retry_after = Some(wait);
+        self
+    }
+
+    /// Says that a registry has no such image.
+    pub fn image_absent(mut self) -> Self {
+        self.image_absent = true;
         self
     }
 

@@ -118,6 +118,10 @@ fn every_state_of_a_preview_says_what_it_waits_for() {
     let mut down = record(Stage::Done, true);
     down.serving.as_mut().unwrap().down = true;
     text += &said(|facts| (facts.record, facts.reporting) = (Some(&down), true));
+    let mut built = record(Stage::Done, true);
+    let digest = |c: &str| format!("sha256:{}", c.repeat(64));
+    built.base_images = [("node:22-bookworm-slim".into(), digest("5")), ("redis:7".into(), digest("6"))].into();
+    text += &said(|facts| facts.record = Some(&built));
     let pushed = Desired::Commit(commit("c"));
     let served = record(Stage::Done, true);
     text += &said(|facts| (facts.record, facts.desired) = (Some(&served), Some(&pushed)));

@@ -7,6 +7,7 @@ use preview_orchestrator::ledger::Reason;
 
 use crate::check::Expect;
 use crate::house::{House, good, hours, minutes, with_database};
+use crate::world::engine::base_images;
 use crate::world::trouble::Call;
 
 #[tokio::test(start_paused = true)]
@@ -32,8 +33,9 @@ async fn a_push_is_taken_over_without_a_gap_and_the_old_version_is_drained() {
     house.world().mark();
     let second = house.push(pull, with_database()).await;
     house.settle().await;
-    assert_eq!(house.world().shown[&id], [first, second]);
-    assert_eq!(house.record(pull).unwrap().serving.unwrap().slot, Slot::B);
+    assert_eq!(house.world().shown[&id], [first, second.clone()]);
+    let record = house.record(pull).unwrap();
+    assert_eq!((record.serving.unwrap().slot, record.base_images), (Slot::B, base_images(&second)));
     let world = house.world();
     let place = |call: Call| world.calls.iter().position(|made| *made == call).unwrap();
     assert!(place(Call::Probe) < place(Call::Apply) && place(Call::Apply) < place(Call::Drain));

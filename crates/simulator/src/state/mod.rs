@@ -15,6 +15,7 @@ use preview_core::ids::{CommentId, PrNumber, RepoId, RepoName};
 
 use crate::app::InstallationToken;
 use crate::faults::Matching;
+use crate::server::Options;
 use crate::shapes::{HookShape, Urls};
 
 pub use delivery::{Deliveries, Delivery, Outcome};
@@ -62,11 +63,11 @@ pub struct State {
 }
 
 /// Above what fits 32 bits, as GitHub's comment ids have been since 2024: a product that cuts them is found out.
-const FIRST_ID: u64 = 5_000_000_000;
+pub(crate) const FIRST_ID: u64 = 5_000_000_000;
 
 impl State {
-    pub(crate) fn new(urls: Urls, bot: &str, hourly_limit: u32) -> Self {
-        let bot = User { id: FIRST_ID, login: bot.to_owned() };
+    pub(crate) fn new(urls: Urls, options: &Options) -> Self {
+        let bot = User { id: options.first_id, login: options.bot_login.clone() };
         Self {
             urls,
             users: BTreeMap::from([(bot.login.to_ascii_lowercase(), bot.clone())]),
@@ -75,9 +76,9 @@ impl State {
             former_names: BTreeMap::new(),
             post: Post::default(),
             log: Log::default(),
-            quota: Quota::new(hourly_limit),
+            quota: Quota::new(options.hourly_limit),
             installation_tokens: Vec::new(),
-            last_id: FIRST_ID,
+            last_id: options.first_id,
         }
     }
 

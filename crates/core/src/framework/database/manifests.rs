@@ -11,7 +11,7 @@ use crate::backing::Backing;
 
 use super::super::files::Beneath;
 use super::super::node::Package;
-use super::super::{DetectError, Files};
+use super::super::{DetectError, Files, python};
 
 /// A file that names dependencies.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
@@ -77,18 +77,20 @@ impl Manifest {
             Self::PrismaSchema => format!("`{path}` has a {backing} datasource"),
             Self::EnvExample => format!("`{path}` says `{driver}`"),
             Self::GoMod | Self::GoIndirect | Self::ComposerJson => format!("`{path}` requires `{driver}`"),
+            // One of several files, which include each other.
+            Self::Requirements => format!("pip's requirements name `{driver}`"),
             _ => format!("`{path}` depends on `{driver}`"),
         }
     }
 
     fn names(self, text: &str) -> Vec<String> {
         match self {
-            Self::PackageJson => Vec::new(),
+            // They are read by those who build with them.
+            Self::PackageJson | Self::Requirements => Vec::new(),
             Self::PrismaSchema => prisma_provider(text).into_iter().collect(),
             Self::GoMod => text.lines().filter(|line| !is_indirect(line)).filter_map(go_module).collect(),
             Self::GoIndirect => text.lines().filter(|line| is_indirect(line)).filter_map(go_module).collect(),
             Self::CargoToml => crates(text),
-            Self::Requirements => text.lines().flat_map(requirement).collect(),
             Self::PyProject => python_project(text),
             Self::Pipfile => python_table(text, "packages"),
             Self::ComposerJson => composer_packages(text),
@@ -128,9 +130,11 @@ fn read_in(files: &dyn Files) -> Result<Dependencies, DetectError> {
     if let Some(package) = Package::read(files)? {
         found.0.extend(package.dependencies().map(|name| (Manifest::PackageJson, name.to_owned())));
     }
+    let of_pip = python::required_by_pip(files)?;
+    found.0.extend(of_pip.into_iter().map(|name| (Manifest::Requirements, name)));
     for manifest in Manifest::ALL {
         let counts = match manifest {
-            Manifest::PackageJson => false,
+            Manifest::PackageJson | Manifest::Requirements => false,
             Manifest::PrismaSchema => found.has(Manifest::PackageJson, "@prisma/client"),
             Manifest::EnvExample => found.has(Manifest::ComposerJson, "laravel/framework"),
             _ => true,

@@ -166,3 +166,12 @@ fn what_preview_config_says_decides_and_nothing_is_there_twice() {
     assert_eq!(found(&files, "extra_services: [postgres, redis]"), "postgres + redis");
     assert_eq!(found(&files, "database: mysql\nextra_services: [postgres]"), "mysql + postgres");
 }
+
+#[test]
+fn files_of_pip_that_are_included_count_and_those_of_limits_do_not() {
+    let with = |files: &[(&str, &str)]| found(files, "");
+    let base = ("requirements/base.txt", "celery[redis]\npsycopg2\n");
+    assert_eq!(with(&[("requirements.txt", "flask\n-r requirements/base.txt\n"), base]), "postgres + redis");
+    assert_eq!(with(&[("requirements/production.txt", "-r base.txt\n"), base]), "postgres + redis");
+    assert_eq!(with(&[("requirements.txt", "flask\n-c limits.txt\n"), ("limits.txt", "psycopg2==2.9.9\n")]), "none");
+}

@@ -88,7 +88,22 @@ impl Manifest {
 
     /// Whether the project itself says that it needs this.
     pub(super) fn names(&self, library: &str) -> bool {
-        self.requirements.iter().any(|requirement| requirement.name == library)
+        self.required().any(|requirement| requirement.name == library)
+    }
+
+    fn required(&self) -> impl Iterator<Item = &Requirement> {
+        self.requirements.iter().filter(|requirement| !requirement.limit_alone)
+    }
+
+    /// What the first of pip's files requires with those that it includes: each by its name, and by its name with each of its extras,
+    /// `celery[redis]`.
+    pub(super) fn required_by_pip(files: &dyn Files) -> Result<Vec<String>, DetectError> {
+        let manifest = requirements(&Root { names: files.list("")?, files })?;
+        let names = |Requirement { name, extras, .. }: &Requirement| {
+            let with_extra: Vec<String> = extras.iter().map(|extra| format!("{name}[{extra}]")).collect();
+            with_extra.into_iter().chain([name.clone()])
+        };
+        Ok(manifest.iter().flat_map(Manifest::required).flat_map(names).collect())
     }
 
     /// Whether this is installed, as far as can be told: what others bring along only a lock file says.
@@ -98,7 +113,7 @@ impl Manifest {
 
     /// Whether the project asks for an optional part.
     pub(super) fn has_extra(&self, library: &str, extra: &str) -> bool {
-        let mut asked = self.requirements.iter().filter(|requirement| requirement.name == library);
+        let mut asked = self.required().filter(|requirement| requirement.name == library);
         asked.any(|requirement| requirement.extras.iter().any(|known| known == extra))
     }
 

@@ -30,6 +30,8 @@ pub(super) struct Requirement {
     pub(super) in_tree: bool,
     /// Whether it is fetched by git.
     pub(super) by_git: bool,
+    /// Whether it only says which version, where something else needs it: a line of a constraints file.
+    pub(super) limit_alone: bool,
 }
 
 impl Requirement {
@@ -50,7 +52,7 @@ impl Requirement {
             None => (Vec::new(), rest),
         };
         let versions = rest.split(';').next().unwrap_or_default().trim().trim_matches(['(', ')']);
-        Self { name: normal(name), extras, newest: newest(versions), in_tree, by_git }
+        Self { name: normal(name), extras, newest: newest(versions), in_tree, by_git, limit_alone: false }
     }
 
     /// An entry of a table in Poetry's or Pipenv's manner: a version, or a table of more.
@@ -64,6 +66,7 @@ impl Requirement {
             newest: newest(versions),
             in_tree: text("path").is_some() || text("file").is_some(),
             by_git: text("git").is_some(),
+            limit_alone: false,
         }
     }
 }
@@ -115,20 +118,20 @@ impl RequirementFiles {
     /// Reads one, and those that it includes.
     pub(super) fn read(files: &dyn Files, start: &str) -> Result<Self, DetectError> {
         let mut all = Self::default();
-        let mut waiting = vec![start.to_owned()];
+        let mut waiting = vec![(start.to_owned(), false)];
         let mut seen = BTreeSet::new();
-        while let Some(path) = waiting.pop() {
+        while let Some((path, limits)) = waiting.pop() {
             if seen.len() == MOST_FILES || !seen.insert(path.clone()) {
                 continue;
             }
             let Some(text) = files.read(&path)? else { continue };
             let folder = path.rsplit_once('/').map_or("", |(folder, _)| folder);
             for line in logical_lines(text.trim_start_matches('\u{FEFF}')) {
-                match all.take(&line).map(|file| beside(folder, file)) {
-                    Some(Some(file)) => waiting.push(file),
+                let Some((file, of_limits)) = all.take(&line, limits) else { continue };
+                match beside(folder, file) {
+                    Some(file) => waiting.push((file, limits || of_limits)),
                     // Somewhere that only a whole tree has.
-                    Some(None) => all.needs_sources = true,
-                    None => {}
+                    None => all.needs_sources = true,
                 }
             }
             all.paths.push(path);
@@ -136,14 +139,17 @@ impl RequirementFiles {
         Ok(all)
     }
 
-    /// Takes a line up; gives the file that it includes.
-    fn take<'a>(&mut self, line: &'a str) -> Option<&'a str> {
+    /// Takes a line up, perhaps one of a file of limits; gives the file that it includes, and whether that is one of limits.
+    fn take<'a>(&mut self, line: &'a str, limits: bool) -> Option<(&'a str, bool)> {
         let value = |names: &[&str]| {
             let rest = names.iter().find_map(|name| line.strip_prefix(name))?;
             Some(rest.trim_start_matches(['=', ' ', '\t']).trim())
         };
-        if let Some(file) = value(&["--requirement", "--constraint", "-r", "-c"]) {
-            return Some(file);
+        if let Some(file) = value(&["--requirement", "-r"]) {
+            return Some((file, false));
+        }
+        if let Some(file) = value(&["--constraint", "-c"]) {
+            return Some((file, true));
         }
         if value(&["--find-links", "-f"]).is_some_and(|place| !place.contains("://")) {
             self.needs_sources = true;
@@ -154,7 +160,7 @@ impl RequirementFiles {
             None => Requirement::parse(line),
         };
         self.needs_sources |= requirement.in_tree;
-        self.requirements.push(requirement);
+        self.requirements.push(Requirement { limit_alone: limits, ..requirement });
         None
     }
 }

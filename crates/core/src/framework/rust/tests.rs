@@ -178,3 +178,28 @@ fn dockerfile_of_rust() {
     ];
     insta::assert_snapshot!("dockerfile_of_rust_with_libraries", dockerfile(&tree, "app_port: 8000"));
 }
+
+#[test]
+fn a_database_is_that_of_the_packages_that_the_program_is_made_of() {
+    let package = |name: &str, dependencies: &str| {
+        format!("[package]\nname = \"{name}\"\nversion = \"0.1.0\"\n\n[dependencies]\n{dependencies}\n")
+    };
+    let api = package("api", "store = { path = \"../store\" }\nserde = \"1\"");
+    let store = package("book-store", "sqlx = { version = \"0.8\", features = [\"postgres\"] }");
+    let renamed = api.replace("store = {", "store = { package = \"book-store\",");
+    let worker = package("worker", "mysql_async = \"0.34\"");
+    for (program, expected) in [("api", "postgres"), ("worker", "mysql")] {
+        let tree = [
+            WORKSPACE,
+            ("crates/api/Cargo.toml", renamed.as_str()),
+            ("crates/api/src/main.rs", ""),
+            ("crates/store/Cargo.toml", &store),
+            ("crates/store/src/lib.rs", ""),
+            ("crates/worker/Cargo.toml", &worker),
+            ("crates/worker/src/main.rs", ""),
+            LOCK,
+        ];
+        let told = told(&tree, &format!("app_entrypoint: {program}"));
+        assert!(told.starts_with(&format!("rust 8080 10001:10001 {expected}: ")), "{told}");
+    }
+}

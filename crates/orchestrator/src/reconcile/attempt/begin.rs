@@ -48,6 +48,7 @@ impl Reconciler {
             found: None,
             users: BTreeMap::new(),
             command: Vec::new(),
+            bases: BTreeMap::new(),
             seed: None,
             seed_untouched: false,
         });

@@ -83,7 +83,7 @@ impl Reconciler {
         if self.inner.ledger.change(change).await? != Some(true) {
             return Err(Fault::passing("no host port is free for the database"));
         }
-        let env_of_file = config.variables_of_file(&*files).map_err(|error| Fault::author(error.to_string()))?;
+        let env_of_file = config.variables_of_files(&*files).map_err(|error| Fault::author(error.to_string()))?;
         let limits = given.lowered(config.resources);
         let found = Found { detected, config, env_of_file, limits };
         // What it can't have is told before anything is built for it.
@@ -104,6 +104,7 @@ impl Reconciler {
         let (built, ()) =
             tokio::try_join!(self.come_to_images(&jobs, &found, &hold), self.start_backing(trying, &found, &hold))?;
         trying.command = built.first().map(|app| app.command.clone()).unwrap_or_default();
+        trying.bases = built.iter().flat_map(|image| image.bases.clone()).collect();
         let user = |(job, built): (&BuildJob, Built)| (job.service, AppUser::for_image(&built.user));
         trying.users = jobs.iter().zip(built).map(user).collect();
         trying.seed = self.read_seed(trying, &found)?;
@@ -191,7 +192,7 @@ impl Reconciler {
         let begun = Instant::now();
         loop {
             let fault = match self.build_images(jobs, hold).await {
-                Err(fault) if found.config.image.is_some() && is_not_there(&fault) => fault,
+                Err(fault) if found.config.image.is_some() && fault.image_absent => fault,
                 come => return come,
             };
             let Some(app) = jobs.first().filter(|_| begun.elapsed() < IMAGE_LIMIT) else {
@@ -223,12 +224,6 @@ impl Reconciler {
         }
         Ok(built)
     }
-}
-
-/// Whether a registry says that it has no such image.
-fn is_not_there(fault: &Fault) -> bool {
-    let cause = fault.cause.to_ascii_lowercase();
-    ["not found", "manifest unknown", "name unknown"].iter().any(|words| cause.contains(words))
 }
 
 /// What is to be built: the app's image, and those of services beside it.

@@ -13,6 +13,7 @@ use preview_core::deployment::data::{Content, Data, Migration};
 use preview_core::deployment::{Deployment, Notice, Step};
 use preview_core::ids::DeploymentId;
 use preview_core::repo_config::{AppCommand, OnPush, Seed};
+use preview_core::seed::statements;
 
 use super::super::Reconciler;
 use super::{Found, Trying, Work, set_step};
@@ -157,15 +158,21 @@ impl Reconciler {
         migrates || data.content == Content::Empty && matches!(found.config.seed, Some(Seed::Run(_)))
     }
 
-    /// The text of the seed, where it is one that will be loaded.
+    /// The statements of the seed, where it is one that will be loaded.
     pub(super) fn read_seed(&self, trying: &Trying, found: &Found) -> Result<Option<Arc<str>>, Fault> {
         let (Some(Seed::File(path)), Some(checkout)) = (&found.config.seed, &trying.checkout) else { return Ok(None) };
         if self.data_of(&trying.id).content != Content::Empty {
             return Ok(None);
         }
-        let text = checkout.files.read(path.as_str()).map_err(|error| Fault::author(error.to_string()))?;
+        let text = checkout
+            .files
+            .read(found.config.in_checkout(path).as_str())
+            .map_err(|error| Fault::author(error.to_string()))?;
         let missing = || Fault::author(format!("there is no `{path}`, which `preview-config.yml` names as `seed`"));
-        text.map(|text| Some(text.into())).ok_or_else(missing)
+        let (text, database) = (text.ok_or_else(missing)?, found.detected.database.database);
+        let Some(database) = database else { return Ok(None) };
+        let statements = statements(path.as_str(), &text, database);
+        statements.map(|text| Some(text.into())).map_err(|wrong| Fault::author(format!("`{path}` {wrong}")))
     }
 
     async fn note_migration(&self, trying: &Trying, done: bool) -> Result<(), Fault> {

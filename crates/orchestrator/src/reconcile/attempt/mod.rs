@@ -55,6 +55,8 @@ pub(super) struct Trying {
     users: BTreeMap<Option<OwnName>, AppUser>,
     /// What the app's image starts, as it says itself.
     command: Vec<String>,
+    /// What its images were built from, with digests.
+    bases: BTreeMap<String, String>,
     /// The text that a new database is filled with.
     seed: Option<Arc<str>>,
     /// It is noted that the database is being filled, and nothing has been put into it yet.
@@ -71,7 +73,7 @@ impl Trying {
 pub(super) struct Found {
     detected: Detected,
     pub(super) config: RepoConfig,
-    /// The variables of its `env_file`.
+    /// The variables of its `env_file`s.
     pub(super) env_of_file: EnvVars,
     /// What the app's containers may use.
     limits: Limits,
@@ -136,7 +138,7 @@ impl Reconciler {
         let (id, commit) = (trying.id.clone(), trying.commit.clone());
         let (key, told) = (trying.key, trying.told);
         let took = trying.begun.elapsed();
-        let found = trying.found()?;
+        let (found, bases) = (trying.found()?, trying.bases.clone());
         let port = *trying.port.get_or_insert(self.attempt_port(&id)?);
         self.step(&id, Step::Route).await?;
         let _switching = self.inner.routing.switch(&id, port);
@@ -164,6 +166,7 @@ impl Reconciler {
             record.db_type = found.detected.database.database.map(|database| database.as_str().to_owned());
             record.extras = found.detected.extras.services.clone();
             record.services = found.services().collect();
+            record.base_images = bases;
             record.data.content = Content::Used;
             record.updated_at = now;
             spend_redeploy(state, key, told);

@@ -507,11 +507,11 @@ impl ContainerEngine for Fakes {
         let built = self.call(Call::Build, time, move |world| match app.build {
             Build::Elsewhere(asked) if world.builds.iter().filter(|(of, _)| *of == job.commit).count() < asked => {
                 assert_eq!(job.dockerfile, format!("FROM org/app:{}\n", job.commit));
-                Err(Fault::author("`FROM org/app` failed: not found"))
+                Err(Fault::author("`FROM org/app` failed: the image is not in its registry").image_absent())
             }
             Build::Works | Build::Elsewhere(_) => {
                 world.stock(&job.deployment).images.insert(job.commit.clone());
-                Ok(Built { user: "node".into(), command: vec!["node".into()] })
+                Ok(Built { user: "node".into(), command: vec!["node".into()], bases: base_images(&job.commit) })
             }
             Build::Fails => Err(Fault::author("the build failed").tail(["error: no such file".to_owned()])),
             Build::Hangs => Err(Fault::author("the build said nothing for too long")),
@@ -738,4 +738,9 @@ impl ContainerEngine for Fakes {
     async fn ping(&self) -> Result<String, Fault> {
         Ok("a model of an engine".into())
     }
+}
+
+/// What an image of this commit was built from: a tag that moves from commit to commit.
+pub(crate) fn base_images(commit: &CommitSha) -> BTreeMap<String, String> {
+    [("node:22-bookworm-slim".to_owned(), format!("sha256:{commit}"))].into()
 }

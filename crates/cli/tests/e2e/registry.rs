@@ -1,0 +1,159 @@
+//! Images from a registry: the base images of a mirror, and those that a repository's own CI makes and pushes when it is done.
+
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+use preview_exec::{Limits, Program};
+use preview_simulator::{Change, Mimic, free_port};
+use serde_json::Value;
+use tempfile::TempDir;
+use tokio::task::JoinHandle;
+
+use crate::rig::{Rig, Setup};
+
+/// A server without a dependency, so that nothing but images is fetched.
+const SERVER: &str = "require('http').createServer((_, answer) => answer.end(`from a mirror, ${process.env.REDIS_HOST}`))\
+                      .listen(process.env.PORT, '0.0.0.0');\n";
+
+/// A registry on this machine; an engine trusts those on the loopback address without TLS. It ends when this is dropped.
+struct Registry {
+    /// What the names of its images begin with.
+    prefix: String,
+    running: JoinHandle<()>,
+    _dir: TempDir,
+}
+
+impl Registry {
+    async fn start() -> Self {
+        let dir = tempfile::Builder::new().prefix("preview-registry-").tempdir().unwrap();
+        let port = free_port();
+        let config = dir.path().join("config.yml");
+        let storage = dir.path().join("images");
+        let text = format!(
+            "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
+            storage.display()
+        );
+        std::fs::write(&config, text).unwrap();
+        let program = Program::new("docker-registry").arg("serve").arg(config).limits(Limits::seconds(1200));
+        let running = tokio::spawn(async move {
+            let ended = program.run().await;
+            panic!("the registry did not run: {ended:?}");
+        });
+        let begun = Instant::now();
+        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
+            assert!(
+                begun.elapsed() < Duration::from_secs(20) && !running.is_finished(),
+                "the registry does not answer"
+            );
+            tokio::time::sleep(Duration::from_millis(20)).await;
+        }
+        Self { prefix: format!("127.0.0.1:{port}/mirror"), running, _dir: dir }
+    }
+
+    /// Pushes an image of the engine's under this name, and gives its digest. The engine knows it by that name no longer.
+    async fn push(&self, rig: &Rig, image: &str, name: &str) -> String {
+        let target = format!("{}/{name}", self.prefix);
+        rig.docker(&["tag", image, &target]).await;
+        let said = rig.docker(&["push", &target]).await;
+        rig.docker(&["rmi", &target]).await;
+        let digest = said.split_whitespace().skip_while(|word| *word != "digest:").nth(1);
+        digest.unwrap_or_else(|| panic!("no digest in {said}")).to_owned()
+    }
+
+    /// The same for a base image, which is on every engine that has built or run something with it.
+    async fn mirror(&self, rig: &Rig, image: &str) -> String {
+        if Program::new("docker").args(["image", "inspect", image]).inherit_env("HOME").run().await.is_err() {
+            rig.docker(&["pull", image]).await;
+        }
+        self.push(rig, image, image).await
+    }
+}
+
+impl Drop for Registry {
+    fn drop(&mut self) {
+        self.running.abort();
+    }
+}
+
+/// What a record says of the images that were built from.
+fn base_images(rig: &Rig, id: &str) -> Value {
+    rig.record(id)["baseImages"].clone()
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn base_images_and_services_come_from_a_mirror_and_their_digests_are_kept() {
+    let registry = Registry::start().await;
+    let rig = Setup::new().set("IMAGE_REGISTRY_PREFIX", &registry.prefix).start().await;
+    let node = registry.mirror(&rig, "node:22-bookworm-slim").await;
+    registry.mirror(&rig, "redis:7-bookworm").await;
+    let pull = rig
+        .open_with(vec![
+            Change::delete("mimic"),
+            Change::delete("VERSION"),
+            Change::delete("Dockerfile"),
+            Change::write("server.js", SERVER),
+            Change::write("package.json", r#"{"name": "mirrored", "scripts": {"start": "node server.js"}}"#),
+            Change::write("preview-config.yml", "extra_services: [redis]\n"),
+        ])
+        .await;
+    let (url, id) = (rig.url(&pull), rig.id(&pull));
+    rig.until_answers(&url, "from a mirror, redis").await;
+    rig.until_record(&id, "settled", |record| record.is_some_and(|record| record["attempt"]["step"] == "done")).await;
+
+    let image = format!("{}/redis:7-bookworm", registry.prefix);
+    assert_eq!(rig.container(&id, "redis").await["Config"]["Image"], image);
+    let base = format!("{}/node:22-bookworm-slim", registry.prefix);
+    assert_eq!(base_images(&rig, &id), serde_json::json!({ &base: &node }));
+    let why = rig.preview(&["why", &id]).run().await.unwrap();
+    let short = format!("built from {base}@{}", &node[..19]);
+    assert!(why.text().contains(&short), "{}", why.text());
+
+    pull.close().unwrap();
+    rig.until_gone(&url).await;
+    rig.docker(&["rmi", &image]).await;
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_of_ones_own_ci_is_waited_for_until_it_is_pushed() {
+    let registry = Registry::start().await;
+    let rig = Setup::new().set("IMAGE_REGISTRY_PREFIX", &registry.prefix).start().await;
+    let config = "image: my-org/app:{sha}\napp_port: 3000\nhealth_check_path: /health\n";
+    let pull = rig.open_with(vec![Change::write("preview-config.yml", config)]).await;
+    let (url, id) = (rig.url(&pull), rig.id(&pull));
+    rig.until_comment(&pull, "Its image is not in the registry yet").await;
+    assert_eq!(rig.record(&id)["status"], "queued");
+
+    let commit = pull.head();
+    let made = format!("{}-ci:{commit}", crate::rig::unique_owner());
+    make_image(&rig, &made, "made by CI").await;
+    let name = format!("my-org/app:{commit}");
+    let digest = registry.push(&rig, &made, &name).await;
+    rig.docker(&["rmi", &made]).await;
+    rig.until_answers(&url, "made by CI").await;
+    rig.until_comment(&pull, "Preview is ready").await;
+    let image = format!("{}/{name}", registry.prefix);
+    assert_eq!(base_images(&rig, &id), serde_json::json!({ image: digest }));
+
+    pull.close().unwrap();
+    rig.until_gone(&url).await;
+    rig.finish().await;
+}
+
+/// Builds a mimic under a name that isn't ours, as a repository's own CI would.
+async fn make_image(rig: &Rig, name: &str, version: &str) {
+    let folder = tempfile::tempdir().unwrap();
+    for change in Mimic::new(version).repository().await.unwrap() {
+        if let Change::Write { path, bytes, executable } = change {
+            write(&folder.path().join(path), &bytes, executable);
+        }
+    }
+    rig.docker(&["build", "--quiet", "--tag", name, &folder.path().display().to_string()]).await;
+}
+
+fn write(path: &Path, bytes: &[u8], executable: bool) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::write(path, bytes).unwrap();
+    let mode = if executable { 0o755 } else { 0o644 };
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
