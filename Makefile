@@ -18,8 +18,8 @@ test: ## everything that CI runs: format, lints, documentation, all tests
 	@$(GROUND) up tests
 	@$(ON_GROUND) scripts/test
 
-soak: export GROUND_WITH = ansible
-soak: ground ## the long proof: 200 cycles, every step × fault, many scenarios; writes docs/RELIABILITY.md; STAGES="cycles fuzz"
+soak: ## the long proof: 200 cycles, every step × fault, many scenarios; writes docs/RELIABILITY.md; STAGES="cycles fuzz"
+	@$(GROUND) up tests
 	@$(ON_GROUND) scripts/soak $(STAGES)
 
 bench: ground ## how fast and how small; writes docs/BENCHMARKS.md

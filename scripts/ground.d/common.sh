@@ -21,7 +21,7 @@ require_root() { [ "$(id -u)" = 0 ] || die "this part needs root; call scripts/g
 
 # Runs another command of scripts/ground as root: directly, or through sudo with the settings that matter.
 as_root_self() {
-    local self=$REPO_ROOT/scripts/ground keep=STANDINS,GROUND_WITH,DEBIAN_MIRROR,GROUND_STATE_DIR,DOCKER_HOST,SSL_CERT_FILE
+    local self=$REPO_ROOT/scripts/ground keep=STANDINS,DEBIAN_MIRROR,GROUND_STATE_DIR,DOCKER_HOST,SSL_CERT_FILE
     if [ "$(id -u)" = 0 ]; then
         "$self" "$@"
         return

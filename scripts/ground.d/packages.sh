@@ -13,10 +13,16 @@ PACKAGES_OF_COMMANDS=(
     cc:gcc
 )
 
-# What only some tests need, by the word in GROUND_WITH that asks for it.
-PACKAGES_WITH_ansible=(
+# What only the tests need: the server's roles and machines to reach over SSH, a keychain on a bus, a terminal to type into, a
+# registry to pull from.
+PACKAGES_OF_TESTS=(
     ansible-playbook:ansible-core
     ssh:openssh-client
+    sshd:openssh-server
+    dbus-run-session:dbus-daemon
+    gnome-keyring-daemon:gnome-keyring
+    tmux:tmux
+    docker-registry:docker-registry
 )
 
 # Packages that have no command of their own to look for.
@@ -25,11 +31,7 @@ ca_bundle_present() { [ -s /etc/ssl/certs/ca-certificates.crt ]; }
 
 packages_wanted() {
     local pair wanted=("${PACKAGES_OF_COMMANDS[@]}")
-    case "${GROUND_WITH:-}" in
-    '') ;;
-    ansible) wanted+=("${PACKAGES_WITH_ansible[@]}") ;;
-    *) die "GROUND_WITH knows the word ansible, not $GROUND_WITH" ;;
-    esac
+    [ "$PURPOSE" != tests ] || wanted+=("${PACKAGES_OF_TESTS[@]}")
     for pair in "${wanted[@]}"; do
         # An engine on another machine, or a rootless one, needs no dockerd here.
         if [ "${pair%%:*}" = dockerd ] && { engine_elsewhere || engine_answers || engine_denied; }; then continue; fi
@@ -41,8 +43,6 @@ packages_wanted() {
     ca_bundle_present || echo ca-certificates
     # gVisor, in which a test runs a stranger's code.
     if [ "$PURPOSE" = tests ] && ! have runsc && apt_has runsc; then echo runsc; fi
-    # A registry, which a test has images pulled from.
-    if [ "$PURPOSE" = tests ] && ! have docker-registry; then echo docker-registry; fi
 }
 
 packages_missing() {
@@ -89,17 +89,18 @@ apt_install() {
     DEBIAN_FRONTEND=noninteractive quietly apt-get -oDPkg::Lock::Timeout=300 install -y --no-install-recommends "$@" ||
         die "apt-get could not install: $*"
     local service
-    for service in nginx docker-registry; do
-        if [[ " $* " == *" $service "* ]]; then disable_service "$service"; fi
+    for service in nginx docker-registry openssh-server; do
+        if [[ " $* " == *" $service "* ]]; then disable_service "${service/#openssh-server/ssh}"; fi
     done
     remove_own_policy
 }
 
-# Debian's nginx package starts a service on port 80, that of the registry one on 5000, and we want the programs alone. Docker's starts the engine, which is
-# well where systemd does it; elsewhere its init script fails in a container, and the package with it: we start it ourselves.
+# Debian's packages of nginx, the registry and the SSH server start services on ports 80, 5000 and 22, and we want the programs
+# alone. Docker's starts the engine, which is well where systemd does it; elsewhere its init script fails in a container, and the
+# package with it: we start it ourselves.
 # An administrator's own policy stays.
 forbid_service_starts() {
-    local services='nginx | docker-registry'
+    local services='nginx | docker-registry | ssh'
     [ ! -e "$POLICY" ] || return 0
     systemd_runs || services+=' | docker'
     cat >"$POLICY" <<POLICY_END

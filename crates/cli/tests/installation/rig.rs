@@ -262,12 +262,6 @@ impl Rig {
     }
 }
 
-/// Says what did not run.
-#[expect(clippy::print_stderr, reason = "a test's output is for the person who runs it")]
-pub(crate) fn tell(line: &str) {
-    eprintln!("{line}");
-}
-
 fn read_json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
 }

@@ -328,10 +328,6 @@ async fn a_server_that_does_not_let_us_in_is_told_with_what_to_do() {
 async fn the_real_ansible_takes_what_it_is_told() {
     let rig = Rig::new().await;
     std::fs::remove_file(rig.path("bin/ansible-playbook")).unwrap();
-    let path = std::env::var_os("PATH").unwrap_or_default();
-    if !std::env::split_paths(&path).any(|folder| folder.join("ansible-playbook").is_file()) {
-        return crate::rig::tell("ansible-playbook is not installed: it was not tried with the real one");
-    }
     rig.init(&["--host", "me@203.0.113.7:2222"]).await;
     // What Ansible asks of a machine, which isn't there; our own script before that is well.
     rig.also(

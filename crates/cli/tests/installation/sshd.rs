@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use preview_exec::{Limits, Program};
 use tokio::task::JoinHandle;
 
-use crate::rig::{Rig, tell};
+use crate::rig::Rig;
 
 const SSHD: &str = "/usr/sbin/sshd";
 
@@ -67,9 +67,6 @@ impl Sshd {
 
 #[tokio::test]
 async fn the_real_ssh_reaches_a_real_server_and_knows_it_again() {
-    if !Path::new(SSHD).is_file() || !rustix::process::getuid().is_root() {
-        return tell("sshd is not installed, or this is not root: no real SSH server was tried");
-    }
     let rig = Rig::new().await;
     std::fs::remove_file(rig.path("bin/ssh")).unwrap();
     for half in ["id_ed25519", "id_ed25519.pub"] {
