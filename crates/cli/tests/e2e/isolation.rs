@@ -163,6 +163,7 @@ async fn an_app_is_told_what_was_promised_and_no_secret_of_ours() {
         ("DB_USER", "preview"),
         ("DB_USERNAME", "preview"),
         ("GREETING", "$HOME and $PATH"),
+        ("PGSSLMODE", "disable"),
         ("PORT", "3000"),
         ("POSTGRES_DB", &name),
         ("POSTGRES_HOST", "db"),

@@ -52,15 +52,14 @@ impl Reconciler {
         if self.serves_with_another_database(&id, &found) {
             // Both would be `db` in the network, so all begins anew: the old version goes, and its database with it.
             tracing::info!(deployment = %id, "another database than the old version's, which goes first");
-            self.retire(&id).await?;
+            // What the ledger fails to write it knows all the same: nobody goes on as if the old version were gone.
             work.begin_anew();
-            return Ok(());
+            return self.retire(&id).await;
         }
         if found.config.on_push == OnPush::Reset && data.needs_reset(&commit) {
             tracing::info!(deployment = %id, %commit, "each commit gets an empty database: beginning anew");
-            self.change_data(&id, |record| record.data.reset_for = Some(commit)).await?;
             work.begin_anew();
-            return Ok(());
+            return self.change_data(&id, |record| record.data.reset_for = Some(commit)).await;
         }
         let Some(migration) = found.detected.migration.as_ref().filter(|_| !data.is_migrated(&commit)) else {
             return Ok(());

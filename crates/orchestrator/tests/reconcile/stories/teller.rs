@@ -546,7 +546,7 @@ impl Teller {
             }),
             Step::DatabaseRemoved(pull) => self.remove(pull, |house, id| house.world().remove_beside(id)),
             Step::FolderRemoved(pull) => self.remove(pull, |house, id| house.folders().remove(id).unwrap()),
-            Step::ImagesPruned => self.house.world().engine.values_mut().for_each(|stock| stock.images.clear()),
+            Step::ImagesPruned => self.house.world().prune_images(),
             Step::RoutesLost => {
                 self.let_all_go();
                 self.house.world().routes = Default::default();

@@ -181,6 +181,12 @@ impl World {
         self.engine.retain(|_, stock| !stock.is_empty());
     }
 
+    /// Somebody removes all images, by hand.
+    pub(crate) fn prune_images(&mut self) {
+        self.engine.values_mut().for_each(|stock| stock.images.clear());
+        self.tidy();
+    }
+
     fn view(&self, id: &DeploymentId) -> EngineView {
         let mut view = self.engine.get(id).map(|stock| stock.view(self)).unwrap_or_default();
         if self.planted == Some(Planted::LeftoverSubnet) {
