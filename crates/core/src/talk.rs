@@ -32,6 +32,10 @@ pub struct Talk {
     /// The newest command that was heard.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub last: Option<Answered>,
+    /// The newest comment that decided whether there is a preview: what was said before it and is heard after it decides
+    /// nothing any more.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub decided: Option<CommentId>,
 }
 
 /// A command of somebody who may give one, and its answer.
@@ -77,6 +81,8 @@ pub enum Outcome {
     NoPreview,
     /// The pull request is closed.
     Closed,
+    /// Something that was said later has been done already.
+    Overtaken,
 }
 
 impl Outcome {
@@ -91,7 +97,8 @@ impl Outcome {
             | Self::OtherHead(_)
             | Self::Waiting(_)
             | Self::NoPreview
-            | Self::Closed => false,
+            | Self::Closed
+            | Self::Overtaken => false,
         }
     }
 }

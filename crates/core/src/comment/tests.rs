@@ -103,7 +103,7 @@ fn said(command: Option<Command>, outcome: Outcome, shown: Vec<String>) -> Talk 
     let approval =
         Approval { commit: new(), by: "alice".parse().unwrap(), comment: CommentId(7), at: at("2026-01-29T10:00:00Z") };
     let last = Answered { command, by: "bob".parse().unwrap(), outcome, shown };
-    Talk { approval: Some(approval), last: Some(last) }
+    Talk { approval: Some(approval), last: Some(last), decided: None }
 }
 
 #[test]
@@ -129,6 +129,7 @@ fn every_outcome_has_its_words() {
         Outcome::OtherHead(new()),
         Outcome::NoPreview,
         Outcome::Closed,
+        Outcome::Overtaken,
     ];
     let all = outcomes.into_iter().chain(waiting.map(Outcome::Waiting));
     let lines = all.filter_map(|outcome| pages::said(&said(Some(Command::Redeploy), outcome, Vec::new())));

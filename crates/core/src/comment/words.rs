@@ -257,6 +257,7 @@ pub(super) fn outcome(outcome: &Outcome) -> String {
         Outcome::Waiting(reason) => format!("it still waits, since {}.", still_waits(*reason)),
         Outcome::NoPreview => "there is no preview for which that could be done.".to_owned(),
         Outcome::Closed => "the pull request is closed.".to_owned(),
+        Outcome::Overtaken => "a later comment has decided already.".to_owned(),
     }
 }
 

@@ -55,6 +55,13 @@ pub enum Reason {
     Stop,
 }
 
+impl Reason {
+    /// Whether somebody wants the preview, so that its time begins anew. A push does when its commit is seen.
+    pub fn shows_interest(self) -> bool {
+        (Self::Reopened..=Self::ResetDatabase).contains(&self)
+    }
+}
+
 /// A pull request that somebody told us to look at, written down before the answer. Later tellings fold into it.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "camelCase")]

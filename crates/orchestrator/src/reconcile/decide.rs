@@ -126,7 +126,7 @@ impl Reconciler {
             let slug = state.project(key.repo, &pull.base_name, now).slug.clone();
             let id = DeploymentId::new(slug, key.number);
             if let Some(record) = state.deployments.get_mut(&id) {
-                if record.head != pull.head || reason == Some(Reason::Reopened) {
+                if record.head != pull.head || reason.is_some_and(Reason::shows_interest) {
                     // One that is to be kept for longer stays for longer.
                     let longest = now.checked_add(LONGEST_KEEP).unwrap_or(now);
                     record.active_at = record.active_at.min(longest).max(now);

@@ -208,8 +208,11 @@ pub(super) const SECRETS_KEY_FILE: Variable = Variable::optional(
     "The key that `preview secret` encrypts with, made when it is first needed. Name another folder to keep it out of backups.",
 );
 
-pub(super) const CLEANUP_TTL_DAYS: Variable =
-    Variable::new("CLEANUP_TTL_DAYS", "7", "Days without a push after which a preview is removed. Fractions are fine.");
+pub(super) const CLEANUP_TTL_DAYS: Variable = Variable::new(
+    "CLEANUP_TTL_DAYS",
+    "7",
+    "Days after which a preview is removed that nobody pushed to, kept or deployed again. Fractions are fine.",
+);
 pub(super) const CLEANUP_INTERVAL_MINUTES: Variable = Variable::new(
     "CLEANUP_INTERVAL_MINUTES",
     "60",

@@ -77,6 +77,24 @@ async fn keep_moves_the_end_and_a_push_does_not_bring_it_nearer() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn who_deploys_again_wants_it_for_the_whole_time() {
+    for again in ["redeploy", "reset-db", "deploy"] {
+        let mut house = House::new().await;
+        let pull = house.open(with_database()).await;
+        house.settle().await;
+        house.pass(hours(20)).await;
+        house.say(pull, MAINTAINER, &format!("/preview {again}"));
+        house.pass(hours(20)).await;
+        let head = house.world().head(pull);
+        house.expect(pull, Expect::Serves(head));
+        house.settle().await;
+        house.pass(hours(8)).await;
+        house.expect(pull, Expect::Aside(SetAsideReason::Expired));
+        house.settle().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn questions_are_answered_in_the_one_comment() {
     let mut house = House::new().await;
     let pull = house.open(good()).await;
@@ -153,6 +171,27 @@ async fn a_doubled_delivery_acts_once_and_so_does_a_killed_service() {
         let built = house.world().builds.len() - before;
         // Who is killed at the ledger's write may be so while building, and builds again.
         assert!(built == 1 || built == 2 && call == Some(Call::Store), "{call:?}: {built} builds");
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_heard_late_undoes_nothing_that_was_said_after_it() {
+    let mut house = House::new().await;
+    let pull = house.open(with_database()).await;
+    house.settle().await;
+    for earlier in ["deploy", "redeploy", "reset-db"] {
+        house.trouble(Call::Permission, 1, Trouble::FailsBefore);
+        let deploys = house.say(pull, MAINTAINER, &format!("/preview {earlier}"));
+        let stops = house.say(pull, MAINTAINER, "/preview stop");
+        house.until("the earlier is marked", |house| house.world().marks(deploys) == [Mark::Look]).await;
+        assert_eq!(house.world().marks(stops), [Mark::Done]);
+        house.expect(pull, Expect::Aside(SetAsideReason::Stopped));
+        house.settle().await;
+        let again = house.say(pull, MAINTAINER, "/preview deploy");
+        house.until("it is marked", |house| house.world().marks(again) == [Mark::Done]).await;
+        let head = house.world().head(pull);
+        house.expect(pull, Expect::Serves(head));
+        house.settle().await;
     }
 }
 

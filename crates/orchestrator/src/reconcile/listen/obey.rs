@@ -56,9 +56,12 @@ impl Reconciler {
             }
             note_done(state, heeded, Some(mark(&outcome)));
             let (command, by) = (heeded.asked.clone().ok(), heeded.person.login.clone());
-            let last = Answered { command, by, outcome: outcome.clone(), shown };
-            if outcome != Outcome::Closed {
-                state.talks.entry(key).or_default().last = Some(last);
+            if !matches!(outcome, Outcome::Closed | Outcome::Overtaken) {
+                let talk = state.talks.entry(key).or_default();
+                if outcome.is_done() && command.as_ref().is_some_and(decides) {
+                    talk.decided = Some(heeded.remark.id);
+                }
+                talk.last = Some(Answered { command, by, outcome: outcome.clone(), shown });
             }
             (outcome, state.id_of(key))
         };
@@ -77,6 +80,9 @@ impl Reconciler {
             return Effect::only(Outcome::Closed);
         }
         let Ok(command) = &heeded.asked else { return Effect::only(Outcome::NotUnderstood) };
+        if is_overtaken(state, heeded, command) {
+            return Effect::only(Outcome::Overtaken);
+        }
         let id = state.id_of(key);
         let has_record = id.as_ref().is_some_and(|id| state.deployments.contains_key(id));
         let has_line = id.as_ref().is_some_and(|id| state.set_aside.contains_key(id));
@@ -163,9 +169,20 @@ impl Reconciler {
     }
 }
 
+/// Whether a command is about there being a preview, and with which data: of those the newest holds.
+fn decides(command: &Command) -> bool {
+    matches!(command, Command::Deploy(_) | Command::Redeploy | Command::ResetDb | Command::Stop)
+}
+
+/// Whether what was said later has been done already: GitHub may have been away when this was to be heard.
+fn is_overtaken(state: &State, heeded: &Heeded<'_>, command: &Command) -> bool {
+    let decided = state.talks.get(&heeded.key).and_then(|talk| talk.decided);
+    decides(command) && decided.is_some_and(|decided| decided > heeded.remark.id)
+}
+
 fn mark(outcome: &Outcome) -> Mark {
     match outcome {
-        Outcome::Shown => Mark::Look,
+        Outcome::Shown | Outcome::Overtaken => Mark::Look,
         outcome if outcome.is_done() => Mark::Done,
         _ => Mark::Puzzled,
     }

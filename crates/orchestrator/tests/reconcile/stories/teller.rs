@@ -109,7 +109,7 @@ pub(super) struct Teller {
     topics: Vec<Topic>,
     late: Vec<Late>,
     /// What was said by somebody with a say, and not been heard when we last looked.
-    said: Vec<CommentId>,
+    said: Vec<(PullKey, CommentId)>,
     copies: Vec<Copy>,
     room: Room,
     clock: SignedDuration,
@@ -179,12 +179,21 @@ impl Teller {
     }
 
     async fn beat(&mut self, place: usize, beat: &Beat) -> Result<(), Problems> {
-        self.copies.push(Copy { stored: self.house.world().stored.clone(), topics: self.topics.clone() });
+        let copy = self.copy();
+        self.copies.push(copy);
         self.arrive(|late| late.due <= place).await;
         tracing::info!(now = %self.house.world().now(), step = ?beat.step, "told");
         self.step(place, &beat.step).await?;
         self.house.pass(beat.pause).await;
         self.violations()
+    }
+
+    /// What was said and not heard yet is in no ledger, so that nobody knows what a topic is in this one.
+    fn copy(&mut self) -> Copy {
+        self.is_unheard();
+        let unheard = |topic: &Topic| self.said.iter().any(|(key, _)| *key == topic.key);
+        let topics = self.topics.iter().filter(|topic| !unheard(topic)).cloned().collect();
+        Copy { stored: self.house.world().stored.clone(), topics }
     }
 
     fn violations(&self) -> Result<(), Problems> {
@@ -390,7 +399,7 @@ impl Teller {
         }
         let comment = self.house.world().say(topic.key, person, &line);
         if person == MAINTAINER && saying != Saying::ApprovesByEdit {
-            self.said.push(comment);
+            self.said.push((topic.key, comment));
         }
         if saying == Saying::ApprovesByEdit {
             self.house.world().edit(comment, &deploy(head.as_str()));
@@ -447,7 +456,7 @@ impl Teller {
     /// Drops what has been heard. Gives whether something has not.
     fn is_unheard(&mut self) -> bool {
         let house = &self.house;
-        self.said.retain(|comment| !house.has_heard(*comment));
+        self.said.retain(|(_, comment)| !house.has_heard(*comment));
         !self.said.is_empty()
     }
 
@@ -592,6 +601,7 @@ impl Teller {
                 topic.wish = Wish::Unknown;
             }
         }
+        self.house.world().end_hurry();
         self.house.world().stored = stored.map(State::restored);
         // Or what was said since then would be heard again, after what came of it.
         self.house.world().people.remarks.clear();

@@ -176,8 +176,12 @@ impl World {
 
     /// Forgets what has become empty.
     fn tidy(&mut self) {
-        let unused = |stock: &&mut Stock| stock.backing.is_empty() && stock.volumes.is_empty();
-        self.engine.values_mut().filter(unused).for_each(|stock| stock.key = None);
+        for (id, stock) in &mut self.engine {
+            // The password opens nothing of a repository's own services.
+            if stock.backing.is_empty() && stock.volumes.iter().all(|volume| kept_by(id, volume) == KeptBy::Own) {
+                stock.key = None;
+            }
+        }
         self.engine.retain(|_, stock| !stock.is_empty());
     }
 
@@ -356,6 +360,12 @@ impl World {
     pub(crate) fn hurries(&self, id: &DeploymentId, port: HostPort) -> bool {
         let apps = self.engine.get(id).into_iter().flat_map(|stock| stock.apps.values());
         apps.filter(|app| app.port == port).any(|app| app.cpu != app.lasting)
+    }
+
+    /// Whatever hurries is held from now on: a ledger of before it began knows nothing of that.
+    pub(crate) fn end_hurry(&mut self) {
+        let apps = self.engine.values_mut().flat_map(|stock| stock.apps.values_mut());
+        apps.for_each(|app| app.cpu = app.lasting);
     }
 
     /// Somebody else takes a slot's container away.
