@@ -1,10 +1,12 @@
 //! Puts the files that make a server, `terraform/` and `ansible/`, into the program: who has it needs no checkout.
 
+use std::env;
 use std::fmt::Write;
 use std::path::{Path, PathBuf};
 
 fn main() {
-    let root = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("../..");
+    // Asked now, not when this was compiled: a checkout may move, and its `target` with it.
+    let root = PathBuf::from(env::var_os("CARGO_MANIFEST_DIR").expect("cargo says where the package is")).join("../..");
     let mut files = Vec::new();
     for folder in ["ansible", "terraform"] {
         println!("cargo::rerun-if-changed={}", root.join(folder).display());

@@ -284,7 +284,10 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
 /// Takes down all but the folder and brings the commit up: first the attempt, whose line in the ledger what serves now takes.
 fn begin_anew(first: Action, commit: &CommitSha, slot: Slot, record: &Deployment, seen: &Observed) -> Vec<Action> {
     let beside = record.serving.as_ref().map(|serving| serving.slot.other()).filter(|slot| seen.slots.contains(slot));
-    let mut actions: Vec<Action> = beside.map(Action::ClearSlot).into_iter().collect();
+    // A switch that was cut off sent visitors to the attempt.
+    let there = record.serving.as_ref().filter(|serving| seen.slots.contains(&serving.slot));
+    let mut actions = if there.is_some() { reroute(there, seen) } else { Vec::new() };
+    actions.extend(beside.map(Action::ClearSlot));
     actions.push(first);
     actions.extend(sweep(&Observed { folder: false, ..seen.clone() }));
     actions.extend(bring_up(commit, slot, None));

@@ -49,11 +49,22 @@ struct Topic {
     /// Whether commits of it want several databases: an update may have to take the old version away first.
     mixed: bool,
     kept: Kept,
+    /// Whether the ledger lost it once, and with it where its comment is.
+    was_lost: bool,
 }
 
 impl Topic {
     fn new(key: PullKey, wish: Wish) -> Self {
-        Self { key, wish, commands: 0, approved: None, former: None, mixed: false, kept: Kept::default() }
+        Self {
+            key,
+            wish,
+            commands: 0,
+            approved: None,
+            former: None,
+            mixed: false,
+            kept: Kept::default(),
+            was_lost: false,
+        }
     }
 }
 
@@ -212,6 +223,12 @@ impl Teller {
             topic.wish = wish;
             topic.commands += 1;
         }
+    }
+
+    /// Whether the ledger says what is of it.
+    fn has_line(&self, key: PullKey) -> bool {
+        let Some(id) = self.id(key) else { return false };
+        self.house.read(|state| state.deployments.contains_key(&id) || state.set_aside.contains_key(&id))
     }
 
     fn id(&self, key: PullKey) -> Option<DeploymentId> {

@@ -112,7 +112,7 @@ impl Teller {
         let Some(topic) = self.open_topic(pull) else { return };
         self.house.world().pull(topic.key).open = false;
         self.let_go(topic.key);
-        if self.forgotten {
+        if self.forgotten || topic.was_lost && !self.has_line(topic.key) {
             // Whether it was known again by then decides whether its comment is.
             self.wish(topic.key, Wish::Unknown);
         }
@@ -155,10 +155,7 @@ impl Teller {
 
     async fn command(&mut self, pull: usize, reason: Reason, wish: Wish) {
         let Some(topic) = self.open_topic(pull) else { return };
-        let id = self.id(topic.key);
-        let known =
-            |state: &State, id: &DeploymentId| state.deployments.contains_key(id) || state.set_aside.contains_key(id);
-        if !id.is_some_and(|id| self.house.read(|state| known(state, &id))) {
+        if !self.has_line(topic.key) {
             return;
         }
         if reason == Reason::Stop {

@@ -43,7 +43,9 @@ impl Teller {
         self.house.kill().await;
         self.let_all_go();
         self.house.world().stored = None;
-        self.topics.iter_mut().for_each(|topic| topic.wish = Wish::Unknown);
+        for topic in &mut self.topics {
+            (topic.wish, topic.approved, topic.was_lost) = (Wish::Unknown, None, true);
+        }
         self.late.clear();
         self.said.clear();
         self.forgotten = true;
@@ -56,7 +58,10 @@ impl Teller {
         self.house.kill().await;
         self.let_all_go();
         for topic in &mut self.topics {
-            let same = former.iter().any(|old| old.key == topic.key && old.commands == topic.commands);
+            let old = former.iter().find(|old| old.key == topic.key);
+            let same = old.is_some_and(|old| old.commands == topic.commands);
+            topic.approved = old.and_then(|old| old.approved.clone());
+            topic.was_lost = true;
             let known = stored.as_ref().is_some_and(|state| state.pulls().any(|key| key == topic.key));
             if !same || !known && topic.wish != Wish::Untouched {
                 topic.wish = Wish::Unknown;
