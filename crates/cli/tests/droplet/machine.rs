@@ -64,6 +64,10 @@ impl Machine {
         // It shares the control groups of the machine that it runs on; what its engine was told before stays.
         let told = format!(r#"{{"cgroup-parent": "{}"}}"#, machine.group);
         machine.run(&format!("mkdir -p /etc/docker && echo '{told}' >/etc/docker/daemon.json")).await;
+        // Nor may it change what the kernel does with IPv6 on a network card, which engines from 26 on insist on.
+        let unit = "/etc/systemd/system/docker.service.d";
+        let told = "[Service]\\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\\n";
+        machine.run(&format!("mkdir -p {unit} && printf '{told}' >{unit}/no-ipv6.conf")).await;
         machine
     }
 
