@@ -55,6 +55,9 @@ const LARGEST: usize = 256 << 20;
 const CLEAR: &str = "set -u
 systemctl disable --now preview-orchestrator.service preview-api.socket preview-helper.socket preview-firewall.service \\
     preview-host-firewall.service 2>/dev/null
+# As root, and with the settings, which say what its rules are about.
+systemd-run --quiet --wait --collect --property=EnvironmentFile=/etc/preview-deployer/environment \\
+    /usr/local/bin/preview firewall remove 2>/dev/null
 label=label=preview-deployer.deployment
 if command -v docker >/dev/null; then
     docker ps -aq --filter $label | xargs -r docker rm -fv >/dev/null
@@ -65,7 +68,8 @@ fi
 rm -rf /etc/systemd/system/preview-*.service /etc/systemd/system/preview-*.socket /etc/preview-deployer \\
     /etc/nginx/preview-configs /etc/nginx/sites-enabled/preview-deployer /etc/nginx/sites-available/preview-deployer \\
     /etc/systemd/system/nginx.service.d/preview-deployer.conf /opt/preview-deployer /opt/preview-deployments /var/lib/preview-deployer \\
-    /usr/local/bin/preview
+    /run/preview-deployer /usr/local/bin/preview
+userdel preview 2>/dev/null
 systemctl daemon-reload
 if command -v nginx >/dev/null && nginx -t 2>/dev/null; then systemctl reload nginx; fi
 exit 0

@@ -15,6 +15,7 @@ use crate::error::{Failure, Kind};
 use crate::installation::secrets::{Given, Kept, SecretName, Secrets, checked, fresh};
 use crate::installation::{Config, Destination, DigitalOcean, Domain, Home, ProjectName, Range, Region, Server, Size};
 use crate::provision::digitalocean::{Client, SizeFound};
+use crate::provision::identity;
 use crate::provision::ready::{github_api, wants_webhooks};
 use crate::provision::terraform::public_key;
 use crate::provision::webhooks;
@@ -55,6 +56,12 @@ pub(crate) struct Init {
     /// The name that leads to the server [default: none, its address alone]
     #[arg(long)]
     domain: Option<Domain>,
+    /// The number of a GitHub App that the server is, instead of a token's owner
+    #[arg(long, value_name = "NUMBER", requires = "app_key")]
+    app: Option<u64>,
+    /// The file with that App's private key, which only you may read
+    #[arg(long, value_name = "FILE", requires = "app")]
+    app_key: Option<PathBuf>,
     /// A setting of the service, more than once if needed (docs/CONFIGURATION.md)
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
@@ -96,7 +103,7 @@ impl Init {
             ssh_key,
             domain: self.domain.take(),
             repositories,
-            settings: self.settings.drain(..).collect(),
+            settings: self.settings()?,
         };
         // What the flags say is held to the rules of the file, before anybody is asked for a token.
         Config::parse(&config.text()).map_err(|mistakes| wrong_flags(&mistakes))?;
@@ -114,6 +121,16 @@ impl Init {
             secrets.keep(*name, value).await?;
         }
         self.tell(&home, &config, &secrets, offer.as_ref())
+    }
+
+    /// The settings that were given, an App's among them: by its key's whole path, for wherever `setup` runs later.
+    fn settings(&mut self) -> Result<BTreeMap<String, String>, Failure> {
+        let mut settings: BTreeMap<String, String> = self.settings.drain(..).collect();
+        settings.extend(self.app.map(|id| (identity::APP_ID.to_owned(), id.to_string())));
+        if let Some(key) = &self.app_key {
+            settings.insert(identity::APP_KEY_FILE.to_owned(), std::path::absolute(key)?.display().to_string());
+        }
+        Ok(settings)
     }
 
     /// Nobody's file is overwritten unasked.
@@ -248,7 +265,11 @@ impl Init {
     /// Checks what GitHub says of the repositories; where the server's token may not manage webhooks, another one does.
     async fn github(&self, config: &Config, secrets: &Secrets, tokens: &mut Tokens) -> Result<(), Failure> {
         let api = github_api(&config.settings)?;
-        let token = self.token(SecretName::GitHub, secrets, tokens).await?;
+        let app = identity::app_token(config).await?;
+        let (is_app, token) = match app {
+            Some(token) => (true, token),
+            None => (false, self.token(SecretName::GitHub, secrets, tokens).await?),
+        };
         let client = webhooks::Client::new(api.clone(), &token)?;
         for repo in &config.repositories {
             let found = client.repository(repo).await?;
@@ -258,7 +279,14 @@ impl Init {
         if !wants_webhooks(config) {
             return Ok(());
         }
-        let own = secrets.get(SecretName::Hooks).await?;
+        let own = match secrets.get(SecretName::Hooks).await? {
+            // An App's tokens are the server's. One that is given beside it is for nothing else.
+            None if is_app => match secrets.get(SecretName::GitHub).await? {
+                Some(token) => Some(token),
+                None => Some(self.ask(SecretName::Hooks)?),
+            },
+            own => own,
+        };
         let manages = match &own {
             Some(token) => webhooks::Client::new(api.clone(), token)?,
             None => client,

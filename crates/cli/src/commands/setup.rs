@@ -81,22 +81,27 @@ impl Setup {
         let wanted = ready.wanted(url.clone());
         let name = "Docker, nginx and the service are on the server";
         let tell = |task: &str| ui::progress(&format!("{name}: {task}"));
-        steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await?;
+        let changed = steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await?;
         before::forget(&ssh).await?;
         if let Some(hooks) = &hooks {
             announce(&ready, hooks, &steps).await?;
         }
         let state = State { is_set_up: true, ..State::load(&ready.home)? };
         state.store(&ready.home)?;
-        self.tell(&ready.config, &ssh, &url)
+        self.tell(&ready.config, &ssh, &url, changed)
     }
 
-    fn tell(&self, config: &Config, ssh: &Ssh, url: &str) -> Result<(), Failure> {
+    fn tell(&self, config: &Config, ssh: &Ssh, url: &str, changed: Option<u32>) -> Result<(), Failure> {
+        let server = ssh.to().to_string();
         if self.json {
             let repositories: Vec<String> = config.repositories.iter().map(ToString::to_string).collect();
-            return ui::json(&json!({"server": ssh.to().to_string(), "url": url, "repositories": repositories}));
+            let told = json!({"server": server, "url": url, "repositories": repositories, "changed": changed});
+            return ui::json(&told);
         }
-        ui::line(format!("{} serves previews at {url}", ssh.to()));
+        ui::line(format!("{server} serves previews at {url}"));
+        if changed == Some(0) {
+            ui::note("nothing on it had to be changed");
+        }
         ui::note("open a pull request, or push to one: its preview is told in a comment");
         if url.starts_with("http:") {
             ui::note(

@@ -62,14 +62,19 @@ impl Upgrade {
         let wanted = ready.wanted(base_url(&ready.config, &ready.home)?);
         let name = "the new version runs and is well";
         let tell = |task: &str| ui::progress(&format!("{name}: {task}"));
-        if let Err(failure) = steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await {
-            return Err(back(&ssh, &steps, version_before.is_empty(), failure).await);
-        }
+        let changed = match steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await {
+            Ok(changed) => changed,
+            Err(failure) => return Err(back(&ssh, &steps, version_before.is_empty(), failure).await),
+        };
         before::forget(&ssh).await?;
         if self.json {
-            return ui::json(&json!({"server": ssh.to().to_string(), "version": version, "before": version_before}));
+            let (server, before) = (ssh.to().to_string(), version_before);
+            return ui::json(&json!({"server": server, "version": version, "before": before, "changed": changed}));
         }
         ui::line(format!("{} runs preview {version}", ssh.to()));
+        if changed == Some(0) {
+            ui::note("nothing on it had to be changed");
+        }
         Ok(())
     }
 }

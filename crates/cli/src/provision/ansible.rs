@@ -12,6 +12,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde_json::{Map, Value, json};
 
 use super::embedded;
+use super::identity::{APP_KEY_FILE, Identity};
 use crate::error::Failure;
 use crate::installation::{Config, Destination, Home};
 use crate::{settings, ui};
@@ -29,7 +30,7 @@ pub(crate) struct Wanted<'a> {
     pub(crate) base_url: String,
     /// The program.
     pub(crate) binary: PathBuf,
-    pub(crate) github: SecretString,
+    pub(crate) identity: Identity,
     pub(crate) webhook: SecretString,
 }
 
@@ -55,17 +56,27 @@ impl Wanted<'_> {
         checked.map_err(|mistakes| settings::wrong(mistakes).hint("they stand under `settings` of config.yml"))
     }
 
-    fn secrets(&self) -> [(&'static str, &SecretString); 2] {
-        [("GITHUB_TOKEN", &self.github), ("GITHUB_WEBHOOK_SECRET", &self.webhook)]
+    fn secrets(&self) -> impl Iterator<Item = (&'static str, &SecretString)> {
+        let token = match &self.identity {
+            Identity::Token(token) => Some(("GITHUB_TOKEN", token)),
+            Identity::App(_) => None,
+        };
+        token.into_iter().chain([("GITHUB_WEBHOOK_SECRET", &self.webhook)])
     }
 
     /// The variables of the playbook.
     fn variables(&self) -> Value {
         let secrets: Map<String, Value> =
-            self.secrets().map(|(name, secret)| (name.to_owned(), secret.expose_secret().into())).into_iter().collect();
+            self.secrets().map(|(name, secret)| (name.to_owned(), secret.expose_secret().into())).collect();
+        let mut settings = self.settings();
+        // Where it is over there, the role knows.
+        settings.remove(APP_KEY_FILE);
         let mut variables = json!({
-            "preview_binary": self.binary, "preview_settings": self.settings(), "preview_secrets": secrets,
+            "preview_binary": self.binary, "preview_settings": settings, "preview_secrets": secrets,
         });
+        if let Identity::App(key) = &self.identity {
+            variables["preview_github_app_key"] = key.display().to_string().into();
+        }
         if let Some(domain) = &self.config.domain {
             variables["preview_domain"] = domain.as_str().into();
         }
@@ -77,13 +88,14 @@ fn listed(repositories: &[RepoName]) -> String {
     repositories.iter().map(ToString::to_string).collect::<Vec<_>>().join(",")
 }
 
-/// Brings the machine to what is wanted; what it is already stays. `tell` hears of each task.
+/// Brings the machine to what is wanted; what it is already stays. `tell` hears of each task. Gives how many of them changed something,
+/// as far as Ansible says so.
 pub(crate) async fn apply(
     home: &Home,
     to: &Destination,
     wanted: &Wanted<'_>,
     mut tell: impl FnMut(&str),
-) -> Result<(), Failure> {
+) -> Result<Option<u32>, Failure> {
     let folder = home.ansible();
     // Anew: what another version has laid out here must not play along.
     if folder.exists() {
@@ -106,9 +118,10 @@ pub(crate) async fn apply(
     for name in PASSED_ON {
         program = program.inherit_env(name);
     }
-    let mut task = String::new();
+    let (mut task, mut changes) = (String::new(), None);
     let ran = program
         .run_with(|_, line| {
+            changes = changed(line).or(changes);
             let name = line.strip_prefix("TASK [").and_then(|rest| rest.split_once(']'));
             if let Some((name, _)) = name {
                 task = ui::harmless(name);
@@ -117,7 +130,14 @@ pub(crate) async fn apply(
         })
         .await;
     // The file goes with `file`, also when this future is dropped.
-    ran.map(drop).map_err(|error| failed(&error, &task))
+    ran.map(|_| changes).map_err(|error| failed(&error, &task))
+}
+
+/// How many tasks changed something: `203.0.113.7 : ok=52 changed=31 unreachable=0 failed=0 …`, the last that Ansible says.
+fn changed(line: &str) -> Option<u32> {
+    let (_, counts) = line.split_once(" : ok=")?;
+    let (_, rest) = counts.split_once(" changed=")?;
+    rest.split(' ').next()?.parse().ok()
 }
 
 /// A file for the variables, whole before anybody may look; one that a killed run left goes first.
@@ -194,6 +214,13 @@ mod tests {
         let line = r#"fatal: [203.0.113.7]: UNREACHABLE! => {"msg": "Failed to connect", "unreachable": true}"#;
         assert_eq!(fatal(line).unwrap(), "Failed to connect");
         assert_eq!(fatal("ok: [203.0.113.7]"), None);
+    }
+
+    #[test]
+    fn what_was_changed_is_counted() {
+        let line = "203.0.113.7                : ok=52   changed=31   unreachable=0    failed=0    skipped=3";
+        assert_eq!(changed(line), Some(31));
+        assert_eq!(changed("changed: [203.0.113.7]"), None);
     }
 
     #[test]

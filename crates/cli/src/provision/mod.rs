@@ -5,6 +5,7 @@
 //! | `api` | one request to somebody's REST API and its answer: pauses that it asks for, pages, refusals in plain words |
 //! | `digitalocean` | what there is to have at DigitalOcean, and what it costs |
 //! | `webhooks` | GitHub's webhooks: one for each repository, as it should be |
+//! | `identity` | who the server is to GitHub: a token's owner, or a GitHub App |
 //! | `embedded` | the files of `terraform/` and `ansible/`, which are in the program |
 //! | `terraform`, `ansible`, `ssh` | the programs that do the work, and what their failures mean |
 //! | `before` | what the server had before a change, to go back to |
@@ -16,6 +17,7 @@ pub(crate) mod api;
 pub(crate) mod before;
 pub(crate) mod digitalocean;
 mod embedded;
+pub(crate) mod identity;
 pub(crate) mod ready;
 pub(crate) mod ssh;
 pub(crate) mod steps;

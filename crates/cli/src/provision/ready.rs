@@ -8,6 +8,7 @@ use preview_orchestrator::settings::BaseUrl;
 use secrecy::SecretString;
 
 use super::ansible::Wanted;
+use super::identity::Identity;
 use crate::error::{Failure, Kind};
 use crate::installation::secrets::{Given, SecretName, Secrets};
 use crate::installation::{Config, Home};
@@ -18,7 +19,7 @@ pub(crate) struct Ready {
     pub(crate) config: Config,
     pub(crate) secrets: Secrets,
     binary: PathBuf,
-    github: SecretString,
+    identity: Identity,
     webhook: SecretString,
 }
 
@@ -27,10 +28,10 @@ impl Ready {
     pub(crate) async fn gather(home: Home, given: &Given, binary: Option<PathBuf>) -> Result<Self, Failure> {
         let config = Config::required(&home)?;
         let secrets = Secrets::open(&home, given).await?;
-        let github = secrets.required(SecretName::GitHub).await?;
+        let identity = Identity::find(&config, &secrets).await?;
         let webhook = secrets.required(SecretName::Webhook).await?;
         let binary = server_program(binary)?;
-        let ready = Self { home, config, secrets, binary, github, webhook };
+        let ready = Self { home, config, secrets, binary, identity, webhook };
         // Whatever address the server will have.
         ready.wanted("http://203.0.113.7".to_owned()).check()?;
         Ok(ready)
@@ -42,7 +43,7 @@ impl Ready {
             config: &self.config,
             base_url,
             binary: self.binary.clone(),
-            github: self.github.clone(),
+            identity: self.identity.clone(),
             webhook: self.webhook.clone(),
         }
     }

@@ -61,6 +61,13 @@ impl Machine {
         docker(&words).await;
         machine.has_booted().await;
         machine.let_in().await;
+        // It shares the control groups of the machine that it runs on; what its engine was told before stays.
+        let told = format!(r#"{{"cgroup-parent": "{}"}}"#, machine.group);
+        machine.run(&format!("mkdir -p /etc/docker && echo '{told}' >/etc/docker/daemon.json")).await;
+        // Nor may it change what the kernel does with IPv6 on a network card, which engines from 26 on insist on.
+        let unit = "/etc/systemd/system/docker.service.d";
+        let told = "[Service]\\nEnvironment=DOCKER_ALLOW_IPV6_ON_IPV4_INTERFACE=1\\n";
+        machine.run(&format!("mkdir -p {unit} && printf '{told}' >{unit}/no-ipv6.conf")).await;
         machine
     }
 
@@ -87,7 +94,8 @@ impl Machine {
         eventually("SSH answers", async || self.ssh(&["true"]).run().await.ok()).await;
     }
 
-    fn key(&self) -> PathBuf {
+    /// The private key that opens it.
+    pub(crate) fn key(&self) -> PathBuf {
         self.dir.path().join("key")
     }
 
@@ -118,12 +126,11 @@ impl Machine {
 
     /// Runs the playbook with these variables, which go through a file that nobody else reads.
     pub(crate) async fn playbook(&self, variables: &Value, more: &[&str]) -> Recap {
-        let (inventory, given) = (self.dir.path().join("inventory"), self.dir.path().join("variables.json"));
+        let inventory = self.dir.path().join("inventory");
+        let given = self.file("variables.json", variables.to_string().as_bytes());
         let options = self.ssh_options().join(" ");
         let line = format!("{} ansible_user=root ansible_ssh_common_args='{options}'\n", self.address);
         std::fs::write(&inventory, line).unwrap();
-        std::fs::write(&given, variables.to_string()).unwrap();
-        std::fs::set_permissions(&given, std::fs::Permissions::from_mode(0o600)).unwrap();
         let program = ansible("ansible-playbook").arg("--inventory").arg(&inventory).arg("site.yml").args(more);
         let program = program.args(["--extra-vars".to_owned(), format!("@{}", given.display())]);
         let begun = Instant::now();
@@ -141,7 +148,19 @@ impl Machine {
             let value = secret.1.as_str().unwrap();
             assert!(!text.contains(value) && !output.stderr.contains(value), "{} is in Ansible's output", secret.0);
         }
+        assert!(
+            !text.contains("PRIVATE KEY") && !output.stderr.contains("PRIVATE KEY"),
+            "a key is in Ansible's output"
+        );
         recap
+    }
+
+    /// A file on this machine that nobody else reads.
+    pub(crate) fn file(&self, name: &str, content: &[u8]) -> PathBuf {
+        let file = self.dir.path().join(name);
+        std::fs::write(&file, content).unwrap();
+        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o600)).unwrap();
+        file
     }
 
     /// Brings an image of this machine's engine into the other's.
@@ -159,6 +178,9 @@ impl Machine {
         let program =
             Program::new("ssh").args(self.ssh_options()).args(["-N", "-o", "ExitOnForwardFailure=yes", "-R", &forward]);
         let program = program.arg(format!("root@{}", self.address)).inherit_env("HOME").limits(Limits::seconds(3600));
+        if let Some((_, former)) = self.tunnel.take() {
+            former.abort();
+        }
         self.tunnel = Some((port, tokio::spawn(async move { drop(program.run().await) })));
         let listens = format!("ss -Hltn sport = :{port} | grep -q .");
         eventually("the tunnel is dug", async || self.ssh(&[&listens]).run().await.ok()).await;

@@ -2,10 +2,16 @@
 //! machine with systemd that they are really done to, over SSH.
 
 mod ansible;
+mod guide;
 mod hcl;
+mod laptop;
+#[path = "../e2e/load.rs"]
+mod load;
 mod machine;
 mod provider;
+mod scene;
 mod server;
+mod story;
 mod terraform;
 
 use std::path::PathBuf;

@@ -5,24 +5,16 @@ use std::time::Duration;
 
 use futures_util::StreamExt;
 use preview_core::ids::ProjectSlug;
-use preview_simulator::{Change, GitHub, Mimic, NewPull, Options, Pull, Repo};
+use preview_simulator::{APP_KEY, App, Change, Mimic, Options, Pull};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 
-use crate::machine::{Machine, PATIENCE, eventually};
+use crate::machine::PATIENCE;
+use crate::scene::Scene;
 use crate::{is_asked_for, tell};
 
-const REPOSITORY: &str = "my-org/my-app";
 /// What may answer from outside. 443 is open and nobody listens there until there are certificates.
 const OPEN: [u16; 2] = [22, 80];
-
-/// The server, GitHub, and who visits.
-struct Scene {
-    machine: Machine,
-    github: GitHub,
-    repo: Repo,
-    http: reqwest::Client,
-}
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_bare_machine_becomes_a_server_that_keeps_its_promises() {
@@ -31,6 +23,8 @@ async fn a_bare_machine_becomes_a_server_that_keeps_its_promises() {
         return;
     }
     let mut scene = Scene::set().await;
+    scene.a_check_foresees_and_changes_nothing().await;
+    scene.getting_started_is_followed_to_the_letter().await;
     scene.roles_run_twice_and_change_nothing_the_second_time().await;
     scene.the_service_has_no_rights_that_it_does_not_need().await;
     let (first, url) =
@@ -40,27 +34,17 @@ async fn a_bare_machine_becomes_a_server_that_keeps_its_promises() {
     scene.a_preview_reaches_nothing_near(&first, &url).await;
     scene.a_killed_service_comes_back(&url).await;
     scene.all_is_back_after_a_restart_of_the_machine(&first, &url).await;
+    scene.a_github_app_takes_the_tokens_place().await;
 }
 
 impl Scene {
-    async fn set() -> Self {
-        let github = GitHub::start(Options::default()).await.unwrap();
-        let repo = github.create_repo(REPOSITORY, Mimic::new("main").repository().await.unwrap()).await.unwrap();
-        let mut machine = Machine::boot().await;
-        let port = github.server_url().rsplit_once(':').unwrap().1.parse().unwrap();
-        machine.share_port(port).await;
-        preview_orchestrator::github::install_tls();
-        let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(20));
-        Self { machine, github, repo, http: http.build().unwrap() }
-    }
-
     /// What the operator gives to the playbook.
     fn variables(&self) -> Value {
         let group = &self.machine.group;
         json!({
             "preview_binary": env!("CARGO_BIN_EXE_preview"),
             "preview_settings": {
-                "ALLOWED_REPOS": REPOSITORY,
+                "ALLOWED_REPOS": self.repo.name().to_string(),
                 "GITHUB_API_URL": self.github.api_url(),
                 "GITHUB_SERVER_URL": self.github.server_url(),
                 "PREVIEW_BASE_URL": format!("http://{}", self.machine.address),
@@ -71,30 +55,30 @@ impl Scene {
                 "GITHUB_TOKEN": self.github.token(),
                 "GITHUB_WEBHOOK_SECRET": self.github.webhook_secret(),
             },
-            "docker_daemon_extra": {"cgroup-parent": group},
         })
     }
 
-    async fn roles_run_twice_and_change_nothing_the_second_time(&self) {
-        let variables = self.variables();
-        let foreseen = self.machine.playbook(&variables, &["--check"]).await;
+    async fn a_check_foresees_and_changes_nothing(&self) {
+        let foreseen = self.machine.playbook(&self.variables(), &["--check"]).await;
         assert!(foreseen.changed > 0);
-        assert!(
-            !self.machine.try_to("test -e /usr/local/bin/preview").await.status.success(),
-            "a check changes nothing"
-        );
+        let is_there = self.machine.try_to("test -e /usr/local/bin/preview").await.status.success();
+        assert!(!is_there, "a check changes nothing");
+    }
+
+    async fn roles_run_twice_and_change_nothing_the_second_time(&self) {
+        self.a_check_foresees_and_changes_nothing().await;
+        let variables = self.variables();
         self.machine.playbook(&variables, &[]).await;
         for more in [&[][..], &["--check"]] {
             let again = self.machine.playbook(&variables, more).await;
             assert_eq!(again.changed, 0, "{more:?}: {:#?}", again.tasks);
         }
-        let hook = format!("http://{}/webhook/github", self.machine.address);
-        self.repo.add_hook(&hook);
+        let hook = self.repo.add_hook(&self.door());
         self.github
             .wait_for("GitHub's ping is answered through nginx", PATIENCE, |state| {
                 state
                     .deliveries()
-                    .find(|delivery| delivery.event == "ping")
+                    .find(|delivery| delivery.hook == hook && delivery.event == "ping")
                     .and_then(|ping| ping.status())
                     .filter(|s| *s == 200)
             })
@@ -122,43 +106,6 @@ impl Scene {
         for check in ["docker", "ledger", "router", "github", "builds", "walls"] {
             assert_eq!(checks[check]["ok"], true, "{check}: {checks}");
         }
-    }
-
-    /// What the service says of itself, asked on the machine.
-    async fn health(&self) -> Value {
-        let ask =
-            "curl -s -H \"Authorization: Bearer $(cat /opt/preview-deployer/api-token)\" http://127.0.0.1:3000/health";
-        serde_json::from_str(&self.machine.run(ask).await).unwrap()
-    }
-
-    fn url(&self, pull: &Pull) -> String {
-        let slug = ProjectSlug::for_repo(&pull.repo().name(), |_| false);
-        format!("http://{}/{slug}/pr-{}/", self.machine.address, pull.number())
-    }
-
-    async fn answers(&self, url: &str, wanted: &str) {
-        let what = format!("{url} answers with {wanted:?}");
-        eventually(&what, async || {
-            let answer = self.http.get(url).send().await.ok().filter(|answer| answer.status() == 200)?;
-            answer.text().await.ok().filter(|text| text.contains(wanted)).map(drop)
-        })
-        .await;
-    }
-
-    async fn a_delivery_through_nginx_gives_a_preview_through_nginx(
-        &self,
-        version: &str,
-        files: Vec<Change>,
-    ) -> (Pull, String) {
-        let pull = self.repo.open_pull(NewPull::new(format!("feature-{version}"), files)).await.unwrap();
-        let url = self.url(&pull);
-        self.answers(&url, version).await;
-        let answered = self.github.look(|state| {
-            let opened = |delivery: &&preview_simulator::state::Delivery| delivery.action.as_deref() == Some("opened");
-            state.deliveries().filter(opened).filter_map(|delivery| delivery.status()).last()
-        });
-        assert_eq!(answered, Some(202));
-        (pull, url)
     }
 
     /// As on a machine that reaches a registry: the image is there.
@@ -235,18 +182,8 @@ impl Scene {
         assert_eq!(itself, "open");
     }
 
-    async fn main_pid(&self) -> String {
-        self.machine.run("systemctl show --value -p MainPID preview-orchestrator").await
-    }
-
     async fn a_killed_service_comes_back(&self, url: &str) {
-        let before = self.main_pid().await;
-        self.machine.run(&format!("kill -9 {before}")).await;
-        eventually("systemd starts the service again", async || {
-            let now = self.main_pid().await;
-            (now != before && now != "0").then_some(())
-        })
-        .await;
+        self.the_service_is_killed_and_started_again().await;
         self.answers(url, "first").await;
         self.a_delivery_through_nginx_gives_a_preview_through_nginx(
             "after-the-kill",
@@ -270,5 +207,24 @@ impl Scene {
             Mimic::new("after-the-restart").files(),
         )
         .await;
+    }
+
+    /// Another GitHub, which accepts an App's tokens and no other.
+    async fn a_github_app_takes_the_tokens_place(&mut self) {
+        let options = Options { app: Some(App::default()), first_id: 9_000_000, ..Options::default() };
+        self.turns_to(options, "my-org/of-an-app").await;
+        let key = self.machine.file("app.pem", APP_KEY.as_bytes());
+        let mut variables = self.variables();
+        variables["preview_settings"]["GITHUB_APP_ID"] = "4711".into();
+        variables["preview_secrets"].as_object_mut().unwrap().remove("GITHUB_TOKEN");
+        variables["preview_github_app_key"] = key.display().to_string().into();
+        self.machine.playbook(&variables, &["--diff"]).await;
+        assert_eq!(self.machine.run("stat -c '%U %a' /opt/preview-deployer/github-app.pem").await, "preview 600");
+        let environment = self.machine.run("cat /etc/preview-deployer/environment").await;
+        assert!(!environment.contains("GITHUB_TOKEN") && !environment.contains("PRIVATE KEY"), "{environment}");
+        self.repo.add_hook(&self.door());
+        let files = Mimic::new("of-an-app").files();
+        let (pull, _) = self.a_delivery_through_nginx_gives_a_preview_through_nginx("of-an-app", files).await;
+        self.is_told(&pull, &self.url(&pull)).await;
     }
 }

@@ -1,6 +1,7 @@
 //! From an account to a server and back: `preview init`, `setup`, `upgrade` and `destroy`, the real program, with GitHub's simulator, a
 //! model of DigitalOcean's API, and stand-ins for `terraform`, `ansible-playbook` and `ssh` that write down how they were called.
 
+mod app;
 mod destroy;
 mod digitalocean;
 mod init;

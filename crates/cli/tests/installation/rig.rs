@@ -62,6 +62,8 @@ cp "$file" "$here/vars.json"
 echo 'TASK [docker : Docker is there] ****'
 also ansible-playbook
 echo 'TASK [orchestrator : The service answers] ****'
+echo 'PLAY RECAP ****'
+echo "203.0.113.7                : ok=2    changed=$(cat "$here/changed" 2>/dev/null || echo 1)    unreachable=0    failed=0"
 "#;
 
 const SSH: &str = r#"
@@ -95,6 +97,11 @@ pub(crate) struct Rig {
 
 impl Rig {
     pub(crate) async fn new() -> Self {
+        Self::with(Options::default()).await
+    }
+
+    /// One whose GitHub is like this.
+    pub(crate) async fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
         for folder in ["bin", "cloud", "also", "person/.ssh"] {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
@@ -106,7 +113,7 @@ impl Rig {
         }
         std::fs::write(dir.path().join("person/.ssh/id_ed25519"), "the private half").unwrap();
         std::fs::write(dir.path().join("person/.ssh/id_ed25519.pub"), "ssh-ed25519 AAAAmine me@laptop\n").unwrap();
-        let github = GitHub::start(Options::default()).await.unwrap();
+        let github = GitHub::start(options).await.unwrap();
         let repo = github.create_repo("my-org/my-app", [Change::write("README.md", "hello")]).await.unwrap();
         let cloud = digitalocean::start(dir.path().join("cloud")).await;
         let door = Door::default();

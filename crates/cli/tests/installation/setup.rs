@@ -62,7 +62,11 @@ async fn a_machine_that_is_there_is_set_up_without_terraform() {
     rig.has_one_hook();
     let (code, text) = rig.run(&["setup", "--yes", "--json"]).await;
     let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
-    assert_eq!((code, &told["url"]), (0, &"SERVER".into()));
+    assert_eq!((code, &told["url"], &told["changed"]), (0, &"SERVER".into(), &1.into()));
+    // As Ansible says of a server that is as it should be.
+    std::fs::write(rig.path("changed"), "0").unwrap();
+    let (code, text) = rig.run(&SETUP).await;
+    assert!(code == 0 && text.contains("\nnothing on it had to be changed\n"), "{text}");
 }
 
 #[tokio::test]

@@ -144,7 +144,10 @@ impl Secrets {
     pub(crate) async fn for_hooks(&self) -> Result<SecretString, Failure> {
         match self.get(SecretName::Hooks).await? {
             Some(token) => Ok(token),
-            None => self.required(SecretName::GitHub).await,
+            None => match self.get(SecretName::GitHub).await? {
+                Some(token) => Ok(token),
+                None => self.required(SecretName::Hooks).await,
+            },
         }
     }
 
