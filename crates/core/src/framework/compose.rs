@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::adopt;
-use crate::compose::own::{BuildSettings, OwnName, OwnStack};
+use crate::compose::own::{BuildSettings, Origin, OwnApp, OwnName, OwnStack};
 use crate::repo_config::{ContainerPort, DatabaseChoice};
 
 use super::own;
@@ -43,23 +43,44 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
         return Err(DetectError::BackingBesideCompose("extra_services"));
     }
     let stack = stack.with_files_read(project.files)?;
-    let app = dockerfile(project, stack.app.name, &stack.app.build)?;
+    let app = app(project, &stack.app)?;
     let texts = stack.builds().map(|(name, build)| Ok((name, dockerfile(project, name, build)?.into_text())));
     let dockerfiles = texts.collect::<Result<_, DetectError>>()?;
-    let exposed = app.exposed_ports().first().copied();
     let named = || format!("{EVIDENCE} names every service");
     Ok(Some(Detected {
         framework: Framework::Compose,
         reason: format!("the repository has a {EVIDENCE}; visitors reach its service `{}`", stack.app.name),
-        app_port: config.app_port.or(stack.app.port).or(exposed).unwrap_or(PORT),
-        user: app.final_user().map(str::to_owned),
-        dockerfile: app.into_text(),
+        app_port: config.app_port.or(stack.app.port).or(app.exposed).unwrap_or(PORT),
+        user: app.user,
+        dockerfile: app.dockerfile,
         context: project.root.clone(),
         database: FoundDatabase { database: None, scheme: None, reason: named() },
         extras: FoundExtras { services: BTreeSet::new(), reason: named() },
         compose: Some(FoundCompose { stack, dockerfiles }),
         migration: None,
     }))
+}
+
+/// What is known of the app before its image is there.
+struct App {
+    dockerfile: String,
+    user: Option<String>,
+    exposed: Option<ContainerPort>,
+}
+
+fn app(project: Project<'_>, app: &OwnApp) -> Result<App, DetectError> {
+    match &app.origin {
+        Origin::Build(build) => {
+            let dockerfile = dockerfile(project, app.name, build)?;
+            let (user, exposed) =
+                (dockerfile.final_user().map(str::to_owned), dockerfile.exposed_ports().first().copied());
+            Ok(App { dockerfile: dockerfile.into_text(), user, exposed })
+        }
+        Origin::Image(image) => {
+            let dockerfile = image.dockerfile(project.rules.base_images.prefix());
+            Ok(App { dockerfile, user: None, exposed: None })
+        }
+    }
 }
 
 fn dockerfile(project: Project<'_>, service: OwnName, build: &BuildSettings) -> Result<OwnDockerfile, DetectError> {

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use preview_core::compose::own::BuildSettings;
+use preview_core::compose::own::{BuildSettings, Origin};
 use preview_core::compose::{AppUser, KeptBy, ServiceName, kept_by};
 use preview_core::deployment::{Notice, QueueReason, Step};
 use preview_core::framework::{BuildRules, Database, Detected, detect};
@@ -237,6 +237,7 @@ fn jobs(trying: &Trying, repo: RepoId, detected: &Detected, checkout: &Path) -> 
         dockerfile: dockerfile.clone(),
         target: None,
         args: EnvVars::default(),
+        pull: false,
         service,
         trust: trying.trust,
     };
@@ -253,5 +254,9 @@ fn jobs(trying: &Trying, repo: RepoId, detected: &Detected, checkout: &Path) -> 
         let dockerfile = compose.dockerfiles.get(&name)?;
         Some(as_said(job(dockerfile, Some(name)), build))
     });
-    [as_said(app, &compose.stack.app.build)].into_iter().chain(beside).collect()
+    let app = match &compose.stack.app.origin {
+        Origin::Build(build) => as_said(app, build),
+        Origin::Image(_) => BuildJob { pull: true, ..app },
+    };
+    [app].into_iter().chain(beside).collect()
 }
