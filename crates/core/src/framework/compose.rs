@@ -8,7 +8,7 @@ use crate::repo_config::{ContainerPort, DatabaseChoice};
 
 use super::own;
 use super::own_dockerfile::OwnDockerfile;
-use super::{DetectError, Detected, FoundDatabase, FoundExtras, Framework, Project};
+use super::{AddedHost, DetectError, Detected, FoundDatabase, FoundExtras, Framework, Project};
 
 /// Where an app listens that nobody says anything of.
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
@@ -44,8 +44,12 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
     }
     let stack = stack.with_files_read(project.files)?;
     let app = app(project, &stack.app)?;
-    let texts = stack.builds().map(|(name, build)| Ok((name, dockerfile(project, name, build)?.into_text())));
-    let dockerfiles = texts.collect::<Result<_, DetectError>>()?;
+    let (mut dockerfiles, mut added) = (BTreeMap::new(), app.added);
+    for (name, build) in stack.builds() {
+        let dockerfile = dockerfile(project, name, build)?;
+        added.extend(own::added(&dockerfile, &build.dockerfile_path()));
+        dockerfiles.insert(name, dockerfile.into_text());
+    }
     let named = || format!("{EVIDENCE} names every service");
     Ok(Some(Detected {
         framework: Framework::Compose,
@@ -58,6 +62,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
         extras: FoundExtras { services: BTreeSet::new(), reason: named() },
         compose: Some(FoundCompose { stack, dockerfiles }),
         migration: None,
+        added,
     }))
 }
 
@@ -66,24 +71,28 @@ struct App {
     dockerfile: String,
     user: Option<String>,
     exposed: Option<ContainerPort>,
+    added: Vec<AddedHost>,
 }
 
 fn app(project: Project<'_>, app: &OwnApp) -> Result<App, DetectError> {
     match &app.origin {
         Origin::Build(build) => {
             let dockerfile = dockerfile(project, app.name, build)?;
-            let (user, exposed) =
-                (dockerfile.final_user().map(str::to_owned), dockerfile.exposed_ports().first().copied());
-            Ok(App { dockerfile: dockerfile.into_text(), user, exposed })
+            Ok(App {
+                user: dockerfile.final_user().map(str::to_owned),
+                exposed: dockerfile.exposed_ports().first().copied(),
+                added: own::added(&dockerfile, &build.dockerfile_path()).collect(),
+                dockerfile: dockerfile.into_text(),
+            })
         }
         Origin::Image(image) => {
             let dockerfile = image.dockerfile(project.rules.base_images.prefix());
-            Ok(App { dockerfile, user: None, exposed: None })
+            Ok(App { dockerfile, user: None, exposed: None, added: Vec::new() })
         }
     }
 }
 
 fn dockerfile(project: Project<'_>, service: OwnName, build: &BuildSettings) -> Result<OwnDockerfile, DetectError> {
     let path = build.dockerfile_path();
-    own::read(project, &path)?.ok_or(DetectError::NoDockerfileOfService { service, path })
+    own::read(project, &path, &build.args)?.ok_or(DetectError::NoDockerfileOfService { service, path })
 }
