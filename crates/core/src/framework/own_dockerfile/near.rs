@@ -173,7 +173,9 @@ mod tests {
         let text = "ARG HOST=example.com\nFROM x\nARG HOST\nARG OTHER\nADD http://$HOST/x http://$OTHER/y /\n";
         let parse = |args: [(&str, &str); 1]| {
             let mut given = EnvVars::default();
-            args.map(|(name, value)| given.insert(name.parse().unwrap(), value.to_owned()));
+            for (name, value) in args {
+                given.insert(name.parse().unwrap(), value.to_owned());
+            }
             OwnDockerfile::parse_with(text, &given).map(|read| read.hosts().keys().cloned().collect::<Vec<_>>())
         };
         assert_eq!(parse([("HOST", "127.0.0.1")]), Err(DockerfileError::NearAdd(5)));
