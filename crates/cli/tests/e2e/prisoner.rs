@@ -76,7 +76,8 @@ async fn median(rig: &Rig, url: &str) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_that_tries_everything_is_contained() {
-    let rig = Setup::new().set("CONTAINER_DISK_MB", 32).start().await;
+    // Room enough for the neighbour's database.
+    let rig = Setup::new().set("CONTAINER_DISK_MB", 160).start().await;
     let beside = rig.open(Mimic::new("neighbour").config(WITH_POSTGRES)).await;
     let neighbour = rig.url(&beside);
     rig.until_answers(&neighbour, "neighbour").await;
@@ -101,7 +102,7 @@ async fn a_preview_that_tries_everything_is_contained() {
     rig.until_answers(&url, "prisoner one").await;
 
     // What fills the disk is stopped, and stays so until the next push.
-    order(&rig, &pull, "write?path=/data/fill&mb=80").await;
+    order(&rig, &pull, "write?path=/data/fill&mb=400").await;
     rig.until_comment(&pull, "had written more to the disk than a preview may").await;
     rig.until("it is stopped", async || (rig.container(&id, "app-a").await["State"]["Running"] == false).then_some(()))
         .await;

@@ -428,3 +428,14 @@ proptest! {
         }
     }
 }
+
+#[test]
+fn the_documentation_tells_how_much_is_read() {
+    let (kilobytes, mounts) = (MAX_BYTES / 1024, service::MAX_MOUNTS);
+    let Budget { nodes, depth, aliases } = BUDGET;
+    let row = format!(
+        "| `docker-compose.preview.yml` | {kilobytes} KB, {MAX_SERVICES} services, {mounts} mounts of each, {nodes} values, {depth} \
+         levels, {aliases} aliases |"
+    );
+    crate::docs::has_line("docs/CONFIGURATION.md", &row);
+}
