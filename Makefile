@@ -9,7 +9,7 @@ ON_GROUND := $(GROUND) exec
 help: ## this list
 	@awk -F ':.*## ' '/^[a-z-]+:.*## / { printf "  make %-14s %s\n", $$1, $$2 }' $(firstword $(MAKEFILE_LIST))
 
-demo: ground ## watch a pull request become a URL; ONCE=1 ends by itself; APP=go-hello; REPO=PATH BRANCH=… takes your repository
+demo: ground ## watch a pull request become a URL; ONCE=1 ends by itself; APP=NAME shows one of examples/; REPO=PATH BRANCH=… takes your repository
 	@$(ON_GROUND) cargo build --package preview-cli
 	@$(ON_GROUND) cargo run --quiet --package preview-cli -- demo $(if $(ONCE),--once) $(if $(APP),--app "$(APP)") \
 		$(if $(REPO),--repo "$(REPO)") $(if $(BRANCH),--branch "$(BRANCH)")

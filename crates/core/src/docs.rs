@@ -23,3 +23,9 @@ pub(crate) fn part_is_current(path: &str, name: &str, part: &str) {
     let (_, after) = rest.split_once(&end).expect("the mark of the end");
     is_current(path, &format!("{before}{begin}\n{part}\n{end}{after}"));
 }
+
+/// That a page has this line.
+pub(crate) fn has_line(path: &str, line: &str) {
+    let page = std::fs::read_to_string(format!("{ROOT}/{path}")).unwrap();
+    assert!(page.lines().any(|found| found == line), "{path} should have the line\n{line}");
+}

@@ -22,10 +22,12 @@
 //! | [`secrets`] | which code gets which of the operator's secrets? |
 //! | [`yaml`] | what does a file say, and where? |
 //! | [`plain_text`], [`mask`] | what of others' text may be shown? |
+//! | [`causes`] | where does an error come from? |
 
 pub mod backing;
 pub mod base_images;
 pub mod capacity;
+pub mod causes;
 pub mod command;
 pub mod comment;
 pub mod compose;

@@ -12,7 +12,7 @@
 //! Source: <https://docs.docker.com/engine/network/packet-filtering-firewalls/>
 
 use std::fmt::Write as _;
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
 use crate::ids::InstanceId;
@@ -36,8 +36,22 @@ const INSIDE: [&str; 11] = [
     "240.0.0.0/4",
 ];
 
-/// Whether an address is nobody's on the internet.
-pub fn is_inside(address: Ipv4Addr) -> bool {
+/// Whether an address is nobody's on the internet: of version 6 all but what is routed there, and what carries one of version 4 by that.
+///
+/// Source: <https://www.iana.org/assignments/iana-ipv6-special-registry/>
+pub fn is_inside(address: IpAddr) -> bool {
+    let address = match address {
+        IpAddr::V4(address) => return is_inside_v4(address),
+        IpAddr::V6(address) => address,
+    };
+    let low = Ipv4Addr::from_bits(u32::try_from(address.to_bits() & u128::from(u32::MAX)).unwrap_or_default());
+    match address.segments() {
+        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => is_inside_v4(low),
+        [first, ..] => !(0x2000..0x4000).contains(&first),
+    }
+}
+
+fn is_inside_v4(address: Ipv4Addr) -> bool {
     let covers = |range: &str| {
         let (base, prefix) = range.split_once('/')?;
         let (base, prefix): (Ipv4Addr, u32) = (base.parse().ok()?, prefix.parse().ok()?);

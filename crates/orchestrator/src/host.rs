@@ -1,16 +1,24 @@
 //! What of this machine is taken already: ports that somebody listens on, and networks that it reaches, so that previews'
 //! networks don't hide one of them.
 
-use std::net::{Ipv4Addr, TcpListener};
+use std::net::{IpAddr, Ipv4Addr, TcpListener, UdpSocket};
+use std::time::Duration;
 
+use async_trait::async_trait;
 use preview_core::ids::HostPort;
 use preview_core::subnets::Subnet;
+use preview_core::walls;
+use tokio::net::lookup_host;
+use tokio::time::timeout;
 
 use crate::needs::Host;
 
 /// Source: <https://docs.kernel.org/networking/proc_net_tcp.html>; the file's columns are those of `route -n`, addresses in
 /// hexadecimal and network byte order.
 const ROUTES: &str = "/proc/net/route";
+
+/// How long a name server may take.
+const PATIENCE: Duration = Duration::from_secs(5);
 
 /// A network of this machine that shares addresses with `range`, and the interface that leads to it. Bridges of containers
 /// (`br-…`) don't count: our own previews' are among them, and Docker itself refuses two that overlap.
@@ -21,6 +29,7 @@ pub(crate) fn in_the_way_of(range: Subnet) -> Option<(Subnet, String)> {
 /// The machine that we run on.
 pub(crate) struct ThisHost;
 
+#[async_trait]
 impl Host for ThisHost {
     fn is_free(&self, port: HostPort) -> bool {
         TcpListener::bind((Ipv4Addr::LOCALHOST, port.get())).is_ok()
@@ -29,6 +38,16 @@ impl Host for ThisHost {
     fn networks(&self) -> Vec<Subnet> {
         read().lines().skip(1).filter_map(route).map(|(network, _)| network).collect()
     }
+
+    async fn leads_inside(&self, name: &str) -> bool {
+        let Ok(Ok(found)) = timeout(PATIENCE, lookup_host((name, 0))).await else { return false };
+        found.map(|address| address.ip()).any(|address| walls::is_inside(address) || is_own(address))
+    }
+}
+
+/// Whether an address is one of this machine's: the kernel lets nobody take another.
+fn is_own(address: IpAddr) -> bool {
+    UdpSocket::bind((address, 0)).is_ok()
 }
 
 fn read() -> String {
@@ -73,5 +92,16 @@ mod tests {
     fn a_bridge_of_containers_is_in_nobodys_way() {
         let without_tunnel = SEEN.replace("tun0\t0000DE0A", "tun0\t0000E00A");
         assert_eq!(overlapping(&without_tunnel, "10.222.0.0/16".parse().unwrap()), None);
+    }
+
+    #[tokio::test]
+    async fn a_name_leads_inside_where_one_of_its_addresses_does() {
+        for inside in ["localhost", "127.0.0.1", "10.1.2.3", "169.254.169.254", "::1", "::ffff:127.0.0.1"] {
+            assert!(ThisHost.leads_inside(inside).await, "{inside}");
+        }
+        for outside in ["1.1.1.1", "2606:4700::1111", "no-such-name.invalid"] {
+            assert!(!ThisHost.leads_inside(outside).await, "{outside}");
+        }
+        assert!(is_own(Ipv4Addr::LOCALHOST.into()) && !is_own("192.0.2.1".parse().unwrap()));
     }
 }

@@ -10,6 +10,7 @@ use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::TokioExecutor;
 use jiff::Timestamp;
+use preview_core::causes::with_causes;
 use tokio::time::Instant;
 
 use crate::server::Shared;
@@ -61,15 +62,9 @@ async fn exchange(client: &Http, delivery: &Delivery) -> Result<Answer, String> 
         request = request.header(name, value);
     }
     let request = request.body(Full::new(delivery.body.clone())).map_err(|error| error.to_string())?;
-    let (parts, body) = client.request(request).await.map_err(|error| chain(&error))?.into_parts();
+    let (parts, body) = client.request(request).await.map_err(|error| with_causes(&error))?.into_parts();
     let text = |value: &http::HeaderValue| String::from_utf8_lossy(value.as_bytes()).into_owned();
     let headers = parts.headers.iter().map(|(name, value)| (name.to_string(), text(value))).collect();
     let bytes = Limited::new(body, LARGEST_ANSWER).collect().await.map_err(|error| error.to_string())?.to_bytes();
     Ok((parts.status.as_u16(), headers, String::from_utf8_lossy(&bytes).into_owned()))
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &dyn std::error::Error) -> String {
-    let causes = std::iter::successors(error.source(), |cause| cause.source());
-    causes.fold(error.to_string(), |text, cause| format!("{text}: {cause}"))
 }

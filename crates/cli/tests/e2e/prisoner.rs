@@ -3,8 +3,11 @@
 use std::time::{Duration, Instant};
 
 use preview_simulator::{Change, Mimic, Pull};
+use serde_json::Value;
 
+use crate::isolation::WITH_POSTGRES;
 use crate::rig::{Rig, Setup};
+use crate::walls::reached;
 
 /// Files of the engine, of the kernel and of its own image that nobody's code may write.
 const OUTSIDE: [&str; 8] = [
@@ -38,6 +41,27 @@ async fn order(rig: &Rig, pull: &Pull, what: &str) -> String {
     }
 }
 
+/// Where the prisoner listens, so that it is known that it can reach at all.
+const ITSELF: &str = "127.0.0.1:3000";
+
+/// Where another preview's app and database are, by address, name and port of the host; and the prisoner itself.
+async fn places(rig: &Rig, other: &str) -> Vec<String> {
+    let (app, database, record) =
+        (rig.container(other, "app-a").await, rig.container(other, "db").await, rig.record(other));
+    let network = |container: &Value, what: &str| {
+        container["NetworkSettings"]["Networks"][other][what].as_str().unwrap().to_owned()
+    };
+    let hosts = [network(&database, "Gateway"), "127.0.0.1".to_owned()];
+    let published = hosts.iter().flat_map(|host| ["appPort", "dbPort"].map(|port| format!("{host}:{}", record[port])));
+    let inside = [
+        format!("{}:5432", network(&database, "IPAddress")),
+        format!("{other}-db-1:5432"),
+        format!("{}:3000", network(&app, "IPAddress")),
+        format!("{other}-app-a-1:3000"),
+    ];
+    inside.into_iter().chain(published).chain([ITSELF.to_owned()]).collect()
+}
+
 /// The time of a visit: the one in the middle of many.
 async fn median(rig: &Rig, url: &str) -> Duration {
     let mut times = Vec::new();
@@ -52,11 +76,15 @@ async fn median(rig: &Rig, url: &str) -> Duration {
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_preview_that_tries_everything_is_contained() {
-    let rig = Setup::new().set("CONTAINER_DISK_MB", 32).start().await;
-    let (_, neighbour) = rig.up("neighbour").await;
+    // Room enough for the neighbour's database.
+    let rig = Setup::new().set("CONTAINER_DISK_MB", 160).start().await;
+    let beside = rig.open(Mimic::new("neighbour").config(WITH_POSTGRES)).await;
+    let neighbour = rig.url(&beside);
+    rig.until_answers(&neighbour, "neighbour").await;
     let pull = rig.open_with(prisoner("prisoner one")).await;
     let (id, url) = (rig.id(&pull), rig.url(&pull));
     rig.until_answers(&url, "prisoner one").await;
+    assert_eq!(reached(&rig, &pull, &places(&rig, &rig.id(&beside)).await).await, [ITSELF]);
     for path in OUTSIDE {
         let said = order(&rig, &pull, &format!("write?path={path}")).await;
         assert!(said.starts_with("refused"), "{path}: {said}");
@@ -74,7 +102,7 @@ async fn a_preview_that_tries_everything_is_contained() {
     rig.until_answers(&url, "prisoner one").await;
 
     // What fills the disk is stopped, and stays so until the next push.
-    order(&rig, &pull, "write?path=/data/fill&mb=80").await;
+    order(&rig, &pull, "write?path=/data/fill&mb=400").await;
     rig.until_comment(&pull, "had written more to the disk than a preview may").await;
     rig.until("it is stopped", async || (rig.container(&id, "app-a").await["State"]["Running"] == false).then_some(()))
         .await;

@@ -140,6 +140,50 @@ async fn an_image_of_ones_own_ci_is_waited_for_until_it_is_pushed() {
     rig.finish().await;
 }
 
+/// The app of a repository's own Compose file may be an image. Its tag moves, and each commit gets what it then stands for, not what
+/// lies on the machine.
+#[tokio::test(flavor = "multi_thread")]
+async fn an_image_is_the_app_of_an_own_compose_file_and_each_push_pulls_its_tag() {
+    let registry = Registry::start().await;
+    let rig = Setup::new().set("IMAGE_REGISTRY_PREFIX", &registry.prefix).start().await;
+    let owner = crate::rig::unique_owner();
+    let (older, newer) = (format!("{owner}-ci:older"), format!("{owner}-ci:newer"));
+    make_image(&rig, &older, "main as it was").await;
+    let first = registry.push(&rig, &older, "my-org/app:main").await;
+    let compose =
+        "services:\n  web:\n    image: my-org/app:main\n    ports: ['80:3000']\n    environment: {FROM_FILE: 'yes'}\n";
+    let pull = rig
+        .open_with(vec![
+            Change::delete("Dockerfile"),
+            Change::write("docker-compose.preview.yml", compose),
+            Change::write("preview-config.yml", "health_check_path: /health\n"),
+        ])
+        .await;
+    let (url, id) = (rig.url(&pull), rig.id(&pull));
+    rig.until_answers(&url, "main as it was").await;
+    rig.until_record(&id, "settled", |record| record.is_some_and(|record| record["attempt"]["step"] == "done")).await;
+    let image = format!("{}/my-org/app:main", registry.prefix);
+    assert_eq!(base_images(&rig, &id), serde_json::json!({ &image: first }));
+    let app = rig.container(&id, "app-a").await;
+    assert_eq!(app["Config"]["User"], "10001:10001", "the image says root");
+    assert!(app["Config"]["Env"].as_array().unwrap().contains(&"FROM_FILE=yes".into()), "{}", app["Config"]["Env"]);
+
+    make_image(&rig, &newer, "main as it is").await;
+    let second = registry.push(&rig, &newer, "my-org/app:main").await;
+    rig.docker(&["tag", &older, &image]).await;
+    pull.push(vec![Change::write("NOTES", "nothing that anybody builds")]).await.unwrap();
+    rig.until_answers(&url, "main as it is").await;
+    rig.until_record(&id, "it says so", |record| {
+        record.is_some_and(|record| record["baseImages"] == serde_json::json!({ &image: second }))
+    })
+    .await;
+
+    pull.close().unwrap();
+    rig.until_gone(&url).await;
+    rig.docker(&["rmi", &image, &older, &newer]).await;
+    rig.finish().await;
+}
+
 /// Builds a mimic under a name that isn't ours, as a repository's own CI would.
 async fn make_image(rig: &Rig, name: &str, version: &str) {
     let folder = tempfile::tempdir().unwrap();

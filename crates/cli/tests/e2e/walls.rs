@@ -15,7 +15,7 @@ async fn rig_on(engine: &Engine) -> Rig {
 }
 
 /// Which of these places an app reaches.
-async fn reached(rig: &Rig, pull: &Pull, places: &[String]) -> Vec<String> {
+pub(crate) async fn reached(rig: &Rig, pull: &Pull, places: &[String]) -> Vec<String> {
     let mut reached = Vec::new();
     for place in places {
         let answer = rig.http.get(format!("{}reach?at={place}", rig.url(pull))).send().await.unwrap();

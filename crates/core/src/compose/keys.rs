@@ -108,7 +108,12 @@ const TABLE: &[Level] = &[
         "services.*",
         &[
             (&["build", "command", "entrypoint", "environment", "read_only", "stop_signal", "working_dir"], Allowed),
-            (&["image"], Adjusted("beside `build` it is not read; otherwise it gets the tag `latest` if it has none")),
+            (
+                &["image"],
+                Adjusted(
+                    "beside `build` it is not read; otherwise it gets the tag `latest` if it has none, and the app's is pulled anew with each commit",
+                ),
+            ),
             (&["env_file"], Adjusted("read by the server from the repository; values are literal")),
             (&["depends_on"], Adjusted("`app` starts last")),
             (&["healthcheck"], Adjusted("asked each 2 s at most; the app is asked over HTTP instead")),
@@ -128,7 +133,10 @@ const TABLE: &[Level] = &[
             (&["init"], Ours("an init process reaps zombies in every container")),
             (&["logging"], Ours("logs are kept by the server, 10 MB of each container")),
             (&["attach", "stdin_open", "tty"], Ours("nobody is attached to a preview's containers")),
-            (&["pull_policy", "pull_refresh_after"], Ours("images are pulled when they are missing")),
+            (
+                &["pull_policy", "pull_refresh_after"],
+                Ours("the app's image is pulled with each commit, others when they are missing"),
+            ),
             (&["cap_drop"], Ours("every capability is dropped")),
             (&["develop"], Ours("a preview follows pushes, not files")),
             (

@@ -40,8 +40,8 @@ pub struct OwnStack {
 pub struct OwnApp {
     /// Its name in the file, by which the others find it.
     pub name: OwnName,
-    /// How its image is built.
-    pub build: BuildSettings,
+    /// Where its image comes from. One of a registry is asked for anew with each commit: its tag may have moved.
+    pub origin: Origin,
     /// Where the file says that it listens.
     pub port: Option<ContainerPort>,
     /// How its container runs.

@@ -3,12 +3,12 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use crate::compose::adopt;
-use crate::compose::own::{BuildSettings, OwnName, OwnStack};
+use crate::compose::own::{BuildSettings, Origin, OwnApp, OwnName, OwnStack};
 use crate::repo_config::{ContainerPort, DatabaseChoice};
 
 use super::own;
 use super::own_dockerfile::OwnDockerfile;
-use super::{DetectError, Detected, FoundDatabase, FoundExtras, Framework, Project};
+use super::{AddedHost, DetectError, Detected, FoundDatabase, FoundExtras, Framework, Project};
 
 /// Where an app listens that nobody says anything of.
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
@@ -43,26 +43,56 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
         return Err(DetectError::BackingBesideCompose("extra_services"));
     }
     let stack = stack.with_files_read(project.files)?;
-    let app = dockerfile(project, stack.app.name, &stack.app.build)?;
-    let texts = stack.builds().map(|(name, build)| Ok((name, dockerfile(project, name, build)?.into_text())));
-    let dockerfiles = texts.collect::<Result<_, DetectError>>()?;
-    let exposed = app.exposed_ports().first().copied();
+    let app = app(project, &stack.app)?;
+    let (mut dockerfiles, mut added) = (BTreeMap::new(), app.added);
+    for (name, build) in stack.builds() {
+        let dockerfile = dockerfile(project, name, build)?;
+        added.extend(own::added(&dockerfile, &build.dockerfile_path()));
+        dockerfiles.insert(name, dockerfile.into_text());
+    }
     let named = || format!("{EVIDENCE} names every service");
     Ok(Some(Detected {
         framework: Framework::Compose,
         reason: format!("the repository has a {EVIDENCE}; visitors reach its service `{}`", stack.app.name),
-        app_port: config.app_port.or(stack.app.port).or(exposed).unwrap_or(PORT),
-        user: app.final_user().map(str::to_owned),
-        dockerfile: app.into_text(),
+        app_port: config.app_port.or(stack.app.port).or(app.exposed).unwrap_or(PORT),
+        user: app.user,
+        dockerfile: app.dockerfile,
         context: project.root.clone(),
         database: FoundDatabase { database: None, scheme: None, reason: named() },
         extras: FoundExtras { services: BTreeSet::new(), reason: named() },
         compose: Some(FoundCompose { stack, dockerfiles }),
         migration: None,
+        added,
     }))
+}
+
+/// What is known of the app before its image is there.
+struct App {
+    dockerfile: String,
+    user: Option<String>,
+    exposed: Option<ContainerPort>,
+    added: Vec<AddedHost>,
+}
+
+fn app(project: Project<'_>, app: &OwnApp) -> Result<App, DetectError> {
+    match &app.origin {
+        Origin::Build(build) => {
+            let dockerfile = dockerfile(project, app.name, build)?;
+            Ok(App {
+                user: dockerfile.final_user().map(str::to_owned),
+                exposed: dockerfile.exposed_ports().first().copied(),
+                added: own::added(&dockerfile, &build.dockerfile_path()).collect(),
+                dockerfile: dockerfile.into_text(),
+            })
+        }
+        Origin::Image(image) => {
+            let dockerfile = image.dockerfile(project.rules.base_images.prefix());
+            Ok(App { dockerfile, user: None, exposed: None, added: Vec::new() })
+        }
+    }
 }
 
 fn dockerfile(project: Project<'_>, service: OwnName, build: &BuildSettings) -> Result<OwnDockerfile, DetectError> {
     let path = build.dockerfile_path();
-    own::read(project, &path)?.ok_or(DetectError::NoDockerfileOfService { service, path })
+    own::read(project, &path, &build.args)?.ok_or(DetectError::NoDockerfileOfService { service, path })
 }

@@ -47,6 +47,7 @@ use error::listed;
 use files::Beneath;
 pub use files::{Files, MemoryFiles, ReadFileError, Refusal};
 pub use migration::FoundMigration;
+use own_dockerfile::DockerfileError;
 pub use python::PythonError;
 
 /// How an app is built.
@@ -143,6 +144,26 @@ pub struct Detected {
     pub compose: Option<FoundCompose>,
     /// What brings its database to the form that the commit expects.
     pub migration: Option<FoundMigration>,
+    /// The names of hosts that the repository's own Dockerfiles add from: where they lead is to be looked up before the engine fetches
+    /// there, on the host's network.
+    pub added: Vec<AddedHost>,
+}
+
+/// A host that a Dockerfile adds from.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct AddedHost {
+    /// Its name.
+    pub name: String,
+    dockerfile: String,
+    line: usize,
+}
+
+impl AddedHost {
+    /// Why nothing is built where it leads to the server or into a private network.
+    pub fn refused(&self) -> DetectError {
+        let problem = DockerfileError::NearName { line: self.line, host: self.name.clone() };
+        DetectError::Dockerfile { path: self.dockerfile.clone(), problem }
+    }
 }
 
 /// One framework's answer; [`detect`] completes it.
@@ -153,6 +174,7 @@ struct Recipe {
     app_port: ContainerPort,
     user: Option<String>,
     scope: Scope,
+    added: Vec<AddedHost>,
 }
 
 /// Which folders of the checkout an app is made of.
@@ -259,6 +281,7 @@ fn by_recipe(project: Project<'_>) -> Result<Detected, DetectError> {
         context: recipe.scope.context,
         compose: None,
         migration: None,
+        added: recipe.added,
     })
 }
 

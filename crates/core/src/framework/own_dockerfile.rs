@@ -10,12 +10,15 @@
 
 use std::collections::{BTreeMap, HashMap};
 
-use crate::repo_config::ContainerPort;
+use crate::repo_config::{ContainerPort, EnvVars};
 
 mod near;
 mod refused;
+mod stages;
 
-use refused::{names_preview, steers_builder, uses_preview, wants_privilege};
+use near::AddedFrom;
+use refused::{steers_builder, uses_preview, wants_privilege};
+use stages::{Given, Stage, all_variables, stages};
 
 /// Largest Dockerfile that is read, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -23,6 +26,8 @@ pub const MAX_BYTES: usize = 64 * 1024;
 /// Most stages, and most values of arguments and variables: each stage may hold all values of those that it continues.
 const MAX_STAGES: usize = 100;
 const MAX_VALUES: usize = 500;
+/// Most hosts that it adds from: each is looked up.
+const MAX_HOSTS: usize = 20;
 /// Longest value that is looked at, in bytes: each may be made of those before, and double.
 const MAX_VALUE: usize = 1024;
 
@@ -39,7 +44,9 @@ pub enum DockerfileError {
     )]
     ForeignSyntax(usize),
     /// It has more in it than anybody builds.
-    #[error("it has more than {MAX_STAGES} stages or {MAX_VALUES} `ARG` and `ENV` values")]
+    #[error(
+        "it has more than {MAX_STAGES} stages, {MAX_VALUES} `ARG` and `ENV` values, or {MAX_HOSTS} hosts that it adds from"
+    )]
     TooMuch,
     /// A line begins with no instruction that is known.
     #[error("line {0}: this is not a Dockerfile instruction")]
@@ -66,10 +73,21 @@ pub enum DockerfileError {
     Steers(usize),
     /// It fetches from the server's own neighbourhood.
     #[error(
-        "line {0}: `ADD` from `localhost` or from an address that is nobody's on the internet would be fetched on the server's own \
-         network; use `RUN curl` or a file of the repository"
+        "line {0}: `ADD` from `localhost`, from an address that is nobody's on the internet, or from a host in other characters than \
+         letters, digits, `.`, `_` and `-` would be fetched on the server's own network; use `RUN curl` or a file of the repository"
     )]
     NearAdd(usize),
+    /// It fetches from a name that leads there, now.
+    #[error(
+        "line {line}: `ADD` from `{host}`, which leads to the server or into a private network now, would be fetched on the server's own \
+         network; use `RUN curl`, which meets the firewall, or a file of the repository"
+    )]
+    NearName {
+        /// From 1.
+        line: usize,
+        /// The name.
+        host: String,
+    },
 }
 
 /// A Dockerfile of a repository, read.
@@ -79,19 +97,8 @@ pub struct OwnDockerfile {
     stages: Vec<Stage>,
     /// The first line that may fetch from an address.
     remote_add: Option<usize>,
-}
-
-/// What a stage says about running it.
-#[derive(Debug, Clone, Default)]
-struct Stage {
-    name: Option<String>,
-    /// The stage that it continues, by index; `None` for an image.
-    base: Option<usize>,
-    user: Option<String>,
-    ports: Vec<ContainerPort>,
-    variables: BTreeMap<String, String>,
-    /// The line by which it begins, where that names another preview's image.
-    preview: Option<usize>,
+    /// The names of hosts that it adds from, each with the line that does so first.
+    hosts: BTreeMap<String, usize>,
 }
 
 /// Every instruction of the reference.
@@ -125,6 +132,11 @@ pub fn runs_as_root(user: &str) -> bool {
 impl OwnDockerfile {
     /// Reads a Dockerfile; refuses what may not be built for anyone.
     pub fn parse(text: &str) -> Result<Self, DockerfileError> {
+        Self::parse_with(text, &EnvVars::default())
+    }
+
+    /// Reads a Dockerfile that will be built with these arguments.
+    pub fn parse_with(text: &str, args: &EnvVars) -> Result<Self, DockerfileError> {
         if text.len() > MAX_BYTES {
             return Err(DockerfileError::TooLarge);
         }
@@ -139,7 +151,8 @@ impl OwnDockerfile {
         if read.iter().any(|instructions| is_too_much(instructions)) {
             return Err(DockerfileError::TooMuch);
         }
-        let stages = stages(modern);
+        let given = Given { args, escape: head.escape };
+        let stages = stages(modern, given);
         if stages.is_empty() {
             return Err(DockerfileError::NoStage);
         }
@@ -155,12 +168,30 @@ impl OwnDockerfile {
         if let Some(line) = first_line(&read, |instruction| steers_builder(instruction, head.escape)) {
             return Err(DockerfileError::Steers(line));
         }
-        let variables = all_variables(modern);
-        if let Some(line) = first_line(&read, |instruction| instruction.fetches_near(head.escape, &variables)) {
-            return Err(DockerfileError::NearAdd(line));
+        let variables = all_variables(modern, given);
+        let added = || {
+            let anywhere = read.iter().flatten().flat_map(|instruction| instruction.hosts(head.escape, &variables));
+            anywhere.chain(stages.iter().flat_map(|stage| stage.hosts.iter().cloned()))
+        };
+        if let Some(near) = added().filter(|host| host.is_near()).map(|host| host.line).min() {
+            return Err(DockerfileError::NearAdd(near));
+        }
+        let mut hosts = BTreeMap::new();
+        for host in added().filter(AddedFrom::is_name) {
+            let line: &mut usize = hosts.entry(host.name).or_insert(host.line);
+            *line = host.line.min(*line);
+            if hosts.len() > MAX_HOSTS {
+                return Err(DockerfileError::TooMuch);
+            }
         }
         let remote_add = first_line(&read, |instruction| instruction.may_fetch(head.escape));
-        Ok(Self { text: without_lines(text, &head.syntax_lines), stages, remote_add })
+        Ok(Self { text: without_lines(text, &head.syntax_lines), stages, remote_add, hosts })
+    }
+
+    /// The names of hosts that it adds from, as far as it shows them, each with the line that does so first. Where they lead is to be
+    /// looked up: the engine would fetch on the host's network.
+    pub fn hosts(&self) -> &BTreeMap<String, usize> {
+        &self.hosts
     }
 
     /// The text to build: without the `# syntax=` line, which would have to be pulled from a registry.
@@ -202,109 +233,6 @@ fn is_too_much(instructions: &[Instruction]) -> bool {
     let giving = instructions.iter().filter(|instruction| ["ARG", "ENV"].contains(&instruction.name.as_str()));
     let values: usize = giving.map(|instruction| instruction.arguments.split_whitespace().count()).sum();
     stages > MAX_STAGES || values > MAX_VALUES
-}
-
-/// The stages of a Dockerfile, in order.
-fn stages(instructions: &[Instruction]) -> Vec<Stage> {
-    let mut global = BTreeMap::new();
-    let mut stages: Vec<Stage> = Vec::new();
-    for instruction in instructions {
-        let words: Vec<&str> = instruction.arguments.split_whitespace().collect();
-        match (instruction.name.as_str(), stages.last_mut()) {
-            ("FROM", _) => {
-                let mut stage = Stage::begin(&words, &stages, &global);
-                stage.preview = stage.preview.map(|_| instruction.line);
-                stages.push(stage);
-            }
-            ("ARG", None) => define(&mut global, &words),
-            (_, Some(stage)) => stage.take(instruction, &words, &global),
-            _ => {}
-        }
-    }
-    stages
-}
-
-impl Stage {
-    fn begin(words: &[&str], earlier: &[Self], global: &BTreeMap<String, String>) -> Self {
-        let mut words = words.iter().filter(|word| !word.starts_with("--"));
-        let image = words.next().map(|image| expand(image, global)).unwrap_or_default();
-        let name = words.next().filter(|word| word.eq_ignore_ascii_case("as")).and_then(|_| words.next());
-        let named = |stage: &Self| stage.name.as_ref().is_some_and(|name| name.eq_ignore_ascii_case(&image));
-        let base = earlier.iter().rposition(named);
-        let variables = base.map(|base| earlier[base].variables.clone()).unwrap_or_default();
-        let preview = names_preview(&image).then_some(0);
-        Self { name: name.map(|name| name.to_string()), base, variables, preview, ..Self::default() }
-    }
-
-    fn take(&mut self, instruction: &Instruction, words: &[&str], global: &BTreeMap<String, String>) {
-        match instruction.name.as_str() {
-            "ARG" => {
-                let inherited = words.iter().filter_map(|name| global.get_key_value(*name));
-                self.variables.extend(inherited.map(|(name, value)| (name.clone(), value.clone())));
-                define(&mut self.variables, words);
-            }
-            "ENV" => match words {
-                [name, value @ ..] if !name.contains('=') => {
-                    self.variables.insert((*name).to_owned(), value.join(" "));
-                }
-                words => define(&mut self.variables, words),
-            },
-            "USER" => self.user = Some(expand(&instruction.arguments, &self.variables)),
-            "EXPOSE" => {
-                let ports = words.iter().filter_map(|word| tcp_port(&expand(word, &self.variables)));
-                self.ports.extend(ports);
-            }
-            _ => {}
-        }
-    }
-}
-
-/// Takes up the `NAME=value` among the words.
-fn define(variables: &mut BTreeMap<String, String>, words: &[&str]) {
-    for (name, value) in words.iter().filter_map(|word| word.split_once('=')) {
-        let value = expand(value, variables);
-        let value = &value[..value.floor_char_boundary(MAX_VALUE)];
-        variables.insert(name.to_owned(), value.to_owned());
-    }
-}
-
-/// All that the file gives a value to, wherever; of several values the last.
-fn all_variables(instructions: &[Instruction]) -> BTreeMap<String, String> {
-    let mut variables = BTreeMap::new();
-    for instruction in instructions.iter().filter(|instruction| ["ARG", "ENV"].contains(&instruction.name.as_str())) {
-        let words: Vec<&str> = instruction.arguments.split_whitespace().collect();
-        match words[..] {
-            [name, value] if !name.contains('=') => define(&mut variables, &[&format!("{name}={value}")]),
-            _ => define(&mut variables, &words),
-        }
-    }
-    variables
-}
-
-/// The text without its quotes and with `$NAME`, `${NAME}` and `${NAME:-default}` replaced; unknown names become nothing.
-fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut out = String::new();
-    let mut rest = text.trim();
-    while let Some((before, after)) = rest.split_once('$').filter(|_| out.len() < MAX_BYTES) {
-        out.push_str(before);
-        let braced = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
-        let (name, remainder) =
-            braced.unwrap_or_else(|| after.split_at(after.find(|c| !word(c)).unwrap_or(after.len())));
-        let (name, default) = name.split_once(":-").unwrap_or((name, ""));
-        out.push_str(variables.get(name).map_or(default, String::as_str));
-        rest = remainder;
-    }
-    out.push_str(rest);
-    out.retain(|c| c != '"' && c != '\'');
-    out
-}
-
-/// `3000`, `3000/tcp`, the first of `3000-3010`; not `3000/udp`.
-fn tcp_port(text: &str) -> Option<ContainerPort> {
-    let (ports, protocol) = text.split_once('/').unwrap_or((text, "tcp"));
-    let first = ports.split('-').next()?;
-    protocol.eq_ignore_ascii_case("tcp").then(|| first.parse().ok())?
 }
 
 /// What stands before the first instruction.

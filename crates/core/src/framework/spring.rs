@@ -57,6 +57,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         app_port,
         user: Some("10001:10001".to_owned()),
         scope: Scope { context: base, parts: vec![at] },
+        added: Vec::new(),
     }))
 }
 
@@ -123,7 +124,7 @@ fn gradle(project: Project<'_>) -> Result<Option<(Build, u8)>, DetectError> {
         let Some(script) = project.files.read(manifest)?.filter(|script| script.contains(PLUGIN)) else { continue };
         if !project.files.has("", "gradlew")? {
             return Err(DetectError::NoGradleWrapper(
-                project.root.join(&manifest.parse().expect("a name")).to_string(),
+                project.root.join(&manifest.parse().expect("a plain name is a path")).to_string(),
             ));
         }
         let said = ["JavaLanguageVersion.of(", "jvmToolchain(", "JavaVersion.VERSION_", "sourceCompatibility = "];

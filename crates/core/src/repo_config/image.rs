@@ -12,11 +12,10 @@ use super::values::InvalidValue;
 pub struct ImageTemplate(String);
 
 impl ImageTemplate {
-    /// The Dockerfile that makes this commit's image ours: under our name and with our labels, it is treated, and goes, as one that
-    /// was built here. Images without a registry of their own come from below `prefix`.
+    /// The Dockerfile that makes this commit's image ours. Images without a registry of their own come from below `prefix`.
     pub fn dockerfile(&self, commit: &CommitSha, number: PrNumber, prefix: Option<&str>) -> Option<String> {
         let image = self.filled(commit.as_str(), commit.short(), &number.to_string()).ok()?;
-        Some(format!("FROM {}\n", image.reference(prefix)))
+        Some(image.dockerfile(prefix))
     }
 
     fn filled(&self, sha: &str, short_sha: &str, pr: &str) -> Result<ImageName, InvalidValue> {

@@ -90,6 +90,7 @@ impl Engine {
         let label = |key: &str, value: &str| format!("{key}={value}");
         let cache = format!("BUILDKIT_CACHE_MOUNT_NS={}", cache_namespace(job.repo, job.trust));
         let limits = Limits { total: self.options.build.timeout, silence: self.options.build.silence, kept: 4 << 10 };
+        let pull = job.pull.then_some("--pull");
         let target = job.target.iter().flat_map(|stage| ["--target", stage.as_str()]);
         let args = job.args.iter().flat_map(|(name, value)| ["--build-arg".to_owned(), format!("{name}={value}")]);
         self.world
@@ -97,6 +98,7 @@ impl Engine {
             .env("BUILDX_CONFIG", folder.join("buildx"))
             .env("BUILDX_NO_DEFAULT_ATTESTATIONS", "1")
             .args(["build", "--builder", "default", "--progress", "plain", "--provenance", "false"])
+            .args(pull)
             .args(target)
             .args(args)
             .args(["--network", "default", "--build-arg", &cache])

@@ -34,6 +34,8 @@ pub struct BuildJob {
     pub target: Option<StageName>,
     /// Build arguments of the repository's own Compose file.
     pub args: EnvVars,
+    /// Whether its base is a tag that may have moved: then the registry is asked for it, whatever lies on the machine.
+    pub pull: bool,
     /// The service beside the app that it is for.
     pub service: Option<OwnName>,
     /// How far its code is trusted: with the repository's cache, and with registry logins.

@@ -131,11 +131,15 @@ pub trait Clock: Send + Sync + 'static {
 // ----------------------------------------------------------------------------------------------------------------- Host
 
 /// The machine on which previews get ports and networks.
+#[async_trait]
 pub trait Host: Send + Sync + 'static {
     /// Whether nobody listens on this port of 127.0.0.1.
     fn is_free(&self, port: HostPort) -> bool;
     /// Every private network that the machine reaches now, bridges of containers among them.
     fn networks(&self) -> Vec<Subnet>;
+    /// Whether a name leads, as this machine's resolver has it now, to the machine itself or to an address that is nobody's on the
+    /// internet. A name that leads nowhere doesn't.
+    async fn leads_inside(&self, name: &str) -> bool;
 }
 
 // --------------------------------------------------------------------------------------------------------------- Router

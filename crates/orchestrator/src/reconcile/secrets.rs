@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use preview_core::causes::with_causes;
 use preview_core::ids::DeploymentId;
 use preview_core::mask::Mask;
 use preview_core::repo_config::EnvVars;
@@ -26,7 +27,7 @@ impl Reconciler {
             Trust::Member if !secrets::are_wanted(env) => Secrets::new(),
             Trust::Stranger => Secrets::new(),
             Trust::Member => self.inner.vault.of(trying.key.repo).map_err(|error| {
-                let cause = error_chain(&error);
+                let cause = with_causes(&error);
                 tracing::error!(deployment = %trying.id, cause, "the operator's secrets could not be read");
                 Fault::passing("the operator's secrets could not be read; the server's log says why")
             })?,
@@ -59,15 +60,4 @@ impl Reconciler {
         }
         vault.known().mask(&whose)
     }
-}
-
-/// An error and what it came from, in one line.
-fn error_chain(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
-    }
-    text
 }

@@ -174,6 +174,7 @@ impl Ground {
             dockerfile: dockerfile.to_owned(),
             target: None,
             args: EnvVars::default(),
+            pull: false,
             service: None,
             trust: Trust::Member,
         }

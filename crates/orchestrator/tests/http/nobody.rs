@@ -225,6 +225,7 @@ impl Clock for Nobody {
     }
 }
 
+#[async_trait]
 impl Host for Nobody {
     fn is_free(&self, _: HostPort) -> bool {
         false
@@ -232,5 +233,9 @@ impl Host for Nobody {
 
     fn networks(&self) -> Vec<Subnet> {
         Vec::new()
+    }
+
+    async fn leads_inside(&self, _: &str) -> bool {
+        false
     }
 }

@@ -5,8 +5,8 @@ use preview_orchestrator::ledger::Reason;
 
 use crate::check::Expect;
 use crate::house::{House, good, minutes, with_database};
-use crate::world::Ended;
 use crate::world::trouble::{Call, Trouble};
+use crate::world::{App, Ended};
 
 #[tokio::test(start_paused = true)]
 async fn a_passing_failure_is_tried_three_times_more_and_not_told() {
@@ -181,4 +181,19 @@ async fn two_that_change_their_routes_at_once_both_get_them() {
         house.settle().await;
         house.kill().await;
     }
+}
+
+/// The engine would fetch it on the server's own network.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_built_that_adds_from_a_name_which_leads_inside() {
+    let mut house = House::new().await;
+    let pull = house.open(App { adds_from: Some("files.inside.example.com"), ..good() }).await;
+    house.settle().await;
+    let comment = house.world().comment(pull);
+    assert!(comment.contains("files.inside.example.com") && comment.contains("RUN curl"), "{comment}");
+    assert_eq!(house.world().count(Call::Build), 0);
+
+    house.push(pull, App { adds_from: Some("files.example.com"), ..good() }).await;
+    house.settle().await;
+    assert_eq!(house.world().count(Call::Build), 1);
 }

@@ -1,17 +1,158 @@
 //! The applications of `examples/`, as they are on GitHub, and the commits that the demo makes of them.
 
+use std::sync::LazyLock;
+
+use clap::ValueEnum;
+use clap::builder::PossibleValue;
 use preview_simulator::Change;
 
 /// The sentence that every example shows.
 const MAIN: &str = "Hello from the main branch";
 
+/// Every file of `examples/`, by its path in the repository (`build.rs` puts them in).
+static FILES: &[(&str, &[u8])] = include!(concat!(env!("OUT_DIR"), "/examples.rs"));
+
 /// An example.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct App {
+    /// Its folder, which is also how it is asked for.
+    folder: &'static str,
+    /// The repository's name.
+    pub(super) repository: &'static str,
+    /// What it is made of, behind `a pull request in …,`.
+    pub(super) title: &'static str,
+    /// The file with the sentence.
+    greeting: &'static str,
+    /// Whether it keeps notes, at `api/notes`, over an update.
+    pub(super) keeps_notes: bool,
+    /// Whether a mistake in its source fails its build; else it doesn't run.
+    pub(super) is_compiled: bool,
+}
+
+/// All there are. The first two are shown when nobody says which.
+static APPS: [App; 11] = [
+    App {
+        folder: "nestjs-postgres",
+        repository: "guest-book",
+        title: "a NestJS app with PostgreSQL",
+        greeting: "src/greeting.ts",
+        keeps_notes: true,
+        is_compiled: true,
+    },
+    App {
+        folder: "go-hello",
+        repository: "hello",
+        title: "a Go app",
+        greeting: "greeting.go",
+        keeps_notes: false,
+        is_compiled: true,
+    },
+    App {
+        folder: "go-cmd",
+        repository: "visitors",
+        title: "a Go app with PostgreSQL",
+        greeting: "cmd/guestbook/greeting.go",
+        keeps_notes: false,
+        is_compiled: true,
+    },
+    App {
+        folder: "express-notes",
+        repository: "notes",
+        title: "an Express app",
+        greeting: "greeting.js",
+        keeps_notes: false,
+        is_compiled: false,
+    },
+    App {
+        folder: "express-mysql",
+        repository: "notes",
+        title: "an Express app with MySQL and Redis",
+        greeting: "greeting.js",
+        keeps_notes: true,
+        is_compiled: false,
+    },
+    App {
+        folder: "fastify-redis",
+        repository: "notes",
+        title: "a Fastify app with Redis",
+        greeting: "greeting.js",
+        keeps_notes: true,
+        is_compiled: false,
+    },
+    App {
+        folder: "workspace-api",
+        repository: "monorepo",
+        title: "a server in a workspace of npm",
+        greeting: "packages/greeting/src/greeting.ts",
+        keeps_notes: false,
+        is_compiled: true,
+    },
+    App {
+        folder: "fastapi-postgres",
+        repository: "guest-book",
+        title: "a FastAPI app with PostgreSQL",
+        greeting: "app/greeting.py",
+        keeps_notes: true,
+        is_compiled: false,
+    },
+    App {
+        folder: "flask-postgres",
+        repository: "guest-book",
+        title: "a Flask app with PostgreSQL",
+        greeting: "greeting.py",
+        keeps_notes: true,
+        is_compiled: false,
+    },
+    App {
+        folder: "django-postgres",
+        repository: "guest-book",
+        title: "a Django app with PostgreSQL",
+        greeting: "notes/greeting.py",
+        keeps_notes: true,
+        is_compiled: false,
+    },
+    App {
+        folder: "rust-axum-postgres",
+        repository: "guest-book",
+        title: "a Rust app with PostgreSQL",
+        greeting: "src/greeting.rs",
+        keeps_notes: true,
+        is_compiled: true,
+    },
+];
+
+/// Which examples.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(super) enum App {
-    /// A guest book: NestJS with PostgreSQL.
-    NestjsPostgres,
-    /// One page: Go, no database.
-    GoHello,
+pub(super) enum Choice {
+    /// The whole story of the first, then the second's beginning.
+    All,
+    /// One of them.
+    One(&'static App),
+}
+
+impl Choice {
+    /// In the order of the story.
+    pub(super) fn apps(self) -> Vec<&'static App> {
+        match self {
+            Self::All => APPS.iter().take(2).collect(),
+            Self::One(app) => vec![app],
+        }
+    }
+}
+
+impl ValueEnum for Choice {
+    fn value_variants<'a>() -> &'a [Self] {
+        static CHOICES: LazyLock<Vec<Choice>> =
+            LazyLock::new(|| [Choice::All].into_iter().chain(APPS.iter().map(Choice::One)).collect());
+        &CHOICES
+    }
+
+    fn to_possible_value(&self) -> Option<PossibleValue> {
+        Some(match self {
+            Self::All => PossibleValue::new("all").help("The whole story of the first, then the second's beginning"),
+            Self::One(app) => PossibleValue::new(app.folder).help(app.title),
+        })
+    }
 }
 
 /// A commit that can be pushed to an example.
@@ -21,7 +162,7 @@ pub(super) enum Commit {
     First,
     /// Yet another sentence.
     Second,
-    /// Doesn't compile.
+    /// A sentence that never ends: in no language a program.
     Broken,
 }
 
@@ -37,103 +178,33 @@ impl Commit {
 }
 
 impl App {
-    /// The repository's name.
-    pub(super) fn repository(self) -> &'static str {
-        match self {
-            Self::NestjsPostgres => "guest-book",
-            Self::GoHello => "hello",
-        }
-    }
-
-    /// What it is made of.
-    pub(super) fn title(self) -> &'static str {
-        match self {
-            Self::NestjsPostgres => "a NestJS app with PostgreSQL",
-            Self::GoHello => "a Go app",
-        }
-    }
-
-    /// Whether it keeps notes, at `api/notes`.
-    pub(super) fn keeps_notes(self) -> bool {
-        self == Self::NestjsPostgres
-    }
-
     /// All its files.
-    pub(super) fn files(self) -> Vec<Change> {
-        self.embedded().iter().map(|(path, text)| Change::write(*path, *text)).collect()
+    pub(super) fn files(&self) -> Vec<Change> {
+        self.embedded().map(|(path, content)| Change::write(path, content)).collect()
     }
 
     /// What a commit changes.
-    pub(super) fn change(self, commit: Commit) -> Change {
-        let (path, text) = match (self, commit) {
-            (Self::NestjsPostgres, Commit::Broken) => {
-                ("src/greeting.ts", format!("export const GREETING: number = '{}';\n", commit.sentence()))
-            }
-            (Self::NestjsPostgres, _) => (
-                "src/greeting.ts",
-                include_str!("../../../../../examples/nestjs-postgres/src/greeting.ts")
-                    .replace(MAIN, commit.sentence()),
-            ),
-            (Self::GoHello, _) => {
-                let text =
-                    include_str!("../../../../../examples/go-hello/greeting.go").replace(MAIN, commit.sentence());
-                // A text that never ends.
-                let text = if commit == Commit::Broken {
-                    text.trim_end().trim_end_matches('"').to_owned() + "\n"
-                } else {
-                    text
-                };
-                ("greeting.go", text)
-            }
+    pub(super) fn change(&self, commit: Commit) -> Change {
+        let file = self.embedded().find(|(path, _)| *path == self.greeting);
+        let text = file.map(|(_, content)| String::from_utf8_lossy(content)).unwrap_or_default();
+        let text = text.replace(MAIN, commit.sentence());
+        let text = match text.rfind(['"', '\'']).filter(|_| commit == Commit::Broken) {
+            Some(end) => format!("{}\n", &text[..end]),
+            None => text,
         };
-        Change::write(path, text)
+        Change::write(self.greeting, text)
     }
 
-    fn embedded(self) -> &'static [(&'static str, &'static str)] {
-        match self {
-            Self::NestjsPostgres => NESTJS_POSTGRES,
-            Self::GoHello => GO_HELLO,
-        }
+    /// What a commit is told by that is broken.
+    pub(super) fn how_broken(&self) -> &'static str {
+        if self.is_compiled { "does not compile" } else { "does not run" }
+    }
+
+    fn embedded(&self) -> impl Iterator<Item = (&'static str, &'static [u8])> {
+        let within = |path: &'static str| path.strip_prefix("examples/")?.strip_prefix(self.folder)?.strip_prefix('/');
+        FILES.iter().filter_map(move |(path, content)| Some((within(path)?, *content)))
     }
 }
-
-/// Files of an example, embedded, so that an installed binary has them too.
-macro_rules! example {
-    ($folder:literal: $($path:literal),+ $(,)?) => {
-        &[$(($path, include_str!(concat!("../../../../../examples/", $folder, "/", $path)))),+]
-    };
-}
-
-const NESTJS_POSTGRES: &[(&str, &str)] = example!("nestjs-postgres":
-    ".dockerignore",
-    ".gitignore",
-    "README.md",
-    "nest-cli.json",
-    "package-lock.json",
-    "package.json",
-    "preview-config.yml",
-    "src/app.module.ts",
-    "src/database.ts",
-    "src/greeting.ts",
-    "src/guest-book.ts",
-    "src/health.controller.ts",
-    "src/main.ts",
-    "src/notes.controller.ts",
-    "src/page.controller.ts",
-    "src/page.ts",
-    "tsconfig.build.json",
-    "tsconfig.json",
-);
-
-const GO_HELLO: &[(&str, &str)] = example!("go-hello":
-    ".gitignore",
-    "README.md",
-    "go.mod",
-    "greeting.go",
-    "main.go",
-    "page.html",
-    "preview-config.yml",
-);
 
 #[cfg(test)]
 mod tests {
@@ -141,35 +212,50 @@ mod tests {
 
     use super::*;
 
-    /// Paths of an example as it is in this repository, without what building it there leaves behind.
-    fn on_disk(folder: &str) -> Vec<String> {
-        let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(folder);
-        let changes = Change::folder(&root).unwrap();
-        let paths = changes.into_iter().filter_map(|change| match change {
-            Change::Write { path, .. } if !path.starts_with("dist/") => Some(path),
-            _ => None,
-        });
-        let mut paths: Vec<_> = paths.collect();
-        paths.sort();
-        paths
+    fn examples() -> std::path::PathBuf {
+        Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples")
+    }
+
+    #[test]
+    fn every_example_can_be_asked_for() {
+        let folders = std::fs::read_dir(examples()).unwrap().map(|entry| entry.unwrap());
+        let folders = folders.filter(|entry| entry.file_type().unwrap().is_dir());
+        let mut folders: Vec<_> = folders.map(|entry| entry.file_name().into_string().unwrap()).collect();
+        let mut asked: Vec<&str> = APPS.iter().map(|app| app.folder).collect();
+        folders.sort();
+        asked.sort_unstable();
+        assert_eq!(asked, folders);
+        let story: Vec<&str> = Choice::All.apps().iter().map(|app| app.folder).collect();
+        assert_eq!(story, ["nestjs-postgres", "go-hello"]);
     }
 
     #[test]
     fn every_file_of_the_examples_is_embedded() {
-        for (app, folder) in [(App::NestjsPostgres, "nestjs-postgres"), (App::GoHello, "go-hello")] {
-            let mut embedded: Vec<&str> = app.embedded().iter().map(|(path, _)| *path).collect();
-            embedded.sort_unstable();
-            assert_eq!(embedded, on_disk(folder), "{folder}");
+        for app in &APPS {
+            // Without what building it there leaves behind.
+            let built =
+                |path: &str| path.split('/').any(|part| ["dist", "target", "__pycache__", ".venv"].contains(&part));
+            let changes = Change::folder(&examples().join(app.folder)).unwrap();
+            let on_disk = changes.into_iter().filter_map(|change| match change {
+                Change::Write { path, bytes, .. } if !built(&path) => Some((path, bytes)),
+                _ => None,
+            });
+            let mut on_disk: Vec<_> = on_disk.collect();
+            on_disk.sort();
+            let embedded: Vec<_> = app.embedded().map(|(path, bytes)| (path.to_owned(), bytes.to_vec())).collect();
+            assert!(!embedded.is_empty() && embedded == on_disk, "{}", app.folder);
         }
     }
 
     #[test]
     fn every_commit_changes_the_sentence() {
-        for app in [App::NestjsPostgres, App::GoHello] {
+        for app in &APPS {
             for commit in [Commit::First, Commit::Second, Commit::Broken] {
                 let Change::Write { path, bytes, .. } = app.change(commit) else { panic!("{app:?} {commit:?}") };
                 let text = String::from_utf8(bytes).unwrap();
                 assert!(text.contains(commit.sentence()), "{path}: {text}");
+                let quotes = text.matches(['"', '\'']).count();
+                assert_eq!(quotes % 2 == 1, commit == Commit::Broken, "{path}: {text}");
             }
         }
     }

@@ -26,7 +26,7 @@ use std::convert::Infallible;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
-use clap::{Args, ValueEnum};
+use clap::Args;
 use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
@@ -35,7 +35,7 @@ use tracing_subscriber::prelude::*;
 
 use crate::error::Failure;
 use crate::log;
-use apps::App;
+use apps::{App, Choice};
 pub(super) use repository::Local;
 use screen::{Screen, seconds};
 use stage::{Stage, Wanted};
@@ -63,17 +63,6 @@ pub(crate) struct Demo {
     branch: Option<String>,
 }
 
-/// Which examples.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-enum Choice {
-    /// The whole story of the first, then the second's beginning
-    All,
-    /// A guest book: NestJS with PostgreSQL
-    NestjsPostgres,
-    /// One page: Go
-    GoHello,
-}
-
 /// A story on a stage of its own, from setting up to the proof that nothing is left.
 pub(super) struct Show {
     title: &'static str,
@@ -85,7 +74,7 @@ pub(super) struct Show {
 
 /// Whose code the story is about.
 enum Script {
-    Example(App),
+    Example(&'static App),
     Own(Local),
 }
 
@@ -104,11 +93,7 @@ impl Demo {
         if let Some(path) = &self.repo {
             return Ok(vec![Script::Own(Local::find(path, self.branch.as_deref()).await?)]);
         }
-        Ok(match self.app {
-            Choice::All => vec![Script::Example(App::NestjsPostgres), Script::Example(App::GoHello)],
-            Choice::NestjsPostgres => vec![Script::Example(App::NestjsPostgres)],
-            Choice::GoHello => vec![Script::Example(App::GoHello)],
-        })
+        Ok(self.app.apps().into_iter().map(Script::Example).collect())
     }
 }
 
@@ -164,7 +149,7 @@ impl Show {
 impl Script {
     fn repository(&self, owner: &str) -> Wanted {
         let (name, source) = match self {
-            Self::Example(app) => (app.repository(), app.files().into()),
+            Self::Example(app) => (app.repository, app.files().into()),
             Self::Own(local) => (local.name.as_str(), local.base()),
         };
         Wanted { name: format!("{owner}/{name}"), source }
@@ -186,8 +171,8 @@ async fn tell(teller: Teller<'_>, scripts: &[Script], once: bool) -> Result<(), 
         let mut urls = Vec::new();
         for (script, repo) in scripts.iter().zip(&teller.stage.repos) {
             urls.push(match script {
-                Script::Example(app) if urls.is_empty() => teller.tell_all_of(*app, repo).await?,
-                Script::Example(app) => teller.tell_of(*app, repo).await?,
+                Script::Example(app) if urls.is_empty() => teller.tell_all_of(app, repo).await?,
+                Script::Example(app) => teller.tell_of(app, repo).await?,
                 Script::Own(local) => teller.tell_of_own(local, repo).await?,
             });
         }

@@ -21,8 +21,8 @@ use crate::ui;
 const LOG_LINES: usize = 5;
 /// How long visitors stay after an update.
 const AFTERWARDS: Duration = Duration::from_millis(500);
-/// What is written into the guest book.
-const NOTE: &str = "PostgreSQL was here";
+/// What is written into an app's database.
+const NOTE: &str = "The demo was here";
 
 /// Somebody who watches things happen on a stage.
 #[derive(Clone, Copy)]
@@ -41,37 +41,37 @@ struct Preview<'a> {
 
 impl<'a> Teller<'a> {
     /// A pull request is opened. Gives its preview's address.
-    pub(super) async fn tell_of(self, app: App, repo: &Repo) -> Result<String, Failure> {
+    pub(super) async fn tell_of(self, app: &App, repo: &Repo) -> Result<String, Failure> {
         Ok(self.opened(app, repo).await?.url)
     }
 
     /// A pull request is opened, pushed to, and broken. Gives its preview's address.
-    pub(super) async fn tell_all_of(self, app: App, repo: &Repo) -> Result<String, Failure> {
+    pub(super) async fn tell_all_of(self, app: &App, repo: &Repo) -> Result<String, Failure> {
         let preview = self.opened(app, repo).await?;
         self.updated(app, &preview).await?;
         self.broken(app, &preview).await?;
         Ok(preview.url)
     }
 
-    async fn opened(self, app: App, repo: &Repo) -> Result<Preview<'a>, Failure> {
-        self.screen.chapter(&format!("A pull request is opened in {}, {}", repo.name(), app.title()));
+    async fn opened(self, app: &App, repo: &Repo) -> Result<Preview<'a>, Failure> {
+        self.screen.chapter(&format!("A pull request is opened in {}, {}", repo.name(), app.title));
         let new = NewPull::new("say-hello", [app.change(Commit::First)]).title("Say hello from a pull request");
         let preview = self.preview(repo.open_pull(new).await?);
         preview.comes_up().await?;
         preview.shows(Commit::First, "says").await?;
-        if app.keeps_notes() {
+        if app.keeps_notes {
             preview.takes_a_note().await?;
         }
         Ok(preview)
     }
 
-    async fn updated(self, app: App, preview: &Preview<'_>) -> Result<(), Failure> {
+    async fn updated(self, app: &App, preview: &Preview<'_>) -> Result<(), Failure> {
         self.screen.chapter("A commit is pushed that changes the sentence");
         let visitors = Visitors::of(&self.stage.http, &preview.url);
         let commit = preview.pull.push([app.change(Commit::Second)]).await?;
         preview.expect_up(&commit).await?;
         preview.shows(Commit::Second, "says").await?;
-        if app.keeps_notes() {
+        if app.keeps_notes {
             preview.keeps_the_note("the note is still there").await?;
         }
         tokio::time::sleep(AFTERWARDS).await;
@@ -79,11 +79,11 @@ impl<'a> Teller<'a> {
         Ok(())
     }
 
-    async fn broken(self, app: App, preview: &Preview<'_>) -> Result<(), Failure> {
-        self.screen.chapter("A commit is pushed that does not compile");
+    async fn broken(self, app: &App, preview: &Preview<'_>) -> Result<(), Failure> {
+        self.screen.chapter(&format!("A commit is pushed that {}", app.how_broken()));
         let visitors = Visitors::of(&self.stage.http, &preview.url);
         let commit = preview.pull.push([app.change(Commit::Broken)]).await?;
-        preview.expect_down(&commit).await?;
+        preview.expect_down(app, &commit).await?;
         preview.shows(Commit::Second, "still says").await?;
         self.screen.fact(&visitors.leave().await?.to_string());
         Ok(())
@@ -144,10 +144,12 @@ impl Preview<'_> {
         }
     }
 
-    async fn expect_down(&self, commit: &CommitSha) -> Result<(), Failure> {
+    async fn expect_down(&self, app: &App, commit: &CommitSha) -> Result<(), Failure> {
         match follow(self.teller.stage, self.teller.screen, &self.id, commit).await? {
             Ended::Failed(_) => self.show_comment(&["Preview update failed", commit.short()]).await,
-            Ended::Up => Err(Failure::new("a commit that does not compile should not have come up, but it did")),
+            Ended::Up => {
+                Err(Failure::new(format!("a commit that {} should not have come up, but it did", app.how_broken())))
+            }
         }
     }
 
@@ -184,10 +186,7 @@ impl Preview<'_> {
         let answer = self.teller.stage.http.get(self.notes()).send().await?.error_for_status()?;
         let notes: Vec<Value> = answer.json().await?;
         if !notes.iter().any(|note| note["message"] == NOTE) {
-            return Err(Failure::new(format!(
-                "the guest book should have the note “{NOTE}”, and has {}",
-                json!(notes)
-            )));
+            return Err(Failure::new(format!("the app should have the note “{NOTE}”, and has {}", json!(notes))));
         }
         self.teller.screen.fact(&format!("{fact}: “{NOTE}”"));
         Ok(())
@@ -244,10 +243,10 @@ pub(super) async fn close(teller: Teller<'_>, limit: Duration) -> Result<(), Fai
     Err(failure)
 }
 
-/// The text of a page's first heading.
+/// The text of a page's first heading; of a plain text the first line.
 fn heading(page: &str) -> &str {
-    let text = page.split_once("<h1>").and_then(|(_, rest)| rest.split_once("</h1>"));
-    text.map_or("nothing", |(text, _)| text.trim())
+    let text = page.split_once("<h1>").and_then(|(_, rest)| rest.split_once("</h1>")).map(|(text, _)| text);
+    text.or_else(|| page.lines().next()).map_or("nothing", str::trim)
 }
 
 fn not_up(failure: &preview_core::deployment::Failure) -> Failure {

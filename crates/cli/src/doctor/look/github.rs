@@ -3,6 +3,7 @@
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp};
+use preview_core::causes::with_causes;
 use preview_core::ids::RepoName;
 use preview_orchestrator::github::token_end;
 use preview_orchestrator::settings::{Identity, Settings};
@@ -27,10 +28,10 @@ async fn get(settings: &Settings, path: &str) -> Look<Response> {
     };
     let http = Client::builder().timeout(PATIENCE).redirect(reqwest::redirect::Policy::none());
     let http = http.user_agent(concat!("preview-deployer/", env!("CARGO_PKG_VERSION"))).build();
-    let request = http.map_err(|error| super::told(&error))?.get(format!("{}{path}", settings.github.api));
+    let request = http.map_err(|error| with_causes(&error))?.get(format!("{}{path}", settings.github.api));
     let request = request.bearer_auth(token.expose_secret());
     let answer = request.header("accept", "application/vnd.github+json").send().await;
-    answer.map_err(|error| format!("GitHub does not answer: {}", super::told(&error.without_url())))
+    answer.map_err(|error| format!("GitHub does not answer: {}", with_causes(&error.without_url())))
 }
 
 /// What GitHub makes of the token, and how far our clock is from GitHub's. Asking costs nothing of the limit.
@@ -87,7 +88,7 @@ async fn hooks_of(settings: &Settings, name: &RepoName) -> Look<Vec<Hook>> {
     let answer = get(settings, &format!("/repos/{name}/hooks?per_page=100")).await?;
     match answer.status().as_u16() {
         200 => {
-            let listed: Vec<Value> = answer.json().await.map_err(|error| super::told(&error.without_url()))?;
+            let listed: Vec<Value> = answer.json().await.map_err(|error| with_causes(&error.without_url()))?;
             Ok(listed.iter().map(hook).collect())
         }
         403 | 404 => Err("the token may not look at webhooks, and need not".to_owned()),

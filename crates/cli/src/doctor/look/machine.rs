@@ -3,6 +3,7 @@
 use std::path::{Path, PathBuf};
 
 use preview_core::capacity::Disk;
+use preview_core::causes::with_causes;
 use preview_orchestrator::disk_space::disk_space;
 use preview_orchestrator::ledger::peek;
 use rustix::fs::{Access, access};
@@ -34,7 +35,7 @@ pub(super) fn ledger(path: &Result<PathBuf, String>) -> Look<Ledger> {
         Ok(false) => return Err(format!("{} is not there: no service has run here", path.display())),
         Err(error) => return Err(format!("{} can't be looked at: {error}", path.display())),
     }
-    let read = peek(path).map(|state| state.deployments.len()).map_err(|error| super::told(&error));
+    let read = peek(path).map(|state| state.deployments.len()).map_err(|error| with_causes(&error));
     // It is written by putting a new file in its place.
     let folder = path.parent().unwrap_or(path);
     let writable = [folder, path].iter().all(|path| access(*path, Access::WRITE_OK).is_ok());

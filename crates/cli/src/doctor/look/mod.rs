@@ -8,6 +8,7 @@ mod nginx;
 mod said;
 mod service;
 
+use preview_core::causes::with_causes;
 use preview_orchestrator::settings::{BaseUrl, Settings};
 
 use super::facts::{Domain, Facts, Look};
@@ -72,19 +73,8 @@ async fn domain(settings: Known<'_>) -> Look<Option<Domain>> {
     Ok(Some(Domain { name, addresses, wildcard, at_wildcard }))
 }
 
-/// An error with all that it came from, in one line.
-fn told(error: &dyn std::error::Error) -> String {
-    let mut text = error.to_string();
-    let mut next = error.source();
-    while let Some(error) = next {
-        text = format!("{text}: {error}");
-        next = error.source();
-    }
-    text
-}
-
 /// The first line of what a program said, or why it did not run.
 fn first_line(ran: Result<preview_exec::Output, preview_exec::ExecError>) -> Look<String> {
-    let text = ran.map_err(|error| told(&error))?.text();
+    let text = ran.map_err(|error| with_causes(&error))?.text();
     Ok(text.lines().next().unwrap_or_default().trim().to_owned())
 }

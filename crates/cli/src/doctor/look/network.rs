@@ -3,6 +3,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
+use preview_core::causes::with_causes;
 use preview_orchestrator::router::NO_PREVIEW;
 use tokio::net::{TcpStream, lookup_host};
 use tokio::time::timeout;
@@ -44,7 +45,7 @@ pub(in crate::doctor) async fn answers_at(base: &str) -> Look<Answers> {
         let status = answer.status().as_u16();
         Ok::<_, reqwest::Error>((status, answer.text().await?))
     };
-    let (status, text) = asked.await.map_err(|error| super::told(&error.without_url()))?;
+    let (status, text) = asked.await.map_err(|error| with_causes(&error.without_url()))?;
     Ok(if status == 404 && text.contains(NO_PREVIEW) { Answers::Us } else { Answers::Somebody(status) })
 }
 

@@ -1,5 +1,6 @@
 //! nginx: its own test of its configuration, and whether that includes our folder.
 
+use preview_core::causes::with_causes;
 use preview_exec::{ExecError, Limits, Program};
 use preview_orchestrator::settings::Router;
 
@@ -20,13 +21,13 @@ fn judge(dumped: Result<String, ExecError>, folder: &str) -> (Look<Option<String
         Ok(text) => (Ok(None), Ok(includes(&text, folder))),
         Err(error @ ExecError::Failed { .. }) => {
             let why = error.stderr().lines().filter(|line| line.contains("[emerg]")).collect::<Vec<_>>().join("; ");
-            let why = if why.is_empty() { super::told(&error) } else { why };
+            let why = if why.is_empty() { with_causes(&error) } else { why };
             if why.contains("Permission denied") {
                 return (Err("only root may test nginx".to_owned()), Err("only root may read it all".to_owned()));
             }
             (Ok(Some(why)), Err("nginx's configuration is broken".to_owned()))
         }
-        Err(error) => (Err(super::told(&error)), Err(super::told(&error))),
+        Err(error) => (Err(with_causes(&error)), Err(with_causes(&error))),
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::path::{Path, PathBuf};
 
+use preview_core::causes::with_causes;
 use preview_orchestrator::settings::{Settings, Variables, VaultPaths, environment, look_alikes};
 
 use crate::doctor::facts::Look;
@@ -63,7 +64,7 @@ impl Said {
 fn variables() -> (Variables, Option<String>) {
     let own = match environment(Path::new(".env")) {
         Ok(own) => own,
-        Err(error) => return (Variables::new(), Some(super::told(&error))),
+        Err(error) => return (Variables::new(), Some(with_causes(&error))),
     };
     if own.contains_key(NEEDED) {
         return (own, None);

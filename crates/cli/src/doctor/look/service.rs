@@ -3,6 +3,7 @@
 use std::net::TcpListener;
 use std::os::unix::net::UnixStream;
 
+use preview_core::causes::with_causes;
 use preview_exec::{Limits, Program};
 use preview_orchestrator::settings::{Access, BaseUrl, Router, Variables};
 use serde_json::Value;
@@ -30,7 +31,7 @@ pub(super) async fn unit() -> Look<String> {
     match known {
         Ok(known) if known.status.success() => state(UNIT).await,
         Ok(_) => Err("systemd knows no such unit".to_owned()),
-        Err(error) => Err(super::told(&error)),
+        Err(error) => Err(with_causes(&error)),
     }
 }
 

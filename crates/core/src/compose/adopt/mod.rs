@@ -248,38 +248,40 @@ impl Reader {
         self.check_waiting(&drafts, name);
         let app = drafts.remove(&name)?;
         let port = app.port();
-        let build = match app.origin {
-            Some(Origin::Build(build)) => build,
-            _ => {
-                let remedy = "give it `build` with a Dockerfile, which may be no more than `FROM` and an image";
-                self.refuse(app.place, &service_path(name), "the app is built of the commit", remedy);
-                return None;
-            }
-        };
-        let app = OwnApp { name, build, port, runtime: app.runtime };
+        let origin = self.origin(name, app.place, app.origin);
         let services = drafts.into_iter().filter_map(|(name, draft)| {
-            let Some(origin) = draft.origin else {
-                self.refuse(draft.place, &service_path(name), "it has neither `image` nor `build`", "give it one");
-                return None;
-            };
+            let origin = self.origin(name, draft.place, draft.origin)?;
             Some((name, OwnService { origin, runtime: draft.runtime, health: draft.health }))
         });
         let services = services.collect();
+        let app = OwnApp { name, origin: origin?, port, runtime: app.runtime };
         Some(OwnStack { app, services, volumes })
     }
 
-    /// The service `app`; else the only one that is built; else the only one with `ports` among those that are built.
+    /// Where a service's image comes from, which its author has to say.
+    fn origin(&mut self, name: OwnName, place: Place, origin: Option<Origin>) -> Option<Origin> {
+        if origin.is_none() {
+            self.refuse(place, &service_path(name), "it has neither `image` nor `build`", "give it one");
+        }
+        origin
+    }
+
+    /// The service `app`; else the only one that is built; else the only one with `ports` among those that are built. Where none is
+    /// built, the same of all that there are.
     fn which_is_app(&mut self, drafts: &BTreeMap<OwnName, Draft>) -> Option<OwnName> {
         let built = |draft: &Draft| matches!(draft.origin, Some(Origin::Build(_)));
+        let none_is_built = !drafts.values().any(built);
+        let may_be = |draft: &Draft| none_is_built || built(draft);
         let named = drafts.keys().copied().find(|name| name.as_str() == "app");
         let only = |wanted: &dyn Fn(&Draft) -> bool| {
             let mut found = drafts.iter().filter(|(_, draft)| wanted(draft)).map(|(name, _)| *name);
             found.next().filter(|_| found.next().is_none())
         };
-        let app = named.or_else(|| only(&built)).or_else(|| only(&|draft| built(draft) && draft.publishes()));
+        let app = named.or_else(|| only(&may_be)).or_else(|| only(&|draft| may_be(draft) && draft.publishes()));
         if app.is_none() {
-            let reason = "it is not clear which service visitors reach";
-            self.refuse(Place::START, "services", reason, "call it `app`, or give `ports` to one built service alone");
+            let whom = if none_is_built { "service" } else { "built service" };
+            let remedy = format!("call it `app`, or give `ports` to one {whom} alone");
+            self.refuse(Place::START, "services", "it is not clear which service visitors reach", remedy);
         }
         app
     }

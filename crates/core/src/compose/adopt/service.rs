@@ -19,7 +19,7 @@ const LONGEST_CHECK: Duration = Duration::from_secs(60);
 /// The longest that failing checks don't count.
 const LONGEST_START: Duration = Duration::from_secs(120);
 /// Most mounts of a service.
-const MAX_MOUNTS: usize = 16;
+pub(super) const MAX_MOUNTS: usize = 16;
 
 /// A service as far as it is read: what it is to the others isn't known yet.
 pub(super) struct Draft {

@@ -188,8 +188,9 @@ fn a_usual_file_is_taken() {
     let stack = usual();
     assert_eq!(stack.app.name.as_str(), "web");
     assert_eq!(stack.app.port.unwrap().get(), 3000);
-    assert_eq!(stack.app.build.dockerfile_path(), "web/Dockerfile");
-    assert_eq!(stack.app.build.target.as_ref().unwrap().as_str(), "runtime");
+    let Origin::Build(build) = &stack.app.origin else { panic!("{:?}", stack.app.origin) };
+    assert_eq!(build.dockerfile_path(), "web/Dockerfile");
+    assert_eq!(build.target.as_ref().unwrap().as_str(), "runtime");
     let env = &stack.app.runtime.env;
     assert_eq!(env.get("DATABASE_URL"), Some("postgres://app:secret@db:5432/app"));
     assert_eq!(env.get("PRICE"), Some("5$"));
@@ -264,7 +265,43 @@ fn the_app_is_found_by_a_rule() {
     assert_eq!(app(&format!("services: {{a: {{{built}}}, b: {{image: redis, ports: ['80']}}}}")), Ok("a".into()));
     assert_eq!(app(&format!("services: {{a: {{{built}}}, b: {{{built}, ports: ['80']}}}}")), Ok("b".into()));
     insta::assert_snapshot!(app(&format!("services: {{a: {{{built}}}, b: {{{built}}}}}")).unwrap_err());
-    insta::assert_snapshot!(app("services: {app: {image: nginx}}").unwrap_err());
+    // Where nothing is built, an image is the app by the same rule.
+    assert_eq!(app("services: {app: {image: nginx}, b: {image: redis, ports: ['80']}}"), Ok("app".into()));
+    assert_eq!(app("services: {a: {image: nginx}}"), Ok("a".into()));
+    assert_eq!(app("services: {a: {image: nginx, ports: ['80']}, b: {image: redis}}"), Ok("a".into()));
+    assert_eq!(app(&format!("services: {{a: {{image: nginx, ports: ['80']}}, b: {{{built}}}}}")), Ok("b".into()));
+    insta::assert_snapshot!(app("services: {a: {image: nginx}, b: {image: redis}}").unwrap_err());
+    insta::assert_snapshot!(app("services: {app: {command: x}}").unwrap_err());
+}
+
+/// The same images are refused of an app as of what runs beside it, and the same of theirs gets to Compose.
+#[test]
+fn an_image_is_an_app_as_it_is_a_service_beside_one() {
+    let beside = hostile().into_iter().filter_map(|(text, fate)| {
+        let (_, other) = text.split_once("  other: {image: ")?;
+        let image = other.lines().next()?.strip_suffix('}')?;
+        let refused = matches!(fate, Fate::Refused(key) if key.ends_with(".image"));
+        (refused && !image.contains(", ")).then(|| image.to_owned())
+    });
+    let beside: Vec<String> = beside.collect();
+    assert!(beside.len() > 10, "{beside:?}");
+    for image in beside {
+        let refusals = adopt(&format!("services:\n  app:\n    image: {image}\n    ports: ['80']\n")).unwrap_err();
+        assert_eq!(refusals.refusals[0].key, "services.app.image", "{refusals}");
+    }
+    for (line, fate) in SERVICE.iter().filter(|(line, _)| !line.starts_with("image:")) {
+        let text = format!("services:\n  app:\n    image: nginx\n    {line}\nvolumes: {{data: {{}}}}\n");
+        match (fate, adopt(&text)) {
+            (Fate::Refused(key), Err(refusals)) => {
+                assert!(refusals.refusals.iter().any(|refusal| refusal.key == *key), "{text}\n{refusals}");
+            }
+            (Fate::Harmless, Ok(stack)) => {
+                only_our_words(&stack);
+                assert!(!emitted(&stack).contains("evil"), "{text}");
+            }
+            (_, outcome) => panic!("{text}\n{outcome:?}"),
+        }
+    }
 }
 
 #[test]
@@ -390,4 +427,15 @@ proptest! {
             }
         }
     }
+}
+
+#[test]
+fn the_documentation_tells_how_much_is_read() {
+    let (kilobytes, mounts) = (MAX_BYTES / 1024, service::MAX_MOUNTS);
+    let Budget { nodes, depth, aliases } = BUDGET;
+    let row = format!(
+        "| `docker-compose.preview.yml` | {kilobytes} KB, {MAX_SERVICES} services, {mounts} mounts of each, {nodes} values, {depth} \
+         levels, {aliases} aliases |"
+    );
+    crate::docs::has_line("docs/CONFIGURATION.md", &row);
 }

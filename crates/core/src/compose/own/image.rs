@@ -43,6 +43,11 @@ impl ImageName {
         }
     }
 
+    /// The Dockerfile that makes it ours: under our name and with our labels, it is treated, and goes, as one that was built here.
+    pub fn dockerfile(&self, prefix: Option<&str>) -> String {
+        format!("FROM {}\n", self.reference(prefix))
+    }
+
     /// Who its process is when the file doesn't say: an unprivileged user that is known to do.
     pub fn usual_user(&self) -> Option<&'static str> {
         let name = self.official.as_deref()?;

@@ -1,21 +1,49 @@
 //! `ADD` from the server's own neighbourhood: the engine itself fetches, on the host's network and past every wall.
 //!
-//! Refused where it can be seen in the file. A name may lead anywhere, and so may what an answer redirects to: those are not looked at.
+//! Refused where it can be seen in the file. A name may lead anywhere: which ones there are is told, and whoever builds looks where they
+//! lead ([`OwnDockerfile::hosts`](super::OwnDockerfile::hosts)). What an answer redirects to, nobody looks at.
 
 use std::collections::BTreeMap;
-use std::net::{Ipv4Addr, Ipv6Addr};
+use std::net::{IpAddr, Ipv6Addr};
 
-use super::{Instruction, expand};
+use super::Instruction;
+use super::stages::expand;
 use crate::walls;
 
 /// Names of the machine itself, and of what clouds and engines keep beside it.
 const NAMES: [&str; 5] =
     ["ip6-localhost", "ip6-loopback", "host.docker.internal", "gateway.docker.internal", "metadata.google.internal"];
+/// No name that can be looked up is longer.
+const LONGEST_NAME: usize = 253;
+
+/// A host that something is added from.
+#[derive(Debug, Clone)]
+pub(super) struct AddedFrom {
+    pub(super) name: String,
+    pub(super) line: usize,
+}
 
 impl Instruction {
-    /// Whether it adds from an address that is nobody's on the internet, or from this very machine by name.
-    pub(super) fn fetches_near(&self, escape: char, variables: &BTreeMap<String, String>) -> bool {
-        self.added(escape).iter().any(|source| host(&expand(source, variables)).is_some_and(is_near))
+    /// The hosts that it adds from, by the values of these variables.
+    pub(super) fn hosts(&self, escape: char, variables: &BTreeMap<String, String>) -> Vec<AddedFrom> {
+        let sources = self.added(escape).into_iter();
+        let hosts = sources.filter_map(|source| {
+            let name = host(&expand(&source, variables))?.trim_end_matches('.').to_ascii_lowercase();
+            Some(AddedFrom { name, line: self.line })
+        });
+        hosts.collect()
+    }
+}
+
+impl AddedFrom {
+    /// Whether it is an address that is nobody's on the internet, or this very machine by name.
+    pub(super) fn is_near(&self) -> bool {
+        is_near(&self.name)
+    }
+
+    /// Whether it is a name that can be looked up; an address leads where it says.
+    pub(super) fn is_name(&self) -> bool {
+        (1..=LONGEST_NAME).contains(&self.name.len()) && self.name.parse::<IpAddr>().is_err()
     }
 }
 
@@ -34,32 +62,25 @@ fn host(source: &str) -> Option<&str> {
 }
 
 fn is_near(host: &str) -> bool {
-    let host = host.trim_end_matches('.').to_ascii_lowercase();
-    let last = host.rsplit('.').next().unwrap_or_default();
     if let Some(address) = host.split('%').next().and_then(|host| host.parse::<Ipv6Addr>().ok()) {
-        return is_inside_v6(address);
+        return walls::is_inside(address.into());
     }
+    // Those who fetch write it in plain letters: a digit of another script is a digit to them.
+    if !host.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b)) {
+        return true;
+    }
+    let last = host.rsplit('.').next().unwrap_or_default();
     if last.starts_with(|c: char| c.is_ascii_digit()) {
         // A number in another spelling (`127.1`, `0x7f000001`) is a resolver's to read, and nobody's to write.
         return host.parse().map_or(true, walls::is_inside);
     }
-    ["localhost", "localdomain"].contains(&last) || NAMES.contains(&host.as_str())
-}
-
-/// As for version 4: all but what is routed on the internet, and what carries an address of version 4 by that.
-///
-/// Source: <https://www.iana.org/assignments/iana-ipv6-special-registry/>
-fn is_inside_v6(address: Ipv6Addr) -> bool {
-    let low = Ipv4Addr::from_bits(u32::try_from(address.to_bits() & u128::from(u32::MAX)).unwrap_or_default());
-    match address.segments() {
-        [0, 0, 0, 0, 0, 0 | 0xffff, ..] | [0x64, 0xff9b, 0, 0, 0, 0, ..] => walls::is_inside(low),
-        [first, ..] => !(0x2000..0x4000).contains(&first),
-    }
+    ["localhost", "localdomain"].contains(&last) || NAMES.contains(&host)
 }
 
 #[cfg(test)]
 mod tests {
     use super::super::{DockerfileError, OwnDockerfile};
+    use crate::repo_config::EnvVars;
 
     fn parse(lines: &str) -> Result<(), DockerfileError> {
         OwnDockerfile::parse(&format!("FROM x\n{lines}\n")).map(drop)
@@ -103,6 +124,10 @@ mod tests {
             "h\\ttp://127.0.0.1/x",
             "\"http://127.0.0.1/x\"",
             "http://127.0.\\\n0.1/x",
+            "http://\u{ff11}\u{ff12}\u{ff17}.0.0.1/x",
+            "http://127\u{3002}0\u{3002}0\u{3002}1/x",
+            "http://127%2e0.0.1/x",
+            "http://l\u{f3}calhost/x",
         ] {
             let refused = parse(&format!("ADD {source} /x"));
             assert_eq!(refused, Err(DockerfileError::NearAdd(2)), "{source}");
@@ -116,6 +141,8 @@ mod tests {
             "ARG A=http://local\nARG B=host\nADD ${A}${B}/x /x",
             "ADD http://${HOST:-localhost}/x /x",
             "RUN <<EOF\nADD http://127.0.0.1/x /x\nEOF",
+            "ARG HOST=127.0.0.1\nADD http://$HOST/x /x\nARG HOST=example.com",
+            "ARG HOST=127.0.0.1\nADD http://$HOST/x /x\nFROM y\nARG HOST=example.com",
         ] {
             assert!(matches!(parse(lines), Err(DockerfileError::NearAdd(_))), "{lines}");
         }
@@ -140,5 +167,30 @@ mod tests {
             assert_eq!(parse(&format!("ADD {source} /x")), Ok(()), "{source}");
         }
         assert_eq!(parse("RUN curl http://127.0.0.1/\nENV URL=http://localhost"), Ok(()));
+    }
+    #[test]
+    fn what_the_build_is_given_counts() {
+        let text = "ARG HOST=example.com\nFROM x\nARG HOST\nARG OTHER\nADD http://$HOST/x http://$OTHER/y /\n";
+        let parse = |args: [(&str, &str); 1]| {
+            let mut given = EnvVars::default();
+            for (name, value) in args {
+                given.insert(name.parse().unwrap(), value.to_owned());
+            }
+            OwnDockerfile::parse_with(text, &given).map(|read| read.hosts().keys().cloned().collect::<Vec<_>>())
+        };
+        assert_eq!(parse([("HOST", "127.0.0.1")]), Err(DockerfileError::NearAdd(5)));
+        assert_eq!(parse([("OTHER", "127.0.0.1")]), Err(DockerfileError::NearAdd(5)));
+        assert_eq!(parse([("OTHER", "files.example.org")]).unwrap(), ["example.com", "files.example.org"]);
+    }
+
+    #[test]
+    fn hosts_are_told_by_name_with_the_line_that_adds_from_them() {
+        let text = "FROM x\nADD https://A.example.com./x git@git.example.org:a/b.git /x\nADD http://1.1.1.1/x /y\nRUN curl http://c\n\
+                    ONBUILD ADD [\"http://b.example.com:80/x\", \"/x\"]\nADD https://a.example.com/y https://${UNKNOWN}/z /z\n";
+        let read = OwnDockerfile::parse(text).unwrap();
+        let hosts: Vec<_> = read.hosts().iter().map(|(host, line)| (host.as_str(), *line)).collect();
+        assert_eq!(hosts, [("a.example.com", 2), ("b.example.com", 5), ("git.example.org", 2)]);
+        let many: String = (0..21).map(|n| format!("ADD http://h{n}.example.com/x /x\n")).collect();
+        assert_eq!(OwnDockerfile::parse(&format!("FROM x\n{many}")).unwrap_err(), DockerfileError::TooMuch);
     }
 }

@@ -271,3 +271,12 @@ fn what_is_long_is_read_quickly() {
         assert_eq!(OwnDockerfile::parse(&text).unwrap_err(), DockerfileError::TooMuch);
     }
 }
+
+#[test]
+fn the_documentation_tells_how_much_is_read() {
+    let kilobytes = MAX_BYTES / 1024;
+    let row = format!(
+        "| a Dockerfile | {kilobytes} KB, {MAX_STAGES} stages, {MAX_VALUES} values of `ARG` and `ENV`, {MAX_HOSTS} hosts that it adds from |"
+    );
+    crate::docs::has_line("docs/CONFIGURATION.md", &row);
+}

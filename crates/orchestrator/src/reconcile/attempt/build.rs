@@ -5,7 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use futures_util::future::join_all;
-use preview_core::compose::own::BuildSettings;
+use preview_core::compose::own::{BuildSettings, Origin};
 use preview_core::compose::{AppUser, KeptBy, ServiceName, kept_by};
 use preview_core::deployment::{Notice, QueueReason, Step};
 use preview_core::framework::{BuildRules, Database, Detected, detect};
@@ -59,6 +59,7 @@ impl Reconciler {
             error.advice().into_iter().fold(fault, Fault::advise)
         })?;
         tracing::info!(framework = %detected.framework, reason = detected.reason, "found the framework");
+        self.check_added(&detected).await?;
         if let Some(image) = &config.image {
             let dockerfile = image.dockerfile(&trying.commit, id.number(), rules.base_images.prefix());
             detected.dockerfile = dockerfile.ok_or_else(|| Fault::author("`image` names no image for this commit"))?;
@@ -90,6 +91,17 @@ impl Reconciler {
         self.check_env(trying, &found)?;
         trying.found = Some(Arc::new(found));
         Ok(())
+    }
+
+    /// Refuses what the engine would fetch on the server's own network. A name may lead elsewhere a moment later: this keeps mistakes
+    /// and the plain tries out, and no more.
+    async fn check_added(&self, detected: &Detected) -> Result<(), Fault> {
+        let host = &self.inner.out.host;
+        let leads = join_all(detected.added.iter().map(|added| host.leads_inside(&added.name))).await;
+        match detected.added.iter().zip(leads).find(|(_, inside)| *inside) {
+            Some((added, _)) => Err(Fault::author(added.refused().to_string())),
+            None => Ok(()),
+        }
     }
 
     /// Builds the image while the network is made and the backing services start.
@@ -237,6 +249,7 @@ fn jobs(trying: &Trying, repo: RepoId, detected: &Detected, checkout: &Path) -> 
         dockerfile: dockerfile.clone(),
         target: None,
         args: EnvVars::default(),
+        pull: false,
         service,
         trust: trying.trust,
     };
@@ -253,5 +266,9 @@ fn jobs(trying: &Trying, repo: RepoId, detected: &Detected, checkout: &Path) -> 
         let dockerfile = compose.dockerfiles.get(&name)?;
         Some(as_said(job(dockerfile, Some(name)), build))
     });
-    [as_said(app, &compose.stack.app.build)].into_iter().chain(beside).collect()
+    let app = match &compose.stack.app.origin {
+        Origin::Build(build) => as_said(app, build),
+        Origin::Image(_) => BuildJob { pull: true, ..app },
+    };
+    [app].into_iter().chain(beside).collect()
 }

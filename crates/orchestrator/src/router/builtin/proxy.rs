@@ -1,6 +1,5 @@
 //! One request on its way: which preview it is for, to its app, and the answer back.
 
-use std::error::Error;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -12,6 +11,7 @@ use hyper::body::{Body, Incoming};
 use hyper_util::client::legacy::Client;
 use hyper_util::client::legacy::connect::HttpConnector;
 use hyper_util::rt::{TokioExecutor, TokioTimer};
+use preview_core::causes::with_causes;
 use preview_core::ids::DeploymentId;
 use preview_core::route::{Named, Site, Target, is_authority, prefix};
 use tokio::sync::watch;
@@ -170,7 +170,7 @@ impl Proxy {
         let mut answer = match asked {
             Ok(Ok(answer)) => answer,
             Ok(Err(error)) if body::was_too_large(&error) => return page_answer(Page::too_large()),
-            Ok(Err(error)) => return unavailable(&visit, 502, chain(&error)),
+            Ok(Err(error)) => return unavailable(&visit, 502, with_causes(&error)),
             Err(_) => return unavailable(&visit, 504, format!("no answer within {} s", FIRST_BYTE.as_secs())),
         };
         headers::confine(answer.headers_mut(), &visit.prefix, &visit.host, visit.under_way.port().get());
@@ -203,7 +203,7 @@ impl Proxy {
         match self.kept.request(outgoing(visit, method.clone(), headers.clone(), body::nothing())).await {
             Ok(answer) => Ok(answer),
             Err(error) => {
-                tracing::debug!(deployment = %visit.id, error = %chain(&error), "asking the app a second time");
+                tracing::debug!(deployment = %visit.id, error = %with_causes(&error), "asking the app a second time");
                 if let Some(now) = self.traffic.enter(&visit.id) {
                     visit.under_way = now;
                 }
@@ -289,10 +289,4 @@ fn page_answer(page: Page) -> Response<Download> {
         headers.insert(header::RETRY_AFTER, HeaderValue::from(seconds));
     }
     answer
-}
-
-/// An error with its causes, in one line.
-fn chain(error: &(dyn Error + 'static)) -> String {
-    let causes = std::iter::successors(Some(error), |&error| error.source());
-    causes.map(ToString::to_string).collect::<Vec<_>>().join(": ")
 }

@@ -47,6 +47,8 @@ pub(crate) struct App {
     pub(crate) extras: BTreeSet<Backing>,
     /// Whether its repository has a Compose file of its own, which names a service beside it.
     pub(crate) service: bool,
+    /// What its Dockerfile adds from a host.
+    pub(crate) adds_from: Option<&'static str>,
     /// Whether it migrates its database, and how that goes.
     pub(crate) migration: Option<Migration>,
     /// Whether it has a seed for a new database.
@@ -93,11 +95,17 @@ impl Default for App {
             database: None,
             extras: BTreeSet::new(),
             service: false,
+            adds_from: None,
             migration: None,
             seed: false,
             resets: false,
         }
     }
+}
+
+/// Whether a name leads into the server's own network.
+pub(crate) fn leads_inside(name: &str) -> bool {
+    name.ends_with(".inside.example.com")
 }
 
 impl App {
@@ -116,7 +124,8 @@ impl App {
     pub(crate) fn works(&self) -> bool {
         let migrates = self.migration != Some(Migration::Fails);
         let comes = matches!(self.build, Build::Works | Build::Elsewhere(0..100));
-        comes && migrates && matches!(self.run, Run::Healthy(_))
+        let is_built = !self.adds_from.is_some_and(leads_inside);
+        is_built && comes && migrates && matches!(self.run, Run::Healthy(_))
     }
 }
 

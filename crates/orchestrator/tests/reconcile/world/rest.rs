@@ -20,7 +20,7 @@ use tokio::time::Instant;
 
 use super::planted::Planted;
 use super::trouble::{Call, Trouble};
-use super::{App, Build, Fakes, Run, World, panic_quietly};
+use super::{App, Build, Fakes, Run, World, leads_inside, panic_quietly};
 
 #[async_trait]
 impl Router for Fakes {
@@ -116,6 +116,7 @@ fn files(app: &App) -> MemoryFiles {
             ("preview-config.yml", "health_check_path: /health\n"),
         ]);
     }
+    let adds = app.adds_from.map(|host| format!("ADD https://{host}/tool /tool\n")).unwrap_or_default();
     let database = app.database.map_or("none", Database::as_str);
     let extras: Vec<&str> = app.extras.iter().map(|extra| extra.as_str()).collect();
     let extras = extras.join(", ");
@@ -127,7 +128,7 @@ fn files(app: &App) -> MemoryFiles {
         [(app.migration.is_some(), "migrate: up\n"), (app.seed, "seed: seed.sql\n"), (app.resets, "on_push: reset\n")];
     says.into_iter().filter(|(so, _)| *so).for_each(|(_, line)| config.push_str(line));
     MemoryFiles::new([
-        ("Dockerfile", "FROM node\nEXPOSE 3000\n".to_owned()),
+        ("Dockerfile", format!("FROM node\n{adds}EXPOSE 3000\n")),
         ("seed.sql", "select 1;\n".to_owned()),
         ("preview-config.yml", config),
     ])
@@ -209,6 +210,7 @@ impl World {
     }
 }
 
+#[async_trait]
 impl Host for Fakes {
     fn is_free(&self, _: HostPort) -> bool {
         true
@@ -216,5 +218,9 @@ impl Host for Fakes {
 
     fn networks(&self) -> Vec<Subnet> {
         Vec::new()
+    }
+
+    async fn leads_inside(&self, name: &str) -> bool {
+        leads_inside(name)
     }
 }
