@@ -6,8 +6,8 @@ use jiff::SignedDuration;
 use preview_core::backing::{Backing, Database};
 use preview_core::capacity::Room;
 use preview_core::desired::Pull;
-use preview_core::ids::{DeploymentId, PullKey};
-use preview_orchestrator::ledger::{Reason, State};
+use preview_core::ids::PullKey;
+use preview_orchestrator::ledger::Reason;
 
 use super::super::script::{Kind, Opened, Step, Told};
 use super::{LABEL, Late, Problems, Teller, Topic, Wish};
