@@ -14,7 +14,7 @@ PACKAGES_OF_COMMANDS=(
 )
 
 # What only the tests need: the server's roles and machines to reach over SSH, a keychain on a bus, a terminal to type into, a
-# registry to pull from.
+# registry to pull from, an authority that gives certificates.
 PACKAGES_OF_TESTS=(
     ansible-playbook:ansible-core
     ssh:openssh-client
@@ -23,6 +23,7 @@ PACKAGES_OF_TESTS=(
     gnome-keyring-daemon:gnome-keyring
     tmux:tmux
     docker-registry:docker-registry
+    pebble:pebble
 )
 
 # Packages that have no command of their own to look for.

@@ -200,7 +200,13 @@ impl Origin {
         &self.authority
     }
 
-    fn port_suffix(&self) -> &str {
+    /// The host without its port.
+    pub fn host(&self) -> &str {
+        split_port(&self.authority).0
+    }
+
+    /// The port with its colon; nothing where it is the scheme's own.
+    pub fn port_suffix(&self) -> &str {
         split_port(&self.authority).1
     }
 }

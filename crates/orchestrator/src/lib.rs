@@ -11,6 +11,7 @@
 //! | [`folders`], [`health`] | a deployment's folder; asking an app whether it is up |
 //! | [`http`] | the webhook extractor, the API, `/health` |
 //! | [`secrets`] | the operator's secrets; all that is known to be secret |
+//! | [`tls`] | certificates by ACME, for both routers |
 //! | [`settings`] | the environment, checked once |
 //! | [`service`], [`sockets`] | all of it wired together; sockets that were opened for us |
 
@@ -36,4 +37,5 @@ pub mod secrets;
 pub mod service;
 pub mod settings;
 pub mod sockets;
+pub mod tls;
 pub mod why;

@@ -3,11 +3,12 @@
 //! Everything is made here and handed on, so that a test starts the same service on free ports, and nothing reads the
 //! environment or a clock behind anybody's back.
 
+mod certificates;
 mod identity;
 mod told;
 
 use std::io;
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, Ipv6Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -38,6 +39,9 @@ use crate::router::builtin::Builtin;
 use crate::router::nginx::{self, Nginx};
 use crate::secrets::{Known, Vault};
 use crate::settings::{self, Settings};
+use crate::tls::{self, BadTls};
+
+use certificates::{Arrangement, Front};
 
 /// How long the built-in router may take to finish what visitors began.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -80,6 +84,11 @@ pub enum StartError {
         "a socket for the router was passed on, but ROUTER is nginx: take its socket unit away, or set ROUTER=builtin"
     )]
     NoVisitors,
+    /// A socket for TLS was passed on, and we speak none.
+    #[error(
+        "a socket named `router-tls` was passed on, but TLS is off or ROUTER is nginx: take its socket unit away, or set both"
+    )]
+    NoTls,
     /// The ledger can't be used.
     #[error(transparent)]
     Ledger(#[from] OpenError),
@@ -94,6 +103,9 @@ pub enum StartError {
     /// GitHub's address or the token can't be used.
     #[error(transparent)]
     GitHub(#[from] BadSettings),
+    /// Certificates can't be kept or asked for.
+    #[error(transparent)]
+    Tls(#[from] BadTls),
     /// The previews' address can't be used.
     #[error(transparent)]
     Site(#[from] InvalidSite),
@@ -109,8 +121,12 @@ pub struct Given {
     pub api: Option<TcpListener>,
     /// A socket that already listens for visitors.
     pub router: Option<TcpListener>,
+    /// A socket that already listens for visitors who speak TLS.
+    pub router_tls: Option<TcpListener>,
     /// Our own patience.
     pub pace: Pace,
+    /// Our own patience with certificates.
+    pub patience: tls::Patience,
     /// The shortest time between two writes to GitHub; `None` for what GitHub asks for.
     pub write_interval: Option<Duration>,
     /// Where the service puts whatever it knows to be secret, for whoever writes its log.
@@ -145,7 +161,7 @@ impl Service {
         if let Some((network, interface)) = host::in_the_way_of(settings.network.subnet) {
             return Err(StartError::Subnet { network, interface });
         }
-        let Given { api, router, pace, write_interval, known } = given;
+        let Given { api, router, router_tls, pace, patience, write_interval, known } = given;
         let state = settings.paths.state();
         // Before any port: who starts us twice should learn that, and not be told to choose another port.
         let (ledger, found) = Ledger::open(&settings.paths.ledger, Timestamp::now())?;
@@ -167,9 +183,12 @@ impl Service {
         let forge = Arc::new(GitHub::new(told::github(settings, write_interval, vault.known()))?);
         let github = &settings.github;
         let source = Arc::new(GitSource::new(settings.paths.mirrors(), github.server.as_str(), forge.clone()));
+        let api = reached_at(listener.local_addr().unwrap_or(settings.http.listen));
+        let certificates = Arrangement::make(settings, api, (site.clone(), ledger.clone(), clock.clone()), patience)?;
         // The last that can fail: who comes from now on is served.
         let login = identity::login(settings, vault.known())?;
-        let (router, builtin) = start_router(settings, router, &site, login, &instance, &ledger.read(routes))?;
+        let given = (router, certificates.front(router_tls)?);
+        let (router, builtin) = start_router(settings, given, &site, login, &instance, &ledger.read(routes))?;
         let outside = Outside {
             engine: engine.clone(),
             source,
@@ -191,9 +210,11 @@ impl Service {
             reconciler: reconciler.clone(),
             ledger,
             engine,
-            router,
+            router: router.clone(),
             clock,
             folders,
+            certificates: certificates.troubles(),
+            answers: certificates.shown.answers.clone(),
             disks: vec![("the ledger", state.to_owned()), ("previews' folders", settings.paths.deployments.clone())],
             github: Arc::new(move || github_trouble(&forge)),
             builds: Arc::new(move || build_trouble(&build_limits)),
@@ -214,6 +235,7 @@ impl Service {
             tokio::select! {
                 () = running.run() => {}
                 () = fence.keep() => {}
+                () = certificates.keep(router) => {}
             }
         });
         tracing::info!(api = %api, instance = %instance, "the service runs");
@@ -228,6 +250,11 @@ impl Service {
     /// Where visitors are served, by the built-in router.
     pub fn router(&self) -> Option<SocketAddr> {
         self.builtin.as_ref().map(|builtin| builtin.address())
+    }
+
+    /// Where visitors are served encrypted, by the built-in router.
+    pub fn secure_router(&self) -> Option<SocketAddr> {
+        self.builtin.as_ref().and_then(|builtin| builtin.secure_address())
     }
 
     /// The API's token.
@@ -338,7 +365,7 @@ type RouterOf = (Arc<dyn Router>, Option<Arc<Builtin>>);
 
 fn start_router(
     settings: &Settings,
-    given: Option<TcpListener>,
+    (given, front): (Option<TcpListener>, Option<Front>),
     site: &Site,
     login: Option<Login>,
     instance: &InstanceId,
@@ -350,7 +377,9 @@ fn start_router(
             let (what, variable) = ("visitors", "ROUTER_PORT");
             let error = |source| StartError::Listen { address, what, variable, source };
             let listener = given_or_bound(given, address, what, variable)?;
-            let builtin = Arc::new(Builtin::start(listener, site.clone(), login.as_ref(), routes).map_err(error)?);
+            let secure = front.map(|front| front.builtin()).transpose()?;
+            let builtin = Builtin::start(listener, secure, site.clone(), login.as_ref(), routes).map_err(error)?;
+            let builtin = Arc::new(builtin);
             Ok((builtin.clone(), Some(builtin)))
         }
         settings::Router::Nginx(_) if given.is_some() => Err(StartError::NoVisitors),
@@ -362,10 +391,21 @@ fn start_router(
                 probe_url: nginx.probe_url.as_str().to_owned(),
                 domain: site.domain().cloned(),
                 login: login.map(|login| (login, instance.to_string())),
+                secure: front.map(|front| front.nginx(site)).transpose()?,
             };
-            Ok((Arc::new(Nginx::new(nginx, reqwest::Client::new())), None))
+            Ok((Arc::new(Nginx::new(nginx, reqwest::Client::new(), routes)), None))
         }
     }
+}
+
+/// Where a socket that listens there is reached on this machine.
+fn reached_at(address: SocketAddr) -> SocketAddr {
+    let ip = match address {
+        SocketAddr::V4(v4) if v4.ip().is_unspecified() => Ipv4Addr::LOCALHOST.into(),
+        SocketAddr::V6(v6) if v6.ip().is_unspecified() => Ipv6Addr::LOCALHOST.into(),
+        other => other.ip(),
+    };
+    SocketAddr::new(ip, address.port())
 }
 
 fn tell_build_limits(limits: &BuildLimits, settings: &Settings) {

@@ -9,6 +9,7 @@ mod environment;
 mod paths;
 mod reader;
 mod sections;
+mod tls;
 mod values;
 mod variables;
 mod vault;
@@ -39,6 +40,7 @@ pub(crate) use paths::INSTANCE;
 pub use paths::{Paths, check_paths};
 use reader::Reader;
 pub use reader::{Fallback, Mistake, Mistakes, Variable, Variables};
+pub use tls::{Challenge, DigitalOcean, Tls};
 pub use values::BaseUrl;
 use variables::*;
 pub use variables::{GROUPS, Group, NOT_YET};
@@ -55,6 +57,8 @@ pub struct Settings {
     pub policy: Policy,
     /// What previews' addresses look like.
     pub previews: Previews,
+    /// Certificates for these; `None`: nobody here speaks TLS.
+    pub tls: Option<Tls>,
     /// What their visitors have to know, if anything.
     pub login: Option<PreviewLogin>,
     /// The service's own API.
@@ -301,7 +305,8 @@ impl Settings {
         };
         let urls = [&self.previews.base_url, &self.github.api, &self.github.server].map(BaseUrl::port);
         let named = urls.into_iter().chain([Some(self.http.listen.port()), router]);
-        named.flatten().filter_map(HostPort::new).collect()
+        let tls = self.tls.as_ref().map(|tls| tls.port);
+        named.chain([tls]).flatten().filter_map(HostPort::new).collect()
     }
 
     fn check_ports(&self, reader: &mut Reader<'_>) {
@@ -312,6 +317,21 @@ impl Settings {
             reader.mistake(
                 &ROUTER_PORT,
                 format!("is `{port}`, and so is ORCHESTRATOR_PORT: expected two different ports"),
+            );
+        }
+        let Some(Tls { port, .. }) = self.tls else { return };
+        let (plain, any) = match self.router {
+            Router::Builtin { port } => (port, true),
+            // Where nginx takes what is not encrypted is its own affair.
+            Router::Nginx(_) => (0, false),
+        };
+        if port == 0 && !any {
+            reader.mistake(&ROUTER_TLS_PORT, "is `0`, and ROUTER is `nginx`: expected a port that nginx listens on");
+        }
+        if port != 0 && [plain, self.http.listen.port()].contains(&port) {
+            reader.mistake(
+                &ROUTER_TLS_PORT,
+                format!("is `{port}`, and so is ROUTER_PORT or ORCHESTRATOR_PORT: expected a port of its own"),
             );
         }
     }

@@ -14,6 +14,7 @@ use rustix::net::sockopt::socket_acceptconn;
 const FIRST: RawFd = 3;
 const API: &str = "api";
 const ROUTER: &str = "router";
+const ROUTER_TLS: &str = "router-tls";
 
 /// What was passed on.
 #[derive(Debug, Default)]
@@ -22,6 +23,8 @@ pub struct Passed {
     pub api: Option<TcpListener>,
     /// For visitors.
     pub router: Option<TcpListener>,
+    /// For visitors who speak TLS.
+    pub router_tls: Option<TcpListener>,
 }
 
 /// What was passed on can't be used.
@@ -34,7 +37,9 @@ pub enum BadSockets {
         variable: &'static str,
     },
     /// It is for nobody knows what.
-    #[error("a socket was passed on under the name `{name}`: set FileDescriptorName= of its unit to `api` or `router`")]
+    #[error(
+        "a socket was passed on under the name `{name}`: set FileDescriptorName= of its unit to `api`, `router` or `router-tls`"
+    )]
     Name {
         /// Its name.
         name: String,
@@ -69,6 +74,7 @@ impl Passed {
             let place = match name.as_str() {
                 API => &mut passed.api,
                 ROUTER => &mut passed.router,
+                ROUTER_TLS => &mut passed.router_tls,
                 _ => return Err(BadSockets::Name { name }),
             };
             if place.replace(socket).is_some() {

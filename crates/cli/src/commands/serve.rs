@@ -55,7 +55,8 @@ async fn serve(settings: &Settings, known: Known) -> Result<(), Failure> {
         let failure = Failure::new("the sockets that were passed on cannot be used").because(&error);
         failure.kind(Kind::Settings).hint("docs/OPERATIONS.md shows the socket units")
     })?;
-    let given = Given { api: sockets.api, router: sockets.router, known, ..Given::default() };
+    let given =
+        Given { api: sockets.api, router: sockets.router, router_tls: sockets.router_tls, known, ..Given::default() };
     let service = tokio::select! {
         started = Service::start(settings, given) => started.map_err(not_started)?,
         () = stop.asked() => return Ok(()),
@@ -74,6 +75,7 @@ fn not_started(error: StartError) -> Failure {
     let failure = Failure::new("the service could not be started").because(&error);
     match error {
         StartError::NoVisitors
+        | StartError::NoTls
         | StartError::Site(_)
         | StartError::Images(_)
         | StartError::GitHub(_)
@@ -81,9 +83,11 @@ fn not_started(error: StartError) -> Failure {
         StartError::Engine(_) => {
             failure.hint("it needs Docker Engine with Compose v2; in a checkout, `make ground` sees to that")
         }
-        StartError::Firewall(_) | StartError::Listen { .. } | StartError::File { .. } | StartError::Ledger(_) => {
-            failure
-        }
+        StartError::Firewall(_)
+        | StartError::Listen { .. }
+        | StartError::File { .. }
+        | StartError::Tls(_)
+        | StartError::Ledger(_) => failure,
     }
 }
 

@@ -11,7 +11,8 @@ use super::Source;
 /// One source gets at most this part of all places: one in four.
 const PART: usize = 4;
 
-/// Places for connections.
+/// Places for connections. Clones share them.
+#[derive(Clone)]
 pub(crate) struct Places {
     all: Arc<Semaphore>,
     each: usize,

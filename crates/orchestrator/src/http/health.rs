@@ -36,6 +36,7 @@ pub(super) struct Pulse {
     pub(super) github: Trouble,
     pub(super) builds: Trouble,
     pub(super) walls: Trouble,
+    pub(super) certificates: Trouble,
     pub(super) known_holes: Vec<String>,
     pub(super) disks: Vec<(&'static str, PathBuf)>,
     pub(super) last: tokio::sync::Mutex<Option<(Instant, Checks)>>,
@@ -58,6 +59,7 @@ pub(super) struct Checks {
     github: Check,
     builds: Check,
     walls: Check,
+    certificates: Check,
     disk: Check,
 }
 
@@ -140,8 +142,9 @@ impl Pulse {
             self.disk(),
         );
         let ledger = Check::trouble(self.ledger.trouble());
-        let [github, builds, walls] = [&self.github, &self.builds, &self.walls].map(|told| Check::trouble(told()));
-        let checks = Checks { docker, ledger, router, github, builds, walls, disk };
+        let told = [&self.github, &self.builds, &self.walls, &self.certificates];
+        let [github, builds, walls, certificates] = told.map(|told| Check::trouble(told()));
+        let checks = Checks { docker, ledger, router, github, builds, walls, certificates, disk };
         *last = Some((Instant::now(), checks.clone()));
         checks
     }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `webhook`, `events`, `deliveries` | a delivery is checked; what it means to us; what became of the last ones |
 //! | `api`, `logs` | what there is, what people ask for; what previews said |
+//! | `challenge` | what a certificate authority asks for |
 //! | `health` | whether we can do our work |
 //! | `askers`, `auth` | who asks, and how often strangers may; what each token opens, and under which names |
 //! | `front`, `problem` | what every request passes; how errors are told |
@@ -14,6 +15,7 @@
 mod api;
 mod askers;
 mod auth;
+mod challenge;
 mod deliveries;
 mod events;
 mod front;
@@ -40,6 +42,7 @@ use crate::folders::Folders;
 use crate::ledger::Ledger;
 use crate::needs::{self, Clock, ContainerEngine};
 use crate::reconcile::Reconciler;
+use crate::tls::Answers;
 use api::Api;
 use askers::Door;
 use auth::Keys;
@@ -75,6 +78,10 @@ pub struct Desk {
     pub builds: Trouble,
     /// What previews and builds are not kept from, if so.
     pub walls: Trouble,
+    /// Which certificates could not be got or renewed.
+    pub certificates: Trouble,
+    /// What a certificate authority is answered.
+    pub answers: Answers,
     /// What is known to be broken of the programs that we stand on.
     pub known_holes: Vec<String>,
     /// What opens `/api` and the details of `/health`.
@@ -111,6 +118,7 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
         github: desk.github,
         builds: desk.builds,
         walls: desk.walls,
+        certificates: desk.certificates,
         known_holes: desk.known_holes,
         disks: desk.disks,
         last: Mutex::default(),
@@ -124,7 +132,9 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
         followers: Arc::new(Semaphore::new(logs::FOLLOWERS)),
         shutdown: shutdown.clone(),
     };
-    let app = Router::new().nest("/api", api_routes(api)).merge(health).fallback(no_such_path);
+    let challenge =
+        Router::new().route("/.well-known/acme-challenge/{token}", get(challenge::answer)).with_state(desk.answers);
+    let app = Router::new().nest("/api", api_routes(api)).merge(health).merge(challenge).fallback(no_such_path);
     // A delivery's signature stands for itself: it is looked at before anybody is held back.
     let app = app.layer(from_fn_with_state(allowance, askers::strangers_in_turn)).merge(webhook.unwrap_or_default());
     app.method_not_allowed_fallback(wrong_method)

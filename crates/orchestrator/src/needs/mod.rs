@@ -153,6 +153,10 @@ pub trait Router: Send + Sync + 'static {
     async fn observe(&self) -> Result<RouteTable, Fault>;
     /// Waits until nothing that the router sent to this port is under way any more, at most so long.
     async fn drain(&self, port: HostPort, at_most: Duration);
+    /// Serves with the certificates of this moment. A router that looks at each handshake has nothing to do.
+    async fn take_certificates(&self) -> Result<(), Fault> {
+        Ok(())
+    }
     /// Whether it answers at all, for `/health`.
     async fn ping(&self) -> Result<(), Fault>;
 }

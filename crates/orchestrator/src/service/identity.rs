@@ -12,7 +12,7 @@ use super::StartError;
 use crate::git;
 use crate::router::Login;
 use crate::secrets::{Known, Whose};
-use crate::settings::{INSTANCE, Identity, Settings};
+use crate::settings::{Challenge, INSTANCE, Identity, Settings};
 
 /// This installation's own name, made at its first start.
 pub(super) fn instance(state: &Path) -> Result<InstanceId, StartError> {
@@ -67,7 +67,11 @@ pub(super) fn learn_own(known: &Known, settings: &Settings, api_token: &SecretSt
         Identity::App { .. } => None,
     };
     let login = token.map(git::login);
-    let own =
-        [token, login.as_ref(), Some(api_token), settings.http.read_token.as_ref(), settings.webhooks.secret.as_ref()];
+    let zones = settings.tls.as_ref().and_then(|tls| match &tls.challenge {
+        Challenge::Dns(zones) => Some(&zones.token),
+        Challenge::Http => None,
+    });
+    let (read_token, secret) = (settings.http.read_token.as_ref(), settings.webhooks.secret.as_ref());
+    let own = [token, login.as_ref(), Some(api_token), read_token, secret, zones];
     own.into_iter().flatten().for_each(|secret| known.learn(Whose::Service, secret.expose_secret()));
 }

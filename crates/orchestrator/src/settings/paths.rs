@@ -40,6 +40,11 @@ impl Paths {
         self.state().join("preview-password")
     }
 
+    /// Certificates, their keys, and the account that they are got by.
+    pub fn tls(&self) -> PathBuf {
+        self.state().join("tls")
+    }
+
     /// The operator's secrets, sealed.
     pub fn secrets(&self) -> PathBuf {
         secrets(&self.ledger)

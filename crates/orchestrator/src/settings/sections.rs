@@ -15,7 +15,7 @@ use super::reader::{Reader, Variable};
 use super::variables::*;
 use super::{
     Capacity, Firewall, GitHub, Health, Http, Identity, Limits, Log, LogFormat, Network, Nginx, Paths, PreviewLogin,
-    Previews, Reach, Router, Settings, Webhooks, paths, values,
+    Previews, Reach, Router, Settings, Tls, Webhooks, paths, tls, values,
 };
 use crate::github::AppKey;
 
@@ -27,9 +27,10 @@ pub(super) fn all(reader: &mut Reader<'_>) -> Option<Settings> {
     let policy = policy(reader);
     let router_port = reader.value(&ROUTER_PORT, values::port);
     let previews = previews(reader, router_port);
+    let tls = tls::read(reader, previews.as_ref());
     let login = login(reader);
     let http = http(reader);
-    let router = router(reader, router_port, previews.as_ref());
+    let router = router(reader, router_port, previews.as_ref(), tls.as_ref());
     let paths = paths(reader);
     let cleanup_interval = reader.value(&CLEANUP_INTERVAL_MINUTES, values::duration(60.0));
     let capacity = capacity(reader);
@@ -45,6 +46,7 @@ pub(super) fn all(reader: &mut Reader<'_>) -> Option<Settings> {
         webhooks: webhooks?,
         policy: policy?,
         previews: previews?,
+        tls: tls?,
         login: login?,
         http: http?,
         router: router?,
@@ -199,7 +201,12 @@ pub(super) fn http(reader: &mut Reader<'_>) -> Option<Http> {
     Some(Http { listen: SocketAddr::new(host?, port?), token, read_token, behind_proxy: behind_proxy? })
 }
 
-fn router(reader: &mut Reader<'_>, port: Option<u16>, previews: Option<&Previews>) -> Option<Router> {
+fn router(
+    reader: &mut Reader<'_>,
+    port: Option<u16>,
+    previews: Option<&Previews>,
+    tls: Option<&Option<Tls>>,
+) -> Option<Router> {
     let nginx = reader.value(&ROUTER, values::one_of(&[("builtin", false), ("nginx", true)]));
     let config_dir = reader.value(&NGINX_CONFIG_DIR, values::nginx_folder);
     let test_command = reader.value(&NGINX_TEST_COMMAND, values::command);
@@ -208,11 +215,16 @@ fn router(reader: &mut Reader<'_>, port: Option<u16>, previews: Option<&Previews
     if !nginx? {
         return Some(Router::Builtin { port: port? });
     }
+    let usual_probe = match tls? {
+        // Before its first certificate nothing answers under the base URL.
+        Some(_) => values::base_url("http://127.0.0.1").ok(),
+        None => previews.map(|previews| previews.base_url.clone()),
+    };
     Some(Router::Nginx(Nginx {
         config_dir: config_dir?,
         test_command: test_command?,
         reload_command: reload_command?,
-        probe_url: probe_url?.or_else(|| Some(previews?.base_url.clone()))?,
+        probe_url: probe_url?.or(usual_probe)?,
     }))
 }
 

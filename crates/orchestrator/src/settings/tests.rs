@@ -3,6 +3,7 @@ use std::os::unix::fs::PermissionsExt;
 
 use jiff::SignedDuration;
 use preview_core::desired::ForkPolicy;
+use secrecy::ExposeSecret;
 
 use super::*;
 
@@ -129,6 +130,49 @@ fn strangers_reach_what_members_reach_unless_told_otherwise() {
     let unkept = mistake(&[("FIREWALL", "off"), ("UNTRUSTED_EGRESS", "deny")]);
     assert!(unkept.contains("nothing would keep previews from the internet"), "{unkept}");
     assert!(mistake(&[("EGRESS_ALLOW", "10.0.0.5/8")]).contains("10.0.0.0/8"));
+}
+
+#[test]
+fn certificates_are_for_names() {
+    let acme = [("TLS", "acme"), ("PREVIEW_BASE_URL", "https://previews.example.org")];
+    let read = |more: &[(&str, &str)]| read(&[&acme, more].concat());
+    let mistake = |more: &[(&str, &str)]| read(more).unwrap_err().to_string();
+    let settings = read(&[]).unwrap();
+    let tls = settings.tls.as_ref().unwrap();
+    assert_eq!(tls.directory.as_str(), "https://acme-v02.api.letsencrypt.org/directory");
+    assert!(matches!(tls.challenge, Challenge::Http) && tls.port == 443);
+    assert!(settings.reserved_ports().contains(&HostPort::new(443).unwrap()));
+    for url in ["http://previews.example.org", "https://203.0.113.7", "https://[2001:db8::1]", "https://localhost"] {
+        assert!(mistake(&[("PREVIEW_BASE_URL", url)]).contains("TLS is `acme`"), "{url}");
+    }
+    assert!(mistake(&[("ROUTER_TLS_PORT", "8080")]).contains("a port of its own"));
+    assert!(mistake(&[("ROUTER", "nginx"), ("ROUTER_TLS_PORT", "0")]).contains("a port that nginx listens on"));
+    let nginx = read(&[("ROUTER", "nginx")]).unwrap();
+    assert!(matches!(nginx.router, Router::Nginx(nginx) if nginx.probe_url.as_str() == "http://127.0.0.1"));
+    for wrong in ["me", "me@", "@example.org", "a@b@example.org", "me@example.org?subject=x"] {
+        assert!(mistake(&[("ACME_EMAIL", wrong)]).contains("an email address"), "{wrong}");
+    }
+}
+
+#[test]
+fn a_zone_needs_a_token_that_stands_somewhere_private() {
+    let acme = [("TLS", "acme"), ("PREVIEW_BASE_URL", "https://previews.example.org"), ("ACME_CHALLENGE", "dns-01")];
+    let read = |more: &[(&str, &str)]| read(&[&acme, more].concat());
+    assert!(read(&[]).unwrap_err().to_string().contains("DIGITALOCEAN_TOKEN is not set"));
+    let token = |settings: Settings| match settings.tls.unwrap().challenge {
+        Challenge::Dns(zones) => zones.token.expose_secret().to_owned(),
+        Challenge::Http => panic!("not by a record"),
+    };
+    assert_eq!(token(read(&[("DIGITALOCEAN_TOKEN", "dop_v1_7c4a1e9b")]).unwrap()), "dop_v1_7c4a1e9b");
+    let dir = tempfile::tempdir().unwrap();
+    let file = dir.path().join("token");
+    std::fs::write(&file, "dop_v1_5d2f8a6c\n").unwrap();
+    let path = file.to_str().unwrap();
+    let mode = |mode| std::fs::set_permissions(&file, std::fs::Permissions::from_mode(mode)).unwrap();
+    mode(0o644);
+    assert!(read(&[("DIGITALOCEAN_TOKEN_FILE", path)]).unwrap_err().to_string().contains("chmod 600"));
+    mode(0o600);
+    assert_eq!(token(read(&[("DIGITALOCEAN_TOKEN_FILE", path)]).unwrap()), "dop_v1_5d2f8a6c");
 }
 
 #[test]

@@ -13,7 +13,7 @@ use preview_core::ids::{HostPort, RepoName};
 use preview_core::ports::Pool;
 use preview_core::subnets::Subnet;
 use preview_core::walls::{Allowed, InvalidAllowed};
-use secrecy::SecretString;
+use secrecy::{ExposeSecret, SecretString};
 
 use crate::github::AppKey;
 use crate::router::nginx::CommandLine;
@@ -226,13 +226,44 @@ pub(super) fn app_id(text: &str) -> Result<u64, Wrong> {
 
 /// Reads the key in a file that nobody else may read.
 pub(super) fn app_key(path: &str) -> Result<AppKey, Wrong> {
-    let unreadable = |error: std::io::Error| Wrong(format!("it can't be read: {error}"));
+    AppKey::from_pem(private_file(path)?.expose_secret()).map_err(|error| Wrong(error.to_string()))
+}
+
+/// Reads the token in a file that nobody else may read.
+pub(super) fn token_file(path: &str) -> Result<SecretString, Wrong> {
+    bearer(private_file(path)?.expose_secret().trim())
+}
+
+fn private_file(path: &str) -> Result<SecretString, Wrong> {
     let mode = std::fs::metadata(path).map_err(unreadable)?.permissions().mode();
     if mode & 0o077 != 0 {
         return Err(Wrong(format!("others than its owner may read it: `chmod 600 {path}`")));
     }
-    let text = std::fs::read_to_string(path).map_err(unreadable)?;
-    AppKey::from_pem(&text).map_err(|error| Wrong(error.to_string()))
+    std::fs::read_to_string(path).map(SecretString::from).map_err(unreadable)
+}
+
+fn unreadable(error: std::io::Error) -> Wrong {
+    Wrong(format!("it can't be read: {error}"))
+}
+
+/// Reads the certificates in a PEM file.
+pub(super) fn authorities(path: &str) -> Result<Vec<reqwest::Certificate>, Wrong> {
+    let text = std::fs::read(path).map_err(unreadable)?;
+    match reqwest::Certificate::from_pem_bundle(&text) {
+        Ok(found) if !found.is_empty() => Ok(found),
+        _ => Err(Wrong::expected("a file with certificates in PEM: -----BEGIN CERTIFICATE-----")),
+    }
+}
+
+/// Reads an email address, as far as one can tell by looking.
+pub(super) fn email(text: &str) -> Result<String, Wrong> {
+    let plain = text.bytes().all(|b| b.is_ascii_graphic() && !b"<>,;\"\\?&".contains(&b));
+    match text.split_once('@') {
+        Some((name, host)) if plain && !name.is_empty() && host.contains('.') && !host.contains('@') => {
+            Ok(text.to_owned())
+        }
+        _ => Err(Wrong::expected("an email address like admin@example.com")),
+    }
 }
 
 /// Reads one of several words.

@@ -15,9 +15,33 @@ pub const GROUPS: &[Group] = &[
     ("Webhooks and polling", &[WEBHOOKS, GITHUB_WEBHOOK_SECRET, RESYNC_INTERVAL_SECONDS]),
     ("Which pull requests", &[FORK_POLICY, DRAFTS, BOTS, REQUIRE_LABEL]),
     ("Addresses of previews", &[PREVIEW_BASE_URL, PREVIEW_DOMAIN]),
+    (
+        "Certificates",
+        &[
+            TLS,
+            ACME_DIRECTORY,
+            ACME_EMAIL,
+            ACME_CA_FILE,
+            ACME_CHALLENGE,
+            DIGITALOCEAN_TOKEN,
+            DIGITALOCEAN_TOKEN_FILE,
+            DIGITALOCEAN_API_URL,
+        ],
+    ),
     ("A login in front of previews", &[PREVIEW_AUTH, PREVIEW_AUTH_USER, PREVIEW_AUTH_PASSWORD]),
     ("The service's own API", &[ORCHESTRATOR_HOST, ORCHESTRATOR_PORT, API_TOKEN, API_READ_TOKEN, TRUSTED_PROXY]),
-    ("Router", &[ROUTER, ROUTER_PORT, NGINX_CONFIG_DIR, NGINX_TEST_COMMAND, NGINX_RELOAD_COMMAND, NGINX_PROBE_URL]),
+    (
+        "Router",
+        &[
+            ROUTER,
+            ROUTER_PORT,
+            ROUTER_TLS_PORT,
+            NGINX_CONFIG_DIR,
+            NGINX_TEST_COMMAND,
+            NGINX_RELOAD_COMMAND,
+            NGINX_PROBE_URL,
+        ],
+    ),
     ("Folders and files", &[DEPLOYMENTS_DIR, DEPLOYMENTS_DB, LOG_DIR, SECRETS_KEY_FILE]),
     ("Clean-up", &[CLEANUP_TTL_DAYS, CLEANUP_INTERVAL_MINUTES]),
     ("Capacity", &[MAX_CONCURRENT_PREVIEWS, MAX_CONCURRENT_BUILDS, DISK_BUDGET_GB]),
@@ -119,6 +143,48 @@ pub(super) const PREVIEW_DOMAIN: Variable = Variable::optional(
     "Gives each preview a host of its own, `pr-12-my-org-my-app.PREVIEW_DOMAIN`; needs a wildcard DNS record.",
 );
 
+pub(super) const TLS: Variable = Variable::new(
+    "TLS",
+    "off",
+    "`acme`: the service gets certificates by ACME and renews them, for the host of `PREVIEW_BASE_URL` (which then begins with \
+     `https://`) and for hosts of previews; by setting it you agree to the authority's terms. `off`: plain HTTP, or a proxy of \
+     yours in front that speaks TLS.",
+);
+pub(super) const ACME_DIRECTORY: Variable = Variable::new(
+    "ACME_DIRECTORY",
+    "https://acme-v02.api.letsencrypt.org/directory",
+    "The ACME directory of the certificate authority; without another it is Let's Encrypt.",
+);
+pub(super) const ACME_EMAIL: Variable = Variable::optional(
+    "ACME_EMAIL",
+    "none is given",
+    "The address that the authority may write to about its certificates.",
+);
+pub(super) const ACME_CA_FILE: Variable = Variable::optional(
+    "ACME_CA_FILE",
+    "the system's authorities are trusted",
+    "A PEM file of authorities by which `ACME_DIRECTORY` itself is trusted as well: for an authority of your own.",
+);
+pub(super) const ACME_CHALLENGE: Variable = Variable::new(
+    "ACME_CHALLENGE",
+    "http-01",
+    "How the authority is shown whose the names are. `http-01`: by an answer on port 80, a certificate for each known host. \
+     `dns-01`: by a record that is made at DigitalOcean, one certificate for all names below `PREVIEW_DOMAIN`.",
+);
+pub(super) const DIGITALOCEAN_TOKEN: Variable = Variable::optional(
+    "DIGITALOCEAN_TOKEN",
+    "**required** for `dns-01`, unless it stands in a file",
+    "A token of DigitalOcean's that may create, read and delete domain records, and nothing else.",
+)
+.secret();
+pub(super) const DIGITALOCEAN_TOKEN_FILE: Variable = Variable::optional(
+    "DIGITALOCEAN_TOKEN_FILE",
+    "none",
+    "The file with that token, readable by the service's user alone.",
+);
+pub(super) const DIGITALOCEAN_API_URL: Variable =
+    Variable::new("DIGITALOCEAN_API_URL", "https://api.digitalocean.com", "DigitalOcean's API.");
+
 pub(super) const PREVIEW_AUTH: Variable = Variable::new(
     "PREVIEW_AUTH",
     "none",
@@ -164,6 +230,11 @@ pub(super) const ROUTER: Variable = Variable::new(
 );
 pub(super) const ROUTER_PORT: Variable =
     Variable::new("ROUTER_PORT", "8080", "The port of the built-in router; 0 takes any free one.");
+pub(super) const ROUTER_TLS_PORT: Variable = Variable::new(
+    "ROUTER_TLS_PORT",
+    "443",
+    "With `TLS=acme` the port at which either router speaks TLS; with the built-in one, 0 takes any free one.",
+);
 pub(super) const NGINX_CONFIG_DIR: Variable = Variable::new(
     "NGINX_CONFIG_DIR",
     "/etc/nginx/preview-configs",
@@ -182,7 +253,7 @@ pub(super) const NGINX_RELOAD_COMMAND: Variable = Variable::new(
 );
 pub(super) const NGINX_PROBE_URL: Variable = Variable::optional(
     "NGINX_PROBE_URL",
-    "`PREVIEW_BASE_URL`",
+    "`PREVIEW_BASE_URL`; with `TLS=acme` `http://127.0.0.1`",
     "Where nginx is asked whether it has taken up the newest configuration.",
 );
 

@@ -15,11 +15,12 @@ use preview_core::ports::Pool;
 use preview_core::route::Site;
 use preview_core::trust::ByTrust;
 use preview_orchestrator::folders::Folders;
-use preview_orchestrator::http::{Desk, serve};
+use preview_orchestrator::http::{Desk, Trouble, serve};
 use preview_orchestrator::ledger::{Ledger, State, Storage};
 use preview_orchestrator::needs::Clock;
 use preview_orchestrator::reconcile::{Config, Outside, Pace, Reconciler};
 use preview_orchestrator::secrets::{Known, Vault};
+use preview_orchestrator::tls::Answers;
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -83,11 +84,26 @@ impl House {
         Self::with(Ledger::new(state, storage), Some(SECRET), tempfile::tempdir().unwrap()).await
     }
 
+    /// With what it tells of certificates and answers their authority.
+    pub(crate) async fn with_certificates(ledger: Ledger, answers: Answers, certificates: Trouble) -> Self {
+        Self::told(ledger, Some(SECRET), tempfile::tempdir().unwrap(), true, (answers, certificates)).await
+    }
+
     async fn with(ledger: Ledger, secret: Option<&str>, dir: TempDir) -> Self {
         Self::built(ledger, secret, dir, true).await
     }
 
     async fn built(ledger: Ledger, secret: Option<&str>, dir: TempDir, behind_proxy: bool) -> Self {
+        Self::told(ledger, secret, dir, behind_proxy, (Answers::default(), Arc::new(|| None))).await
+    }
+
+    async fn told(
+        ledger: Ledger,
+        secret: Option<&str>,
+        dir: TempDir,
+        behind_proxy: bool,
+        (answers, certificates): (Answers, Trouble),
+    ) -> Self {
         let outside = Arc::new(Nobody::new());
         let folders = Folders::new(dir.path().join("deployments"), dir.path().join("logs"));
         let reconciler = Reconciler::new(config(), all(&outside), ledger.clone(), folders.clone(), vault(dir.path()));
@@ -105,6 +121,8 @@ impl House {
             known_holes: vec!["runc 1.0 has a hole".to_owned()],
             builds: Arc::new(|| None),
             walls: Arc::new(|| None),
+            certificates,
+            answers,
             token: TOKEN.into(),
             read_token: Some(READ_TOKEN.into()),
             behind_proxy,

@@ -17,8 +17,8 @@ use crate::rig::{Rig, table};
 
 fn router() -> Builtin {
     let listener = StdListener::bind("127.0.0.1:0").unwrap();
-    Builtin::start(listener, Site::new("https://previews.example".parse().unwrap(), None), None, &RouteTable::default())
-        .unwrap()
+    let site = Site::new("https://previews.example".parse().unwrap(), None);
+    Builtin::start(listener, None, site, None, &RouteTable::default()).unwrap()
 }
 
 #[tokio::test(flavor = "multi_thread")]

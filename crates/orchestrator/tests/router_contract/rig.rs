@@ -38,7 +38,7 @@ impl Rig {
     pub(crate) async fn builtin_behind(login: Option<Login>) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let site = Site::new("http://previews.example".parse().unwrap(), Some(DOMAIN.parse().unwrap()));
-        let router = Builtin::start(listener, site, login.as_ref(), &RouteTable::default()).unwrap();
+        let router = Builtin::start(listener, None, site, login.as_ref(), &RouteTable::default()).unwrap();
         Self { address: router.address(), router: Arc::new(router), nginx: None }
     }
 
@@ -109,8 +109,9 @@ impl PrivateNginx {
             probe_url: format!("http://{}", self.address),
             domain: Some(DOMAIN.parse().unwrap()),
             login: self.login.clone().map(|login| (login, "0123456789ab".to_owned())),
+            secure: None,
         };
-        Nginx::new(settings, http_client())
+        Nginx::new(settings, http_client(), &RouteTable::new())
     }
 
     /// The folder that is included.

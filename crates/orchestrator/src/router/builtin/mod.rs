@@ -2,12 +2,14 @@
 //!
 //! `traffic` knows the routes and what is under way, `proxy` brings one request to its app and back, `headers` and
 //! `body` say what changes on the way, `tunnel` carries WebSockets, `patience` leaves
-//! visitors who take nothing. Here connections are accepted and ended.
+//! visitors who take nothing; `secure` is TLS in front of it, and `deliveries` what GitHub sends through that. Here connections are accepted and ended.
 
 mod body;
+mod deliveries;
 mod headers;
 mod patience;
 mod proxy;
+mod secure;
 mod traffic;
 mod tunnel;
 
@@ -24,12 +26,15 @@ use hyper::service::service_fn;
 use hyper_util::rt::{TokioIo, TokioTimer};
 use preview_core::ids::HostPort;
 use preview_core::route::{RouteTable, Site};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::watch;
 use tokio::task::{JoinHandle, JoinSet};
 
 use self::patience::Patient;
 use self::proxy::Proxy;
+use self::secure::Acceptor;
+pub use self::secure::Secure;
 use crate::crowd::{Place, Places};
 use crate::needs::{Fault, Router};
 use crate::router::login::Login;
@@ -49,6 +54,7 @@ const PING: Duration = Duration::from_secs(2);
 /// The router inside the service. It ends, with everything under way, when this is dropped.
 pub struct Builtin {
     address: SocketAddr,
+    secure: Option<SocketAddr>,
     proxy: Arc<Proxy>,
     accepting: tokio::sync::Mutex<JoinHandle<()>>,
     stop: watch::Sender<bool>,
@@ -58,26 +64,44 @@ impl Builtin {
     /// Answers on this listener from now on, with this table from its first visitor on, and asks them for the login. Must be called within a tokio runtime.
     ///
     /// # Errors
-    /// When the listener can't be made non-blocking or has no address.
+    /// When a listener can't be made non-blocking or has no address.
     pub fn start(
         listener: std::net::TcpListener,
+        secure: Option<Secure>,
         site: Site,
         login: Option<&Login>,
         table: &RouteTable,
     ) -> io::Result<Self> {
-        listener.set_nonblocking(true)?;
-        let listener = TcpListener::from_std(listener)?;
-        let address = listener.local_addr()?;
+        let (listener, address) = of_ours(listener)?;
         let (stop, stopped) = watch::channel(false);
-        let proxy = Arc::new(Proxy::new(site, login, stopped.clone()));
+        let ours = secure.as_ref().map(|secure| (secure.shown.clone(), secure.deliveries));
+        let acceptor = ours.as_ref().map(|(shown, _)| Acceptor::new(shown)).transpose()?;
+        let secure = secure.map(|secure| of_ours(secure.listener)).transpose()?;
+        let (secure, secure_address) = secure.unzip();
+        let proxy = Arc::new(Proxy::new(site, login, ours, stopped.clone()));
         proxy.traffic.switch(table);
-        let accepting = tokio::spawn(accept(listener, proxy.clone(), stopped));
-        Ok(Self { address, proxy, accepting: accepting.into(), stop })
+        let places = Places::new(MAX_CONNECTIONS);
+        let plain = accept(listener, None, places.clone(), proxy.clone(), stopped.clone());
+        let secured = secure.map(|listener| accept(listener, acceptor, places, proxy.clone(), stopped));
+        let accepting = tokio::spawn(async move {
+            let secured = async {
+                if let Some(secured) = secured {
+                    secured.await;
+                }
+            };
+            tokio::join!(plain, secured);
+        });
+        Ok(Self { address, secure: secure_address, proxy, accepting: accepting.into(), stop })
     }
 
     /// Where it listens.
     pub fn address(&self) -> SocketAddr {
         self.address
+    }
+
+    /// Where it listens for TLS.
+    pub fn secure_address(&self) -> Option<SocketAddr> {
+        self.secure
     }
 
     /// Accepts no more, lets requests that are under way finish within `at_most`, and ends the rest.
@@ -120,16 +144,30 @@ impl Router for Builtin {
     }
 }
 
+fn of_ours(listener: std::net::TcpListener) -> io::Result<(TcpListener, SocketAddr)> {
+    listener.set_nonblocking(true)?;
+    let listener = TcpListener::from_std(listener)?;
+    let address = listener.local_addr()?;
+    Ok((listener, address))
+}
+
 /// The other end of a connection, which holds its place until the last that came of it (a WebSocket, say) has ended.
 #[derive(Clone)]
 struct Peer {
     address: IpAddr,
+    /// Whether we speak TLS with it.
+    secure: bool,
     _place: Arc<Place>,
 }
 
 /// Accepts connections until told to stop, then waits for those that are open.
-async fn accept(listener: TcpListener, proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
-    let places = Places::new(MAX_CONNECTIONS);
+async fn accept(
+    listener: TcpListener,
+    acceptor: Option<Acceptor>,
+    places: Places,
+    proxy: Arc<Proxy>,
+    mut stop: watch::Receiver<bool>,
+) {
     let mut connections = JoinSet::new();
     loop {
         let accepted = async {
@@ -143,8 +181,8 @@ async fn accept(listener: TcpListener, proxy: Arc<Proxy>, mut stop: watch::Recei
                 Ok((stream, address)) => {
                     // Whose source has as many as it may have is let go at once.
                     if let Some(place) = places.seat(free, address.ip()) {
-                        let peer = Peer { address: address.ip(), _place: Arc::new(place) };
-                        connections.spawn(serve(stream, peer, proxy.clone(), stop.clone()));
+                        let peer = Peer { address: address.ip(), secure: acceptor.is_some(), _place: Arc::new(place) };
+                        connections.spawn(welcome(stream, acceptor.clone(), peer, proxy.clone(), stop.clone()));
                     }
                 }
                 Err(error) => {
@@ -158,10 +196,33 @@ async fn accept(listener: TcpListener, proxy: Arc<Proxy>, mut stop: watch::Recei
     while connections.join_next().await.is_some() {}
 }
 
-/// Serves one visitor's connection; told to stop, ends it after the request that is under way.
-async fn serve(stream: TcpStream, peer: Peer, proxy: Arc<Proxy>, mut stop: watch::Receiver<bool>) {
+/// Begins a visitor's connection as the listener wants it: as it comes, or with a handshake.
+async fn welcome(
+    stream: TcpStream,
+    acceptor: Option<Acceptor>,
+    peer: Peer,
+    proxy: Arc<Proxy>,
+    mut stop: watch::Receiver<bool>,
+) {
     // Without it small writes may wait for the visitor's acknowledgement; not having it is only slower.
     let _ = stream.set_nodelay(true);
+    let Some(acceptor) = acceptor else { return serve(stream, peer, proxy, stop).await };
+    let secured = tokio::select! {
+        () = told(&mut stop) => None,
+        secured = acceptor.accept(stream) => secured,
+    };
+    if let Some(secured) = secured {
+        serve(secured, peer, proxy, stop).await;
+    }
+}
+
+/// Serves one visitor's connection; told to stop, ends it after the request that is under way.
+async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
+    stream: S,
+    peer: Peer,
+    proxy: Arc<Proxy>,
+    mut stop: watch::Receiver<bool>,
+) {
     let service = service_fn(move |request| {
         let (proxy, peer) = (proxy.clone(), peer.clone());
         async move { Ok::<_, Infallible>(proxy.answer(peer, request).await) }

@@ -1,5 +1,6 @@
 //! One request on its way: which preview it is for, to its app, and the answer back.
 
+use std::net::SocketAddr;
 use std::time::Duration;
 
 use bytes::Bytes;
@@ -19,9 +20,10 @@ use tokio::sync::watch;
 use super::body::{self, Carried, Download, Upload};
 use super::headers::{self, Visitor};
 use super::traffic::{Traffic, UnderWay};
-use super::{Peer, tunnel};
+use super::{Peer, deliveries, secure, tunnel};
 use crate::router::login::{CHALLENGE, Gate, Login};
 use crate::router::pages::{self, Page};
+use crate::tls::{CHALLENGE_PATH, Shown};
 
 /// An app has this long to accept a connection.
 const CONNECT: Duration = Duration::from_secs(5);
@@ -37,6 +39,8 @@ pub(super) struct Proxy {
     site: Site,
     /// What visitors have to open first.
     gate: Option<Gate>,
+    /// Where we speak TLS ourselves: what is shown of certificates, and where deliveries go.
+    ours: Option<(Shown, SocketAddr)>,
     /// Which app serves what.
     pub(super) traffic: Traffic,
     /// Keeps connections: for requests that can be repeated when the app closes one under our hands.
@@ -65,11 +69,20 @@ enum Way {
     App(Box<Visit>),
     Redirect(HeaderValue),
     Page(Page),
+    /// What a certificate authority asked for.
+    Answer(String),
+    /// To the service itself.
+    Delivery(SocketAddr, HeaderValue),
 }
 
 impl Proxy {
     /// A proxy without routes.
-    pub(super) fn new(site: Site, login: Option<&Login>, stop: watch::Receiver<bool>) -> Self {
+    pub(super) fn new(
+        site: Site,
+        login: Option<&Login>,
+        ours: Option<(Shown, SocketAddr)>,
+        stop: watch::Receiver<bool>,
+    ) -> Self {
         let client = |kept_per_app| {
             let mut connector = HttpConnector::new();
             connector.set_nodelay(true);
@@ -82,12 +95,16 @@ impl Proxy {
                 .build(connector)
         };
         let gate = login.map(Gate::new);
-        Self { site, gate, traffic: Traffic::default(), kept: client(32), fresh: client(0), stop }
+        Self { site, gate, ours, traffic: Traffic::default(), kept: client(32), fresh: client(0), stop }
     }
 
     /// Answers a visitor's request.
     pub(super) async fn answer(&self, peer: Peer, request: Request<Incoming>) -> Response<Download> {
-        match self.way(&request) {
+        match self.way(&peer, &request) {
+            Way::Answer(text) => Response::new(Either::Left(Full::from(text))),
+            Way::Delivery(to, host) => deliveries::pass_on(&self.fresh, to, (&peer, &host), request)
+                .await
+                .unwrap_or_else(|| page_answer(Page::unavailable(502))),
             Way::Redirect(location) => {
                 let mut answer = Response::new(Either::Left(Full::default()));
                 *answer.status_mut() = StatusCode::PERMANENT_REDIRECT;
@@ -104,9 +121,12 @@ impl Proxy {
     }
 
     /// Finds the preview that a request is for.
-    fn way(&self, request: &Request<Incoming>) -> Way {
+    fn way(&self, peer: &Peer, request: &Request<Incoming>) -> Way {
         let host = host_of(request).filter(|_| headers::has_one_reading(request.headers()));
         let Some(host) = host else { return Way::Page(Page::refused()) };
+        if let Some(way) = self.way_before_all(peer, request, &host) {
+            return way;
+        }
         let (target, mount): (_, fn(&DeploymentId) -> String) =
             match self.site.named_by(host.to_str().unwrap_or_default()) {
                 Named::Preview(id) => (Target::of_host(id, request.uri().path()), |_| String::new()),
@@ -121,6 +141,33 @@ impl Proxy {
             }
             Target::MissingSlash(_) | Target::Nothing => Way::Page(Page::gone()),
             Target::Refused => Way::Page(Page::refused()),
+        }
+    }
+
+    /// What comes before all previews where we speak TLS: deliveries, the authority's questions, and visitors who come
+    /// unencrypted.
+    fn way_before_all(&self, peer: &Peer, request: &Request<Incoming>, host: &HeaderValue) -> Option<Way> {
+        let (shown, deliveries) = self.ours.as_ref()?;
+        if peer.secure {
+            let is_delivery = request.uri().path() == deliveries::PATH;
+            let to_all = || self.site.named_by(host.to_str().unwrap_or_default()) == Named::All;
+            return (is_delivery && to_all()).then(|| Way::Delivery(*deliveries, host.clone()));
+        }
+        if request.uri().path().starts_with(CHALLENGE_PATH) {
+            // Never an app: whoever answers there for a host may get certificates for it.
+            let answer = shown.answers.to_path(request.uri().path());
+            return Some(answer.map_or_else(|| Way::Page(Page::gone()), Way::Answer));
+        }
+        let path = request.uri().path_and_query()?;
+        secure::elsewhere(shown, self.site.origin().port_suffix(), host.to_str().ok()?, path).map(Way::Redirect)
+    }
+
+    /// `http` or `https`, as the visitor came; where somebody in front of us speaks TLS, as the URL told to people says.
+    fn scheme(&self, peer: &Peer) -> &'static str {
+        match (&self.ours, peer.secure) {
+            (None, _) => self.site.origin().scheme(),
+            (Some(_), true) => "https",
+            (Some(_), false) => "http",
         }
     }
 
@@ -154,12 +201,8 @@ impl Proxy {
         if visit.websocket {
             headers::mark_websocket(&mut told);
         }
-        let visitor = Visitor {
-            address: peer.address,
-            scheme: self.site.origin().scheme(),
-            host: &visit.host,
-            prefix: &visit.prefix,
-        };
+        let visitor =
+            Visitor { address: peer.address, scheme: self.scheme(&peer), host: &visit.host, prefix: &visit.prefix };
         headers::introduce(&mut told, &visitor);
         if self.gate.is_some() {
             // The login is ours, not the app's to know.

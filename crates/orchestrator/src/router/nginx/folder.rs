@@ -5,12 +5,12 @@ use std::io::{self, Write};
 use std::os::unix::fs::{MetadataExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 
-use super::text::{Files, HOSTS, PASSWORDS, STANDING, deployment, is_ours};
+use super::text::{Files, HOSTS, PASSWORDS, SERVERS, STANDING, deployment, is_ours};
 
 /// Our own beginnings of files; nginx includes `*.conf` alone.
 const UNFINISHED: &str = ".preview-deployer-";
 
-/// The include folder of the server block, with `hosts/` in it for the wildcard server.
+/// The include folder of the server block, with `hosts/` in it for the wildcard server, and `servers/` for those that speak TLS.
 #[derive(Debug, Clone)]
 pub(super) struct Folder(PathBuf);
 
@@ -32,13 +32,13 @@ impl Folder {
             Err(error) if error.kind() == io::ErrorKind::NotFound => return Ok(files),
             entries => entries?,
         };
-        let mut names = vec![HOSTS.to_owned()];
+        let mut names = vec![HOSTS.to_owned(), SERVERS.to_owned()];
         for entry in entries {
             // A name that isn't text is nobody's whom we know.
             names.extend(entry?.file_name().into_string().ok());
         }
         for name in names {
-            if ![HOSTS, STANDING, PASSWORDS].contains(&name.as_str()) && deployment(&name).is_none() {
+            if ![HOSTS, SERVERS, STANDING, PASSWORDS].contains(&name.as_str()) && deployment(&name).is_none() {
                 continue;
             }
             match fs::read_to_string(self.0.join(&name)) {
@@ -54,8 +54,8 @@ impl Folder {
 
     /// Makes these, in place of those, the files of ours. Each appears whole or not at all, and stays over a power cut.
     pub(super) fn replace(&self, old: &Files, new: &Files) -> io::Result<()> {
-        let sub = self.0.join(HOSTS).parent().map(Path::to_owned).unwrap_or_default();
-        fs::create_dir_all(&sub)?;
+        let subs = self.subs(new);
+        subs.iter().try_for_each(fs::create_dir_all)?;
         self.sweep()?;
         for (name, text) in new.iter().filter(|(name, text)| old.get(*name) != Some(text)) {
             let mut file = tempfile::Builder::new().prefix(UNFINISHED).tempfile_in(&self.0)?;
@@ -70,8 +70,20 @@ impl Folder {
                 _ => {}
             }
         }
-        File::open(&sub)?.sync_all()?;
+        for sub in subs {
+            File::open(sub)?.sync_all()?;
+        }
         File::open(&self.0)?.sync_all()
+    }
+
+    /// The folders in the folder. That of other servers is there once there are any.
+    fn subs(&self, new: &Files) -> Vec<PathBuf> {
+        let is_there = |name: &&str| {
+            let folder = self.0.join(name).parent().is_some_and(Path::is_dir);
+            *name == HOSTS || folder || new.contains_key(*name)
+        };
+        let subs = [HOSTS, SERVERS].into_iter().filter(is_there);
+        subs.filter_map(|name| self.0.join(name).parent().map(Path::to_owned)).collect()
     }
 
     /// Lets nginx read a file. Passwords are for its workers alone: they get the folder's group, if we may give it.
@@ -116,7 +128,8 @@ mod tests {
         assert!(folder.read().unwrap().is_empty());
         let login = Login::new("preview", "s3cret-password".into());
         let lock = Lock { login, salt: "0123".to_owned(), file: "/x".to_owned() };
-        let first = House { domain: Some("p.example.org".parse().unwrap()), lock: Some(lock) }.render(&table(1), 1);
+        let first = House { domain: Some("p.example.org".parse().unwrap()), lock: Some(lock), secure: None }
+            .render(&table(1), 1);
         folder.replace(&Files::new(), &first).unwrap();
         for (name, text) in [("other.conf", "# mine"), ("my-app-pr-9.conf", "# mine"), (".preview-deployer-x", "")] {
             fs::write(folder.path().join(name), text).unwrap();

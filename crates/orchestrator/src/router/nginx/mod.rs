@@ -1,13 +1,15 @@
 //! The nginx router: files for an nginx that the server's operator owns.
 //!
 //! The operator includes `{config_dir}/*.conf` in the server block of the previews and, where previews have hosts of their own,
-//! `{config_dir}/hosts/*.conf` in the one of the wildcard host. `text` says what the files hold, `escape` what may be written
+//! `{config_dir}/hosts/*.conf` in the one of the wildcard host; where we get certificates, `{config_dir}/servers/*.conf` in the `http`
+//! block as well. `secure` says what nginx is told of these, `text` says what the files hold, `escape` what may be written
 //! into them, `folder` puts them there, `server` speaks with nginx, `connections` counts what is under way. Here is their order: what stands is tested, then written,
 //! tested again, taken back or taken up.
 
 mod connections;
 mod escape;
 mod folder;
+mod secure;
 mod server;
 mod text;
 
@@ -23,6 +25,7 @@ use tokio::sync::OwnedMutexGuard;
 use tokio::time::sleep;
 
 use self::folder::Folder;
+pub use self::secure::Secure;
 pub use self::server::{CommandLine, EmptyCommand};
 use self::server::{Refusal, Server};
 use self::text::{Files, House, Lock, PASSWORDS};
@@ -49,6 +52,8 @@ pub struct Settings {
     pub domain: Option<Domain>,
     /// What visitors of previews have to know, and the salt of its hash.
     pub login: Option<(Login, String)>,
+    /// How it speaks TLS, if it does so with certificates of ours.
+    pub secure: Option<Secure>,
 }
 
 /// The router that writes for nginx.
@@ -79,16 +84,17 @@ impl Turn {
 type MyTurn = Arc<OwnedMutexGuard<Turn>>;
 
 impl Nginx {
-    /// A router that asks nginx through this client.
-    pub fn new(settings: Settings, http: reqwest::Client) -> Self {
-        let Settings { config_dir, test_command, reload_command, probe_url, domain, login } = settings;
+    /// A router that asks nginx through this client. Until it is told of another, this table is the one that should hold.
+    pub fn new(settings: Settings, http: reqwest::Client, table: &RouteTable) -> Self {
+        let Settings { config_dir, test_command, reload_command, probe_url, domain, login, secure } = settings;
         let file = config_dir.join(PASSWORDS).display().to_string();
         let lock = login.map(|(login, salt)| Lock { login, salt, file });
+        let secure = secure.map(|secure| (secure, config_dir.clone()));
         let turn = Turn { folder: Folder::new(config_dir), done: Mutex::new((0, Ok(()))) };
         Self {
             server: Server { test_command, reload_command, probe_url, http },
-            house: House { domain, lock },
-            wanted: Mutex::default(),
+            house: House { domain, lock, secure },
+            wanted: Mutex::new((0, table.clone())),
             turn: Arc::new(tokio::sync::Mutex::new(turn)),
         }
     }
@@ -98,6 +104,27 @@ impl Nginx {
         let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
         *wanted = (wanted.0 + 1, table.clone());
         wanted.0
+    }
+
+    /// Wishes again what was wished last.
+    fn wish_again(&self) -> u64 {
+        let mut wanted = self.wanted.lock().unwrap_or_else(PoisonError::into_inner);
+        wanted.0 += 1;
+        wanted.0
+    }
+
+    /// Sees to it that the wish of this number, or a newer one, is fulfilled.
+    async fn fulfil(&self, mine: u64) -> Result<(), Fault> {
+        let turn = self.my_turn().await;
+        let (done, result) = turn.done().clone();
+        if done >= mine {
+            // Whoever had the turn before us began after we had asked, and did the newest.
+            return result;
+        }
+        let (number, newest) = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
+        let result = self.bring_about(&newest, &turn).await;
+        *turn.done() = (number, result.clone());
+        result
     }
 
     async fn my_turn(&self) -> MyTurn {
@@ -153,17 +180,11 @@ impl Nginx {
 #[async_trait]
 impl Router for Nginx {
     async fn apply(&self, table: &RouteTable) -> Result<(), Fault> {
-        let mine = self.wish(table);
-        let turn = self.my_turn().await;
-        let (done, result) = turn.done().clone();
-        if done >= mine {
-            // Whoever had the turn before us began after we had asked, and did the newest.
-            return result;
-        }
-        let (number, newest) = self.wanted.lock().unwrap_or_else(PoisonError::into_inner).clone();
-        let result = self.bring_about(&newest, &turn).await;
-        *turn.done() = (number, result.clone());
-        result
+        self.fulfil(self.wish(table)).await
+    }
+
+    async fn take_certificates(&self) -> Result<(), Fault> {
+        self.fulfil(self.wish_again()).await
     }
 
     /// While nginx runs anything else than what the folder holds, nothing is known to hold and the table is empty.

@@ -4,12 +4,14 @@
 //! written: no file can hold a directive that its template doesn't.
 
 use std::collections::BTreeMap;
+use std::path::PathBuf;
 
 use minijinja::{Environment, context};
 use preview_core::ids::{DeploymentId, HostPort};
 use preview_core::route::{Domain, Route, RouteTable, prefix, rewrite};
 
 use super::escape;
+use super::secure::Secure;
 use crate::router::login::{Login, REALM};
 use crate::router::pages::{self, Page};
 
@@ -22,6 +24,8 @@ pub(super) const STANDING: &str = "00-preview-deployer.conf";
 /// The file with all hosts, in the include folder of the wildcard server.
 pub(super) const HOSTS: &str = "hosts/preview-deployer.conf";
 
+/// The file with servers that speak TLS, in the include folder of nginx's `http` block.
+pub(super) const SERVERS: &str = "servers/preview-deployer.conf";
 /// The file with the previews' login. nginx includes `*.conf` alone.
 pub(super) const PASSWORDS: &str = "preview-deployer.htpasswd";
 /// Where nginx answers 204 to who has the password.
@@ -48,17 +52,26 @@ pub(super) struct House {
     pub(super) domain: Option<Domain>,
     /// What visitors have to know.
     pub(super) lock: Option<Lock>,
+    /// How TLS is spoken, and the include folder.
+    pub(super) secure: Option<(Secure, PathBuf)>,
 }
 
 impl House {
     /// Everything that nginx should read for this table.
     pub(super) fn render(&self, table: &RouteTable, generation: u64) -> Files {
         let templates = templates();
+        let secure = self.secure.as_ref().map(|(secure, folder)| secure.values(folder, table));
         let preview = |route: Route| (file_name(&route.deployment), self.preview(&templates, &route));
         let mut files: Files = table.iter().map(preview).collect();
-        files.insert(STANDING.to_owned(), self.standing(&templates, generation));
+        files.insert(STANDING.to_owned(), self.standing(&templates, generation, secure.clone()));
         if let Some(domain) = &self.domain {
-            files.insert(HOSTS.to_owned(), self.hosts(&templates, table, domain));
+            files.insert(HOSTS.to_owned(), self.hosts(&templates, (table, domain), secure.clone()));
+        }
+        if let Some(secure) = secure {
+            files.insert(
+                SERVERS.to_owned(),
+                fill(&templates, "nginx-servers.conf", context! { marker => MARKER, ..secure }),
+            );
         }
         if let Some(Lock { login, salt, .. }) = &self.lock {
             files.insert(PASSWORDS.to_owned(), format!("{MARKER}\n{}\n", login.hashed(salt)));
@@ -88,15 +101,22 @@ impl House {
         fill(templates, "nginx-preview.conf", values)
     }
 
-    fn standing(&self, templates: &Environment<'_>, generation: u64) -> String {
+    fn standing(&self, templates: &Environment<'_>, generation: u64, secure: Option<minijinja::Value>) -> String {
         let marker = format!("{MARKER} Generation {generation}");
-        fill(templates, "nginx-standing.conf", context! { marker, generation, ..self.common() })
+        let values = context! { marker, generation, ..self.common() };
+        fill(templates, "nginx-standing.conf", context! { ..values, ..secure.unwrap_or_default() })
     }
 
-    fn hosts(&self, templates: &Environment<'_>, table: &RouteTable, domain: &Domain) -> String {
+    fn hosts(
+        &self,
+        templates: &Environment<'_>,
+        (table, domain): (&RouteTable, &Domain),
+        secure: Option<minijinja::Value>,
+    ) -> String {
         let host = |route: Route| context! { name => domain.host(&route.deployment), port => route.port.get() };
         let hosts: Vec<_> = table.iter().map(host).collect();
-        fill(templates, "nginx-hosts.conf", context! { marker => MARKER, hosts, prefix => "", ..self.common() })
+        let values = context! { marker => MARKER, hosts, prefix => "", ..self.common() };
+        fill(templates, "nginx-hosts.conf", context! { ..values, ..secure.unwrap_or_default() })
     }
 
     /// What more than one template takes.
@@ -161,6 +181,9 @@ fn templates() -> Environment<'static> {
         ("nginx-proxy.conf", include_str!("../../../../../templates/nginx-proxy.conf")),
         ("nginx-standing.conf", include_str!("../../../../../templates/nginx-standing.conf")),
         ("nginx-pages.conf", include_str!("../../../../../templates/nginx-pages.conf")),
+        ("nginx-tls.conf", include_str!("../../../../../templates/nginx-tls.conf")),
+        ("nginx-challenge.conf", include_str!("../../../../../templates/nginx-challenge.conf")),
+        ("nginx-servers.conf", include_str!("../../../../../templates/nginx-servers.conf")),
         ("nginx-hosts.conf", include_str!("../../../../../templates/nginx-hosts.conf")),
     ] {
         templates.add_template(name, text).expect("the templates are fixed, and the tests parse them");
@@ -182,7 +205,7 @@ mod tests {
     use proptest::prelude::*;
 
     fn house() -> House {
-        House { domain: Some("previews.example.org".parse().unwrap()), lock: None }
+        House { domain: Some("previews.example.org".parse().unwrap()), ..House::default() }
     }
 
     fn locked() -> House {
@@ -213,6 +236,18 @@ mod tests {
     #[test]
     fn the_hosts() {
         insta::assert_snapshot!(files()[HOSTS]);
+    }
+
+    #[test]
+    fn with_certificates_visitors_are_sent_to_tls() {
+        let written = |template: &str| {
+            let secure = secure("previews.example.org", ["/opt/preview-deployer/tls/x/certificates/a.pem", "0123abcd"]);
+            let values = context! { marker => MARKER, generation => 7, prefix => "", ..secure };
+            fill(&templates(), template, values)
+        };
+        insta::assert_snapshot!(["nginx-standing.conf", "nginx-servers.conf"].map(written).join("\n---\n"));
+        let hosts = written("nginx-hosts.conf");
+        insta::assert_snapshot!(hosts.split_once("set $preview_port").unwrap().0);
     }
 
     #[test]
@@ -286,11 +321,13 @@ mod tests {
                 marker => MARKER, prefix => "/my-app/pr-1", port => 8000, generation => 7, realm => REALM, passwords => "/x",
                 origin_wide => ["x-a"], left_out => ["x-b"], pages => [page],
                 hosts => [context! { name => "pr-1-a.example.org", port => 8000 }],
+                ..secure("x", ["x", "x"]),
             }
         };
         let value = || text.to_owned();
         let word = || "x".to_owned();
         let page = |name: String, html: String, header: [String; 2]| context! { name, status => 404, html, headers => [header] };
+        let one = || secure(text, ["x", "x"]);
         let changes = [
             context! { marker => format!("# {text}") },
             context! { prefix => value() },
@@ -303,13 +340,35 @@ mod tests {
             context! { pages => [page(word(), value(), [word(), word()])] },
             context! { pages => [page(word(), word(), [value(), word()])] },
             context! { pages => [page(word(), word(), [word(), value()])] },
+            context! { secured => one().get_attr("secured").unwrap() },
+            context! { servers => one().get_attr("servers").unwrap() },
+            context! { secured => secure("x", [text, "x"]).get_attr("secured").unwrap() },
+            context! { secured => secure("x", ["x", text]).get_attr("secured").unwrap() },
+            context! { secured_hosts => [value()] },
+            context! { port_suffix => value() },
+            context! { listen => [value()] },
+            context! { answers => value() },
+            context! { limits_files => value() },
+            context! { hosts_files => value() },
         ];
         let templates = templates();
         let template = templates.get_template(template).unwrap();
         changes.into_iter().map(|change| template.render(context! { ..change, ..fine() }).ok()).collect()
     }
 
-    const TEMPLATES: [&str; 3] = ["nginx-preview.conf", "nginx-standing.conf", "nginx-hosts.conf"];
+    /// What the templates take of certificates: a name, and a certificate's file and version.
+    fn secure(name: &str, [file, version]: [&str; 2]) -> minijinja::Value {
+        let certificate = || context! { file => file.to_owned(), version => version.to_owned() };
+        context! {
+            secured => context! { name => name.to_owned(), port => ":8443", certificate => certificate() },
+            secured_hosts => ["pr-1-a.example.org"], port_suffix => ":8443", listen => ["443"], answers => "127.0.0.1:3000",
+            servers => [context! { name => name.to_owned(), wildcard => false, certificate => certificate() }],
+            limits_files => "/x/*.conf", hosts_files => "/y/*.conf",
+        }
+    }
+
+    const TEMPLATES: [&str; 4] =
+        ["nginx-preview.conf", "nginx-standing.conf", "nginx-hosts.conf", "nginx-servers.conf"];
 
     /// What the template writes where nothing is hostile.
     fn harmless(template: &str) -> String {

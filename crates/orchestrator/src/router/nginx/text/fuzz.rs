@@ -89,7 +89,7 @@ fn no_name_makes_a_new_directive() {
         for id in slugs.map(|slug| DeploymentId::new(slug, number)) {
             let route = Route { deployment: id.clone(), port };
             let table_of_one: RouteTable = [route].into_iter().collect();
-            let house = House { domain: Some(domain.clone()), lock: None };
+            let house = House { domain: Some(domain.clone()), ..House::default() };
             let ours = house.render(&table_of_one, 7);
             let name = file_name(&id);
             prop_assert_eq!(deployment(&name), Some(id));
