@@ -33,7 +33,8 @@ impl Ready {
         let binary = server_program(binary)?;
         let ready = Self { home, config, secrets, binary, identity, webhook };
         // Whatever address the server will have.
-        ready.wanted("http://203.0.113.7".to_owned()).check()?;
+        let host = ready.config.domain.as_ref().map_or_else(|| "203.0.113.7".to_owned(), ToString::to_string);
+        ready.wanted(url_at(&ready.config, &host)).check()?;
         Ok(ready)
     }
 
@@ -61,8 +62,14 @@ impl Ready {
 pub(crate) fn base_url(config: &Config, home: &Home) -> Result<String, Failure> {
     match config.settings.get("PREVIEW_BASE_URL") {
         Some(url) => Ok(url.trim_end_matches('/').to_owned()),
-        None => Ok(format!("http://{}", config.public_host(home)?)),
+        None => Ok(url_at(config, &config.public_host(home)?)),
     }
+}
+
+/// Where previews are on a host: encrypted, if the server gets certificates.
+fn url_at(config: &Config, host: &str) -> String {
+    let scheme = if config.settings.get("TLS").is_some_and(|tls| tls == "acme") { "https" } else { "http" };
+    format!("{scheme}://{host}")
 }
 
 /// Where deliveries come.

@@ -3,7 +3,7 @@
 use crate::doctor::facts::Service;
 use crate::doctor::{Check, Facts, Judgement};
 
-pub(super) const CHECKS: [Check<Facts>; 7] = [
+pub(super) const CHECKS: [Check<Facts>; 8] = [
     Check {
         name: "unit",
         looks_at: "the unit preview-orchestrator",
@@ -46,10 +46,16 @@ pub(super) const CHECKS: [Check<Facts>; 7] = [
         judge: firewall,
         remedy: "`preview firewall set` as root sets them; docs/OPERATIONS.md, \"The firewall\"",
     },
+    Check {
+        name: "certificates",
+        looks_at: "whether certificates could be got and renewed",
+        judge: certificates,
+        remedy: "the authority must reach the name on port 80, or find its record in the zone; docs/OPERATIONS.md, \"Certificates\"",
+    },
 ];
 
 /// Checks of `/health` that have a check of their own here.
-const ELSEWHERE: [&str; 5] = ["docker", "builds", "disk", "walls", "ledger"];
+const ELSEWHERE: [&str; 6] = ["docker", "builds", "disk", "walls", "ledger", "certificates"];
 
 fn unit(facts: &Facts) -> Judgement {
     match &facts.unit {
@@ -110,6 +116,14 @@ fn firewall(facts: &Facts) -> Judgement {
     match facts.service.trouble("walls") {
         Err(why) => Judgement::unknown(why),
         Ok(None) => Judgement::ok("they stand"),
+        Ok(Some(why)) => Judgement::problem(why),
+    }
+}
+
+fn certificates(facts: &Facts) -> Judgement {
+    match facts.service.trouble("certificates") {
+        Err(why) => Judgement::unknown(why),
+        Ok(None) => Judgement::ok("none that is wanted is missing"),
         Ok(Some(why)) => Judgement::problem(why),
     }
 }

@@ -146,6 +146,7 @@ const CASES: &[Case] = &[
     ("ledger", Verdict::Problem, |f| trouble(f, "ledger", "no space left")),
     ("helper", Verdict::Problem, |f| f.helper = Some(Err("it does not open".to_owned()))),
     ("firewall", Verdict::Problem, |f| trouble(f, "walls", "previews are not kept from this machine")),
+    ("certificates", Verdict::Problem, |f| trouble(f, "certificates", "there is no certificate for a.example.com")),
     ("nginx-config", Verdict::Problem, |f| nginx(f).test = Ok(Some("[emerg] unknown".to_owned()))),
     ("nginx-include", Verdict::Problem, |f| nginx(f).included = Ok(false)),
     ("token", Verdict::Problem, |f| token(f).status = 401),
