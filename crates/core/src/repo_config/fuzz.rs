@@ -97,6 +97,7 @@ fn keeps_its_promises(config: &RepoConfig) -> Result<(), TestCaseError> {
 fn of_what_is_written(config: &RepoConfig) -> RepoConfig {
     let none = RepoConfig::default();
     RepoConfig {
+        app_object: none.app_object,
         env_files: none.env_files,
         root: none.root,
         image: none.image,
