@@ -3,13 +3,17 @@
 use std::collections::HashMap;
 use std::net::IpAddr;
 use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
 
+use tokio::net::{TcpListener, TcpStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore};
 
 use super::Source;
 
 /// One source gets at most this part of all places: one in four.
 const PART: usize = 4;
+/// After an error of `accept` (out of file descriptors, say) it is tried again so much later.
+const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Places for connections. Clones share them.
 #[derive(Clone)]
@@ -28,23 +32,39 @@ pub(crate) struct Place {
     taken: Arc<Taken>,
 }
 
-/// A place for whoever comes next.
-pub(crate) struct Free(OwnedSemaphorePermit);
-
 impl Places {
     /// So many in all.
     pub(crate) fn new(all: usize) -> Self {
         Self { all: Arc::new(Semaphore::new(all)), each: all.div_ceil(PART), taken: Arc::default() }
     }
 
-    /// Waits for a place; whoever it is for waits in the kernel's queue meanwhile.
-    pub(crate) async fn free(&self) -> Free {
-        Free(self.all.clone().acquire_owned().await.expect("the semaphore is never closed"))
+    /// The next connection that may stay, and its place. As long as none is free, those who come wait in the kernel's queue; whose
+    /// source has as many as it may have is let go at once. Nobody is lost when the wait is given up.
+    pub(crate) async fn next(&self, listener: &TcpListener) -> (TcpStream, IpAddr, Place) {
+        loop {
+            let free = self.free().await;
+            match listener.accept().await {
+                Ok((stream, peer)) => {
+                    if let Some(place) = self.seat(free, peer.ip()) {
+                        return (stream, peer.ip(), place);
+                    }
+                }
+                Err(error) => {
+                    tracing::warn!(%error, "a connection could not be accepted; trying again");
+                    tokio::time::sleep(ACCEPT_AGAIN).await;
+                }
+            }
+        }
+    }
+
+    /// Waits for a place.
+    async fn free(&self) -> OwnedSemaphorePermit {
+        self.all.clone().acquire_owned().await.expect("the semaphore is never closed")
     }
 
     /// Gives the place to a connection; `None` when its source has as many as one may have. This machine is exempt: what stands
     /// in front of us here brings everybody.
-    pub(crate) fn seat(&self, free: Free, address: IpAddr) -> Option<Place> {
+    fn seat(&self, free: OwnedSemaphorePermit, address: IpAddr) -> Option<Place> {
         let source = Source::from(address);
         let mut taken = self.taken.lock().unwrap_or_else(PoisonError::into_inner);
         let count = taken.entry(source).or_default();
@@ -52,7 +72,7 @@ impl Places {
             return None;
         }
         *count += 1;
-        Some(Place { _permit: free.0, source, taken: self.taken.clone() })
+        Some(Place { _permit: free, source, taken: self.taken.clone() })
     }
 }
 

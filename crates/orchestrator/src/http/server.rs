@@ -47,37 +47,22 @@ impl Default for Limits {
 /// Bytes of a request's head, and how many headers.
 const HEAD_BYTES: usize = 64 << 10;
 const HEAD_HEADERS: usize = 100;
-/// After an error of `accept` (out of file descriptors, say) it is tried again so much later.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 
 /// Serves until told to stop, then gives requests that are under way a little time to finish.
 pub(super) async fn serve(listener: TcpListener, app: Router, limits: Limits, shutdown: CancellationToken) {
     let places = Places::new(limits.connections);
     let mut connections = JoinSet::new();
     loop {
-        let accepted = async {
-            let free = places.free().await;
-            (free, listener.accept().await)
-        };
         tokio::select! {
             () = shutdown.cancelled() => break,
             Some(_) = connections.join_next() => {}
-            (free, accepted) = accepted => match accepted {
-                Ok((stream, peer)) => {
-                    // Whose source has as many as it may have is let go at once.
-                    if let Some(place) = places.seat(free, peer.ip()) {
-                        let connection = converse(stream, peer.ip(), app.clone(), limits, shutdown.clone());
-                        connections.spawn(async move {
-                            connection.await;
-                            drop(place);
-                        });
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "a connection could not be accepted; trying again");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
-            },
+            (stream, from, place) = places.next(&listener) => {
+                let connection = converse(stream, from, app.clone(), limits, shutdown.clone());
+                connections.spawn(async move {
+                    connection.await;
+                    drop(place);
+                });
+            }
         }
     }
     drop(listener);

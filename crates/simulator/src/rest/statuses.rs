@@ -40,14 +40,8 @@ fn default_context() -> String {
 
 #[derive(Serialize)]
 struct Shape {
-    url: String,
-    id: u64,
-    state: StatusState,
-    description: Option<String>,
-    target_url: Option<String>,
-    context: String,
-    created_at: String,
-    updated_at: String,
+    #[serde(flatten)]
+    short: ShortShape,
     creator: shapes::User,
 }
 
@@ -76,8 +70,12 @@ struct Combined {
 }
 
 fn show(state: &State, target: &Target, status: &Status) -> Option<Shape> {
+    Some(Shape { short: show_short(state, target, status)?, creator: state.show_user(&status.creator) })
+}
+
+fn show_short(state: &State, target: &Target, status: &Status) -> Option<ShortShape> {
     let name = &state.repository(target.id)?.name;
-    Some(Shape {
+    Some(ShortShape {
         url: format!("{}/repos/{name}/statuses/{}", state.urls.api, status.sha),
         id: status.id,
         state: status.state,
@@ -86,7 +84,6 @@ fn show(state: &State, target: &Target, status: &Status) -> Option<Shape> {
         context: status.context.clone(),
         created_at: stamp(status.created_at),
         updated_at: stamp(status.created_at),
-        creator: state.show_user(&status.creator),
     })
 }
 
@@ -152,11 +149,11 @@ pub(super) async fn combined(target: Target) -> Result<Response, ApiError> {
         let of = repo.statuses.iter().filter(|status| status.sha == sha);
         let newest: BTreeMap<String, &Status> = of.map(|s| (s.context.to_ascii_lowercase(), s)).collect();
         let states: Vec<StatusState> = newest.values().map(|status| status.state).collect();
-        let shapes = newest.values().map(|status| show(state, &target, status));
+        let shapes = newest.values().map(|status| show_short(state, &target, status));
         let url = format!("{}/repos/{}/commits/{sha}", state.urls.api, repo.name);
         let combined = Combined {
             state: together(&states),
-            statuses: shapes.map(|shape| shape.map(shorten)).collect::<Option<_>>()?,
+            statuses: shapes.collect::<Option<_>>()?,
             total_count: states.len(),
             repository: state.show_repo(repo),
             url: format!("{url}/status"),
@@ -165,11 +162,6 @@ pub(super) async fn combined(target: Target) -> Result<Response, ApiError> {
         };
         Some(Json(combined).into_response())
     })
-}
-
-fn shorten(shape: Shape) -> ShortShape {
-    let Shape { url, id, state, description, target_url, context, created_at, updated_at, creator: _ } = shape;
-    ShortShape { url, id, state, description, target_url, context, created_at, updated_at }
 }
 
 /// Failure if any context failed, pending if any is (or there is none), else success.

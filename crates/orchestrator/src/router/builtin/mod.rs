@@ -46,8 +46,6 @@ const HEAD: Duration = Duration::from_secs(30);
 /// Bytes of a request's head, and how many headers.
 const HEAD_BYTES: usize = 64 << 10;
 const HEAD_HEADERS: usize = 100;
-/// After an error of `accept` (out of file descriptors, say) it is tried again so much later.
-const ACCEPT_AGAIN: Duration = Duration::from_millis(100);
 /// What the question whether it still answers may take.
 const PING: Duration = Duration::from_secs(2);
 
@@ -170,26 +168,13 @@ async fn accept(
 ) {
     let mut connections = JoinSet::new();
     loop {
-        let accepted = async {
-            let free = places.free().await;
-            (free, listener.accept().await)
-        };
         tokio::select! {
             () = told(&mut stop) => break,
             Some(_) = connections.join_next() => {}
-            (free, accepted) = accepted => match accepted {
-                Ok((stream, address)) => {
-                    // Whose source has as many as it may have is let go at once.
-                    if let Some(place) = places.seat(free, address.ip()) {
-                        let peer = Peer { address: address.ip(), secure: acceptor.is_some(), _place: Arc::new(place) };
-                        connections.spawn(welcome(stream, acceptor.clone(), peer, proxy.clone(), stop.clone()));
-                    }
-                }
-                Err(error) => {
-                    tracing::warn!(%error, "the built-in router could not accept a connection; trying again");
-                    tokio::time::sleep(ACCEPT_AGAIN).await;
-                }
-            },
+            (stream, address, place) = places.next(&listener) => {
+                let peer = Peer { address, secure: acceptor.is_some(), _place: Arc::new(place) };
+                connections.spawn(welcome(stream, acceptor.clone(), peer, proxy.clone(), stop.clone()));
+            }
         }
     }
     drop(listener);
