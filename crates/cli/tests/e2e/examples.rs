@@ -1,18 +1,17 @@
 //! The applications of `examples/`, each through the whole pipeline: opened, its database used, a push that changes its source
-//! alone, closed. That of NestJS is also deployed by package managers other than its own.
+//! alone, closed. Some of them also in other forms: by package managers other than their own, with a tool that migrates.
 //!
-//! `EXAMPLES=all` deploys each of them (`EXAMPLES=django`: those alone whose folder's name contains that), and `EXAMPLES_TABLE=FILE`
+//! `EXAMPLES=all` deploys each of them (`EXAMPLES=django`: those alone whose name in the table contains that), and `EXAMPLES_TABLE=FILE`
 //! has the times written as a table. Another example is another line of [`EXAMPLES`].
 
 use std::fmt::Write as _;
-use std::path::Path;
 use std::time::{Duration, Instant};
 
-use preview_exec::{Limits, Program};
 use preview_simulator::{Change, Pull};
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, Setup, TOKEN, tell};
+use crate::variants::{self, DRIZZLE, KNEX, PIPENV, PNPM, POETRY, SEQUELIZE, TYPEORM, Tree, UV, Variant, YARN, YARN_1};
 
 /// The sentence that every example shows.
 const MAIN: &str = "Hello from the main branch";
@@ -24,8 +23,8 @@ const LONGEST_BUILD: Duration = Duration::from_secs(1_500);
 struct Example {
     /// Its folder.
     folder: &'static str,
-    /// Another package manager than its own.
-    lock: Option<&'static Lock>,
+    /// What is different from it.
+    variant: Option<&'static Variant>,
     /// What the comment calls it.
     title: &'static str,
     /// The file with the sentence.
@@ -55,34 +54,10 @@ enum Keeps {
     Nothing,
 }
 
-/// The lock file of another package manager.
-#[derive(Debug)]
-struct Lock {
-    /// What it is called in the table.
-    manager: &'static str,
-    file: &'static str,
-    /// The line for a shell that makes it, of npm's or of `package.json`.
-    made_by: &'static str,
-}
-
-const PNPM: Lock = Lock { manager: "pnpm", file: "pnpm-lock.yaml", made_by: "npx -y pnpm@10 import" };
-const YARN: Lock = Lock {
-    manager: "Yarn",
-    file: "yarn.lock",
-    made_by: "touch yarn.lock && npx -y @yarnpkg/cli-dist@4 install --mode=update-lockfile",
-};
-const YARN_1: Lock = Lock {
-    manager: "Yarn 1",
-    file: "yarn.lock",
-    made_by: "npx -y yarn@1 install --ignore-scripts --modules-folder=/tmp/modules",
-};
-
-const PIP: &[&str] = &["Collecting ", "Downloading ", "Using cached ", "Successfully installed"];
-
 /// What most have in common.
 const PLAIN: Example = Example {
     folder: "",
-    lock: None,
+    variant: None,
     title: "",
     greeting: "",
     manifest: None,
@@ -103,40 +78,57 @@ const NESTJS: Example = Example {
     ..BY_NPM
 };
 
+const BY_PIP: Example = Example {
+    manifest: Some(("requirements.txt", "#")),
+    installing: "Successfully installed",
+    never_again: &["Collecting ", "Downloading ", "Using cached ", "Successfully installed"],
+    keeps: Keeps::Notes,
+    ..PLAIN
+};
+const FASTAPI: Example =
+    Example { folder: "fastapi-postgres", title: "FastAPI with PostgreSQL", greeting: "app/greeting.py", ..BY_PIP };
+const FLASK: Example =
+    Example { folder: "flask-postgres", title: "Flask with PostgreSQL", greeting: "greeting.py", ..BY_PIP };
+const EXPRESS: Example =
+    Example { folder: "express-mysql", title: "Node.js with MySQL and Redis", keeps: Keeps::Notes, ..BY_NPM };
+
 const EXAMPLES: &[Example] = &[
     Example {
-        folder: "fastapi-postgres",
-        title: "FastAPI with PostgreSQL",
-        greeting: "app/greeting.py",
-        manifest: Some(("requirements.txt", "#")),
-        installing: "Successfully installed",
-        never_again: PIP,
         // The documentation finds its description under the preview's path.
-        keeps: Keeps::Notes,
         pages: &[("docs", "/pr-1/openapi.json"), ("openapi.json", "Guest book")],
         quick: true,
-        ..PLAIN
+        ..FASTAPI
     },
     Example {
-        folder: "flask-postgres",
-        title: "Flask with PostgreSQL",
-        greeting: "greeting.py",
-        manifest: Some(("requirements.txt", "#")),
-        installing: "Successfully installed",
-        never_again: PIP,
-        keeps: Keeps::Notes,
-        ..PLAIN
+        variant: Some(&UV),
+        manifest: Some(("pyproject.toml", "#")),
+        installing: "uv sync",
+        never_again: &["Prepared ", "Installed ", "Collecting "],
+        ..FASTAPI
+    },
+    FLASK,
+    Example {
+        variant: Some(&POETRY),
+        manifest: Some(("pyproject.toml", "#")),
+        installing: "Installing flask",
+        never_again: &["Installing ", "Collecting "],
+        ..FLASK
+    },
+    Example {
+        variant: Some(&PIPENV),
+        title: "Flask with MySQL",
+        manifest: Some(("Pipfile", "#")),
+        installing: "Installing dependencies from Pipfile.lock",
+        never_again: &["Installing ", "Collecting "],
+        ..FLASK
     },
     Example {
         folder: "django-postgres",
         title: "Django with PostgreSQL",
         greeting: "notes/greeting.py",
-        manifest: Some(("requirements.txt", "#")),
         installing: "static files copied",
-        never_again: PIP,
-        keeps: Keeps::Notes,
         pages: &[("admin/login/", "/pr-1/static/admin/css/base.")],
-        ..PLAIN
+        ..BY_PIP
     },
     Example {
         folder: "rust-axum-postgres",
@@ -149,27 +141,37 @@ const EXAMPLES: &[Example] = &[
     },
     NESTJS,
     Example {
-        lock: Some(&PNPM),
+        variant: Some(&PNPM),
         installing: "pnpm install --frozen-lockfile",
         never_again: &["Progress: resolved", "Packages: +"],
         ..NESTJS
     },
     Example {
-        lock: Some(&YARN),
+        variant: Some(&YARN),
         installing: "yarn install --immutable",
         never_again: &["Fetch step", "Link step"],
         ..NESTJS
     },
     Example {
-        lock: Some(&YARN_1),
+        variant: Some(&YARN_1),
         installing: "yarn install --frozen-lockfile",
         never_again: &["Fetching packages", "Linking dependencies"],
         ..NESTJS
     },
-    Example { folder: "express-mysql", title: "Node.js with MySQL and Redis", keeps: Keeps::Notes, ..BY_NPM },
+    Example { variant: Some(&TYPEORM), ..NESTJS },
+    EXPRESS,
+    Example { variant: Some(&KNEX), ..EXPRESS },
+    Example { variant: Some(&SEQUELIZE), title: "Node.js with MySQL", ..EXPRESS },
     Example { folder: "fastify-redis", title: "Node.js with Redis", keeps: Keeps::Notes, ..BY_NPM },
     Example { folder: "workspace-api", greeting: "packages/greeting/src/greeting.ts", ..BY_NPM },
     Example { folder: "express-notes", ..BY_NPM },
+    Example {
+        folder: "express-notes",
+        variant: Some(&DRIZZLE),
+        title: "Node.js with PostgreSQL",
+        keeps: Keeps::Notes,
+        ..BY_NPM
+    },
     Example {
         folder: "go-cmd",
         title: "Go with PostgreSQL",
@@ -192,27 +194,35 @@ const EXAMPLES: &[Example] = &[
 impl Example {
     /// What it is called in the table.
     fn name(&self) -> String {
-        let manager = self.lock.map(|lock| format!(" by {}", lock.manager)).unwrap_or_default();
-        format!("`{}`{manager}", self.folder)
+        let variant = self.variant.map(|variant| format!(" {}", variant.name)).unwrap_or_default();
+        format!("`{}`{variant}", self.folder)
     }
 
-    fn read(&self, path: &str) -> String {
-        let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(self.folder);
-        std::fs::read_to_string(folder.join(path)).unwrap()
+    /// The changes that make a pull request of it: what is different from the example, and a sentence of its own.
+    fn changes(&self, tree: &Tree, sentence: &str) -> Vec<Change> {
+        let example = variants::example(self.folder);
+        let removed = example.keys().filter(|path| !tree.contains_key(*path)).map(Change::delete);
+        let written = tree.iter().filter(|(path, bytes)| example.get(*path) != Some(bytes));
+        let written = written.map(|(path, bytes)| Change::write(path, bytes.clone()));
+        removed.chain(written).chain([self.says(tree, sentence)]).chain(self.afresh(tree)).collect()
     }
 
     /// Another sentence.
-    fn says(&self, sentence: &str) -> Change {
-        let text = self.read(self.greeting);
+    fn says(&self, tree: &Tree, sentence: &str) -> Change {
+        let text = text(tree, self.greeting);
         assert!(text.contains(MAIN), "{}: {text}", self.greeting);
         Change::write(self.greeting, text.replace(MAIN, sentence))
     }
 
     /// Has the dependencies installed anew, whatever earlier builds on this machine have left.
-    fn afresh(&self) -> Option<Change> {
+    fn afresh(&self, tree: &Tree) -> Option<Change> {
         let (path, comment) = self.manifest?;
-        Some(Change::write(path, format!("{}\n{comment} {}\n", self.read(path), crate::rig::unique_owner())))
+        Some(Change::write(path, format!("{}\n{comment} {}\n", text(tree, path), crate::rig::unique_owner())))
     }
+}
+
+fn text<'a>(tree: &'a Tree, path: &str) -> &'a str {
+    std::str::from_utf8(&tree[path]).unwrap()
 }
 
 impl Keeps {
@@ -235,23 +245,6 @@ impl Keeps {
     }
 }
 
-impl Lock {
-    /// Puts it in the place of npm's.
-    async fn changes(&self, example: &Example) -> Vec<Change> {
-        let folder = tempfile::tempdir().unwrap();
-        for file in ["package.json", "package-lock.json"] {
-            std::fs::write(folder.path().join(file), example.read(file)).unwrap();
-        }
-        let user = format!("{}:{}", rustix::process::getuid().as_raw(), rustix::process::getgid().as_raw());
-        let docker = Program::new("docker").args(["run", "--rm", "--user", &user, "--env", "HOME=/tmp"]);
-        let docker = docker.args(["--volume", &format!("{}:/app", folder.path().display()), "--workdir", "/app"]);
-        let docker = docker.args(["node:22-bookworm-slim", "sh", "-c", self.made_by]);
-        docker.inherit_env("HOME").limits(Limits::seconds(300)).run().await.unwrap();
-        let text = std::fs::read_to_string(folder.path().join(self.file)).unwrap();
-        vec![Change::delete("package-lock.json"), Change::write(self.file, text)]
-    }
-}
-
 /// How long it took until the page was there.
 struct Times {
     first: Duration,
@@ -260,10 +253,11 @@ struct Times {
 
 async fn deploy(example: &Example) -> Times {
     let rig = Setup::new().example(example.folder).set("HEALTH_TIMEOUT_SECONDS", 120).start().await;
-    let mut changes: Vec<Change> = [Some(example.says("Hello one")), example.afresh()].into_iter().flatten().collect();
-    if let Some(lock) = example.lock {
-        changes.extend(lock.changes(example).await);
+    let mut tree = variants::example(example.folder);
+    if let Some(variant) = example.variant {
+        tree = variant.of(tree).await;
     }
+    let changes = example.changes(&tree, "Hello one");
     let begun = Instant::now();
     let pull = rig.open_with(changes).await;
     until_shown(&rig, &pull, "Hello one").await;
@@ -276,15 +270,19 @@ async fn deploy(example: &Example) -> Times {
         assert!(text.contains(wanted), "{path}: {text}");
     }
     rig.until_comment(&pull, example.title).await;
-    let log = build_log(&rig, &pull).await;
+    let log = self::log(&rig, &pull, "build").await;
     assert!(log.contains(example.installing), "{log}");
+    if let Some(migrated) = example.variant.and_then(|variant| variant.migrated) {
+        let log = self::log(&rig, &pull, "migrate").await;
+        assert!(log.contains(migrated), "{log}");
+    }
 
     let begun = Instant::now();
-    pull.push(vec![example.says("Hello two")]).await.unwrap();
+    pull.push(vec![example.says(&tree, "Hello two")]).await.unwrap();
     until_shown(&rig, &pull, "Hello two").await;
     let update = begun.elapsed();
     example.keeps.check(&rig, &pull, "second", &["first"]).await;
-    let log = build_log(&rig, &pull).await;
+    let log = self::log(&rig, &pull, "build").await;
     assert!(log.contains("CACHED"), "{log}");
     for mark in example.never_again {
         assert!(!log.contains(mark), "a push of source alone installs: {mark}\n{log}");
@@ -319,9 +317,9 @@ async fn leave_note(rig: &Rig, pull: &Pull, message: &str) -> Vec<String> {
     notes.iter().map(|note| note["message"].as_str().unwrap().to_owned()).collect()
 }
 
-/// What the newest build has said.
-async fn build_log(rig: &Rig, pull: &Pull) -> String {
-    let url = format!("{}/api/previews/{}/logs?stream=build&lines=2000", rig.api, rig.id(pull));
+/// What the newest build or migration has said.
+async fn log(rig: &Rig, pull: &Pull, stream: &str) -> String {
+    let url = format!("{}/api/previews/{}/logs?stream={stream}&lines=2000", rig.api, rig.id(pull));
     rig.http.get(url).bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap()
 }
 
@@ -331,7 +329,7 @@ async fn examples_are_deployed_updated_and_removed() {
     let chosen = |example: &&Example| match wanted.as_deref() {
         None => example.quick,
         Some("all") => true,
-        Some(word) => example.folder.contains(word),
+        Some(word) => example.name().contains(word),
     };
     let chosen: Vec<&Example> = EXAMPLES.iter().filter(chosen).collect();
     assert!(!chosen.is_empty(), "{wanted:?} is none of the examples");

@@ -38,4 +38,5 @@ mod steps;
 mod stories;
 mod token;
 mod upgrade;
+mod variants;
 mod walls;

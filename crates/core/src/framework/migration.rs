@@ -8,7 +8,7 @@
 use crate::repo_config::{AppCommand, Migrate};
 
 use super::node::Package;
-use super::{DetectError, Detected, Files, Framework, Project};
+use super::{DetectError, Detected, Files, Framework, Project, python};
 
 /// A command that migrates, with what shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -18,14 +18,6 @@ pub struct FoundMigration {
     /// Why.
     pub reason: String,
 }
-
-/// The tools of other languages: the file that shows one, and what is run.
-const BY_FILE: [(&str, &str, &[&str]); 4] = [
-    ("", "manage.py", &["python", "manage.py", "migrate", "--noinput"]),
-    ("", "alembic.ini", &["alembic", "upgrade", "head"]),
-    ("", "artisan", &["php", "artisan", "migrate", "--force"]),
-    ("bin", "rails", &["bin/rails", "db:migrate"]),
-];
 
 /// The migration of what was detected so far; `None`: nothing is run.
 pub(super) fn find(project: Project<'_>, detected: &Detected) -> Result<Option<FoundMigration>, DetectError> {
@@ -40,15 +32,24 @@ pub(super) fn find(project: Project<'_>, detected: &Detected) -> Result<Option<F
     if detected.database.database.is_none() {
         return Ok(None);
     }
-    if matches!(
-        detected.framework,
-        Framework::Docker | Framework::Compose | Framework::Image | Framework::Go | Framework::Rust
-    ) {
-        return Ok(None);
+    let files = project.files;
+    match detected.framework {
+        Framework::NestJs | Framework::Node => by_package(project, detected),
+        Framework::Django | Framework::FastApi | Framework::Flask | Framework::Python => {
+            python::migration(project, detected.framework)
+        }
+        Framework::Laravel => by_file(files, "", "artisan", &["php", "artisan", "migrate", "--force"]),
+        Framework::Rails => by_file(files, "bin", "rails", &["bin/rails", "db:migrate"]),
+        Framework::Spring
+        | Framework::Docker
+        | Framework::Compose
+        | Framework::Image
+        | Framework::Go
+        | Framework::Rust => Ok(None),
     }
-    if !matches!(detected.framework, Framework::NestJs | Framework::Node) {
-        return by_file(project.files);
-    }
+}
+
+fn by_package(project: Project<'_>, detected: &Detected) -> Result<Option<FoundMigration>, DetectError> {
     let Some(package) = Package::read(project.files)? else { return Ok(None) };
     // In a workspace a tool may be installed in a folder above, and belong to another app.
     let in_workspace = !package.workspaces().is_empty() || project.files.has("", "pnpm-workspace.yaml")?;
@@ -58,15 +59,11 @@ pub(super) fn find(project: Project<'_>, detected: &Detected) -> Result<Option<F
     Ok(of_node(project.files, &package)?.map(|tool| tool.migration(&package)))
 }
 
-fn by_file(files: &dyn Files) -> Result<Option<FoundMigration>, DetectError> {
-    for (folder, name, words) in BY_FILE {
-        if files.has(folder, name)? {
-            let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-            let command = AppCommand::words(words.iter().copied());
-            return Ok(Some(FoundMigration { command, reason: format!("the repository has `{path}`") }));
-        }
-    }
-    Ok(None)
+fn by_file(files: &dyn Files, folder: &str, name: &str, words: &[&str]) -> Result<Option<FoundMigration>, DetectError> {
+    let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
+    let command = AppCommand::words(words.iter().copied());
+    let found = FoundMigration { command, reason: format!("the repository has `{path}`") };
+    Ok(files.has(folder, name)?.then_some(found))
 }
 
 /// A Node tool and its migrations.
@@ -157,6 +154,9 @@ fn quoted_after<'a>(text: &'a str, key: &str) -> Option<&'a str> {
     text.lines().find_map(value)
 }
 
+/// Where starters and documentation keep a data source of TypeORM's, below `src`.
+const DATA_SOURCES: [&str; 4] = ["", "database/", "db/", "config/"];
+
 /// TypeORM's own command needs to be told where the data source is; who uses it has a script.
 ///
 /// Source: <https://typeorm.io/docs/advanced-topics/using-cli>
@@ -175,13 +175,32 @@ fn typeorm(files: &dyn Files, package: &Package) -> Result<Option<NodeTool>, Det
             needs_all: !plain,
         }));
     }
-    let built = package.script("build").is_some() && files.has("src", "data-source.ts")?;
-    Ok(built.then(|| NodeTool {
+    let Some(folder) = data_source(files)? else { return Ok(None) };
+    let evidence = format!("`package.json` depends on `typeorm`, and its data source is `src/{folder}data-source.ts`");
+    // As its starter and its documentation have it: by a command that reads TypeScript.
+    if let Some(script) = package.script("typeorm").filter(|script| script.contains("ts-node")) {
+        let told = script.split_whitespace().any(|word| word == "-d" || word.starts_with("--dataSource"));
+        let source = [String::from("-d"), format!("src/{folder}data-source.ts")];
+        let words = ["npm", "run", "typeorm", "--", "migration:run"].map(str::to_owned);
+        let words = words.into_iter().chain(source.into_iter().filter(|_| !told)).collect();
+        return Ok(Some(NodeTool { package: "typeorm", words, evidence, needs_all: true }));
+    }
+    Ok(package.script("build").map(|_| NodeTool {
         package: "typeorm",
-        words: bin("typeorm", &["migration:run", "--dataSource", "dist/data-source.js"]),
-        evidence: "`package.json` depends on `typeorm`, and its data source is `src/data-source.ts`".to_owned(),
+        words: bin("typeorm", &["migration:run", "--dataSource", &format!("dist/{folder}data-source.js")]),
+        evidence,
         needs_all: false,
     }))
+}
+
+/// The folder below `src` with a data source.
+fn data_source(files: &dyn Files) -> Result<Option<&'static str>, DetectError> {
+    for folder in DATA_SOURCES {
+        if files.has(format!("src/{folder}").trim_end_matches('/'), "data-source.ts")? {
+            return Ok(Some(folder));
+        }
+    }
+    Ok(None)
 }
 
 /// Source: <https://sequelize.org/docs/v6/other-topics/migrations/>
@@ -279,6 +298,8 @@ mod tests {
         assert_eq!(of(r#""migration:run": "typeorm-ts-node-commonjs migration:run -d src/db.ts""#, &[]), (run, false));
         let by_source = Some("node_modules/.bin/typeorm migration:run --dataSource dist/data-source.js".to_owned());
         assert_eq!(of(r#""x": "y""#, &[("src/data-source.ts", "")]), (by_source, true));
+        let elsewhere = Some("node_modules/.bin/typeorm migration:run --dataSource dist/db/data-source.js".to_owned());
+        assert_eq!(of(r#""x": "y""#, &[("src/db/data-source.ts", "")]), (elsewhere, true));
         assert_eq!(of(r#""x": "y""#, &[]), (None, true));
     }
 
@@ -299,16 +320,31 @@ mod tests {
     }
 
     #[test]
+    fn typeorms_starter_migrates_by_a_command_that_reads_typescript() {
+        let package = |typeorm: &str| {
+            format!(
+                r#""dependencies": {{"pg": "8", "typeorm": "0.3"}}, "devDependencies": {{"ts-node": "10"}},
+                   "scripts": {{"start": "ts-node src/index.ts", "typeorm": "{typeorm}"}}"#
+            )
+        };
+        let source = [("src/data-source.ts", ""), ("src/index.ts", "")];
+        let (migration, pruned) = found(&package("typeorm-ts-node-commonjs"), &source, "");
+        assert_eq!(migration.unwrap().0, "npm run typeorm -- migration:run -d src/data-source.ts");
+        assert!(!pruned);
+        let (migration, _) = found(&package("typeorm-ts-node-commonjs -d src/data-source.ts"), &source, "");
+        assert_eq!(migration.unwrap().0, "npm run typeorm -- migration:run");
+    }
+
+    #[test]
     fn tools_of_other_languages_are_found_by_their_files() {
-        for (path, command) in [
-            ("manage.py", "python manage.py migrate --noinput"),
-            ("alembic.ini", "alembic upgrade head"),
-            ("artisan", "php artisan migrate --force"),
-            ("bin/rails", "bin/rails db:migrate"),
-        ] {
-            let found = by_file(&MemoryFiles::new([(path, "")])).unwrap().unwrap();
-            assert_eq!((found.command.shown(), found.reason), (command.into(), format!("the repository has `{path}`")));
-        }
-        assert_eq!(by_file(&MemoryFiles::new([("rails", "")])).unwrap(), None);
+        let files = |path| MemoryFiles::new([(path, "")]);
+        let found = |path, folder, name| by_file(&files(path), folder, name, &["bin/rails", "db:migrate"]).unwrap();
+        let rails = found("bin/rails", "bin", "rails").unwrap();
+        assert_eq!(
+            (rails.command.shown(), rails.reason),
+            ("bin/rails db:migrate".into(), "the repository has `bin/rails`".into())
+        );
+        assert_eq!(found("rails", "bin", "rails"), None);
+        assert_eq!(found("artisan", "", "artisan").unwrap().reason, "the repository has `artisan`");
     }
 }

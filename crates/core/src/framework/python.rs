@@ -19,11 +19,13 @@ mod app;
 mod django;
 mod install;
 mod manifest;
+mod migration;
 mod requirement;
 mod server;
 mod source;
 
 pub(super) use django::find as django;
+pub(super) use migration::find as migration;
 
 const TEMPLATE: &str = include_str!("../../../../templates/python.Dockerfile");
 /// Where both servers and Django's own let an app listen unless told otherwise.
@@ -109,29 +111,41 @@ pub(super) fn any(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
 }
 
 fn of_libraries(project: Project<'_>, asked: fn(&Library) -> bool) -> Result<Option<Recipe>, DetectError> {
+    let Some((library, manifest)) = library_of(project, asked)? else { return Ok(None) };
+    of_library(project, library, &manifest).map(Some)
+}
+
+/// The first of these libraries that a manifest names.
+fn library_of(
+    project: Project<'_>,
+    asked: impl Fn(&Library) -> bool,
+) -> Result<Option<(&'static Library, Manifest)>, DetectError> {
     for library in LIBRARIES.iter().filter(|library| asked(library)) {
         if let Some(manifest) = Manifest::naming(project.files, &[library.name])? {
-            return of_library(project, library, &manifest).map(Some);
+            return Ok(Some((library, manifest)));
         }
     }
     Ok(None)
 }
 
-fn of_library(project: Project<'_>, library: &Library, manifest: &Manifest) -> Result<Recipe, DetectError> {
+/// The app made with a library that a manifest names.
+fn found_app(project: Project<'_>, library: &Library, manifest: &Manifest) -> Result<App, DetectError> {
     let (files, config) = (project.files, project.config);
     let app = match &config.app_entrypoint {
         Some(entry) => Some(app::named(files, entry, config.app_object.as_ref(), library.class)?),
         None => app::search(files, library.class)?,
     };
-    let app = app.ok_or_else(|| PythonError::NoApp {
-        manifest: manifest.path.clone(),
-        library: library.name,
-        class: library.class,
-    })?;
+    let missing =
+        || PythonError::NoApp { manifest: manifest.path.clone(), library: library.name, class: library.class };
+    app.ok_or_else(|| missing().into())
+}
+
+fn of_library(project: Project<'_>, library: &Library, manifest: &Manifest) -> Result<Recipe, DetectError> {
+    let app = found_app(project, library, manifest)?;
     let holds = if app.object.is_factory() { "makes it by" } else { "holds its" };
     let evidence =
         format!("`{}` names `{}`, and `{}` {holds} `{}`", manifest.path, library.name, app.file, app.object.name());
-    Ok(recipe(project, library.framework, manifest, &evidence, library.interface, &app, None))
+    recipe(project, library.framework, manifest, &evidence, library.interface, &app, None)
 }
 
 /// The recipe of an app whose dependencies are installed into a virtual environment and that its server runs.
@@ -143,8 +157,9 @@ fn recipe(
     interface: Interface,
     app: &App,
     statics: Option<Static>,
-) -> Recipe {
-    let installation = Installation::of(manifest);
+) -> Result<Recipe, DetectError> {
+    let keeps_development = framework != Framework::Django && migration::keeps_development(project, manifest)?;
+    let installation = Installation::of(manifest, keeps_development);
     let (build_packages, run_packages) = install::system_packages(manifest);
     let app_port = project.config.app_port.unwrap_or(PORT);
     let under_prefix =
@@ -168,7 +183,7 @@ fn recipe(
         port => app_port.get(),
         command => serde_json::json!(interface.command(app, app_port, under_prefix)).to_string(),
     };
-    Recipe {
+    Ok(Recipe {
         framework,
         reason: format!("{evidence}; {}", installation.reason),
         dockerfile: render(TEMPLATE, &project.rules.base_images, values),
@@ -176,7 +191,7 @@ fn recipe(
         user: Some("10001:10001".to_owned()),
         scope: Scope::of(project),
         added: Vec::new(),
-    }
+    })
 }
 
 /// What is copied before installing: files of one folder together, since a copy of several has one target.

@@ -67,6 +67,12 @@ impl App {
     pub(super) fn target(&self) -> String {
         format!("{}:{}", self.module, self.object.name())
     }
+
+    /// The same, with a function that makes the app called: `app.main:create_app()`.
+    pub(super) fn called(&self) -> String {
+        let call = if self.object.is_factory() { "()" } else { "" };
+        format!("{}{call}", self.target())
+    }
 }
 
 /// The app at one of the usual places: an object of this class.

@@ -44,7 +44,13 @@ pub(in super::super) fn find(project: Project<'_>) -> Result<Option<Recipe>, Det
     let evidence =
         format!("`{manage}` is there, `{}` names `django`, and `{path}` holds its `{}`", manifest.path, object.name());
     let app = App { file: path, folder: home, module, object };
-    Ok(Some(recipe(project, Framework::Django, &manifest, &evidence, interface, &app, statics)))
+    recipe(project, Framework::Django, &manifest, &evidence, interface, &app, statics).map(Some)
+}
+
+/// Its `manage.py`.
+pub(super) fn manage(project: Project<'_>) -> Result<Option<String>, DetectError> {
+    let home = home(project.files, project.config.app_entrypoint.as_ref())?;
+    Ok(home.map(|home| below(&home, "manage.py")))
 }
 
 fn below(folder: &str, name: &str) -> String {

@@ -24,7 +24,8 @@ const PIP_CACHE: &str = "id=pip,target=/root/.cache/pip";
 const VENV: &str = "python3 -m venv /venv";
 
 impl Installation {
-    pub(super) fn of(manifest: &Manifest) -> Self {
+    /// By the manifest's package manager; with what is for development too, where it tells that apart.
+    pub(super) fn of(manifest: &Manifest, development: bool) -> Self {
         match (manifest.manager, manifest.is_locked()) {
             (Manager::Pip, _) => pip("pip", format!("pip install --requirement {}", manifest.path)),
             (Manager::PipOfProject, _) => {
@@ -33,9 +34,9 @@ impl Installation {
             (Manager::PipOfSetup, _) => {
                 pip("pip without a lock file, so versions may change between builds", listed(SETUP_DEPENDENCIES))
             }
-            (Manager::Uv, locked) => uv(locked),
-            (Manager::Poetry, locked) => poetry(locked),
-            (Manager::Pipenv, locked) => pipenv(locked),
+            (Manager::Uv, locked) => uv(locked, development),
+            (Manager::Poetry, locked) => poetry(locked, development),
+            (Manager::Pipenv, locked) => pipenv(locked, development),
         }
     }
 }
@@ -54,7 +55,8 @@ fn pip(reason: &'static str, install: String) -> Installation {
     Installation { reason, tool: None, env: &[], environment: VENV, cache: PIP_CACHE, install, add: "pip install" }
 }
 
-fn uv(locked: bool) -> Installation {
+fn uv(locked: bool, development: bool) -> Installation {
+    let only = if development { "" } else { " --no-dev" };
     let (reason, how) = match locked {
         true => ("uv by its lock file", " --locked"),
         false => ("uv without a lock file, so versions may change between builds", ""),
@@ -72,12 +74,13 @@ fn uv(locked: bool) -> Installation {
         ],
         environment: "uv venv /venv",
         cache: "id=uv,target=/root/.cache/uv",
-        install: format!("uv sync{how} --no-dev --no-install-project"),
+        install: format!("uv sync{how}{only} --no-install-project"),
         add: "uv pip install --python /venv/bin/python",
     }
 }
 
-fn poetry(locked: bool) -> Installation {
+fn poetry(locked: bool, development: bool) -> Installation {
+    let only = if development { "" } else { " --only main" };
     Installation {
         reason: match locked {
             true => "Poetry by its lock file",
@@ -88,12 +91,13 @@ fn poetry(locked: bool) -> Installation {
         environment: VENV,
         // Poetry doesn't lock its cache against a second Poetry.
         cache: "id=poetry,target=/root/.cache,sharing=locked",
-        install: "poetry install --only main --no-root --no-ansi".to_owned(),
+        install: format!("poetry install{only} --no-root --no-ansi"),
         add: "pip install",
     }
 }
 
-fn pipenv(locked: bool) -> Installation {
+fn pipenv(locked: bool, development: bool) -> Installation {
+    let more = if development { " --dev" } else { "" };
     let (reason, install) = match locked {
         true => ("Pipenv by its lock file", "pipenv verify && pipenv sync"),
         false => ("Pipenv without a lock file, so versions may change between builds", "pipenv install --skip-lock"),
@@ -104,7 +108,7 @@ fn pipenv(locked: bool) -> Installation {
         env: &["PIPENV_VERBOSITY=-1", "PIPENV_NOSPIN=1"],
         environment: VENV,
         cache: "id=pipenv,target=/root/.cache,sharing=locked",
-        install: install.to_owned(),
+        install: format!("{install}{more}"),
         add: "pip install",
     }
 }

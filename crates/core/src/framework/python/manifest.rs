@@ -44,6 +44,8 @@ pub(super) struct Manifest {
     /// Whether installing needs more of the tree than these files.
     pub(super) needs_sources: bool,
     requirements: Vec<Requirement>,
+    /// Names of what is only for development, where the package manager tells that apart.
+    development: Vec<String>,
     /// Versions by name.
     lock: Option<BTreeMap<String, String>>,
     /// Whether something is fetched by git.
@@ -71,6 +73,7 @@ impl Manifest {
             needs_sources: requirements.iter().any(|requirement| requirement.in_tree),
             by_git: requirements.iter().any(|requirement| requirement.by_git),
             requirements,
+            development: Vec::new(),
             lock: None,
         }
     }
@@ -89,6 +92,11 @@ impl Manifest {
     /// Whether the project itself says that it needs this.
     pub(super) fn names(&self, library: &str) -> bool {
         self.required().any(|requirement| requirement.name == library)
+    }
+
+    /// Whether the project itself says that it needs this, but only for development.
+    pub(super) fn names_for_development(&self, library: &str) -> bool {
+        !self.names(library) && self.development.iter().any(|name| name == library)
     }
 
     fn required(&self) -> impl Iterator<Item = &Requirement> {
@@ -165,6 +173,9 @@ fn uv(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
     manifest.needs_sources |= settings.is_some_and(|settings| settings.contains_key("workspace"));
     manifest.needs_sources |= of_source("path") || of_source("workspace");
     manifest.by_git |= of_source("git");
+    let groups = ["dependency-groups.dev", "tool.uv.dev-dependencies"];
+    let development = groups.iter().flat_map(|group| toml_file::texts(&pyproject, group)).map(Requirement::parse);
+    manifest.development = development.map(|requirement| requirement.name).collect();
     if root.has("uv.toml") {
         manifest.files.push("uv.toml".to_owned());
     }
@@ -194,17 +205,31 @@ fn poetry(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
         return Ok(None);
     }
     let requirements = [of_project(&pyproject), of_table(&pyproject, "tool.poetry.dependencies")].concat();
-    let manifest = Manifest::new(Manager::Poetry, "pyproject.toml", requirements);
+    let mut manifest = Manifest::new(Manager::Poetry, "pyproject.toml", requirements);
+    manifest.development = development_of_poetry(&pyproject);
     Ok(Some(match root.files.read("poetry.lock")? {
         Some(lock) => manifest.locked_by("poetry.lock", locked_packages(&lock)),
         None => manifest,
     }))
 }
 
+/// What Poetry's groups require, those left out that are installed on demand.
+fn development_of_poetry(pyproject: &Table) -> Vec<String> {
+    let tables = |path: &str| toml_file::table_at(pyproject, path).into_iter().flatten();
+    let groups = tables("tool.poetry.group").filter_map(|(_, group)| group.as_table());
+    let groups = groups.filter(|group| group.get("optional").and_then(Value::as_bool) != Some(true));
+    let lists = tables("dependency-groups").filter_map(|(_, list)| list.as_array());
+    let texts = lists.flatten().filter_map(Value::as_str).map(Requirement::parse);
+    let older = of_table(pyproject, "tool.poetry.dev-dependencies");
+    let all = groups.flat_map(|group| of_table(group, "dependencies")).chain(texts).chain(older);
+    all.map(|requirement| requirement.name).collect()
+}
+
 fn pipenv(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
     const LOCK: &str = "Pipfile.lock";
     let Some(pipfile) = root.toml("Pipfile")? else { return Ok(None) };
-    let manifest = Manifest::new(Manager::Pipenv, "Pipfile", of_table(&pipfile, "packages"));
+    let mut manifest = Manifest::new(Manager::Pipenv, "Pipfile", of_table(&pipfile, "packages"));
+    manifest.development = of_table(&pipfile, "dev-packages").into_iter().map(|asked| asked.name).collect();
     let Some(text) = root.files.read(LOCK)? else { return Ok(Some(manifest)) };
     let lock: serde_json::Value = serde_json::from_str(&text).map_err(|error| DetectError::BadManifest {
         path: LOCK.to_owned(),

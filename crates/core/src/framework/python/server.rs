@@ -61,8 +61,7 @@ fn uvicorn(app: &App, port: ContainerPort, under_prefix: bool) -> Vec<String> {
 }
 
 fn gunicorn(app: &App, port: ContainerPort) -> Vec<String> {
-    let call = if app.object.is_factory() { "()" } else { "" };
-    let (target, bind) = (format!("{}{call}", app.target()), format!("0.0.0.0:{port}"));
+    let (target, bind) = (app.called(), format!("0.0.0.0:{port}"));
     // A worker with threads: a slow request holds up neither others nor the health check.
     let listen = ["gunicorn", &target, "--bind", &bind, "--threads", "8"];
     let behave = ["--keep-alive", KEEP_ALIVE, "--forwarded-allow-ips=*", "--access-logfile", "-"];

@@ -1,0 +1,1 @@
+exports.GREETING = 'Hello from the main branch';
