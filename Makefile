@@ -19,7 +19,7 @@ test: ## everything that CI runs: format, lints, documentation, all tests
 	@$(ON_GROUND) scripts/test
 
 soak: ## the long proof: 200 cycles, every step × fault, many scenarios; writes docs/RELIABILITY.md; STAGES="cycles fuzz"
-	@$(GROUND) up tests
+	@$(GROUND) up soak
 	@$(ON_GROUND) scripts/soak $(STAGES)
 
 bench: ground ## how fast and how small; writes docs/BENCHMARKS.md

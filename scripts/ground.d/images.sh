@@ -8,11 +8,14 @@ BOOTSTRAP_TAR=$STATE_DIR/bookworm-slim.tar
 
 image_table() { grep -v -e '^#' -e '^$' "$STANDINS_D/table"; }
 image_names() { image_table | cut -d ' ' -f 1; }
+# Those that are made here for what the ground is for.
+image_wanted() { image_table | awk -v purpose="$PURPOSE" 'NF == 2 || $3 == purpose { print $1, $2 }'; }
+image_wanted_names() { image_wanted | cut -d ' ' -f 1; }
 image_exists() { docker image inspect "$1" >/dev/null 2>&1; }
 
 images_absent() {
     local name
-    for name in $(image_names); do
+    for name in $(image_wanted_names); do
         image_exists "$name" || echo "$name"
     done
 }
@@ -35,7 +38,7 @@ ask_for_digest() { curl -sS --noproxy '*' --max-time 20 "${@:2}" "$1/distributio
 images_missing() {
     [ "${STANDINS:-}" != 0 ] || return 0
     if ! engine_answers; then
-        echo "if no image registry answers: stand-ins for $(image_names | paste -sd ' ')"
+        echo "if no image registry answers: stand-ins for $(image_wanted_names | paste -sd ' ')"
         return 0
     fi
     local absent
@@ -71,7 +74,7 @@ images_up() {
         if [ "$builder" = bootstrap ] || image_exists "$name"; then continue; fi
         build_standin "$name" "$builder" &
         started+=($!)
-    done < <(image_table)
+    done < <(image_wanted)
     local failed=
     for name in "${started[@]}"; do wait "$name" || failed=1; done
     [ -z "$failed" ] || die "a stand-in image could not be built"

@@ -26,13 +26,16 @@ PACKAGES_OF_TESTS=(
     pebble:pebble
 )
 
+# What the long proof needs is all that the tests do, and more.
+ground_is_for_tests() { [ "$PURPOSE" = tests ] || [ "$PURPOSE" = soak ]; }
+
 # Packages that have no command of their own to look for.
 libc_headers_present() { [ -e /usr/include/stdlib.h ]; }
 ca_bundle_present() { [ -s /etc/ssl/certs/ca-certificates.crt ]; }
 
 packages_wanted() {
     local pair wanted=("${PACKAGES_OF_COMMANDS[@]}")
-    [ "$PURPOSE" != tests ] || wanted+=("${PACKAGES_OF_TESTS[@]}")
+    ! ground_is_for_tests || wanted+=("${PACKAGES_OF_TESTS[@]}")
     for pair in "${wanted[@]}"; do
         # An engine on another machine, or a rootless one, needs no dockerd here.
         if [ "${pair%%:*}" = dockerd ] && { engine_elsewhere || engine_answers || engine_denied; }; then continue; fi
@@ -43,7 +46,7 @@ packages_wanted() {
     libc_headers_present || echo libc6-dev
     ca_bundle_present || echo ca-certificates
     # gVisor, in which a test runs a stranger's code.
-    if [ "$PURPOSE" = tests ] && ! have runsc && apt_has runsc; then echo runsc; fi
+    if ground_is_for_tests && ! have runsc && apt_has runsc; then echo runsc; fi
 }
 
 packages_missing() {

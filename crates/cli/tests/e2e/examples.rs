@@ -11,7 +11,9 @@ use preview_simulator::{Change, Pull};
 use serde_json::{Value, json};
 
 use crate::rig::{Rig, Setup, TOKEN, tell};
-use crate::variants::{self, DRIZZLE, KNEX, PIPENV, PNPM, POETRY, SEQUELIZE, TYPEORM, Tree, UV, Variant, YARN, YARN_1};
+use crate::variants::{
+    self, COMPOSER, DRIZZLE, KNEX, PIPENV, PNPM, POETRY, SEQUELIZE, TYPEORM, Tree, UV, Variant, YARN, YARN_1,
+};
 
 /// The sentence that every example shows.
 const MAIN: &str = "Hello from the main branch";
@@ -118,8 +120,8 @@ const EXAMPLES: &[Example] = &[
         variant: Some(&PIPENV),
         title: "Flask with MySQL",
         manifest: Some(("Pipfile", "#")),
-        installing: "Installing dependencies from Pipfile.lock",
-        never_again: &["Installing ", "Collecting "],
+        installing: "Pipfile.lock is up-to-date",
+        never_again: &["Pipfile.lock is up-to-date", "Collecting "],
         ..FLASK
     },
     Example {
@@ -162,6 +164,16 @@ const EXAMPLES: &[Example] = &[
     EXPRESS,
     Example { variant: Some(&KNEX), ..EXPRESS },
     Example { variant: Some(&SEQUELIZE), title: "Node.js with MySQL", ..EXPRESS },
+    Example {
+        folder: "laravel-mysql",
+        variant: Some(&COMPOSER),
+        title: "Laravel with MySQL",
+        greeting: "app/greeting.php",
+        installing: "composer install",
+        never_again: &["Installing laravel/framework", "Setting up php"],
+        keeps: Keeps::Notes,
+        ..PLAIN
+    },
     Example { folder: "fastify-redis", title: "Node.js with Redis", keeps: Keeps::Notes, ..BY_NPM },
     Example { folder: "workspace-api", greeting: "packages/greeting/src/greeting.ts", ..BY_NPM },
     Example { folder: "express-notes", ..BY_NPM },
@@ -200,7 +212,7 @@ impl Example {
 
     /// The changes that make a pull request of it: what is different from the example, and a sentence of its own.
     fn changes(&self, tree: &Tree, sentence: &str) -> Vec<Change> {
-        let example = variants::example(self.folder);
+        let example = variants::read(&variants::example_folder(self.folder));
         let removed = example.keys().filter(|path| !tree.contains_key(*path)).map(Change::delete);
         let written = tree.iter().filter(|(path, bytes)| example.get(*path) != Some(bytes));
         let written = written.map(|(path, bytes)| Change::write(path, bytes.clone()));
@@ -252,8 +264,9 @@ struct Times {
 }
 
 async fn deploy(example: &Example) -> Times {
-    let rig = Setup::new().example(example.folder).set("HEALTH_TIMEOUT_SECONDS", 120).start().await;
-    let mut tree = variants::example(example.folder);
+    let folder = variants::example_folder(example.folder);
+    let rig = Setup::new().folder(folder.clone()).set("HEALTH_TIMEOUT_SECONDS", 120).start().await;
+    let mut tree = variants::read(&folder);
     if let Some(variant) = example.variant {
         tree = variant.of(tree).await;
     }

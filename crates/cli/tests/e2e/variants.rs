@@ -23,11 +23,11 @@ pub(crate) struct Variant {
     pub(crate) without: &'static [&'static str],
     /// A file, what stands in it, and what stands there instead.
     pub(crate) instead: Option<(&'static str, &'static str, &'static str)>,
-    /// The lock file.
-    pub(crate) lock: &'static str,
-    /// The image in which it is made.
+    /// The lock file, and what else is made.
+    pub(crate) made: &'static [&'static str],
+    /// The image in which they are made.
     pub(crate) image: &'static str,
-    /// The line for a shell that makes it, of the manifest.
+    /// The line for a shell that makes them, of the manifest.
     pub(crate) made_by: &'static str,
     /// What a migration's log says of one that was carried out, where it has any.
     pub(crate) migrated: Option<&'static str>,
@@ -36,12 +36,19 @@ pub(crate) struct Variant {
 const NODE: &str = "node:22-bookworm-slim";
 const PYTHON: &str = "python:3.12-slim-bookworm";
 
+/// Poetry asks an index for more than a mirror of one may have, unless it is named as a source.
+const POETRY_LOCK: &str = r#"
+    python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -q 'poetry==2.*'
+    index=$(python3 -c 'import os; from pip._internal.models.index import PyPI; print(os.environ.get("PIP_INDEX_URL") or PyPI.simple_url)')
+    printf '\n[[tool.poetry.source]]\nname = "index"\nurl = "%s"\npriority = "primary"\n' "$index" >>pyproject.toml
+    /tmp/venv/bin/poetry lock"#;
+
 const BY_NPM: Variant = Variant {
     name: "",
     files: None,
     without: &[],
     instead: None,
-    lock: "package-lock.json",
+    made: &["package-lock.json"],
     image: NODE,
     made_by: "npm install --package-lock-only --no-audit --no-fund",
     migrated: None,
@@ -49,21 +56,21 @@ const BY_NPM: Variant = Variant {
 pub(crate) const PNPM: Variant = Variant {
     name: "by pnpm",
     without: &["package-lock.json"],
-    lock: "pnpm-lock.yaml",
+    made: &["pnpm-lock.yaml"],
     made_by: "npx -y pnpm@10 import",
     ..BY_NPM
 };
 pub(crate) const YARN: Variant = Variant {
     name: "by Yarn",
     without: &["package-lock.json"],
-    lock: "yarn.lock",
+    made: &["yarn.lock"],
     made_by: "touch yarn.lock && npx -y @yarnpkg/cli-dist@4 install --mode=update-lockfile",
     ..BY_NPM
 };
 pub(crate) const YARN_1: Variant = Variant {
     name: "by Yarn 1",
     without: &["package-lock.json"],
-    lock: "yarn.lock",
+    made: &["yarn.lock"],
     made_by: "npx -y yarn@1 install --ignore-scripts --modules-folder=/tmp/modules",
     ..BY_NPM
 };
@@ -99,9 +106,9 @@ pub(crate) const POETRY: Variant = Variant {
     files: Some("poetry-alembic"),
     without: &["requirements.in", "requirements.txt"],
     instead: Some(("app.py", "    database.rows(SCHEMA)\n", "")),
-    lock: "poetry.lock",
+    made: &["poetry.lock", "pyproject.toml"],
     image: PYTHON,
-    made_by: "python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -q 'poetry==2.*' && /tmp/venv/bin/poetry lock",
+    made_by: POETRY_LOCK,
     migrated: Some("Running upgrade  -> 1c2d9a40f6b1"),
 };
 pub(crate) const UV: Variant = Variant {
@@ -109,7 +116,7 @@ pub(crate) const UV: Variant = Variant {
     files: Some("uv-alembic"),
     without: &["requirements.in", "requirements.txt"],
     instead: None,
-    lock: "uv.lock",
+    made: &["uv.lock"],
     image: PYTHON,
     made_by: "python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -q 'uv==0.*' && UV_PYTHON=/usr/local/bin/python3 /tmp/venv/bin/uv lock",
     migrated: Some("Running upgrade  -> 8e51b7c0d2aa"),
@@ -119,18 +126,35 @@ pub(crate) const PIPENV: Variant = Variant {
     files: Some("pipenv-flask-migrate"),
     without: &["requirements.in", "requirements.txt"],
     instead: None,
-    lock: "Pipfile.lock",
+    made: &["Pipfile.lock"],
     image: PYTHON,
     made_by: "python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -q pipenv && VIRTUAL_ENV=/tmp/venv /tmp/venv/bin/pipenv lock",
     migrated: Some("Running upgrade  -> 4b7f21c9e803"),
 };
 
-/// An example as it is in `examples/`.
-pub(crate) fn example(folder: &str) -> Tree {
-    read(&Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(folder))
+pub(crate) const COMPOSER: Variant = Variant {
+    name: "by Composer",
+    files: None,
+    without: &[],
+    instead: None,
+    made: &["composer.lock"],
+    image: "composer:2",
+    made_by: "composer update --no-install --no-scripts --no-interaction",
+    migrated: Some("2025_06_01_120000_create_notes_table"),
+};
+
+/// Where an example is: in `examples/`, or among these files, where it is for tests alone.
+pub(crate) fn example_folder(name: &str) -> PathBuf {
+    let here = folder(name);
+    if here.exists() { here } else { Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name) }
 }
 
-fn read(folder: &Path) -> Tree {
+fn folder(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/variants").join(name)
+}
+
+/// What is in a folder.
+pub(crate) fn read(folder: &Path) -> Tree {
     let files = Change::folder(folder).unwrap();
     let file = |change| match change {
         Change::Write { path, bytes, .. } => (path, bytes),
@@ -142,22 +166,21 @@ fn read(folder: &Path) -> Tree {
 impl Variant {
     /// The example with what is different.
     pub(crate) async fn of(&self, mut tree: Tree) -> Tree {
-        if let Some(folder) = self.files {
-            let all = PathBuf::from(env!("CARGO_MANIFEST_DIR")).join("tests/e2e/variants");
-            tree.extend(read(&all.join(folder)));
+        if let Some(files) = self.files {
+            tree.extend(read(&folder(files)));
         }
         if let Some((path, from, to)) = self.instead {
             let text = String::from_utf8(tree[path].clone()).unwrap();
             assert!(text.contains(from), "{path} has no {from:?}");
             tree.insert(path.to_owned(), text.replace(from, to).into_bytes());
         }
-        let lock = self.make_lock(&tree).await;
+        let made = self.make(&tree).await;
         tree.retain(|path, _| !self.without.contains(&path.as_str()));
-        tree.insert(self.lock.to_owned(), lock);
+        tree.extend(made);
         tree
     }
 
-    async fn make_lock(&self, tree: &Tree) -> Vec<u8> {
+    async fn make(&self, tree: &Tree) -> Tree {
         let folder = tempfile::tempdir().unwrap();
         // Manifests are at the root, and some managers would read other files, or change them.
         for (path, bytes) in tree.iter().filter(|(path, _)| !path.contains('/')) {
@@ -168,6 +191,7 @@ impl Variant {
         let docker = docker.args(["--volume", &format!("{}:/app", folder.path().display()), "--workdir", "/app"]);
         let docker = docker.args([self.image, "sh", "-c", self.made_by]);
         docker.inherit_env("HOME").limits(Limits::seconds(300)).run().await.unwrap();
-        std::fs::read(folder.path().join(self.lock)).unwrap()
+        let read = |path: &&str| ((*path).to_owned(), std::fs::read(folder.path().join(path)).unwrap());
+        self.made.iter().map(read).collect()
     }
 }

@@ -51,8 +51,13 @@ impl Setup {
     }
 
     /// The repositories hold one of `examples/` instead of a mimic.
-    pub(crate) fn example(mut self, name: &str) -> Self {
-        self.content = Some(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name));
+    pub(crate) fn example(self, name: &str) -> Self {
+        self.folder(Path::new(env!("CARGO_MANIFEST_DIR")).join("../../examples").join(name))
+    }
+
+    /// The repositories hold what is in this folder.
+    pub(crate) fn folder(mut self, folder: PathBuf) -> Self {
+        self.content = Some(folder);
         self
     }
 

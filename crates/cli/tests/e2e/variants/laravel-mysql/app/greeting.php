@@ -1,0 +1,3 @@
+<?php
+
+return 'Hello from the main branch';
