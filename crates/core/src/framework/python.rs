@@ -6,6 +6,7 @@
 
 use minijinja::context;
 
+use crate::base_images::BaseImage;
 use crate::repo_config::{ContainerPort, RelativePath};
 
 use super::{DetectError, Files, Framework, Project, Recipe, Scope, commands, listed, render};
@@ -23,6 +24,7 @@ mod migration;
 mod requirement;
 mod server;
 mod source;
+mod version;
 
 pub(super) use django::find as django;
 pub(super) use migration::find as migration;
@@ -72,6 +74,15 @@ pub enum PythonError {
 /// What pip's files require: names, and names with each of their extras.
 pub(super) fn required_by_pip(files: &dyn Files) -> Result<Vec<String>, DetectError> {
     Manifest::required_by_pip(files)
+}
+
+/// The newest release line of a library that can be installed, where the manifest that names one of these says so.
+pub(super) fn newest(
+    files: &dyn Files,
+    named: &[&str],
+    library: &str,
+) -> Result<Option<requirement::Version>, DetectError> {
+    Ok(Manifest::naming(files, named)?.and_then(|manifest| manifest.newest(library)))
 }
 
 /// A library with which servers are made.
@@ -165,7 +176,16 @@ fn recipe(
     let under_prefix =
         framework == Framework::FastApi && manifest.newest("fastapi").is_none_or(|newest| newest >= UNDER_PREFIX);
     let copied = if manifest.needs_sources { vec![". .".to_owned()] } else { copies(&manifest.files) };
+    let images = &project.rules.base_images;
+    let other = manifest.python().and_then(version::required);
+    let python = match other {
+        Some(minor) => images.named(&format!("python:3.{minor}-slim-bookworm")),
+        None => images.get(BaseImage::Python),
+    };
+    let by_project =
+        other.map(|minor| format!("; Python 3.{minor}, since `{}` asks for it", manifest.path)).unwrap_or_default();
     let values = context! {
+        python,
         build_packages,
         run_packages,
         tool => installation.tool,
@@ -185,8 +205,8 @@ fn recipe(
     };
     Ok(Recipe {
         framework,
-        reason: format!("{evidence}; {}", installation.reason),
-        dockerfile: render(TEMPLATE, &project.rules.base_images, values),
+        reason: format!("{evidence}; {}{by_project}", installation.reason),
+        dockerfile: render(TEMPLATE, images, values),
         app_port,
         user: Some("10001:10001".to_owned()),
         scope: Scope::of(project),

@@ -49,7 +49,7 @@ pub(super) fn find(parts: &[Beneath<'_>], config: &RepoConfig) -> Result<(FoundD
         Some(DatabaseChoice::Without) => (None, "`preview-config.yml` says `database: none`".to_owned()),
         None => main_database(&evidence),
     };
-    let scheme = database.and_then(|database| scheme::expected(database, &dependencies));
+    let scheme = database.and_then(|database| scheme::expected(database, &dependencies, parts));
     let mut extras = extras(&evidence, config);
     extras.services.retain(|extra| database.map(Backing::from) != Some(*extra));
     Ok((FoundDatabase { database, scheme, reason }, extras))

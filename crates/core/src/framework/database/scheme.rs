@@ -2,17 +2,19 @@
 
 use crate::backing::Database;
 
+use super::super::files::Beneath;
+use super::super::python;
 use super::manifests::{Dependencies, Manifest};
 
 /// Python's package whose URLs name the driver.
 const ALCHEMY: [&str; 3] = ["sqlalchemy", "sqlmodel", "flask-sqlalchemy"];
 
-/// What SQLAlchemy takes, by the driver that is there. Of several drivers the one that needs no word comes first.
+/// What SQLAlchemy takes, by the driver that is there. Of several drivers the one that needs no word, or once needed none, comes first.
 ///
-/// Source: <https://docs.sqlalchemy.org/en/20/core/engines.html#database-urls>
+/// Source: <https://docs.sqlalchemy.org/en/21/core/engines.html#database-urls>
 const ALCHEMY_DRIVERS: [(Database, &str, &str); 11] = [
-    (Database::Postgres, "psycopg2", "postgresql"),
-    (Database::Postgres, "psycopg2-binary", "postgresql"),
+    (Database::Postgres, "psycopg2", PSYCOPG2),
+    (Database::Postgres, "psycopg2-binary", PSYCOPG2),
     (Database::Postgres, "psycopg", "postgresql+psycopg"),
     (Database::Postgres, "asyncpg", "postgresql+asyncpg"),
     (Database::Postgres, "pg8000", "postgresql+pg8000"),
@@ -23,6 +25,13 @@ const ALCHEMY_DRIVERS: [(Database, &str, &str); 11] = [
     (Database::Mysql, "mysql-connector-python", "mysql+mysqlconnector"),
     (Database::MariaDb, "mariadb", "mariadb+mariadbconnector"),
 ];
+
+/// What every release of SQLAlchemy takes for psycopg2. Up to 2.0 `postgresql` alone meant the same, and is what others than SQLAlchemy
+/// take too; from 2.1 on it means psycopg.
+///
+/// Source: <https://docs.sqlalchemy.org/en/21/changelog/migration_21.html>
+const PSYCOPG2: &str = "postgresql+psycopg2";
+const PSYCOPG_BY_DEFAULT: (u64, u64) = (2, 1);
 
 /// What others take.
 const DRIVERS: [(Database, Manifest, &str, &str); 4] = [
@@ -35,12 +44,20 @@ const DRIVERS: [(Database, Manifest, &str, &str); 4] = [
 ];
 
 /// The word that the app's driver expects; `None` where it takes the usual one.
-pub(super) fn expected(database: Database, dependencies: &Dependencies) -> Option<&'static str> {
+pub(super) fn expected(database: Database, dependencies: &Dependencies, parts: &[Beneath<'_>]) -> Option<&'static str> {
     if ALCHEMY.iter().any(|package| dependencies.has_python(package)) {
         let speaks = |of: Database| of == database || (of, database) == (Database::Mysql, Database::MariaDb);
         let mut drivers = ALCHEMY_DRIVERS.iter().filter(|(of, _, _)| speaks(*of));
-        return drivers.find(|(_, driver, _)| dependencies.has_python(driver)).map(|(_, _, scheme)| *scheme);
+        let (_, _, scheme) = drivers.find(|(_, driver, _)| dependencies.has_python(driver))?;
+        return Some(if *scheme == PSYCOPG2 && is_before_psycopg(parts) { "postgresql" } else { scheme });
     }
     let mut drivers = DRIVERS.iter().filter(|(of, _, _, _)| *of == database);
     drivers.find(|(_, manifest, driver, _)| dependencies.has(*manifest, driver)).map(|(_, _, _, scheme)| *scheme)
+}
+
+/// Whether SQLAlchemy is known to be of a release that takes psycopg2 for granted.
+fn is_before_psycopg(parts: &[Beneath<'_>]) -> bool {
+    // What can't be read here is told where the app is looked for.
+    let release = |part: &Beneath<'_>| python::newest(part, &ALCHEMY, "sqlalchemy").ok().flatten();
+    parts.iter().find_map(release).is_some_and(|newest| newest < PSYCOPG_BY_DEFAULT)
 }

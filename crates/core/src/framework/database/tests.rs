@@ -94,14 +94,30 @@ fn python_packages_in_all_their_manifests() {
 #[test]
 fn sqlalchemy_is_told_its_driver() {
     let with = |driver: &str| shown("requirements.txt", &format!("SQLAlchemy>=2\n{driver}\n"));
-    assert_eq!(with("psycopg2"), "postgres postgresql://");
+    assert_eq!(with("psycopg2"), "postgres postgresql+psycopg2://");
     assert_eq!(with("asyncpg"), "postgres postgresql+asyncpg://");
-    assert_eq!(with("asyncpg\npsycopg2-binary"), "postgres postgresql://");
+    assert_eq!(with("asyncpg\npsycopg2-binary"), "postgres postgresql+psycopg2://");
     assert_eq!(with("pymysql"), "mysql mysql+pymysql://");
     assert_eq!(with("mysqlclient"), "mysql mysql://");
     let mariadb = found(&[("requirements.txt", "sqlmodel\npymysql\n")], "database: mariadb");
     assert_eq!(mariadb, "mariadb mysql+pymysql://");
     assert_eq!(shown("requirements.txt", "django\npymysql\n"), "mysql");
+}
+
+#[test]
+fn psycopg2_is_named_to_a_sqlalchemy_that_would_take_psycopg() {
+    let with = |line: &str| shown("requirements.txt", &format!("flask-sqlalchemy\npsycopg2-binary\n{line}\n"));
+    for new in ["", "sqlalchemy", "SQLAlchemy>=2.0", "sqlalchemy==2.1.9", "sqlalchemy~=2.0"] {
+        assert_eq!(with(new), "postgres postgresql+psycopg2://", "{new}");
+    }
+    for old in ["sqlalchemy==2.0.44", "SQLAlchemy<2.1", "sqlalchemy~=1.4.0", "sqlalchemy==1.4.*"] {
+        assert_eq!(with(old), "postgres postgresql://", "{old}");
+    }
+    let project = "[project]\ndependencies = [\"sqlalchemy\", \"psycopg2\"]\n";
+    let lock = |version: &str| format!("[[package]]\nname = \"sqlalchemy\"\nversion = \"{version}\"\n");
+    let locked = |version: &str| found(&[("pyproject.toml", project), ("uv.lock", &lock(version))], "");
+    assert_eq!(locked("2.0.44"), "postgres postgresql://");
+    assert_eq!(locked("2.1.9"), "postgres postgresql+psycopg2://");
 }
 
 #[test]

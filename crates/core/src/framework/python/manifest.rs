@@ -46,6 +46,8 @@ pub(super) struct Manifest {
     requirements: Vec<Requirement>,
     /// Names of what is only for development, where the package manager tells that apart.
     development: Vec<String>,
+    /// The versions of Python without which the package manager refuses to install.
+    python: Option<String>,
     /// Versions by name.
     lock: Option<BTreeMap<String, String>>,
     /// Whether something is fetched by git.
@@ -74,6 +76,7 @@ impl Manifest {
             by_git: requirements.iter().any(|requirement| requirement.by_git),
             requirements,
             development: Vec::new(),
+            python: None,
             lock: None,
         }
     }
@@ -82,6 +85,11 @@ impl Manifest {
         self.files.push(path.to_owned());
         self.lock = Some(lock);
         self
+    }
+
+    /// The versions of Python without which nothing is installed.
+    pub(super) fn python(&self) -> Option<&str> {
+        self.python.as_deref()
     }
 
     /// Whether a lock file says every version.
@@ -175,6 +183,7 @@ fn uv(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
     manifest.by_git |= of_source("git");
     let groups = ["dependency-groups.dev", "tool.uv.dev-dependencies"];
     let development = groups.iter().flat_map(|group| toml_file::texts(&pyproject, group)).map(Requirement::parse);
+    manifest.python = text(&pyproject, "project.requires-python");
     manifest.development = development.map(|requirement| requirement.name).collect();
     if root.has("uv.toml") {
         manifest.files.push("uv.toml".to_owned());
@@ -184,6 +193,10 @@ fn uv(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
         Some(lock) => manifest.locked_by("uv.lock", locked_packages(&lock)),
         None => manifest,
     }))
+}
+
+fn text(pyproject: &Table, path: &str) -> Option<String> {
+    toml_file::at(pyproject, path).and_then(Value::as_str).map(str::to_owned)
 }
 
 /// Whether a source of uv's has a key; one that depends on the platform is a list of several.
@@ -206,6 +219,8 @@ fn poetry(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
     }
     let requirements = [of_project(&pyproject), of_table(&pyproject, "tool.poetry.dependencies")].concat();
     let mut manifest = Manifest::new(Manager::Poetry, "pyproject.toml", requirements);
+    let python = text(&pyproject, "tool.poetry.dependencies.python");
+    manifest.python = python.or_else(|| text(&pyproject, "project.requires-python"));
     manifest.development = development_of_poetry(&pyproject);
     Ok(Some(match root.files.read("poetry.lock")? {
         Some(lock) => manifest.locked_by("poetry.lock", locked_packages(&lock)),

@@ -84,6 +84,8 @@ fn newest(specifiers: &str) -> Option<Version> {
         let number = specifier.trim_start_matches(['=', '<', '>', '~', '!', '^', ' ']);
         let (major, minor) = version(number)?;
         match specifier[..specifier.len() - number.len()].trim() {
+            // `~=2.0` allows 2.9, `~=2.0.0` doesn't.
+            "~=" if number.split('.').count() == 2 => Some((major, u64::MAX)),
             "" | "==" | "===" | "~=" | "~" | "<=" => Some((major, minor)),
             "^" if major > 0 => Some((major, u64::MAX)),
             "^" => Some((major, minor)),

@@ -340,6 +340,28 @@ fn dockerfiles_of_python_use_nothing_that_an_old_engine_lacks() {
 }
 
 #[test]
+fn a_project_gets_the_python_without_which_its_package_manager_refuses() {
+    let first = |text: &str, lock: &str| {
+        let text = dockerfile(&[("pyproject.toml", text), (lock, ""), FASTAPI], "");
+        let bases =
+            text.lines().filter(|line| line.starts_with("FROM python")).map(|line| line.split(' ').nth(1).unwrap());
+        let bases: Vec<String> = bases.map(str::to_owned).collect();
+        assert!(bases.len() == 2 && bases[0] == bases[1], "{text}");
+        bases[0].clone()
+    };
+    let project = |python: &str| format!("{PEP_621}requires-python = \"{python}\"\n");
+    assert_eq!(first(&project(">=3.13"), "uv.lock"), "python:3.13-slim-bookworm");
+    assert_eq!(first(&project(">=3.11"), "uv.lock"), "python:3.12-slim-bookworm");
+    assert_eq!(first(&project(">=3.13,<4.0"), "poetry.lock"), "python:3.13-slim-bookworm");
+    // pip installs what is listed, for whichever Python it finds.
+    assert_eq!(first(&project(">=3.13"), "README.md"), "python:3.12-slim-bookworm");
+    let poetry = POETRY.replace("Flask", "fastapi").replace("^3.11", "~3.11");
+    assert_eq!(first(&poetry, "poetry.lock"), "python:3.11-slim-bookworm");
+    let told = told(&[("pyproject.toml", &project(">=3.13")), ("uv.lock", ""), FASTAPI], "");
+    assert!(told.ends_with("uv by its lock file; Python 3.13, since `pyproject.toml` asks for it"), "{told}");
+}
+
+#[test]
 fn what_pip_reads_is_copied_before_it() {
     let copies = |requirements: &str| {
         let base = ("requirements/base.txt", "fastapi\n-c ../limits.txt\n");
