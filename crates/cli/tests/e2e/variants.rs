@@ -1,5 +1,6 @@
 //! Other forms of the applications of `examples/`: by another package manager, with a tool that migrates the database. What is
-//! different stands in a folder of `variants/`, laid over the example.
+//! different stands in a folder of `variants/`, laid over the example. One of Laravel is all there: on a machine without a registry it
+//! needs what only the ground of the long proof brings (`scripts/ground up soak`).
 //!
 //! Their lock files are made when they are deployed: a lock file names hosts of package registries, and each machine has its own.
 
@@ -39,7 +40,7 @@ const PYTHON: &str = "python:3.12-slim-bookworm";
 /// Poetry asks an index for more than a mirror of one may have, unless it is named as a source.
 const POETRY_LOCK: &str = r#"
     python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -q 'poetry==2.*'
-    index=$(python3 -c 'import os; from pip._internal.models.index import PyPI; print(os.environ.get("PIP_INDEX_URL") or PyPI.simple_url)')
+    index=${PIP_INDEX_URL:-$(python3 -c 'from pip._internal.models.index import PyPI; print(PyPI.simple_url)')}
     printf '\n[[tool.poetry.source]]\nname = "index"\nurl = "%s"\npriority = "primary"\n' "$index" >>pyproject.toml
     /tmp/venv/bin/poetry lock"#;
 
@@ -118,7 +119,8 @@ pub(crate) const UV: Variant = Variant {
     instead: None,
     made: &["uv.lock"],
     image: PYTHON,
-    made_by: "python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -q 'uv==0.*' && UV_PYTHON=/usr/local/bin/python3 /tmp/venv/bin/uv lock",
+    made_by: "python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -q 'uv==0.*' && \
+              UV_PYTHON=/usr/local/bin/python3 /tmp/venv/bin/uv lock",
     migrated: Some("Running upgrade  -> 8e51b7c0d2aa"),
 };
 pub(crate) const PIPENV: Variant = Variant {
@@ -128,7 +130,8 @@ pub(crate) const PIPENV: Variant = Variant {
     instead: None,
     made: &["Pipfile.lock"],
     image: PYTHON,
-    made_by: "python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -q pipenv && VIRTUAL_ENV=/tmp/venv /tmp/venv/bin/pipenv lock",
+    made_by: "python3 -m venv /tmp/venv && /tmp/venv/bin/pip install -q pipenv && \
+              VIRTUAL_ENV=/tmp/venv /tmp/venv/bin/pipenv lock",
     migrated: Some("Running upgrade  -> 4b7f21c9e803"),
 };
 
