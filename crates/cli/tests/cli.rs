@@ -213,7 +213,9 @@ async fn a_kept_token_that_cannot_be_read_is_told_with_what_to_do() {
 fn folder(files: &[(&str, &str)]) -> tempfile::TempDir {
     let dir = tempfile::tempdir().unwrap();
     for (name, text) in files {
-        std::fs::write(dir.path().join(name), text).unwrap();
+        let path = dir.path().join(name);
+        std::fs::create_dir_all(path.parent().unwrap()).unwrap();
+        std::fs::write(path, text).unwrap();
     }
     dir
 }
@@ -253,6 +255,21 @@ async fn detect_shows_what_is_found_and_what_would_run() {
 
     let (code, text) = looked_at(&dir, &["detect", "--fork"]).await;
     assert!(code == 1 && text.contains("code from a fork gets no secrets"), "{text}");
+}
+
+#[tokio::test]
+async fn detect_tells_what_migrates_and_which_services_stand_beside_the_database() {
+    let package = r#"{"dependencies": {"pg": "8", "redis": "5"}, "devDependencies": {"knex": "3"}, "scripts": {"start": "node server.js"}}"#;
+    let lock = ("package-lock.json", "{}");
+    let dir = folder(&[("package.json", package), lock, ("knexfile.js", ""), ("migrations/1.js", "")]);
+    let (code, text) = looked_at(&dir, &["detect"]).await;
+    assert_eq!(code, 0, "{text}");
+    let row = |what: &str| text.lines().find(|line| line.starts_with(what)).unwrap().split_whitespace().nth(1).unwrap();
+    assert_eq!((row("services"), row("migration")), ("redis", "node_modules/.bin/knex"), "{text}");
+    let (_, text) = looked_at(&dir, &["detect", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
+    assert_eq!(told["services"]["names"], serde_json::json!(["redis"]));
+    assert_eq!(told["migration"]["command"], "node_modules/.bin/knex migrate:latest");
 }
 
 #[tokio::test]

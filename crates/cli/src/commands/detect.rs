@@ -89,6 +89,18 @@ impl Found {
         self.detected.database.database.map(|database| database.as_str())
     }
 
+    fn services(&self) -> Vec<&'static str> {
+        self.detected.extras.services.iter().map(|service| service.as_str()).collect()
+    }
+
+    /// What migrates the database, and why.
+    fn migration(&self) -> (String, &str) {
+        match &self.detected.migration {
+            Some(found) => (found.command.shown(), &found.reason),
+            None => ("none".to_owned(), "unless `preview-config.yml` says `migrate`"),
+        }
+    }
+
     fn port_variable(&self) -> &str {
         self.config.app_port_env.as_ref().map_or("PORT", |name| name.as_str())
     }
@@ -118,11 +130,13 @@ impl Found {
     }
 
     fn json(&self) -> Value {
-        let Detected { framework, reason, app_port, database, dockerfile, .. } = &self.detected;
+        let Detected { framework, reason, app_port, database, extras, migration, dockerfile, .. } = &self.detected;
         json!({
             "framework": {"name": framework.as_str(), "reason": reason},
             "port": {"number": app_port.get(), "variable": self.port_variable(), "reason": self.port_reason()},
             "database": {"name": self.database(), "reason": database.reason},
+            "services": {"names": self.services(), "reason": extras.reason},
+            "migration": migration.as_ref().map(|found| json!({"command": found.command.shown(), "reason": found.reason})),
             "health": {"path": self.health_path(), "reason": self.health_reason()},
             "dockerfile": dockerfile,
             "compose": self.compose,
@@ -130,14 +144,22 @@ impl Found {
     }
 
     fn tell(&self) {
-        let Detected { framework, reason, app_port, database, dockerfile, .. } = &self.detected;
-        let row = |what: &str, is: String, why: &str| vec![what.to_owned(), is, ui::harmless(why)];
-        let rows = [
+        let Detected { framework, reason, app_port, database, extras, dockerfile, .. } = &self.detected;
+        let row = |what: &str, is: String, why: &str| vec![what.to_owned(), ui::harmless(&is), ui::harmless(why)];
+        let mut rows = vec![
             row("framework", framework.to_string(), reason),
             row("port", format!("{app_port}, in `{}`", self.port_variable()), &self.port_reason()),
             row("database", self.database().unwrap_or("none").to_owned(), &database.reason),
-            row("health", self.health_path(), self.health_reason()),
         ];
+        let services = self.services();
+        if !services.is_empty() {
+            rows.push(row("services", services.join(", "), &extras.reason));
+        }
+        if self.database().is_some() {
+            let (command, why) = self.migration();
+            rows.push(row("migration", command, why));
+        }
+        rows.push(row("health", self.health_path(), self.health_reason()));
         ui::table(&["WHAT", "FOUND", "BECAUSE"], &rows);
         for (title, text) in [("Dockerfile", dockerfile), ("Compose file", &self.compose)] {
             ui::line(format!("\n{}", ui::styled(ui::Style::Bold, title)));

@@ -136,6 +136,7 @@ const EXAMPLES: &[Example] = &[
         folder: "rust-axum-postgres",
         title: "Rust with PostgreSQL",
         greeting: "src/greeting.rs",
+        manifest: Some(("Cargo.toml", "#")),
         installing: "Compiling guest-book",
         never_again: &["Downloaded ", "Downloading ", "Compiling tokio"],
         keeps: Keeps::Notes,
