@@ -21,6 +21,10 @@ mod disk;
 mod engine;
 #[path = "docker/ground.rs"]
 mod ground;
+#[path = "../../cli/tests/e2e/registry_server.rs"]
+mod registry_server;
+#[path = "docker/upon.rs"]
+mod upon;
 use ground::{Deployment, Ground, SERVE, commit, eventually, mimic, on_engine};
 
 /// How many RUN steps of a build were not taken from the cache.

@@ -4,9 +4,11 @@ use std::path::Path;
 use std::time::Duration;
 
 use futures_util::future::join_all;
+use preview_exec::Program;
 use preview_simulator::state::{Comment, Outcome, StatusState};
 use preview_simulator::{Change, Matching, Mimic, NewPull, Permission, Pull, sha256_signature};
 use serde_json::Value;
+use tokio::net::TcpListener;
 
 use crate::isolation::{WITH_POSTGRES, environment};
 use crate::rig::{Rig, Setup, TOKEN, unique_owner};
@@ -181,6 +183,43 @@ async fn a_build_that_asks_the_api_learns_nothing() {
         assert!(!told.contains(&rig.id(&other)), "{told}");
         pull.close().unwrap();
     }
+    rig.finish().await;
+}
+
+/// An image that has put aside what the engine would do on the host's network, for whoever builds upon it. The file itself says nothing.
+#[tokio::test(flavor = "multi_thread")]
+async fn what_an_image_has_put_aside_is_refused_before_the_engine_obeys_it() {
+    let rig = Setup::new().start().await;
+    let inside = TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let port = inside.local_addr().unwrap().port();
+    let (image, layer) = (format!("{}/aside:1", unique_owner()), rig.dir.path().join("layer.tar"));
+    std::fs::write(rig.dir.path().join("file"), "not empty").unwrap();
+    let tar = Program::new("tar").args(["-cf", "layer.tar", "file"]).dir(rig.dir.path());
+    tar.run().await.unwrap();
+    let change = format!("ONBUILD ADD http://127.0.0.1:{port}/latest/meta-data /VERSION");
+    rig.docker(&["import", "--change", &change, &layer.display().to_string(), &image]).await;
+
+    let own = format!("FROM scratch AS other\nFROM {image}\nCOPY mimic /mimic\nENTRYPOINT [\"/mimic\"]\n");
+    let service =
+        "services: {app: {build: {context: ., args: {BASE: 'IMAGE'}}, ports: ['3000']}}\n".replace("IMAGE", &image);
+    for (changes, line) in [
+        (vec![Change::write("Dockerfile", own)], "line 2"),
+        (
+            vec![
+                Change::write("Dockerfile", "ARG BASE=scratch\nARG X\nFROM $BASE\nCOPY mimic VERSION /\n"),
+                Change::write("docker-compose.preview.yml", service),
+            ],
+            "line 3",
+        ),
+    ] {
+        let pull = rig.open_with(mimic_with("unused", changes)).await;
+        let comment = rig.until_comment(&pull, "`ONBUILD` of the image").await;
+        assert!(comment.body.contains(line) && comment.body.contains("would be fetched"), "{}", comment.body);
+        pull.close().unwrap();
+    }
+    let asked = tokio::time::timeout(Duration::from_millis(10), inside.accept()).await;
+    assert!(asked.is_err(), "the engine asked on the host's network");
+    rig.docker(&["rmi", &image]).await;
     rig.finish().await;
 }
 

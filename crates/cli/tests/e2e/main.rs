@@ -31,6 +31,7 @@ mod obstacles;
 mod outages;
 mod prisoner;
 mod registry;
+mod registry_server;
 mod rig;
 mod runtimes;
 mod services;

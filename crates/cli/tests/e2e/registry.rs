@@ -1,53 +1,29 @@
 //! Images from a registry: the base images of a mirror, and those that a repository's own CI makes and pushes when it is done.
 
 use std::path::Path;
-use std::time::{Duration, Instant};
 
-use preview_exec::{Limits, Program};
-use preview_simulator::{Change, Mimic, free_port};
+use preview_exec::Program;
+use preview_simulator::{Change, Mimic};
 use serde_json::Value;
-use tempfile::TempDir;
-use tokio::task::JoinHandle;
 
+use crate::registry_server::Server;
 use crate::rig::{Rig, Setup};
 
 /// A server without a dependency, so that nothing but images is fetched.
 const SERVER: &str = "require('http').createServer((_, answer) => answer.end(`from a mirror, ${process.env.REDIS_HOST}`))\
                       .listen(process.env.PORT, '0.0.0.0');\n";
 
-/// A registry on this machine; an engine trusts those on the loopback address without TLS. It ends when this is dropped.
+/// A registry that mirrors others. It ends when this is dropped.
 struct Registry {
     /// What the names of its images begin with.
     prefix: String,
-    running: JoinHandle<()>,
-    _dir: TempDir,
+    _server: Server,
 }
 
 impl Registry {
     async fn start() -> Self {
-        let dir = tempfile::Builder::new().prefix("preview-registry-").tempdir().unwrap();
-        let port = free_port();
-        let config = dir.path().join("config.yml");
-        let storage = dir.path().join("images");
-        let text = format!(
-            "version: 0.1\nlog: {{level: warn}}\nstorage: {{filesystem: {{rootdirectory: {}}}}}\nhttp: {{addr: '127.0.0.1:{port}'}}\n",
-            storage.display()
-        );
-        std::fs::write(&config, text).unwrap();
-        let program = Program::new("docker-registry").arg("serve").arg(config).limits(Limits::seconds(1200));
-        let running = tokio::spawn(async move {
-            let ended = program.run().await;
-            panic!("the registry did not run: {ended:?}");
-        });
-        let begun = Instant::now();
-        while tokio::net::TcpStream::connect(("127.0.0.1", port)).await.is_err() {
-            assert!(
-                begun.elapsed() < Duration::from_secs(20) && !running.is_finished(),
-                "the registry does not answer"
-            );
-            tokio::time::sleep(Duration::from_millis(20)).await;
-        }
-        Self { prefix: format!("127.0.0.1:{port}/mirror"), running, _dir: dir }
+        let server = Server::start().await;
+        Self { prefix: format!("{}/mirror", server.address), _server: server }
     }
 
     /// Pushes an image of the engine's under this name, and gives its digest. The engine knows it by that name no longer.
@@ -66,12 +42,6 @@ impl Registry {
             rig.docker(&["pull", image]).await;
         }
         self.push(rig, image, image).await
-    }
-}
-
-impl Drop for Registry {
-    fn drop(&mut self) {
-        self.running.abort();
     }
 }
 

@@ -6,9 +6,9 @@ use crate::compose::adopt;
 use crate::compose::own::{BuildSettings, Origin, OwnApp, OwnName, OwnStack};
 use crate::repo_config::{ContainerPort, DatabaseChoice};
 
-use super::own;
-use super::own_dockerfile::OwnDockerfile;
-use super::{AddedHost, DetectError, Detected, FoundDatabase, FoundExtras, Framework, Project};
+use super::own::{self, OwnBuild};
+use super::own_dockerfile::{BuiltWith, OwnDockerfile};
+use super::{DetectError, Detected, FoundDatabase, FoundExtras, Framework, Project};
 
 /// Where an app listens that nobody says anything of.
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
@@ -44,10 +44,10 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
     }
     let stack = stack.with_files_read(project.files)?;
     let app = app(project, &stack.app)?;
-    let (mut dockerfiles, mut added) = (BTreeMap::new(), app.added);
+    let (mut dockerfiles, mut owns) = (BTreeMap::new(), vec![app.own]);
     for (name, build) in stack.builds() {
-        let dockerfile = dockerfile(project, name, build)?;
-        added.extend(own::added(&dockerfile, &build.dockerfile_path()));
+        let (dockerfile, own) = dockerfile(project, name, build)?;
+        owns.push(own);
         dockerfiles.insert(name, dockerfile.into_text());
     }
     let named = || format!("{EVIDENCE} names every service");
@@ -62,7 +62,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
         extras: FoundExtras { services: BTreeSet::new(), reason: named() },
         compose: Some(FoundCompose { stack, dockerfiles }),
         migration: None,
-        added,
+        own: owns,
     }))
 }
 
@@ -71,28 +71,35 @@ struct App {
     dockerfile: String,
     user: Option<String>,
     exposed: Option<ContainerPort>,
-    added: Vec<AddedHost>,
+    own: OwnBuild,
 }
 
 fn app(project: Project<'_>, app: &OwnApp) -> Result<App, DetectError> {
     match &app.origin {
         Origin::Build(build) => {
-            let dockerfile = dockerfile(project, app.name, build)?;
+            let (dockerfile, own) = dockerfile(project, app.name, build)?;
             Ok(App {
                 user: dockerfile.final_user().map(str::to_owned),
                 exposed: dockerfile.exposed_ports().first().copied(),
-                added: own::added(&dockerfile, &build.dockerfile_path()).collect(),
+                own,
                 dockerfile: dockerfile.into_text(),
             })
         }
         Origin::Image(image) => {
             let dockerfile = image.dockerfile(project.rules.base_images.prefix());
-            Ok(App { dockerfile, user: None, exposed: None, added: Vec::new() })
+            let own = OwnBuild::of_image(&dockerfile, project.rules);
+            Ok(App { dockerfile, user: None, exposed: None, own })
         }
     }
 }
 
-fn dockerfile(project: Project<'_>, service: OwnName, build: &BuildSettings) -> Result<OwnDockerfile, DetectError> {
+fn dockerfile(
+    project: Project<'_>,
+    service: OwnName,
+    build: &BuildSettings,
+) -> Result<(OwnDockerfile, OwnBuild), DetectError> {
     let path = build.dockerfile_path();
-    own::read(project, &path, &build.args)?.ok_or(DetectError::NoDockerfileOfService { service, path })
+    let target = build.target.as_ref().map(|stage| stage.as_str().to_owned());
+    let with = BuiltWith { args: build.args.clone(), target };
+    own::read(project, &path, with)?.ok_or(DetectError::NoDockerfileOfService { service, path })
 }

@@ -202,6 +202,10 @@ impl DetectError {
                  `CMD [\"node\", \"server.js\"]`. Or say in `preview-config.yml` where it is, such as `dockerfile: deploy/Dockerfile`, \
                  and which port its app listens on, such as `app_port: 8080`.",
             ),
+            Self::Dockerfile { problem: DockerfileError::PutAside(_), .. } => Some(
+                "Build upon another image: what this one has put aside (`ONBUILD`) is done as if it stood in the file, behind the line that \
+                 names it.",
+            ),
             _ => None,
         }
     }

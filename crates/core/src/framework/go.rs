@@ -55,7 +55,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         app_port,
         user: Some("10001:10001".to_owned()),
         scope: Scope { context: module.base.clone(), parts: vec![at] },
-        added: Vec::new(),
+        own: None,
     }))
 }
 

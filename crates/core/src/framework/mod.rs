@@ -47,6 +47,7 @@ use error::listed;
 use files::Beneath;
 pub use files::{Files, MemoryFiles, ReadFileError, Refusal};
 pub use migration::FoundMigration;
+pub use own::{OwnBuild, ToLookAt};
 use own_dockerfile::DockerfileError;
 pub use python::PythonError;
 
@@ -144,24 +145,30 @@ pub struct Detected {
     pub compose: Option<FoundCompose>,
     /// What brings its database to the form that the commit expects.
     pub migration: Option<FoundMigration>,
-    /// The names of hosts that the repository's own Dockerfiles add from: where they lead is to be looked up before the engine fetches
-    /// there, on the host's network.
-    pub added: Vec<AddedHost>,
+    /// The Dockerfiles that aren't ours. Before they are built, their images are to be looked at, and where the hosts lead that they add
+    /// from: the engine fetches on the host's network.
+    pub own: Vec<OwnBuild>,
 }
 
-/// A host that a Dockerfile adds from.
+/// A host that a Dockerfile adds from, or takes images from.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct AddedHost {
     /// Its name.
     pub name: String,
     dockerfile: String,
     line: usize,
+    /// Whether images come from there, and no files.
+    registry: bool,
 }
 
 impl AddedHost {
     /// Why nothing is built where it leads to the server or into a private network.
     pub fn refused(&self) -> DetectError {
-        let problem = DockerfileError::NearName { line: self.line, host: self.name.clone() };
+        let (line, host) = (self.line, self.name.clone());
+        let problem = match self.registry {
+            true => DockerfileError::NearRegistry { line, host },
+            false => DockerfileError::NearName { line, host },
+        };
         DetectError::Dockerfile { path: self.dockerfile.clone(), problem }
     }
 }
@@ -174,7 +181,7 @@ struct Recipe {
     app_port: ContainerPort,
     user: Option<String>,
     scope: Scope,
-    added: Vec<AddedHost>,
+    own: Option<OwnBuild>,
 }
 
 /// Which folders of the checkout an app is made of.
@@ -281,7 +288,7 @@ fn by_recipe(project: Project<'_>) -> Result<Detected, DetectError> {
         context: recipe.scope.context,
         compose: None,
         migration: None,
-        added: recipe.added,
+        own: recipe.own.into_iter().collect(),
     })
 }
 

@@ -89,7 +89,7 @@ pub(super) fn recipe(
             context: app.base.clone(),
             parts: parts.iter().rev().map(|part| app.base.join(&part.folder)).collect(),
         },
-        added: Vec::new(),
+        own: None,
     })
 }
 

@@ -3,40 +3,91 @@
 //! The app's port is `app_port`, else the first TCP port that the last stage EXPOSEs, else 8080. Whatever it is, the app is told by
 //! `PORT`.
 
-use crate::repo_config::{ContainerPort, EnvVars};
+use std::collections::BTreeMap;
+
+use crate::repo_config::ContainerPort;
 use crate::trust::Trust;
 
-use super::own_dockerfile::OwnDockerfile;
-use super::{AddedHost, DetectError, Framework, Project, Recipe, Scope};
+use super::own_dockerfile::{BuiltWith, DockerfileError, KnownImages, OwnDockerfile};
+use super::{AddedHost, BuildRules, DetectError, Framework, Project, Recipe, Scope};
 
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
 
+/// A Dockerfile that isn't ours, with what it is built with: what it is built upon has to be looked at before, and it read once more.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct OwnBuild {
+    path: String,
+    text: String,
+    with: BuiltWith,
+    trust: Trust,
+    /// What the images of the operator's own registry begin with.
+    prefix: Option<String>,
+}
+
+/// What is still to be found out before a Dockerfile may be built.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct ToLookAt {
+    /// Images of which nothing is known yet.
+    pub images: Vec<String>,
+    /// The hosts that it adds from, or what is known of its images has it add from; of a stranger's the registries too.
+    pub added: Vec<AddedHost>,
+}
+
+impl OwnBuild {
+    /// The Dockerfile that makes an image of theirs ours, `FROM` it and nothing else.
+    pub fn of_image(dockerfile: &str, rules: &BuildRules) -> Self {
+        Self::new(dockerfile.trim_end(), dockerfile.to_owned(), BuiltWith::default(), rules)
+    }
+
+    fn new(path: &str, text: String, with: BuiltWith, rules: &BuildRules) -> Self {
+        let prefix = rules.base_images.prefix().map(str::to_owned);
+        Self { path: path.to_owned(), text, with, trust: rules.trust, prefix }
+    }
+
+    /// Reads it with what is known of its images: what they bring along may be refused.
+    pub fn upon(&self, known: &KnownImages) -> Result<ToLookAt, DetectError> {
+        let refused = |problem| DetectError::Dockerfile { path: self.path.clone(), problem };
+        let read = OwnDockerfile::parse_upon(&self.text, &self.with, known).map_err(refused)?;
+        let mut added = self.hosts(read.hosts(), false);
+        if self.trust == Trust::Stranger {
+            read.fetches_nothing().map_err(|problem| refused(DockerfileError::PutAside(Box::new(problem))))?;
+            added.extend(self.hosts(&read.registries(self.prefix.as_deref()).map_err(refused)?, true));
+        }
+        let images = read.images().keys().filter(|image| !known.contains_key(*image)).cloned().collect();
+        Ok(ToLookAt { images, added })
+    }
+
+    fn hosts(&self, hosts: &BTreeMap<String, usize>, registry: bool) -> Vec<AddedHost> {
+        let host = |(name, line): (&String, &usize)| AddedHost {
+            name: name.clone(),
+            dockerfile: self.path.clone(),
+            line: *line,
+            registry,
+        };
+        hosts.iter().map(host).collect()
+    }
+}
+
 /// A Dockerfile of the repository, checked as it has to be for whose it is and with what it is built; `None` where there is none.
-pub(super) fn read(project: Project<'_>, path: &str, args: &EnvVars) -> Result<Option<OwnDockerfile>, DetectError> {
+pub(super) fn read(
+    project: Project<'_>,
+    path: &str,
+    with: BuiltWith,
+) -> Result<Option<(OwnDockerfile, OwnBuild)>, DetectError> {
     let Some(text) = project.files.read(path)? else { return Ok(None) };
     let refused = |problem| DetectError::Dockerfile { path: path.to_owned(), problem };
-    let dockerfile = OwnDockerfile::parse_with(&text, args).map_err(refused)?;
+    let dockerfile = OwnDockerfile::parse_with(&text, &with).map_err(refused)?;
     if project.rules.trust == Trust::Stranger {
         dockerfile.fetches_nothing().map_err(refused)?;
     }
-    Ok(Some(dockerfile))
-}
-
-/// The hosts that it adds from.
-pub(super) fn added<'a>(dockerfile: &'a OwnDockerfile, path: &'a str) -> impl Iterator<Item = AddedHost> + 'a {
-    let host = move |(name, line): (&String, &usize)| AddedHost {
-        name: name.clone(),
-        dockerfile: path.to_owned(),
-        line: *line,
-    };
-    dockerfile.hosts().iter().map(host)
+    Ok(Some((dockerfile, OwnBuild::new(path, text, with, project.rules))))
 }
 
 pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
     let named = project.config.dockerfile.as_ref();
     let path = named.map_or("Dockerfile", |path| path.as_str());
-    let dockerfile = match (read(project, path, &EnvVars::default())?, named) {
-        (Some(dockerfile), _) => dockerfile,
+    let (dockerfile, own) = match (read(project, path, BuiltWith::default())?, named) {
+        (Some(read), _) => read,
         (None, Some(path)) => return Err(DetectError::NoDockerfile(project.root.join(path))),
         (None, None) => return Ok(None),
     };
@@ -45,7 +96,6 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         None if project.root.is_all() => "the repository has a `Dockerfile`".to_owned(),
         None => format!("`{}` has a `Dockerfile`", project.root),
     };
-    let added = added(&dockerfile, path).collect();
     Ok(Some(Recipe {
         framework: Framework::Docker,
         reason,
@@ -53,6 +103,39 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         user: dockerfile.final_user().map(str::to_owned),
         dockerfile: dockerfile.into_text(),
         scope: Scope::of(project),
-        added,
+        own: Some(own),
     }))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{MemoryFiles, detect};
+    use super::*;
+    use crate::base_images::BaseImages;
+    use crate::repo_config::RepoConfig;
+
+    fn to_look_at(dockerfile: &str, trust: Trust) -> Result<ToLookAt, String> {
+        let rules = BuildRules { base_images: BaseImages::public(), trust };
+        let files = MemoryFiles::new([("Dockerfile", dockerfile)]);
+        let found = detect(&files, &RepoConfig::default(), &rules).map_err(|error| error.to_string())?;
+        found.own[0].upon(&KnownImages::new()).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn a_strangers_images_come_from_registries_that_the_server_reaches_like_anybody() {
+        let text = "FROM registry.example.com/x\nCOPY --from=org/y / /\n";
+        let found = to_look_at(text, Trust::Stranger).unwrap();
+        assert_eq!(found.images, ["org/y", "registry.example.com/x"]);
+        let refused = found.added[0].refused().to_string();
+        assert!(
+            refused.contains("line 1: the registry `registry.example.com` is in the server's own network"),
+            "{refused}"
+        );
+        assert_eq!(to_look_at(text, Trust::Member).unwrap().added, []);
+
+        let text = "FROM 10.0.0.5:5000/x\n";
+        let refused = to_look_at(text, Trust::Stranger).unwrap_err();
+        assert!(refused.starts_with("`Dockerfile` cannot be used: line 1: the registry `10.0.0.5` is"), "{refused}");
+        assert_eq!(to_look_at(text, Trust::Member).unwrap().images, ["10.0.0.5:5000/x"]);
+    }
 }

@@ -12,13 +12,22 @@ use std::collections::{BTreeMap, HashMap};
 
 use crate::repo_config::{ContainerPort, EnvVars};
 
+mod error;
+mod flags;
+mod images;
 mod near;
+mod put_aside;
 mod refused;
 mod stages;
 
-use near::AddedFrom;
+pub use error::DockerfileError;
+pub use images::arch;
+use images::{images, registry};
+use near::{AddedFrom, is_near};
+use put_aside::with_put_aside;
+pub use put_aside::{ImageFacts, KnownImages};
 use refused::{steers_builder, uses_preview, wants_privilege};
-use stages::{Given, Stage, all_variables, stages};
+use stages::{Stage, all_variables, stages};
 
 /// Largest Dockerfile that is read, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -28,67 +37,10 @@ const MAX_STAGES: usize = 100;
 const MAX_VALUES: usize = 500;
 /// Most hosts that it adds from: each is looked up.
 const MAX_HOSTS: usize = 20;
+/// Most images, beside the official ones, that it begins with or takes files from: each is looked at.
+const MAX_IMAGES: usize = 20;
 /// Longest value that is looked at, in bytes: each may be made of those before, and double.
 const MAX_VALUE: usize = 1024;
-
-/// Why a Dockerfile isn't built. Lines count from 1.
-#[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
-pub enum DockerfileError {
-    /// It is too long.
-    #[error("it has more than {MAX_BYTES} bytes")]
-    TooLarge,
-    /// It names a frontend, that is a program which would interpret it inside the builder.
-    #[error(
-        "line {0}: `# syntax=` names a frontend that is not Docker's own; remove the line or write \
-         `# syntax=docker/dockerfile:1`"
-    )]
-    ForeignSyntax(usize),
-    /// It has more in it than anybody builds.
-    #[error(
-        "it has more than {MAX_STAGES} stages, {MAX_VALUES} `ARG` and `ENV` values, or {MAX_HOSTS} hosts that it adds from"
-    )]
-    TooMuch,
-    /// A line begins with no instruction that is known.
-    #[error("line {0}: this is not a Dockerfile instruction")]
-    UnknownInstruction(usize),
-    /// There is nothing to build.
-    #[error("it has no `FROM`")]
-    NoStage,
-    /// It fetches from an address, and its author may not.
-    #[error(
-        "line {0}: `ADD` from an address, or from a variable that may be one, is only for people who can write to this \
-         repository; use `RUN curl` or a file of the repository"
-    )]
-    RemoteAdd(usize),
-    /// It takes files from an image that another preview was built as.
-    #[error("line {0}: images of previews can't be built upon")]
-    ForeignPreview(usize),
-    /// It asks for what no build gets.
-    #[error(
-        "line {0}: no build step gets the host's network or further rights; take `--network` and `--security` away"
-    )]
-    Privilege(usize),
-    /// It gives an order to the builder itself.
-    #[error("line {0}: an argument named `BUILDKIT_…` steers the builder itself; take it away")]
-    Steers(usize),
-    /// It fetches from the server's own neighbourhood.
-    #[error(
-        "line {0}: `ADD` from `localhost`, from an address that is nobody's on the internet, or from a host in other characters than \
-         letters, digits, `.`, `_` and `-` would be fetched on the server's own network; use `RUN curl` or a file of the repository"
-    )]
-    NearAdd(usize),
-    /// It fetches from a name that leads there, now.
-    #[error(
-        "line {line}: `ADD` from `{host}`, which leads to the server or into a private network now, would be fetched on the server's own \
-         network; use `RUN curl`, which meets the firewall, or a file of the repository"
-    )]
-    NearName {
-        /// From 1.
-        line: usize,
-        /// The name.
-        host: String,
-    },
-}
 
 /// A Dockerfile of a repository, read.
 #[derive(Debug, Clone)]
@@ -99,6 +51,16 @@ pub struct OwnDockerfile {
     remote_add: Option<usize>,
     /// The names of hosts that it adds from, each with the line that does so first.
     hosts: BTreeMap<String, usize>,
+    images: BTreeMap<String, usize>,
+}
+
+/// What a Dockerfile is built with.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BuiltWith {
+    /// The arguments.
+    pub args: EnvVars,
+    /// The stage to stop at; the last one without.
+    pub target: Option<String>,
 }
 
 /// Every instruction of the reference.
@@ -132,60 +94,64 @@ pub fn runs_as_root(user: &str) -> bool {
 impl OwnDockerfile {
     /// Reads a Dockerfile; refuses what may not be built for anyone.
     pub fn parse(text: &str) -> Result<Self, DockerfileError> {
-        Self::parse_with(text, &EnvVars::default())
+        Self::parse_with(text, &BuiltWith::default())
     }
 
-    /// Reads a Dockerfile that will be built with these arguments.
-    pub fn parse_with(text: &str, args: &EnvVars) -> Result<Self, DockerfileError> {
+    /// Reads a Dockerfile that will be built with these.
+    pub fn parse_with(text: &str, with: &BuiltWith) -> Result<Self, DockerfileError> {
+        Self::read(text, with, &KnownImages::new())
+    }
+
+    /// Reads it once more when something is known of the images that it is built upon: what they have put aside for it counts as if it
+    /// stood behind the line that names them.
+    pub fn parse_upon(text: &str, with: &BuiltWith, known: &KnownImages) -> Result<Self, DockerfileError> {
+        let alone = Self::parse_with(text, with)?;
+        let upon = Self::read(text, with, known).map_err(|problem| match problem {
+            DockerfileError::EmptyImage(_) => problem,
+            problem => DockerfileError::PutAside(Box::new(problem)),
+        })?;
+        // What it says itself has been judged.
+        Ok(Self { remote_add: upon.remote_add.filter(|_| alone.remote_add.is_none()), ..upon })
+    }
+
+    fn read(text: &str, with: &BuiltWith, known: &KnownImages) -> Result<Self, DockerfileError> {
         if text.len() > MAX_BYTES {
             return Err(DockerfileError::TooLarge);
         }
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
         let head = Head::read(text)?;
         let read = Dialect::ALL.map(|dialect| instructions(text, head.escape, dialect));
-        let [modern, ..] = &read;
         // A file that begins otherwise may still mean something to a frontend: newer ones also find `syntax` in `//` and JSON.
-        if let Some(first) = modern.first().filter(|first| !INSTRUCTIONS.contains(&first.name.as_str())) {
+        if let Some(first) = read[0].first().filter(|first| !first.is_known()) {
             return Err(DockerfileError::UnknownInstruction(first.line));
         }
-        if read.iter().any(|instructions| is_too_much(instructions)) {
+        let mut whole = Vec::new();
+        for (dialect, instructions) in Dialect::ALL.into_iter().zip(read) {
+            whole.push(with_put_aside(instructions, dialect, &with.args, known)?);
+        }
+        if whole.iter().any(|instructions| is_too_much(instructions)) {
             return Err(DockerfileError::TooMuch);
         }
-        let given = Given { args, escape: head.escape };
-        let stages = stages(modern, given);
+        let stages = stages(&whole[0], &with.args);
         if stages.is_empty() {
             return Err(DockerfileError::NoStage);
         }
-        if let Some(line) = first_line(&read, |instruction| uses_preview(instruction, head.escape)) {
-            return Err(DockerfileError::ForeignPreview(line));
-        }
-        if let Some(line) = stages.iter().find_map(|stage| stage.preview) {
-            return Err(DockerfileError::ForeignPreview(line));
-        }
-        if let Some(line) = first_line(&read, |instruction| wants_privilege(instruction, head.escape)) {
-            return Err(DockerfileError::Privilege(line));
-        }
-        if let Some(line) = first_line(&read, |instruction| steers_builder(instruction, head.escape)) {
-            return Err(DockerfileError::Steers(line));
-        }
-        let variables = all_variables(modern, given);
+        refuse(&whole, &stages)?;
+        let variables = all_variables(&whole[0], &with.args);
         let added = || {
-            let anywhere = read.iter().flatten().flat_map(|instruction| instruction.hosts(head.escape, &variables));
+            let anywhere = whole.iter().flatten().flat_map(|instruction| instruction.hosts(&variables));
             anywhere.chain(stages.iter().flat_map(|stage| stage.hosts.iter().cloned()))
         };
-        if let Some(near) = added().filter(|host| host.is_near()).map(|host| host.line).min() {
-            return Err(DockerfileError::NearAdd(near));
-        }
-        let mut hosts = BTreeMap::new();
-        for host in added().filter(AddedFrom::is_name) {
-            let line: &mut usize = hosts.entry(host.name).or_insert(host.line);
-            *line = host.line.min(*line);
-            if hosts.len() > MAX_HOSTS {
-                return Err(DockerfileError::TooMuch);
-            }
-        }
-        let remote_add = first_line(&read, |instruction| instruction.may_fetch(head.escape));
-        Ok(Self { text: without_lines(text, &head.syntax_lines), stages, remote_add, hosts })
+        let hosts = hosts(added)?;
+        let images = all_images(&whole, with)?;
+        let remote_add = first_line(&whole, Instruction::may_fetch);
+        Ok(Self { text: without_lines(text, &head.syntax_lines), stages, remote_add, hosts, images })
+    }
+
+    /// The images that it is built upon or takes files from, each with the line that names it first, but for the official ones. What they
+    /// have put aside is to be looked at before the build.
+    pub fn images(&self) -> &BTreeMap<String, usize> {
+        &self.images
     }
 
     /// The names of hosts that it adds from, as far as it shows them, each with the line that does so first. Where they lead is to be
@@ -216,10 +182,67 @@ impl OwnDockerfile {
         self.remote_add.map_or(Ok(()), |line| Err(DockerfileError::RemoteAdd(line)))
     }
 
+    /// The registries that its images are from, by their hosts' names, each with a line that names one; what begins with `prefix` is from the
+    /// operator's own. Refuses those in the server's neighbourhood, where an engine on the host's network reaches more than anybody should.
+    pub fn registries(&self, prefix: Option<&str>) -> Result<BTreeMap<String, usize>, DockerfileError> {
+        let own = |image: &str| {
+            prefix.is_some_and(|prefix| image.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/')))
+        };
+        let of_others = self.images.iter().filter(|(image, _)| !own(image));
+        let registries = of_others
+            .filter_map(|(image, line)| Some((registry(image)?.trim_end_matches('.').to_ascii_lowercase(), *line)));
+        let registries: BTreeMap<String, usize> = registries.collect();
+        match registries.iter().find(|(host, _)| is_near(host)) {
+            Some((host, line)) => Err(DockerfileError::NearRegistry { line: *line, host: host.clone() }),
+            None => Ok(registries),
+        }
+    }
+
     /// The last stage, the stage that it continues, and so on. Ends, because a base always stands before.
     fn lineage(&self) -> impl Iterator<Item = &Stage> {
         std::iter::successors(self.stages.last(), |stage| stage.base.and_then(|base| self.stages.get(base)))
     }
+}
+
+/// Refuses what nobody may have.
+fn refuse(read: &[Vec<Instruction>], stages: &[Stage]) -> Result<(), DockerfileError> {
+    if let Some(line) = first_line(read, uses_preview).or_else(|| stages.iter().find_map(|stage| stage.preview)) {
+        return Err(DockerfileError::ForeignPreview(line));
+    }
+    if let Some(line) = first_line(read, wants_privilege) {
+        return Err(DockerfileError::Privilege(line));
+    }
+    match first_line(read, steers_builder) {
+        Some(line) => Err(DockerfileError::Steers(line)),
+        None => Ok(()),
+    }
+}
+
+/// The names to look up among what is added from; refuses the server's own neighbourhood.
+fn hosts<I: Iterator<Item = AddedFrom>>(added: impl Fn() -> I) -> Result<BTreeMap<String, usize>, DockerfileError> {
+    if let Some(near) = added().filter(AddedFrom::is_near).map(|host| host.line).min() {
+        return Err(DockerfileError::NearAdd(near));
+    }
+    let mut hosts = BTreeMap::new();
+    for host in added().filter(AddedFrom::is_name) {
+        let line: &mut usize = hosts.entry(host.name).or_insert(host.line);
+        *line = host.line.min(*line);
+        if hosts.len() > MAX_HOSTS {
+            return Err(DockerfileError::TooMuch);
+        }
+    }
+    Ok(hosts)
+}
+
+/// The images of every dialect in which the file can be built: a frontend refuses all of it for one word that it doesn't know.
+fn all_images(read: &[Vec<Instruction>], with: &BuiltWith) -> Result<BTreeMap<String, usize>, DockerfileError> {
+    let mut all = BTreeMap::new();
+    for instructions in read.iter().filter(|instructions| instructions.iter().all(Instruction::is_known)) {
+        for (image, line) in images(instructions, &with.args, with.target.as_deref())? {
+            all.entry(image).or_insert(line);
+        }
+    }
+    if all.len() > MAX_IMAGES { Err(DockerfileError::TooMuch) } else { Ok(all) }
 }
 
 /// The first line, in any dialect, of an instruction like this.
@@ -315,6 +338,13 @@ struct Instruction {
     arguments: String,
     /// Where it begins, from 1.
     line: usize,
+}
+
+impl Instruction {
+    /// Whether there is such an instruction.
+    fn is_known(&self) -> bool {
+        INSTRUCTIONS.contains(&self.name.as_str())
+    }
 }
 
 fn instructions(text: &str, escape: char, dialect: Dialect) -> Vec<Instruction> {

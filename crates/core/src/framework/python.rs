@@ -210,7 +210,7 @@ fn recipe(
         app_port,
         user: Some("10001:10001".to_owned()),
         scope: Scope::of(project),
-        added: Vec::new(),
+        own: None,
     })
 }
 

@@ -68,7 +68,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         app_port,
         user: Some("10001:10001".to_owned()),
         scope: Scope { context: project.root.clone(), parts: parts(project.root, &packages, &program) },
-        added: Vec::new(),
+        own: None,
     }))
 }
 

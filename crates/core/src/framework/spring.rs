@@ -57,7 +57,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         app_port,
         user: Some("10001:10001".to_owned()),
         scope: Scope { context: base, parts: vec![at] },
-        added: Vec::new(),
+        own: None,
     }))
 }
 

@@ -119,6 +119,11 @@ impl Recent {
     }
 }
 
+/// Why an image could not be pulled that something is to be built upon: in the words of the build that would have pulled it.
+pub(super) fn pull_fault(image: &str, reason: &str) -> Fault {
+    explain(&format!("ERROR: {reason}"), Some(&format!("FROM {image}")), &[], None)
+}
+
 fn explain(error: &str, step: Option<&str>, printed: &[String], within: Option<Within>) -> Fault {
     let called = step.map_or_else(|| "a step".to_owned(), |step| format!("`{step}`"));
     if let Some((_, code)) = error.rsplit_once("exit code: ") {

@@ -3,6 +3,7 @@
 //! | file | what lives there |
 //! | --- | --- |
 //! | `build`, `build_failure`, `limits` | an image is built, its failure read, what it may use held |
+//! | `upon` | images that something is built upon are looked at before |
 //! | `start`, `start_failure` | parts of a stack are started, and what stood in the way |
 //! | `task` | what is done once, and waited for |
 //! | `observe`, `watch` | what there is; output and events |
@@ -32,7 +33,7 @@ use preview_exec::{ExecError, Limits};
 
 use crate::needs::{
     BuildJob, Built, ContainerEngine, DeploymentLock, Ending, EngineEvent, EngineView, Errand, Fault, Filled, LineSink,
-    Part, Volumes,
+    Looked, Part, Volumes,
 };
 
 mod api;
@@ -51,6 +52,7 @@ mod start;
 mod start_failure;
 mod task;
 mod tools;
+mod upon;
 mod watch;
 
 pub use find::running_container;
@@ -149,6 +151,7 @@ pub struct Engine {
     data_dir: PathBuf,
     sizes: sizes::Watch,
     holder: Holder,
+    upon: upon::Upon,
 }
 
 impl Engine {
@@ -167,6 +170,7 @@ impl Engine {
         }
 
         make_home(&options.home).map_err(|source| ConnectError::Home { path: options.home.clone(), source })?;
+        let upon = upon::Upon::begin(&docker, &options.home).await;
         let driver = info.cgroup_driver.map(|driver| driver.to_string()).unwrap_or_default();
         let world = World { docker_host: host, home: options.home.clone() };
         let (compose, buildx) = (Tool::compose(), Tool::buildx());
@@ -182,6 +186,7 @@ impl Engine {
             data_dir: info.docker_root_dir.unwrap_or_else(|| "/".to_owned()).into(),
             sizes: sizes::Watch::default(),
             holder: Holder::find(&driver, &options.build.group),
+            upon,
             options,
         })
     }
@@ -252,6 +257,10 @@ fn make_home(home: &Path) -> io::Result<()> {
 
 #[async_trait]
 impl ContainerEngine for Engine {
+    async fn look_at(&self, image: &str, anew: bool, log: LineSink<'_>) -> Result<Looked, Fault> {
+        self.look_at_image(image, anew, log).await
+    }
+
     async fn build(&self, job: &BuildJob, log: LineSink<'_>, hold: &DeploymentLock) -> Result<Built, Fault> {
         self.build_image(job, log, hold).await
     }

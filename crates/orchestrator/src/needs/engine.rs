@@ -11,6 +11,7 @@ use preview_core::backing::Backing;
 use preview_core::capacity::{DiskUse, Room};
 use preview_core::compose::own::{OwnName, StageName};
 use preview_core::compose::{DatabasePassword, KeptBy, Stack, Task, app_image, kept_by, own_image};
+use preview_core::framework::own_dockerfile::ImageFacts;
 use preview_core::ids::{CommitSha, DeploymentId, RepoId, Slot};
 use preview_core::repo_config::EnvVars;
 use preview_core::trust::Trust;
@@ -43,6 +44,11 @@ pub struct BuildJob {
 }
 
 impl BuildJob {
+    /// Whether it makes an image of theirs ours, and does nothing else.
+    pub fn is_of(&self, image: &str) -> bool {
+        self.dockerfile.strip_prefix("FROM ").is_some_and(|rest| rest.trim_end() == image)
+    }
+
     /// The image's name and tag.
     pub fn image(&self) -> String {
         match self.service {
@@ -171,6 +177,14 @@ pub struct Built {
     pub bases: BTreeMap<String, String>,
 }
 
+/// An image that is about to be built upon.
+pub struct Looked {
+    /// What it says of itself.
+    pub facts: ImageFacts,
+    /// While this is kept, builds meet the image that was looked at, wherever its name leads meanwhile.
+    pub kept: Box<dyn Send + Sync>,
+}
+
 /// Something that is to be done once.
 #[derive(Debug, Clone)]
 pub struct Errand {
@@ -221,6 +235,9 @@ pub struct Filled {
 /// What runs containers and builds images: Docker with Compose.
 #[async_trait]
 pub trait ContainerEngine: Send + Sync + 'static {
+    /// Looks at an image that something will be built upon, and gets it first where it isn't there; `anew` asks its registry whatever is
+    /// there.
+    async fn look_at(&self, image: &str, anew: bool, log: LineSink<'_>) -> Result<Looked, Fault>;
     /// Builds the image and tags it. Its output goes to `log`.
     async fn build(&self, job: &BuildJob, log: LineSink<'_>, hold: &DeploymentLock) -> Result<Built, Fault>;
     /// Writes the stack's file into `dir` and starts these parts of it (and the network and volumes that they need), leaving

@@ -18,8 +18,8 @@ use preview_core::subnets::Subnet;
 use preview_orchestrator::ledger::Mark;
 use preview_orchestrator::needs::{
     BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, Ending, EngineEvent, EngineView,
-    Errand, Fault, Filled, Forge, Host, LineSink, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository, Router,
-    Source, Volumes, Want, Written,
+    Errand, Fault, Filled, Forge, Host, LineSink, Looked, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository,
+    Router, Source, Volumes, Want, Written,
 };
 use tokio::sync::mpsc;
 
@@ -66,6 +66,9 @@ fn nobody<T>() -> Result<T, Fault> {
 
 #[async_trait]
 impl ContainerEngine for Nobody {
+    async fn look_at(&self, _: &str, _: bool, _: LineSink<'_>) -> Result<Looked, Fault> {
+        nobody()
+    }
     async fn build(&self, _: &BuildJob, _: LineSink<'_>, _: &DeploymentLock) -> Result<Built, Fault> {
         nobody()
     }

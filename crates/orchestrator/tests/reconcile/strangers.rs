@@ -7,6 +7,7 @@ use preview_orchestrator::ledger::{Mark, Reason};
 
 use crate::check::Expect;
 use crate::house::{House, UNAPPROVED, broken_build, good, hours, minutes};
+use crate::world::App;
 use crate::world::people::{MAINTAINER, STRANGER};
 use crate::world::trouble::{Call, Trouble};
 
@@ -208,4 +209,24 @@ async fn five_hundred_hostile_pull_requests_cost_bounded_work_and_bounded_commen
     let id = house.id(friendly);
     assert_eq!(house.world().visit(&id), Some(head.clone()));
     assert!(house.world().comment(friendly).contains(head.short()));
+}
+
+/// A stranger's may add from no address at all, whoever wrote that down; a member's may.
+#[tokio::test(start_paused = true)]
+async fn an_image_that_adds_from_the_internet_is_for_members_alone() {
+    let adds = || App { put_aside: Some("ADD https://files.example.com/tool /tool"), ..good() };
+    let mut house = House::new().await;
+    house.open(adds()).await;
+    house.settle().await;
+    assert_eq!(house.world().count(Call::Build), 1);
+    let pull = house.open_fork(adds()).await;
+    house.settle().await;
+    let head = house.world().head(pull);
+    house.say(pull, MAINTAINER, &deploy(&head));
+    house
+        .until("it is refused", |house| {
+            house.world().comment(pull).contains("is only for people who can write to this repository")
+        })
+        .await;
+    assert_eq!(house.world().count(Call::Build), 1);
 }

@@ -197,3 +197,38 @@ async fn nothing_is_built_that_adds_from_a_name_which_leads_inside() {
     house.settle().await;
     assert_eq!(house.world().count(Call::Build), 1);
 }
+
+fn looks_and_builds(house: &House) -> (usize, usize) {
+    let world = house.world();
+    (world.count(Call::LookAt), world.count(Call::Build))
+}
+
+/// What an image has put aside is obeyed as if it stood in the file, so it is judged like that.
+#[tokio::test(start_paused = true)]
+async fn nothing_is_built_upon_an_image_that_brings_along_what_the_file_may_not_have() {
+    for (put_aside, told) in [
+        ("ADD http://127.0.0.1:3000/api/previews /x", "`ONBUILD` of the image"),
+        ("ADD https://files.inside.example.com/x /x", "leads to the server or into a private network"),
+        ("COPY --from=preview-deployer/org-secret-3:1 / /", "images of previews can't be built upon"),
+    ] {
+        let mut house = House::new().await;
+        let pull = house.open(App { put_aside: Some(put_aside), ..good() }).await;
+        house.settle().await;
+        let comment = house.world().comment(pull);
+        assert!(comment.contains(told) && comment.contains("line 1"), "{put_aside}: {comment}");
+        assert_eq!(looks_and_builds(&house), (1, 0));
+        house.kill().await;
+    }
+}
+
+/// One that can't be looked at is tried again, as whatever may pass.
+#[tokio::test(start_paused = true)]
+async fn an_image_that_cannot_be_looked_at_is_looked_at_again() {
+    let mut house = House::new().await;
+    house.trouble(Call::LookAt, 2, Trouble::FailsBefore);
+    let pull = house.open(App { put_aside: Some("RUN npm ci"), ..good() }).await;
+    let head = house.world().head(pull);
+    house.expect(pull, Expect::Serves(head));
+    house.settle().await;
+    assert_eq!(looks_and_builds(&house), (3, 1));
+}

@@ -25,8 +25,8 @@ pub(super) struct AddedFrom {
 
 impl Instruction {
     /// The hosts that it adds from, by the values of these variables.
-    pub(super) fn hosts(&self, escape: char, variables: &BTreeMap<String, String>) -> Vec<AddedFrom> {
-        let sources = self.added(escape).into_iter();
+    pub(super) fn hosts(&self, variables: &BTreeMap<String, String>) -> Vec<AddedFrom> {
+        let sources = self.added().into_iter();
         let hosts = sources.filter_map(|source| {
             let name = host(&expand(&source, variables))?.trim_end_matches('.').to_ascii_lowercase();
             Some(AddedFrom { name, line: self.line })
@@ -61,7 +61,8 @@ fn host(source: &str) -> Option<&str> {
     }
 }
 
-fn is_near(host: &str) -> bool {
+/// Whether it is an address that is nobody's on the internet, or this very machine by name.
+pub(super) fn is_near(host: &str) -> bool {
     if let Some(address) = host.split('%').next().and_then(|host| host.parse::<Ipv6Addr>().ok()) {
         return walls::is_inside(address.into());
     }
@@ -79,7 +80,7 @@ fn is_near(host: &str) -> bool {
 
 #[cfg(test)]
 mod tests {
-    use super::super::{DockerfileError, OwnDockerfile};
+    use super::super::{BuiltWith, DockerfileError, OwnDockerfile};
     use crate::repo_config::EnvVars;
 
     fn parse(lines: &str) -> Result<(), DockerfileError> {
@@ -176,7 +177,8 @@ mod tests {
             for (name, value) in args {
                 given.insert(name.parse().unwrap(), value.to_owned());
             }
-            OwnDockerfile::parse_with(text, &given).map(|read| read.hosts().keys().cloned().collect::<Vec<_>>())
+            let with = BuiltWith { args: given, target: None };
+            OwnDockerfile::parse_with(text, &with).map(|read| read.hosts().keys().cloned().collect::<Vec<_>>())
         };
         assert_eq!(parse([("HOST", "127.0.0.1")]), Err(DockerfileError::NearAdd(5)));
         assert_eq!(parse([("OTHER", "127.0.0.1")]), Err(DockerfileError::NearAdd(5)));

@@ -2,6 +2,11 @@
 //! one counts as one.
 
 use super::Instruction;
+use super::flags::flags;
+
+/// Characters that may stand in a word without being of it. Which one of the last two takes the meaning of another away is the file's
+/// to say, but not for everything in it.
+const NO_PART: [char; 4] = ['"', '\'', '\\', '`'];
 
 /// Whether a text has the beginning of the names that images of previews have: see `compose::app_image_repository`.
 pub(super) fn names_preview(text: &str) -> bool {
@@ -9,60 +14,83 @@ pub(super) fn names_preview(text: &str) -> bool {
 }
 
 /// Whether an instruction takes files from a preview's image. The engine has them all by name, those of other repositories too.
-pub(super) fn uses_preview(instruction: &Instruction, escape: char) -> bool {
+pub(super) fn uses_preview(instruction: &Instruction) -> bool {
     let takes = ["FROM", "COPY", "ADD", "RUN", "ONBUILD", "ARG"].contains(&instruction.name.as_str());
-    takes && names_preview(&instruction.arguments.replace(['"', '\'', escape], ""))
+    takes && names_preview(&instruction.arguments.replace(NO_PART, ""))
 }
 
 /// Whether a step asks for the host's network or for rights. The engine would refuse it too, as it is configured by default.
-pub(super) fn wants_privilege(instruction: &Instruction, escape: char) -> bool {
-    let arguments = match instruction.name.as_str() {
-        "ONBUILD" => instruction.arguments.split_once(char::is_whitespace).map_or("", |(_, rest)| rest),
-        "RUN" => &instruction.arguments,
-        _ => return false,
-    };
-    let options = arguments.split_whitespace().take_while(|word| word.starts_with("--"));
-    options.map(|word| word.replace(['"', '\'', escape], "")).any(|option| {
-        matches!(option.split_once('='), Some(("--network", mode)) if !["default", "none"].contains(&mode))
-            || matches!(option.split_once('='), Some(("--security", mode)) if mode != "sandbox")
-    })
+pub(super) fn wants_privilege(instruction: &Instruction) -> bool {
+    let (name, arguments) = instruction.in_effect();
+    name == "RUN"
+        && flags(&arguments).0.iter().any(|option| {
+            matches!(option.split_once('='), Some(("--network", mode)) if !["default", "none"].contains(&mode))
+                || matches!(option.split_once('='), Some(("--security", mode)) if mode != "sandbox")
+        })
 }
 
 /// Whether it declares an argument that BuildKit takes for an order to itself, such as `BUILDKIT_SYNTAX`.
 ///
 /// Source: <https://docs.docker.com/reference/dockerfile/#buildkit-built-in-build-args>
-pub(super) fn steers_builder(instruction: &Instruction, escape: char) -> bool {
+pub(super) fn steers_builder(instruction: &Instruction) -> bool {
     let (name, arguments) = instruction.in_effect();
-    let plain = arguments.replace(['"', '\'', escape], "").to_ascii_uppercase();
-    name.eq_ignore_ascii_case("ARG") && plain.split_whitespace().any(|word| word.starts_with("BUILDKIT_"))
+    let plain = arguments.replace(NO_PART, "").to_ascii_uppercase();
+    name == "ARG" && plain.split_whitespace().any(|word| word.starts_with("BUILDKIT_"))
 }
 
 impl Instruction {
-    /// Its name and arguments; behind `ONBUILD` those of the instruction that it keeps for later.
-    fn in_effect(&self) -> (&str, &str) {
-        match self.name.as_str() {
-            "ONBUILD" => self.arguments.split_once(char::is_whitespace).unwrap_or((&self.arguments, "")),
-            name => (name, &self.arguments),
+    /// Its name in capitals, and its arguments; behind `ONBUILD` those of the instruction that it keeps for later.
+    pub(super) fn in_effect(&self) -> (String, String) {
+        if self.name != "ONBUILD" {
+            return (self.name.clone(), self.arguments.clone());
         }
+        let (_, kept) = flags(&self.arguments);
+        let (name, arguments) = kept.split_once(char::is_whitespace).unwrap_or((&kept, ""));
+        (name.to_ascii_uppercase(), arguments.trim().to_owned())
     }
 
     /// What an `ADD` adds, without quotes and escapes; nothing of any other instruction.
-    pub(super) fn added(&self, escape: char) -> Vec<String> {
+    pub(super) fn added(&self) -> Vec<String> {
         let (name, arguments) = self.in_effect();
-        if !name.eq_ignore_ascii_case("ADD") {
+        if name != "ADD" {
             return Vec::new();
         }
-        let plain: Vec<&str> = arguments.split_whitespace().skip_while(|word| word.starts_with("--")).collect();
-        let json: Result<Vec<String>, _> = serde_json::from_str(&plain.join(" "));
-        let words = json.unwrap_or_else(|_| plain.iter().map(|word| word.to_string()).collect());
-        let sources = words.iter().take(words.len().saturating_sub(1));
-        sources.map(|word| word.replace(['"', '\'', escape], "")).collect()
+        let (_, sources) = flags(&arguments);
+        let mut words = match serde_json::from_str(&sources) {
+            Ok(list) => list,
+            // Others read lists in which we see none: with half a character in them, or with something behind them.
+            Err(_) if sources.starts_with('[') => {
+                let pieces = unescaped(&sources);
+                return pieces.split('"').map(str::to_owned).collect();
+            }
+            Err(_) => sources.split_whitespace().map(str::to_owned).collect::<Vec<String>>(),
+        };
+        words.pop();
+        words.iter().map(|word| word.replace(NO_PART, "")).collect()
     }
 
     /// Whether it is an `ADD` with a source that is an address, or could become one by a variable.
-    pub(super) fn may_fetch(&self, escape: char) -> bool {
-        self.added(escape).iter().any(|source| {
+    pub(super) fn may_fetch(&self) -> bool {
+        self.added().iter().any(|source| {
             source.contains("://") || source.contains('$') || (source.contains('@') && source.contains(':'))
         })
     }
+}
+
+/// A text of JSON with its characters that are written as numbers, and without other escapes.
+fn unescaped(text: &str) -> String {
+    let mut parts = text.split("\\u");
+    let mut out = parts.next().unwrap_or_default().to_owned();
+    for part in parts {
+        let number = part.get(..4).and_then(|digits| u32::from_str_radix(digits, 16).ok());
+        match number {
+            Some(number) => {
+                out.push(char::from_u32(number).unwrap_or(char::REPLACEMENT_CHARACTER));
+                out.push_str(&part[4..]);
+            }
+            None => out.push_str(part),
+        }
+    }
+    out.retain(|c| c != '\\');
+    out
 }

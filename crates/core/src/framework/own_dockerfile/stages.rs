@@ -8,15 +8,6 @@ use super::near::AddedFrom;
 use super::refused::names_preview;
 use super::{Instruction, MAX_BYTES, MAX_VALUE};
 
-/// What a Dockerfile is read with.
-#[derive(Clone, Copy)]
-pub(super) struct Given<'a> {
-    /// The arguments of the build.
-    pub(super) args: &'a EnvVars,
-    /// The character that continues a line, or takes the meaning of the next one away.
-    pub(super) escape: char,
-}
-
 /// What a stage says about running it.
 #[derive(Debug, Clone, Default)]
 pub(super) struct Stage {
@@ -33,7 +24,7 @@ pub(super) struct Stage {
 }
 
 /// The stages of a Dockerfile, in order.
-pub(super) fn stages(instructions: &[Instruction], given: Given<'_>) -> Vec<Stage> {
+pub(super) fn stages(instructions: &[Instruction], args: &EnvVars) -> Vec<Stage> {
     let mut global = BTreeMap::new();
     let mut stages: Vec<Stage> = Vec::new();
     for instruction in instructions {
@@ -44,8 +35,8 @@ pub(super) fn stages(instructions: &[Instruction], given: Given<'_>) -> Vec<Stag
                 stage.preview = stage.preview.map(|_| instruction.line);
                 stages.push(stage);
             }
-            ("ARG", None) => given.define(&mut global, &words),
-            (_, Some(stage)) => stage.take(instruction, &words, &global, given),
+            ("ARG", None) => declare(&mut global, &words, args),
+            (_, Some(stage)) => stage.take(instruction, &words, &global, args),
             _ => {}
         }
     }
@@ -64,14 +55,14 @@ impl Stage {
         Self { name: name.map(|name| name.to_string()), base, variables, preview, ..Self::default() }
     }
 
-    fn take(&mut self, instruction: &Instruction, words: &[&str], global: &BTreeMap<String, String>, given: Given<'_>) {
+    fn take(&mut self, instruction: &Instruction, words: &[&str], global: &BTreeMap<String, String>, args: &EnvVars) {
         match instruction.name.as_str() {
             "ARG" => {
                 let inherited = words.iter().filter_map(|name| global.get_key_value(*name));
                 self.variables.extend(inherited.map(|(name, value)| (name.clone(), value.clone())));
-                given.define(&mut self.variables, words);
+                declare(&mut self.variables, words, args);
             }
-            "ADD" | "ONBUILD" => self.hosts.extend(instruction.hosts(given.escape, &self.variables)),
+            "ADD" | "ONBUILD" => self.hosts.extend(instruction.hosts(&self.variables)),
             "ENV" => match words {
                 [name, value @ ..] if !name.contains('=') => {
                     self.variables.insert((*name).to_owned(), value.join(" "));
@@ -97,25 +88,23 @@ fn define(variables: &mut BTreeMap<String, String>, words: &[&str]) {
     }
 }
 
-impl Given<'_> {
-    /// Takes up arguments: what the build is given wins over what the file says.
-    fn define(self, variables: &mut BTreeMap<String, String>, words: &[&str]) {
-        define(variables, words);
-        for name in words.iter().map(|word| word.split('=').next().unwrap_or_default()) {
-            if let Some(value) = self.args.get(name) {
-                variables.insert(name.to_owned(), value[..value.floor_char_boundary(MAX_VALUE)].to_owned());
-            }
+/// Takes up arguments: what the build is given wins over what the file says.
+fn declare(variables: &mut BTreeMap<String, String>, words: &[&str], args: &EnvVars) {
+    define(variables, words);
+    for name in words.iter().map(|word| word.split('=').next().unwrap_or_default()) {
+        if let Some(value) = args.get(name) {
+            variables.insert(name.to_owned(), value[..value.floor_char_boundary(MAX_VALUE)].to_owned());
         }
     }
 }
 
 /// All that the file, or who builds it, gives a value to, wherever; of several values the last.
-pub(super) fn all_variables(instructions: &[Instruction], given: Given<'_>) -> BTreeMap<String, String> {
+pub(super) fn all_variables(instructions: &[Instruction], args: &EnvVars) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     for instruction in instructions.iter().filter(|instruction| ["ARG", "ENV"].contains(&instruction.name.as_str())) {
         let words: Vec<&str> = instruction.arguments.split_whitespace().collect();
         match words[..] {
-            _ if instruction.name == "ARG" => given.define(&mut variables, &words),
+            _ if instruction.name == "ARG" => declare(&mut variables, &words, args),
             [name, value] if !name.contains('=') => define(&mut variables, &[&format!("{name}={value}")]),
             _ => define(&mut variables, &words),
         }

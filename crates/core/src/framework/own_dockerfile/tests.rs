@@ -138,6 +138,10 @@ fn fetching_from_addresses_is_noticed() {
         "ADD ${U} /x",
         "ONBUILD ADD http://x/ /x",
         "onbuild add $X /x",
+        "ONBUILD -- ADD http://x/ /x",
+        "ADD --chown=\"1 \" [\"http\\u003a//x/\", \"/x\"]",
+        "ADD [\"http\\u003a//x/\\ud800\", \"/x\"]",
+        "ADD [\"http\\u003a//x/\", \"/x\"] and more",
         "RUN <<CMD\nADD http://x/ /x\nCMD",
         "RUN <<EOF\nA\\\nDD http://x/ /x\nEOF",
         "RUN echo \\\\\nADD http://x/ /x",
@@ -194,6 +198,8 @@ fn images_of_previews_are_nobodys_base() {
         "FROM x\nRUN --mount=type=bind,from=preview-deployer/org-secret-3,target=/x cp -r /x /y",
         "FROM x\nRUN --mount=type=cache,target=/x,from=prev\\iew-deployer/org-secret-3 ls",
         "FROM x\nONBUILD COPY --from=preview-deployer/org-secret-3 / /",
+        // In an option it is the backslash, whatever the file says.
+        "# escape=`\nFROM x\nCOPY --from=preview\\-deployer/org-secret-3 / /",
     ] {
         assert!(matches!(OwnDockerfile::parse(lines), Err(DockerfileError::ForeignPreview(_))), "{lines}");
     }
@@ -214,6 +220,8 @@ fn no_step_asks_for_the_hosts_network_or_rights() {
         "RUN --security=insecure mount /dev/sda1 /mnt",
         "ONBUILD RUN --network=host ls",
         "RUN --network=custom ls",
+        "RUN --mount=\"type=cache,target=/a b\" --net\\work=host ls",
+        "ONBUILD -- RUN --network=host ls",
     ] {
         let refused = OwnDockerfile::parse(&format!("FROM x\n{line}\n"));
         assert!(matches!(refused, Err(DockerfileError::Privilege(2))), "{line}: {refused:?}");
@@ -276,7 +284,7 @@ fn what_is_long_is_read_quickly() {
 fn the_documentation_tells_how_much_is_read() {
     let kilobytes = MAX_BYTES / 1024;
     let row = format!(
-        "| a Dockerfile | {kilobytes} KB, {MAX_STAGES} stages, {MAX_VALUES} values of `ARG` and `ENV`, {MAX_HOSTS} hosts that it adds from |"
+        "| a Dockerfile | {kilobytes} KB, {MAX_STAGES} stages, {MAX_VALUES} values of `ARG` and `ENV`, {MAX_HOSTS} hosts that it adds from, {MAX_IMAGES} images beside the official ones |"
     );
     crate::docs::has_line("docs/CONFIGURATION.md", &row);
 }

@@ -8,7 +8,8 @@ use futures_util::future::join_all;
 use preview_core::compose::own::{BuildSettings, Origin};
 use preview_core::compose::{AppUser, KeptBy, ServiceName, kept_by};
 use preview_core::deployment::{Notice, QueueReason, Step};
-use preview_core::framework::{BuildRules, Database, Detected, detect};
+use preview_core::framework::own_dockerfile::KnownImages;
+use preview_core::framework::{BuildRules, Database, Detected, OwnBuild, detect};
 use preview_core::ids::{DeploymentId, RepoId};
 use preview_core::repo_config::{EnvVars, RepoConfig};
 use tokio::time::Instant;
@@ -59,10 +60,11 @@ impl Reconciler {
             error.advice().into_iter().fold(fault, Fault::advise)
         })?;
         tracing::info!(framework = %detected.framework, reason = detected.reason, "found the framework");
-        self.check_added(&detected).await?;
+        self.check_added(&detected.own, &KnownImages::new()).await?;
         if let Some(image) = &config.image {
             let dockerfile = image.dockerfile(&trying.commit, id.number(), rules.base_images.prefix());
             detected.dockerfile = dockerfile.ok_or_else(|| Fault::author("`image` names no image for this commit"))?;
+            detected.own = vec![OwnBuild::of_image(&detected.dockerfile, &rules)];
         }
         let database = detected.database.database;
         let given = *self.inner.config.limits.of(trying.trust);
@@ -91,17 +93,6 @@ impl Reconciler {
         self.check_env(trying, &found)?;
         trying.found = Some(Arc::new(found));
         Ok(())
-    }
-
-    /// Refuses what the engine would fetch on the server's own network. A name may lead elsewhere a moment later: this keeps mistakes
-    /// and the plain tries out, and no more.
-    async fn check_added(&self, detected: &Detected) -> Result<(), Fault> {
-        let host = &self.inner.out.host;
-        let leads = join_all(detected.added.iter().map(|added| host.leads_inside(&added.name))).await;
-        match detected.added.iter().zip(leads).find(|(_, inside)| *inside) {
-            Some((added, _)) => Err(Fault::author(added.refused().to_string())),
-            None => Ok(()),
-        }
     }
 
     /// Builds the image while the network is made and the backing services start.
@@ -203,7 +194,7 @@ impl Reconciler {
     ) -> Result<Vec<Built>, Fault> {
         let begun = Instant::now();
         loop {
-            let fault = match self.build_images(jobs, hold).await {
+            let fault = match self.build_images(jobs, found, hold).await {
                 Err(fault) if found.config.image.is_some() && fault.image_absent => fault,
                 come => return come,
             };
@@ -221,7 +212,7 @@ impl Reconciler {
     }
 
     /// Builds all images of a commit, the app's first, one after the other and all with one permit.
-    async fn build_images(&self, jobs: &[BuildJob], hold: &DeploymentLock) -> Result<Vec<Built>, Fault> {
+    async fn build_images(&self, jobs: &[BuildJob], found: &Found, hold: &DeploymentLock) -> Result<Vec<Built>, Fault> {
         let Some(app) = jobs.first() else { return Ok(Vec::new()) };
         let id = &app.deployment;
         // Asked before the queue too, so that nobody is told of builds that run where it is the disk that is full.
@@ -230,9 +221,13 @@ impl Reconciler {
         self.wait_for_room(id, Step::Build, 0).await?;
         let log = self.inner.folders.start_log(id, Log::Build);
         let mut log = log.map_err(|error| Fault::passing(format!("the build's log could not be written: {error}")))?;
+        let looked = self.look_at_images(&found.detected, jobs, &mut |line| log.line(line)).await?;
         let mut built = Vec::new();
         for job in jobs {
-            built.push(self.inner.out.engine.build(job, &mut |line| log.line(line), hold).await?);
+            // What was looked at must not be asked for again: it may be another by now.
+            let pull = job.pull && !looked.keys().any(|image| job.is_of(image));
+            let job = BuildJob { pull, ..job.clone() };
+            built.push(self.inner.out.engine.build(&job, &mut |line| log.line(line), hold).await?);
         }
         Ok(built)
     }

@@ -7,6 +7,7 @@ mod diagnose;
 mod health;
 mod hurry;
 mod start;
+mod upon;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;

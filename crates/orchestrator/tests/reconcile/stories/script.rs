@@ -239,7 +239,7 @@ impl Setting {
 }
 
 /// Calls that stories break; those that only look are broken in `loops`, and here now and then.
-const CALLS: [Call; 26] = [
+const CALLS: [Call; 27] = [
     Call::Remarks,
     Call::Permission,
     Call::Mark,
@@ -250,6 +250,7 @@ const CALLS: [Call; 26] = [
     Call::Comment,
     Call::Status,
     Call::Checkout,
+    Call::LookAt,
     Call::Build,
     Call::Start,
     Call::BeginTask,

@@ -49,6 +49,8 @@ pub(crate) struct App {
     pub(crate) service: bool,
     /// What its Dockerfile adds from a host.
     pub(crate) adds_from: Option<&'static str>,
+    /// What the image has put aside that its Dockerfile begins with.
+    pub(crate) put_aside: Option<&'static str>,
     /// Whether it migrates its database, and how that goes.
     pub(crate) migration: Option<Migration>,
     /// Whether it has a seed for a new database.
@@ -96,6 +98,7 @@ impl Default for App {
             extras: BTreeSet::new(),
             service: false,
             adds_from: None,
+            put_aside: None,
             migration: None,
             seed: false,
             resets: false,
@@ -124,7 +127,9 @@ impl App {
     pub(crate) fn works(&self) -> bool {
         let migrates = self.migration != Some(Migration::Fails);
         let comes = matches!(self.build, Build::Works | Build::Elsewhere(0..100));
-        let is_built = !self.adds_from.is_some_and(leads_inside);
+        let refused =
+            |put_aside: &str| ["127.0.0.1", ".inside.", "preview-deployer/"].iter().any(|of| put_aside.contains(of));
+        let is_built = !self.adds_from.is_some_and(leads_inside) && !self.put_aside.is_some_and(refused);
         is_built && comes && migrates && matches!(self.run, Run::Healthy(_))
     }
 }

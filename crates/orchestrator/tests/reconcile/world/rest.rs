@@ -117,6 +117,7 @@ fn files(app: &App) -> MemoryFiles {
         ]);
     }
     let adds = app.adds_from.map(|host| format!("ADD https://{host}/tool /tool\n")).unwrap_or_default();
+    let base = if app.put_aside.is_some() { "org/base" } else { "node" };
     let database = app.database.map_or("none", Database::as_str);
     let extras: Vec<&str> = app.extras.iter().map(|extra| extra.as_str()).collect();
     let extras = extras.join(", ");
@@ -128,7 +129,7 @@ fn files(app: &App) -> MemoryFiles {
         [(app.migration.is_some(), "migrate: up\n"), (app.seed, "seed: seed.sql\n"), (app.resets, "on_push: reset\n")];
     says.into_iter().filter(|(so, _)| *so).for_each(|(_, line)| config.push_str(line));
     MemoryFiles::new([
-        ("Dockerfile", format!("FROM node\n{adds}EXPOSE 3000\n")),
+        ("Dockerfile", format!("FROM {base}\n{adds}EXPOSE 3000\n")),
         ("seed.sql", "select 1;\n".to_owned()),
         ("preview-config.yml", config),
     ])

@@ -14,6 +14,7 @@ pub(crate) enum Call {
     Permission,
     Mark,
     Checkout,
+    LookAt,
     Build,
     Start,
     BeginTask,

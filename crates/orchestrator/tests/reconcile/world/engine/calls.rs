@@ -10,10 +10,11 @@ use futures_util::stream::{self, BoxStream};
 use preview_core::backing::Backing;
 use preview_core::capacity::{DiskUse, Room};
 use preview_core::compose::{DatabasePassword, KeptBy, Stack, commit_of_tag, kept_by};
+use preview_core::framework::own_dockerfile::ImageFacts;
 use preview_core::ids::{CommitSha, DeploymentId, Slot};
 use preview_orchestrator::needs::{
     BuildJob, Built, ContainerEngine, DeploymentLock, Ending, EngineEvent, EngineView, Errand, Fault, Filled, LineSink,
-    Part, Volumes,
+    Looked, Part, Volumes,
 };
 use tokio_stream::wrappers::BroadcastStream;
 
@@ -104,6 +105,16 @@ impl Fakes {
 
 #[async_trait]
 impl ContainerEngine for Fakes {
+    async fn look_at(&self, image: &str, _: bool, _: LineSink<'_>) -> Result<Looked, Fault> {
+        let look = |world: &mut World| {
+            let put_aside = world.apps.values().filter_map(|app| app.put_aside).map(str::to_owned).collect();
+            Ok(ImageFacts { put_aside, ..ImageFacts::default() })
+        };
+        let facts = self.call(Call::LookAt, LOOK, look).await?;
+        let facts = if image == "org/base" { facts } else { ImageFacts::default() };
+        Ok(Looked { facts, kept: Box::new(()) })
+    }
+
     async fn build(&self, job: &BuildJob, log: LineSink<'_>, _: &DeploymentLock) -> Result<Built, Fault> {
         let building = Building::begin(self, job);
         let app = self.world().app(&job.commit);

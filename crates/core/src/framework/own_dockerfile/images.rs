@@ -1,0 +1,422 @@
+//! Which images a build begins with or takes files from. What they have put aside for whoever builds upon them (`ONBUILD`) is obeyed
+//! like a line of the file, so each is looked at before the build, and for that its name has to be known.
+//!
+//! BuildKit knows far more ways to make a name of variables than anybody uses. Here a name is known, or it is refused: there is no third.
+//! What the build doesn't come to is left out, as it leaves it out. Images of Docker's official library are not looked at: nobody else
+//! writes there, and every look counts against what its registry gives away.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use crate::repo_config::EnvVars;
+
+use super::flags::flags;
+use super::{DockerfileError, Instruction};
+
+/// Names that the official library goes by.
+const LIBRARY: [&str; 5] =
+    ["docker.io/library/", "index.docker.io/library/", "docker.io/", "index.docker.io/", "library/"];
+/// Variables that a `FROM` has without an `ARG`, and that say more than we know.
+const UNKNOWN: [&str; 3] = ["TARGETVARIANT", "BUILDVARIANT", "TARGETSTAGE"];
+/// No name of an image is longer.
+const LONGEST: usize = 400;
+
+/// The images that the build of a stage, the last one without a name, begins with or takes files from, each with the line that names it
+/// first.
+pub(super) fn images(
+    instructions: &[Instruction],
+    args: &EnvVars,
+    target: Option<&str>,
+) -> Result<BTreeMap<String, usize>, DockerfileError> {
+    let stages = stages(instructions, args);
+    let named = |name: &str| stages.iter().rposition(|stage| stage.is(name));
+    let by_name_or_number = |name: &str| named(name).or_else(|| name.parse().ok().filter(|at| *at < stages.len()));
+    let Some(last) = stages.len().checked_sub(1) else { return Ok(BTreeMap::new()) };
+    let mut to_come = vec![target.and_then(by_name_or_number).unwrap_or(last)];
+    let (mut seen, mut found) = (BTreeSet::new(), BTreeMap::new());
+    while let Some(at) = to_come.pop().filter(|_| seen.len() <= stages.len()) {
+        if !seen.insert(at) {
+            continue;
+        }
+        let stage = &stages[at];
+        let mut note = |image: &str, line: usize| {
+            let first: &mut usize = found.entry(image.to_owned()).or_insert(line);
+            *first = line.min(*first);
+        };
+        match &stage.begins {
+            Begins::With(image) => match stages[..at].iter().rposition(|earlier| earlier.is(image)) {
+                Some(earlier) => to_come.push(earlier),
+                None if is_official(image) => {}
+                None if !stage.here => return Err(DockerfileError::OtherPlatform(stage.line)),
+                None => note(image, stage.line),
+            },
+            Begins::Unknown => return Err(DockerfileError::UnknownImage(stage.line)),
+        }
+        for (image, line) in &stage.takes {
+            match by_name_or_number(image) {
+                Some(other) => to_come.push(other),
+                None if !is_plain(image) => return Err(DockerfileError::UnknownImage(*line)),
+                None if is_official(image) => {}
+                None => note(image, *line),
+            }
+        }
+    }
+    Ok(found)
+}
+
+/// The image or stage that each `FROM` begins with, by its line.
+pub(super) fn begun_with(instructions: &[Instruction], args: &EnvVars) -> BTreeMap<usize, String> {
+    let begun = stages(instructions, args).into_iter().filter_map(|stage| match stage.begins {
+        Begins::With(image) => Some((stage.line, image)),
+        Begins::Unknown => None,
+    });
+    begun.collect()
+}
+
+/// The images or stages that an instruction takes files from.
+pub(super) fn taken_from(instruction: &Instruction) -> Vec<String> {
+    let (name, arguments) = instruction.in_effect();
+    let (options, _) = flags(&arguments);
+    let value = |option: &String, key: &str| option.strip_prefix(key).map(|value| value.replace('"', ""));
+    match name.as_str() {
+        "COPY" => options.iter().filter_map(|option| value(option, "--from=")).collect(),
+        "RUN" => {
+            let mounts = options.iter().filter_map(|option| value(option, "--mount="));
+            let parts = mounts.flat_map(|mount| mount.split(',').map(str::to_owned).collect::<Vec<_>>());
+            let from = |part: String| {
+                let (key, value) = part.split_once('=')?;
+                key.trim().eq_ignore_ascii_case("from").then(|| value.trim().to_owned())
+            };
+            parts.filter_map(from).collect()
+        }
+        _ => Vec::new(),
+    }
+}
+
+struct Stage {
+    line: usize,
+    name: Option<String>,
+    begins: Begins,
+    /// Whether it is for this machine's own kind.
+    here: bool,
+    /// The images or stages that it takes files from, with the lines.
+    takes: Vec<(String, usize)>,
+}
+
+enum Begins {
+    /// An image or an earlier stage.
+    With(String),
+    /// What the name is can't be told.
+    Unknown,
+}
+
+impl Stage {
+    fn is(&self, name: &str) -> bool {
+        self.name.as_ref().is_some_and(|own| own.eq_ignore_ascii_case(name))
+    }
+
+    fn read(instruction: &Instruction, global: &Global) -> Self {
+        let (options, rest) = flags(&instruction.arguments);
+        let words: Vec<&str> = rest.split_whitespace().collect();
+        let name = match words[..] {
+            [_, word, name] if word.eq_ignore_ascii_case("as") => Some(name.to_owned()),
+            _ => None,
+        };
+        let image = words.first().and_then(|image| global.filled(image));
+        // Without a name nothing is built at all.
+        let image = image.filter(|image| image.is_empty() || is_plain(image));
+        let here = |option: &String| match option.strip_prefix("--platform=") {
+            Some(platform) => global.filled(platform).is_some_and(|platform| is_here(&platform)),
+            None => false,
+        };
+        Self {
+            line: instruction.line,
+            name,
+            begins: image.map_or(Begins::Unknown, Begins::With),
+            here: options.iter().all(here),
+            takes: Vec::new(),
+        }
+    }
+}
+
+fn stages(instructions: &[Instruction], args: &EnvVars) -> Vec<Stage> {
+    let mut global = Global::new();
+    let mut stages: Vec<Stage> = Vec::new();
+    for instruction in instructions {
+        match (instruction.name.as_str(), stages.last_mut()) {
+            ("FROM", _) => stages.push(Stage::read(instruction, &global)),
+            ("ARG", None) => global.take(&instruction.arguments, args),
+            (_, Some(stage)) => {
+                stage.takes.extend(taken_from(instruction).into_iter().map(|image| (image, instruction.line)));
+            }
+            (_, None) => {}
+        }
+    }
+    stages
+}
+
+/// Whether it is a name that the engine could have an image by, and nothing of a shell's in it.
+fn is_plain(image: &str) -> bool {
+    (1..=LONGEST).contains(&image.len()) && image.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/:@".contains(&b))
+}
+
+/// Whether it is of the official library; so is the name of a stage, which has no slash either, and `scratch`.
+fn is_official(image: &str) -> bool {
+    let short = LIBRARY.iter().find_map(|library| image.strip_prefix(library)).unwrap_or(image);
+    !short.contains('/')
+}
+
+/// The host of the registry that an image names, without its port; an image without one is Docker Hub's.
+pub(super) fn registry(image: &str) -> Option<&str> {
+    let (registry, _) = image.split_once('/')?;
+    let host = registry.split(':').next().unwrap_or_default();
+    // Who decides is Docker, and takes anything else for the name of somebody there.
+    let names_one = registry.contains(['.', ':'])
+        || registry.eq_ignore_ascii_case("localhost")
+        || registry != registry.to_lowercase();
+    names_one.then_some(host)
+}
+
+/// Whether a platform is the one of this machine. The engine is on it too: see `ConnectError::Address`.
+fn is_here(platform: &str) -> bool {
+    platform == here() || platform == format!("{}/v8", here()) && platform.starts_with("linux/arm64")
+}
+
+fn here() -> String {
+    format!("linux/{}", arch())
+}
+
+/// This machine's kind of processor, as images call it.
+pub fn arch() -> &'static str {
+    match std::env::consts::ARCH {
+        "x86_64" => "amd64",
+        "aarch64" => "arm64",
+        "powerpc64" => "ppc64le",
+        other => other,
+    }
+}
+
+// ------------------------------------------------------------------------------------------------------------- variables
+
+/// The variables before the first `FROM`.
+struct Global {
+    values: BTreeMap<String, String>,
+    /// Those without a value.
+    bare: BTreeSet<String>,
+    /// Those of which it can't be told what they are.
+    unknown: BTreeSet<String>,
+    /// Whether that is so of all.
+    all_unknown: bool,
+}
+
+impl Global {
+    fn new() -> Self {
+        let both = ["TARGET", "BUILD"].into_iter();
+        let values = both.flat_map(|side| {
+            let of = |name: &str, value: &str| (format!("{side}{name}"), value.to_owned());
+            [of("PLATFORM", &here()), of("OS", "linux"), of("ARCH", arch())]
+        });
+        let unknown = UNKNOWN.map(str::to_owned).into();
+        Self { values: values.collect(), bare: BTreeSet::new(), unknown, all_unknown: false }
+    }
+
+    /// Takes up an `ARG`: what the build is given wins over what the file says.
+    fn take(&mut self, arguments: &str, args: &EnvVars) {
+        let Some(words) = words(arguments) else {
+            self.all_unknown = true;
+            return;
+        };
+        let several = words.len() > 1;
+        for word in words {
+            let (name, value) = word.split_once('=').map_or((word, None), |(name, value)| (name, Some(value)));
+            let value = match (args.get(name), value) {
+                (Some(given), _) => Some(given.to_owned()),
+                // Whether one stands for the other within a line, frontends don't agree on.
+                (None, Some(value)) if value.contains('$') && (several || value.contains('\'')) => None,
+                (None, Some(value)) => self.filled(value),
+                // Nor whether a name without a value takes away the one that it had.
+                (None, None) if self.values.contains_key(name) => None,
+                (None, None) => {
+                    self.bare.insert(name.to_owned());
+                    continue;
+                }
+            };
+            match value {
+                Some(value) => {
+                    self.unknown.remove(name);
+                    self.values.insert(name.to_owned(), value);
+                }
+                None => _ = self.unknown.insert(name.to_owned()),
+            }
+        }
+    }
+
+    /// A text without its quotes, its variables filled in; `None` where that can't be told. What has no value is empty.
+    fn filled(&self, text: &str) -> Option<String> {
+        if text.contains(['\\', '`']) {
+            return None;
+        }
+        let text = text.replace(['"', '\''], "");
+        let mut parts = text.split('$');
+        let mut out = parts.next()?.to_owned();
+        for part in parts {
+            let (variable, rest) = match part.strip_prefix('{') {
+                Some(inner) => inner.split_once('}')?,
+                None => {
+                    part.split_at(part.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(part.len()))
+                }
+            };
+            out.push_str(&self.value(variable)?);
+            out.push_str(rest);
+            if out.len() > LONGEST {
+                return None;
+            }
+        }
+        Some(out)
+    }
+
+    /// The value of `NAME`, `NAME:-otherwise`, `NAME-otherwise`, `NAME:+instead` and `NAME+instead`.
+    fn value(&self, variable: &str) -> Option<String> {
+        let end = variable.find(|c: char| !(c.is_ascii_alphanumeric() || c == '_')).unwrap_or(variable.len());
+        let (name, form) = variable.split_at(end);
+        let begins = name.starts_with(|c: char| c.is_ascii_alphabetic() || c == '_');
+        if !begins || self.all_unknown || self.unknown.contains(name) {
+            return None;
+        }
+        let (colon, form) = form.strip_prefix(':').map_or((false, form), |form| (true, form));
+        let value = self.values.get(name).filter(|value| !(colon && value.is_empty()));
+        if form.is_empty() {
+            return (!colon).then(|| value.cloned().unwrap_or_default());
+        }
+        // Whether a name without a value is set, nobody needs to know.
+        let word = form.strip_prefix(['-', '+']).filter(|word| !word.contains(['{', '}']));
+        let word = word.filter(|_| colon || !self.bare.contains(name))?;
+        Some(match (value, form.starts_with('+')) {
+            (Some(value), false) => value.clone(),
+            (None, true) => String::new(),
+            (Some(_), true) | (None, false) => word.to_owned(),
+        })
+    }
+}
+
+/// The words of an `ARG`, with their quotes; `None` where a quote holds words together, or an escape may.
+fn words(arguments: &str) -> Option<Vec<&str>> {
+    let mut quote = None;
+    for c in arguments.chars() {
+        match quote {
+            _ if ['\\', '`'].contains(&c) => return None,
+            Some(_) if c.is_whitespace() => return None,
+            Some(end) if c == end => quote = None,
+            None if ['"', '\''].contains(&c) => quote = Some(c),
+            _ => {}
+        }
+    }
+    quote.is_none().then(|| arguments.split_whitespace().collect())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BuiltWith, OwnDockerfile};
+    use super::*;
+
+    fn read(text: &str, target: Option<&str>) -> Result<String, DockerfileError> {
+        let mut args = EnvVars::default();
+        args.insert("GIVEN".parse().unwrap(), "org/given:1".to_owned());
+        let with = BuiltWith { args, target: target.map(str::to_owned) };
+        let read = OwnDockerfile::parse_with(text, &with)?;
+        Ok(read.images().iter().map(|(image, line)| format!("{image}@{line}")).collect::<Vec<_>>().join(" "))
+    }
+
+    #[test]
+    fn images_are_known_by_what_the_file_and_the_build_say() {
+        let arch = arch();
+        for (text, expected) in [
+            ("FROM node:22\nFROM scratch\nFROM docker.io/library/x\nFROM library/x\nFROM docker.io/x", ""),
+            ("FROM org/base", "org/base@1"),
+            ("FROM docker.io/org/base:1@sha256:00", "docker.io/org/base:1@sha256:00@1"),
+            ("FROM localhost:5000/x AS a\nFROM a", "localhost:5000/x@1"),
+            ("ARG A=org\nARG B=\"base:1\"\nFROM $A/${B}", "org/base:1@3"),
+            ("ARG V\nFROM org/base:${V:-1}", "org/base:1@2"),
+            ("ARG V=2\nFROM org/base${V:+:2}${W+x}${W-}", "org/base:2@2"),
+            ("ARG GIVEN=org/other\nFROM $GIVEN", "org/given:1@2"),
+            ("FROM org/base$UNSET", "org/base@1"),
+            ("FROM --platform=$BUILDPLATFORM org/base-${TARGETARCH}", &format!("org/base-{arch}@1")),
+            (&format!("FROM --platform=linux/{arch} org/base"), "org/base@1"),
+            (
+                "FROM x\nCOPY --link --from=org/a:1 /a /a\nRUN --mount=type=bind,from=org/b,target=/b ls",
+                "org/a:1@2 org/b@3",
+            ),
+            ("FROM x\nONBUILD COPY --fr\\om='org/a' / /", "org/a@2"),
+            ("FROM x\nONBUILD -- COPY --from=org/a / /", "org/a@2"),
+            ("FROM x\nRUN curl --from=org/a && echo --mount=from=org/b", ""),
+            // Nobody comes to these.
+            ("FROM org/unused AS dev\nFROM org/base", "org/base@2"),
+            ("FROM org/${X#v} AS dev\nFROM org/base", "org/base@2"),
+            ("FROM org/a AS a\nFROM org/b AS b\nFROM x\nCOPY --from=A / /\nCOPY --from=1 / /", "org/a@1 org/b@2"),
+            // A list of columns in a document is none, for whoever knows documents or does not.
+            ("FROM x\nRUN <<EOF\nSELECT 1\nFROM org/users\nEOF", ""),
+            ("FROM x\nRUN <<CMD\nFROM org/hidden\nCMD", "org/hidden@3"),
+        ] {
+            assert_eq!(read(text, None).unwrap_or_else(|error| panic!("{text}: {error}")), expected, "{text}");
+        }
+        let stages = "FROM org/a AS a\nFROM org/b AS b\nFROM a AS c\n";
+        for (target, expected) in
+            [(None, "org/a@1"), (Some("B"), "org/b@2"), (Some("0"), "org/a@1"), (Some("no"), "org/a@1")]
+        {
+            assert_eq!(read(stages, target).unwrap(), expected, "{target:?}");
+        }
+    }
+
+    #[test]
+    fn a_name_that_cannot_be_told_is_refused() {
+        for text in [
+            "ARG A=xorg\nFROM ${A#x}/base",
+            "ARG A=preview_deployer\nFROM ${A/_/-}/org-secret-3",
+            "FROM ${A:?}/base",
+            "FROM org/${A:-${B}}",
+            "ARG V=2\nFROM org/base${V:+:$V}",
+            "FROM org/b\\ase",
+            "FROM org/base-$TARGETVARIANT",
+            "ARG TARGETARCH\nFROM org/base-$TARGETARCH",
+            "ARG A=org/evil\nARG A\nFROM good/x$A",
+            "ARG B=org/evil\nARG A=\" B=good/x \"\nFROM $B",
+            "ARG A=1 B=org/$A\nFROM $B",
+            "ARG B=x\nARG A='org/$B'\nFROM $A",
+            "ARG A=or\\g\nFROM $A/base",
+            "ARG A\nFROM org/${A-base}",
+            "FROM x\nCOPY --from=$A / /",
+            "FROM x\nRUN --mount=from=org/${A},target=/x ls",
+        ] {
+            assert!(
+                matches!(read(text, None), Err(DockerfileError::UnknownImage(_))),
+                "{text}: {:?}",
+                read(text, None)
+            );
+        }
+        for text in ["FROM --platform=linux/sparc64 org/base", "FROM --platform=$TARGETVARIANT org/base"] {
+            assert_eq!(read(text, None), Err(DockerfileError::OtherPlatform(1)), "{text}");
+        }
+        assert_eq!(read("FROM --platform=linux/sparc64 node:22", None).unwrap(), "");
+        let many: String = (0..21).map(|n| format!("COPY --from=org/i{n} / /\n")).collect();
+        assert_eq!(read(&format!("FROM x\n{many}"), None), Err(DockerfileError::TooMuch));
+    }
+
+    #[test]
+    fn a_registry_beside_the_server_is_told() {
+        let of = |text: &str, prefix| OwnDockerfile::parse(text).unwrap().registries(prefix);
+        for image in [
+            "localhost/x",
+            "127.0.0.1:5000/x",
+            "10.0.0.5/org/x:1",
+            "169.254.169.254/x/y",
+            "LOCALHOST:1/x",
+            "2130706433:80/x",
+        ] {
+            let refused = of(&format!("FROM {image}\n"), None);
+            assert!(matches!(refused, Err(DockerfileError::NearRegistry { line: 1, .. })), "{image}: {refused:?}");
+        }
+        let text = "FROM org/x\nCOPY --from=Registry.example.com:5000/y / /\nCOPY --from=10.0.0.5:5000/mirror/z / /\n";
+        let found = of(text, Some("10.0.0.5:5000/mirror")).unwrap();
+        assert_eq!(found, [("registry.example.com".to_owned(), 2)].into(), "the operator's own is");
+        assert!(of(text, Some("10.0.0.5:5000/mir")).is_err());
+    }
+}
