@@ -1,8 +1,9 @@
-//! What a file that fills a new database says, as statements that the database's own client reads.
+//! What a file that fills a new database says, as the database's own client reads it.
 //!
 //! SQL is taken as it stands. JSON is an object of tables, each a list of rows, each an object of columns, written into the database in
 //! the order of the file: tables that others refer to come first. Nothing of the file reaches a statement but as a literal that no
-//! text can end, or as a name of plain characters.
+//! text can end, or as a name of plain characters. MongoDB's client reads JSON itself, as data and never as a program
+//! (`compose::client`): of a file for it is looked at whether it may be taken, and it is handed on as it is.
 
 use std::fmt::{self, Write};
 use std::marker::PhantomData;
@@ -43,6 +44,14 @@ pub enum InvalidSeed {
     /// A table has a name that none can have here.
     #[error("names a table in other characters than letters, digits, `_`, `-`, `$` and one `.` behind a schema")]
     TableName,
+    /// A collection has a name that MongoDB keeps for itself, or takes from nobody.
+    #[error(
+        "names a collection in other characters than letters, digits, `_`, `-` and, between others, `.`, or one that begins with `system.`"
+    )]
+    CollectionName,
+    /// The same collection again: a reader of JSON would take the last one alone.
+    #[error("has the collection `{0}` twice")]
+    Twice(String),
     /// Something is wrong with a row.
     #[error("row {row} of `{table}` {problem}")]
     Row {
@@ -70,9 +79,14 @@ pub enum RowProblem {
     /// It has a number of which something would be lost.
     #[error("has a number with too many digits; write it as a text, in quotes")]
     Inexact,
+    /// The same, where there is a way to write it.
+    #[error(
+        "has a number with too many digits; write it as `{{\"$numberLong\": \"…\"}}` or `{{\"$numberDecimal\": \"…\"}}`"
+    )]
+    InexactDocument,
 }
 
-/// The statements of a file of this name; of a database that reads none there are none.
+/// What the database's client reads of a file of this name.
 pub fn statements(path: &str, text: &str, database: Database) -> Result<String, InvalidSeed> {
     if !path.ends_with(crate::repo_config::JSON) {
         return Ok(text.to_owned());
@@ -84,7 +98,11 @@ pub fn statements(path: &str, text: &str, database: Database) -> Result<String, 
             Category::Syntax | Category::Eof | Category::Io => InvalidSeed::NotJson { line, column },
         }
     })?;
-    let dialect = Dialect::of(database);
+    let dialect = match database {
+        Database::Postgres => Dialect::Postgres,
+        Database::Mysql | Database::MariaDb => Dialect::Mysql,
+        Database::MongoDb => return collections(&tables).map(|()| text.to_owned()),
+    };
     let mut statements = dialect.opening().to_owned();
     for (table, rows) in &tables.0 {
         let name = dialect.table(table).ok_or(InvalidSeed::TableName)?;
@@ -95,6 +113,37 @@ pub fn statements(path: &str, text: &str, database: Database) -> Result<String, 
     }
     statements.push_str(dialect.closing());
     Ok(statements)
+}
+
+/// Whether a file may be taken for MongoDB: whether its client would read in it what stands in it.
+fn collections(all: &Ordered<Vec<Ordered<Value>>>) -> Result<(), InvalidSeed> {
+    for (index, (name, documents)) in all.0.iter().enumerate() {
+        let plain = |c: char| c.is_alphanumeric() || "_-.".contains(c);
+        let dots = name.starts_with('.') || name.ends_with('.') || name.contains("..");
+        let kept = name.starts_with("system.");
+        if name.is_empty() || name.len() > LONGEST_NAME || dots || kept || !name.chars().all(plain) {
+            return Err(InvalidSeed::CollectionName);
+        }
+        if all.0[..index].iter().any(|(earlier, _)| earlier == name) {
+            return Err(InvalidSeed::Twice(name.clone()));
+        }
+        let inexact = |document: &Ordered<Value>| document.0.iter().any(|(_, value)| has_inexact(value));
+        if let Some(row) = documents.iter().position(inexact) {
+            let problem = RowProblem::InexactDocument;
+            return Err(InvalidSeed::Row { table: name.clone(), row: row + 1, problem });
+        }
+    }
+    Ok(())
+}
+
+/// Whether there is a number in it of which a reader of JSON would lose something.
+fn has_inexact(value: &Value) -> bool {
+    match value {
+        Value::Number(number) => number.as_f64().is_none_or(|number| number.abs() >= EXACT),
+        Value::Array(values) => values.iter().any(has_inexact),
+        Value::Object(values) => values.values().any(has_inexact),
+        Value::Null | Value::Bool(_) | Value::String(_) => false,
+    }
 }
 
 fn insert(dialect: Dialect, table: &str, row: &Ordered<Value>) -> Result<String, RowProblem> {
@@ -140,14 +189,6 @@ COMMIT;
 ";
 
 impl Dialect {
-    fn of(database: Database) -> Self {
-        match database {
-            Database::Mysql | Database::MariaDb => Self::Mysql,
-            // MongoDB reads no statements, and is asked for none.
-            Database::Postgres | Database::MongoDb => Self::Postgres,
-        }
-    }
-
     fn opening(self) -> &'static str {
         match self {
             // A backslash is then a character like any other, whatever somebody has configured.
@@ -296,6 +337,37 @@ mod tests {
             ),
         ] {
             let error = statements("seed.json", json, Database::Postgres).unwrap_err().to_string();
+            assert!(error.starts_with(expected) && !error.contains("hunter2"), "{json}: {error}");
+        }
+    }
+
+    /// Its client has read such a file by hand alone: see `docs/GROUND.md`.
+    #[test]
+    fn a_file_for_mongodb_is_handed_on_as_it_is_or_refused() {
+        for fine in [
+            r#"{"users": [{"_id": {"$oid": "65a1b2c3d4e5f60718293a4b"}, "name": "O'Brien \\ \" `${x}`"}, {}], "app.notes": [], "2024": []}"#,
+            r#"{"users": [{"born": {"$date": "1990-01-02T03:04:05Z"}, "n": 9007199254740991, "big": {"$numberLong": "9223372036854775807"}}]}"#,
+            "{}",
+        ] {
+            assert_eq!(made(fine, Database::MongoDb), fine);
+        }
+        let name = "names a collection in other characters";
+        for (json, expected) in [
+            ("[]", "must be an object that has a list of rows"),
+            (r#"{"users": ["hunter2"]}"#, "must be an object that has a list of rows"),
+            (r#"{"us$ers": []}"#, name),
+            (r#"{"$oid": []}"#, name),
+            (r#"{"system.users": [{"a": 1}]}"#, name),
+            (r#"{"a\u0000b": []}"#, name),
+            (r#"{"": []}"#, name),
+            (r#"{"a..b": []}"#, name),
+            (r#"{"users": [{"a": "hunter2"}], "users": []}"#, "has the collection `users` twice"),
+            (
+                r#"{"users": [{}, {"a": {"b": [9007199254740993]}, "c": "hunter2"}]}"#,
+                "row 2 of `users` has a number with too many",
+            ),
+        ] {
+            let error = statements("seed.json", json, Database::MongoDb).unwrap_err().to_string();
             assert!(error.starts_with(expected) && !error.contains("hunter2"), "{json}: {error}");
         }
     }

@@ -17,8 +17,7 @@ pub(super) const RECIPE: Recipe = Recipe {
     password: "MONGO_INITDB_ROOT_PASSWORD",
     shape,
     probe,
-    // It reads no statements but programs.
-    client: None,
+    client: Some(client),
     shell,
     scheme: "mongodb",
     url: |account, scheme| usual_url(account, scheme) + "?authSource=admin",
@@ -56,8 +55,34 @@ fn shell(name: &str) -> Vec<String> {
     ["mongosh", "--nodb", "--quiet", "--shell", "--eval", &connect].map(str::to_owned).to_vec()
 }
 
+/// Reads no statements but programs. So it gets one that is always the same, and reads what is to be in the database from its input: an
+/// object of collections, whose documents may hold what JSON has no word for (`{"$oid": …}`, `{"$date": …}`). The shell itself waits for
+/// what its methods promise.
+///
+/// Source: <https://www.mongodb.com/docs/mongodb-shell/reference/ejson/>
+fn client(name: &str) -> Vec<String> {
+    let program = format!(
+        "const target = connect('mongodb://{USER}:' + process.env.MONGO_INITDB_ROOT_PASSWORD + '@127.0.0.1/{name}?authSource=admin');\n\
+         const seed = EJSON.parse(require('fs').readFileSync(0, 'utf8'), {{ relaxed: false }});\n\
+         for (const [name, documents] of Object.entries(seed)) {{\n  \
+         if (documents.length > 0) target.getCollection(name).insertMany(documents);\n\
+         }}\n"
+    );
+    ["mongosh", "--nodb", "--quiet", "--norc", "--eval", &program].map(str::to_owned).to_vec()
+}
+
 /// Asks at the container's own address: the server that the image starts for its own initialisation listens on the loopback address
 /// alone. Whether anybody listens is all that is asked: the client is heavier than the server.
 fn probe(account: &Account<'_>) -> String {
     format!(r#"bash -c ': </dev/tcp/'"$(hostname)"'/{}' 2>/dev/null"#, account.port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn what_reads_a_seed_is_always_the_same_program() {
+        insta::assert_snapshot!(client("pr_12").join("\n"));
+    }
 }

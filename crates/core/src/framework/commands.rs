@@ -1,6 +1,6 @@
 //! `build_commands` in a Dockerfile of ours, and what may stand beside which way of building.
 
-use crate::repo_config::{OnPush, RepoConfig, Seed, ShellLine};
+use crate::repo_config::{JSON, OnPush, RepoConfig, Seed, ShellLine};
 
 use super::{Database, DetectError, Detected, Files, Framework};
 
@@ -32,7 +32,7 @@ pub(super) fn check(config: &RepoConfig, found: &Detected) -> Result<(), DetectE
     let wants = [("seed", config.seed.is_some()), ("on_push: reset", config.on_push == OnPush::Reset)];
     match (wants.into_iter().find(|(_, wanted)| *wanted), found.database.database) {
         (Some((key, _)), None) => Err(DetectError::NoDatabaseFor(key)),
-        (Some(_), Some(Database::MongoDb)) if matches!(config.seed, Some(Seed::File(_))) => {
+        (Some(_), Some(Database::MongoDb)) if matches!(&config.seed, Some(Seed::File(path)) if !path.as_str().ends_with(JSON)) => {
             Err(DetectError::NoStatementsFor(Database::MongoDb))
         }
         _ => Ok(()),
@@ -95,6 +95,10 @@ mod tests {
             let refused = built(NODE, config).unwrap_err();
             assert!(refused.starts_with(&format!("`{key}` in `preview-config.yml` needs a database")), "{refused}");
         }
+        let refused = built(NODE, "database: mongodb\nseed: db/seed.sql\n").unwrap_err();
+        assert!(refused.contains("SQL, which mongodb does not read; give a `.json` file"), "{refused}");
+        let with_seed = [NODE, &[("data.json", "{}")]].concat();
+        assert!(built(&with_seed, "database: mongodb\nseed: data.json\n").is_ok());
         let refused = built(NODE, "database: postgres\nseed: db/seed.sql\n").unwrap_err();
         assert_eq!(refused, "there is no `db/seed.sql`, which `preview-config.yml` names as `seed`");
     }

@@ -164,8 +164,10 @@ pub enum DetectError {
         "`{0}` in `preview-config.yml` needs a database of the preview's own, and this one has none; say `database: postgres`"
     )]
     NoDatabaseFor(&'static str),
-    /// A file for a database that takes none.
-    #[error("`seed` names a file, which can't be loaded into {0}; give a command that fills the database instead")]
+    /// A file of SQL for a database that takes none.
+    #[error(
+        "`seed` names a file of SQL, which {0} does not read; give a `.json` file, or a command that fills the database"
+    )]
     NoStatementsFor(Database),
     /// A file that `preview-config.yml` names isn't there.
     #[error("there is no `{path}`, which `preview-config.yml` names as `{key}`")]
