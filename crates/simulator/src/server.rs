@@ -51,6 +51,8 @@ pub struct Options {
     pub delivery_timeout: Duration,
     /// The App that the product signs in as; then no other token is accepted, and `bot_login` is the App's.
     pub app: Option<App>,
+    /// A person's token that may look at repositories and manage their webhooks, and nothing else.
+    pub hooks_token: Option<String>,
 }
 
 impl Default for Options {
@@ -64,6 +66,7 @@ impl Default for Options {
             first_id: FIRST_ID,
             delivery_timeout: Duration::from_secs(10),
             app: None,
+            hooks_token: None,
         }
     }
 }

@@ -2,6 +2,7 @@
 
 use std::os::unix::fs::PermissionsExt;
 
+use preview_exec::Program;
 use preview_simulator::{APP_KEY, App, Options};
 
 use crate::rig::Rig;
@@ -66,4 +67,61 @@ async fn number_and_key_are_held_against_github_and_the_key_is_nobody_elses() {
     let (code, text) = rig.run(&["setup", "--yes"]).await;
     assert!(code == 2 && text.contains("others than its owner may read it"), "{text}");
     assert_eq!(rig.count("ansible-playbook"), 0);
+}
+
+/// What may manage webhooks and nothing else.
+const HOOKS_TOKEN: &str = "github_pat_11HOOKSONLY0c4f1de3b94f0aa7b2e6d4c91357";
+
+fn init_with_webhooks(rig: &Rig) -> Program {
+    let setting = |name: &str, value: &str| ["--set".to_owned(), format!("{name}={value}")];
+    let settings = [
+        setting("GITHUB_API_URL", &rig.github.api_url()),
+        setting("GITHUB_SERVER_URL", &rig.github.server_url()),
+        setting("PREVIEW_BASE_URL", &rig.url),
+    ];
+    let said = ["init", "--host", "root@203.0.113.7", "--repo", "my-org/my-app", "--no-input", "--app", "4711"];
+    rig.program(&said).args(["--app-key", "app.pem"]).args(settings.concat())
+}
+
+/// The right to manage webhooks stays on the laptop, from the first to the last: the server has the App's key and no token.
+#[tokio::test]
+async fn its_webhooks_are_managed_by_a_token_that_never_leaves_the_laptop() {
+    let options =
+        Options { hooks_token: Some(HOOKS_TOKEN.to_owned()), app: Some(App::default()), ..Options::default() };
+    let rig = Rig::with(options).await;
+    std::fs::write(rig.path("app.pem"), APP_KEY).unwrap();
+    may_read(&rig, 0o600);
+
+    // The App itself has no such right, and without a token that has it nothing is kept.
+    let (code, text) = rig.ended(init_with_webhooks(&rig)).await;
+    assert!(code == 2 && text.contains("GITHUB_HOOKS_TOKEN"), "{text}");
+    let wrong = init_with_webhooks(&rig).env("GITHUB_HOOKS_TOKEN", "github_pat_11SOMEBODYELSES0c4f1de3b94f0aa7b2");
+    let (code, text) = rig.ended(wrong).await;
+    assert!(code != 0 && !rig.home("config.yml").exists() && !rig.home("secrets.yml").exists(), "{text}");
+    let (code, text) = rig.ended(init_with_webhooks(&rig).env("GITHUB_HOOKS_TOKEN", HOOKS_TOKEN)).await;
+    assert_eq!(code, 0, "{text}");
+    let kept = std::fs::read_to_string(rig.home("secrets.yml")).unwrap();
+    assert!(kept.contains(HOOKS_TOKEN) && !kept.contains("github_token"), "{kept}");
+
+    let (code, text) = rig.run(&["setup", "--yes"]).await;
+    assert_eq!(code, 0, "{text}");
+    rig.has_one_hook();
+    let vars = rig.json("vars.json");
+    assert_eq!(vars["preview_settings"]["GITHUB_APP_ID"], "4711");
+    let brought: Vec<&String> = vars["preview_secrets"].as_object().unwrap().keys().collect();
+    assert_eq!(brought, ["GITHUB_WEBHOOK_SECRET"], "the server's environment file holds no token");
+    stayed_here(&rig);
+
+    let (code, text) = rig.run(&["destroy", "--yes"]).await;
+    assert_eq!((code, rig.hooks()), (0, vec![]), "{text}");
+    stayed_here(&rig);
+}
+
+/// Nothing that goes to the server, or to a program that goes there, holds the token.
+fn stayed_here(rig: &Rig) {
+    rig.calls();
+    for name in ["vars.json", "scripts", "calls", "environment"] {
+        let text = std::fs::read_to_string(rig.path(name)).unwrap_or_default();
+        assert!(!text.contains(HOOKS_TOKEN) && !text.contains("HOOKS_TOKEN"), "{name}: {text}");
+    }
 }

@@ -57,8 +57,28 @@ fn admitted(shared: &Shared, path: &str, token: Option<Option<String>>) -> Resul
         Some(app) if concerns_app => {
             app.signed(&token, Timestamp::now()).map_err(|words| ApiError::unauthorized(words.to_owned()))
         }
-        _ if shared.accepts(&token) => Ok(()),
+        app if shared.accepts(&token) => match app {
+            // It was not given that right: see `Permissions`.
+            Some(_) if is_of_hooks(path) == Some(true) => {
+                Err(ApiError::forbidden("Resource not accessible by integration"))
+            }
+            _ => Ok(()),
+        },
+        _ if shared.options.hooks_token.as_ref() == Some(&token) => match is_of_hooks(path) {
+            Some(_) => Ok(()),
+            None => Err(ApiError::forbidden("Resource not accessible by personal access token")),
+        },
         _ => Err(ApiError::bad_credentials()),
+    }
+}
+
+/// Whether what is asked for are a repository's webhooks, or (`false`) the repository itself.
+fn is_of_hooks(path: &str) -> Option<bool> {
+    let mut parts = path.strip_prefix("/repos/")?.split('/').skip(2);
+    match parts.next() {
+        None => Some(false),
+        Some("hooks") => Some(true),
+        Some(_) => None,
     }
 }
 
