@@ -213,7 +213,7 @@ impl Service {
             router: router.clone(),
             clock,
             folders,
-            certificates: certificates.troubles(),
+            certificates: certificates.register(),
             answers: certificates.shown.answers.clone(),
             disks: vec![("the ledger", state.to_owned()), ("previews' folders", settings.paths.deployments.clone())],
             github: Arc::new(move || github_trouble(&forge)),

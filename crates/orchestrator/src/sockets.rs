@@ -71,17 +71,23 @@ impl Passed {
         let variable = |name: &str| std::env::var(name).ok();
         for (number, name) in named(std::process::id(), variable)? {
             let socket = adopt(number).ok_or_else(|| BadSockets::Kind { name: name.clone() })?;
-            let place = match name.as_str() {
-                API => &mut passed.api,
-                ROUTER => &mut passed.router,
-                ROUTER_TLS => &mut passed.router_tls,
-                _ => return Err(BadSockets::Name { name }),
-            };
-            if place.replace(socket).is_some() {
-                return Err(BadSockets::Twice { name });
-            }
+            passed.put(name, socket)?;
         }
         Ok(passed)
+    }
+
+    /// Puts a socket where its name says.
+    fn put(&mut self, name: String, socket: TcpListener) -> Result<(), BadSockets> {
+        let place = match name.as_str() {
+            API => &mut self.api,
+            ROUTER => &mut self.router,
+            ROUTER_TLS => &mut self.router_tls,
+            _ => return Err(BadSockets::Name { name }),
+        };
+        match place.replace(socket) {
+            Some(_) => Err(BadSockets::Twice { name }),
+            None => Ok(()),
+        }
     }
 }
 
@@ -139,6 +145,22 @@ mod tests {
         assert_eq!(given("77", "1", None).unwrap(), [(3, "unknown".to_owned())]);
         assert_eq!(given("77", "2", Some("api")).unwrap()[1].1, "unknown");
         assert_eq!(given("77", "0", None).unwrap(), []);
+    }
+
+    #[test]
+    fn each_name_has_its_place_and_one_socket() {
+        let mut passed = Passed::default();
+        let mut put = |name: &str| {
+            let socket = TcpListener::bind("127.0.0.1:0").unwrap();
+            let address = socket.local_addr().unwrap();
+            passed.put(name.to_owned(), socket).map(|()| address)
+        };
+        let given = ["router-tls", "api", "router"].map(|name| put(name).unwrap());
+        assert_eq!(put("tls"), Err(BadSockets::Name { name: "tls".to_owned() }));
+        let of = |socket: &Option<TcpListener>| socket.as_ref().unwrap().local_addr().unwrap();
+        assert_eq!([&passed.router_tls, &passed.api, &passed.router].map(of), given);
+        let again = passed.put("router-tls".to_owned(), TcpListener::bind("127.0.0.1:0").unwrap());
+        assert_eq!(again, Err(BadSockets::Twice { name: "router-tls".to_owned() }));
     }
 
     #[test]

@@ -48,6 +48,9 @@ pub enum Error {
     /// No port of the loopback address could be opened.
     #[error("the simulated GitHub could not open its port on 127.0.0.1")]
     Listen(#[source] io::Error),
+    /// There is no client that could send deliveries.
+    #[error("deliveries can't be sent")]
+    Client(#[from] reqwest::Error),
     /// The text is not `owner/name`.
     #[error(transparent)]
     Name(#[from] InvalidId),

@@ -17,6 +17,7 @@
 //! | `server`, `driver` | starting it, and acting on it |
 //! | `ports` | free ports for tests |
 //! | [`mimic`] | a tiny web server whose start, health and end are told by its environment |
+//! | [`programs`] | real programs beside a test: an ACME server, nginx, a terminal |
 
 mod app;
 mod change;
@@ -30,6 +31,7 @@ pub mod mimic;
 mod payload;
 mod ports;
 mod post;
+pub mod programs;
 mod rest;
 mod server;
 mod shapes;

@@ -53,6 +53,10 @@ pub struct Options {
     pub app: Option<App>,
     /// A person's token that may look at repositories and manage their webhooks, and nothing else.
     pub hooks_token: Option<String>,
+    /// Where deliveries to these hosts go, instead of where the system's names lead.
+    pub hosts: Vec<(String, SocketAddr)>,
+    /// By whom encrypted receivers are trusted, instead of the system's authorities.
+    pub authorities: Vec<reqwest::Certificate>,
 }
 
 impl Default for Options {
@@ -67,6 +71,8 @@ impl Default for Options {
             delivery_timeout: Duration::from_secs(10),
             app: None,
             hooks_token: None,
+            hosts: Vec::new(),
+            authorities: Vec::new(),
         }
     }
 }
@@ -159,6 +165,7 @@ impl GitHub {
         let server = format!("http://{}", listener.local_addr().map_err(Error::Listen)?);
         let urls = Urls { api: format!("{server}{API}"), server };
         let folder = TempDir::with_prefix("preview-simulator-");
+        let postman = post::client(&options.hosts, &options.authorities)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(urls, &options)),
             changed: watch::Sender::new(()),
@@ -171,7 +178,7 @@ impl GitHub {
             .fallback(git_http::serve)
             .layer(middleware::from_fn_with_state(shared.clone(), gate))
             .with_state(shared.clone());
-        let tasks = vec![tokio::spawn(accept(listener, doors)), tokio::spawn(post::carry(shared.clone()))];
+        let tasks = vec![tokio::spawn(accept(listener, doors)), tokio::spawn(post::carry(shared.clone(), postman))];
         Ok(Self { shared, tasks })
     }
 

@@ -3,41 +3,32 @@
 use std::time::{Duration, Instant};
 
 use axum::http::Method;
-use preview_exec::Program;
+use preview_simulator::programs::Tmux;
 use preview_simulator::{Fault, Matching};
 
 use crate::rig::{DO_TOKEN, Rig};
 
-/// A terminal of tmux's with a shell in it; it goes when this is dropped.
-struct Terminal {
-    socket: String,
-}
+/// A person's terminal.
+struct Terminal(Tmux);
 
 impl Terminal {
     async fn open(rig: &Rig) -> Self {
-        let terminal = Self { socket: rig.path("tmux").display().to_string() };
         let path = format!("{}:{}", rig.path("bin").display(), std::env::var("PATH").unwrap());
-        let program = terminal.tmux(&["-f", "/dev/null", "new-session", "-d", "-x", "150", "-y", "50", "sh"]);
-        let program = program.env("PATH", path).env("HOME", rig.path("person")).env("PREVIEW_HOME", rig.path("home"));
-        let program =
-            program.env("PREVIEW_KEYCHAIN", "off").env("DIGITALOCEAN_API_URL", &rig.cloud.url).env("PS1", "$ ");
-        program.env("LANG", "C.UTF-8").env("TERM", "xterm").run().await.unwrap();
-        terminal
-    }
-
-    fn tmux(&self, args: &[&str]) -> Program {
-        Program::new("tmux").args(["-S", &self.socket]).args(args)
+        let terminal = Tmux::open(rig.path("tmux"), 150, |shell| {
+            let shell = shell.env("PATH", path).env("HOME", rig.path("person")).env("PREVIEW_HOME", rig.path("home"));
+            shell.env("PREVIEW_KEYCHAIN", "off").env("DIGITALOCEAN_API_URL", &rig.cloud.url).env("PS1", "$ ")
+        });
+        Self(terminal.await)
     }
 
     /// Types a line.
     async fn types(&self, text: &str) {
-        self.tmux(&["send-keys", "-l", text]).run().await.unwrap();
-        self.tmux(&["send-keys", "Enter"]).run().await.unwrap();
+        self.0.types(text).await;
     }
 
     /// What is on the screen, with what has left it at the top.
     async fn screen(&self) -> String {
-        self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]).run().await.unwrap().text()
+        self.0.screen().await
     }
 
     /// Waits until this is on the screen.
@@ -57,18 +48,6 @@ impl Terminal {
     async fn answers(&self, question: &str, answer: &str) {
         self.shows(question).await;
         self.types(answer).await;
-    }
-}
-
-impl Drop for Terminal {
-    fn drop(&mut self) {
-        let end = self.tmux(&["kill-server"]);
-        // The runtime that the test runs on is busy dropping.
-        let ended = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            drop(runtime.block_on(end.status()));
-        });
-        drop(ended.join());
     }
 }
 

@@ -4,7 +4,7 @@
 //! | --- | --- |
 //! | `webhook`, `events`, `deliveries` | a delivery is checked; what it means to us; what became of the last ones |
 //! | `api`, `logs` | what there is, what people ask for; what previews said |
-//! | `challenge` | what a certificate authority asks for |
+//! | `challenge`, `certificates` | what a certificate authority asks for; how its certificates stand |
 //! | `health` | whether we can do our work |
 //! | `askers`, `auth` | who asks, and how often strangers may; what each token opens, and under which names |
 //! | `front`, `problem` | what every request passes; how errors are told |
@@ -15,6 +15,7 @@
 mod api;
 mod askers;
 mod auth;
+mod certificates;
 mod challenge;
 mod deliveries;
 mod events;
@@ -42,7 +43,7 @@ use crate::folders::Folders;
 use crate::ledger::Ledger;
 use crate::needs::{self, Clock, ContainerEngine};
 use crate::reconcile::Reconciler;
-use crate::tls::Answers;
+use crate::tls::{Answers, Register};
 use api::Api;
 use askers::Door;
 use auth::Keys;
@@ -78,8 +79,8 @@ pub struct Desk {
     pub builds: Trouble,
     /// What previews and builds are not kept from, if so.
     pub walls: Trouble,
-    /// Which certificates could not be got or renewed.
-    pub certificates: Trouble,
+    /// How certificates stand, where the service gets some.
+    pub certificates: Option<Register>,
     /// What a certificate authority is answered.
     pub answers: Answers,
     /// What is known to be broken of the programs that we stand on.
@@ -110,6 +111,7 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
         let mailbox = Mailbox::new(secret, reconciler, clock, deliveries.clone(), allowance.clone());
         Router::new().route("/webhook/github", post(webhook::receive)).with_state(Arc::new(mailbox))
     });
+    let certificates = desk.certificates.clone();
     let health = Router::new().route("/health", get(health::health)).with_state(Arc::new(Pulse {
         reconciler: desk.reconciler.clone(),
         ledger: desk.ledger.clone(),
@@ -118,7 +120,7 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
         github: desk.github,
         builds: desk.builds,
         walls: desk.walls,
-        certificates: desk.certificates,
+        certificates: Arc::new(move || certificates.as_ref().and_then(Register::trouble)),
         known_holes: desk.known_holes,
         disks: desk.disks,
         last: Mutex::default(),
@@ -134,7 +136,11 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
     };
     let challenge =
         Router::new().route("/.well-known/acme-challenge/{token}", get(challenge::answer)).with_state(desk.answers);
-    let app = Router::new().nest("/api", api_routes(api)).merge(health).merge(challenge).fallback(no_such_path);
+    let app = Router::new()
+        .nest("/api", api_routes(api, desk.certificates))
+        .merge(health)
+        .merge(challenge)
+        .fallback(no_such_path);
     // A delivery's signature stands for itself: it is looked at before anybody is held back.
     let app = app.layer(from_fn_with_state(allowance, askers::strangers_in_turn)).merge(webhook.unwrap_or_default());
     app.method_not_allowed_fallback(wrong_method)
@@ -143,7 +149,11 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
 }
 
 /// Behind host and token, unknown paths too.
-fn api_routes(api: Api) -> Router {
+fn api_routes(api: Api, certificates: Option<Register>) -> Router {
+    let certificates = Router::new()
+        .route("/certificates", get(certificates::list))
+        .route("/certificates/retry", post(certificates::retry))
+        .with_state(certificates);
     Router::new()
         .route("/previews", get(api::list))
         .route("/previews/{id}", get(api::show).merge(delete(api::stop)))
@@ -155,6 +165,7 @@ fn api_routes(api: Api) -> Router {
         .route("/audit", get(api::audit))
         .route("/why", get(api::why))
         .with_state(Arc::new(api))
+        .merge(certificates)
         .fallback(no_such_path)
         .method_not_allowed_fallback(wrong_method)
         .layer(from_fn(auth::only_with_token))

@@ -8,12 +8,11 @@ use std::sync::Arc;
 use preview_core::route::Site;
 
 use super::{StartError, given_or_bound};
-use crate::http::Trouble;
 use crate::ledger::Ledger;
 use crate::needs::{Clock, Router};
 use crate::router::{builtin, nginx};
 use crate::settings::{Settings, Tls as TlsSettings};
-use crate::tls::{Patience, Shown, Tls};
+use crate::tls::{Patience, Register, Shown, Tls};
 
 /// What was arranged for certificates; without `TLS=acme`, nothing.
 pub(super) struct Arrangement {
@@ -60,8 +59,9 @@ impl Arrangement {
         }
     }
 
-    pub(super) fn troubles(&self) -> Trouble {
-        self.tls.as_ref().map_or_else(|| -> Trouble { Arc::new(|| None) }, Tls::troubles)
+    /// How certificates stand, where there are to be any.
+    pub(super) fn register(&self) -> Option<Register> {
+        self.tls.as_ref().map(Tls::register)
     }
 
     /// Goes on as long as the service.

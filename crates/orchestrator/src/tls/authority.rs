@@ -5,8 +5,9 @@ use std::time::Duration;
 
 use instant_acme::{
     Account, AuthorizationHandle, AuthorizationStatus, ChallengeHandle, ChallengeType, Error, Identifier, NewAccount,
-    NewOrder, Order, OrderStatus, RetryPolicy,
+    NewOrder, Order, OrderStatus, Problem, RetryPolicy,
 };
+use preview_core::causes::with_causes;
 use rcgen::{CertificateParams, DistinguishedName, KeyPair};
 use secrecy::SecretString;
 use tokio::sync::Mutex;
@@ -40,9 +41,42 @@ enum Shown {
 /// Why there is no certificate.
 #[derive(Debug)]
 pub(super) struct Refused {
-    pub(super) cause: String,
+    pub(super) cause: Cause,
     /// How long the authority asked us to wait, if it did.
     pub(super) wait: Option<Duration>,
+}
+
+/// What was in the way.
+#[derive(Debug)]
+pub(super) struct Cause {
+    /// In a sentence.
+    pub(super) told: String,
+    /// The last word of the error type by which the authority told it (RFC 8555, section 6.7).
+    pub(super) problem: Option<String>,
+}
+
+impl Cause {
+    /// What the authority says.
+    fn said(what: &str, problem: &Problem) -> Self {
+        let kind = problem.r#type.as_deref().and_then(|kind| kind.rsplit(':').next()).unwrap_or("unknown");
+        let detail = problem.detail.as_deref().unwrap_or("no reason given");
+        Self { told: format!("{what} ({kind}): {detail}"), problem: Some(kind.to_owned()) }
+    }
+}
+
+impl From<String> for Cause {
+    fn from(told: String) -> Self {
+        Self { told, problem: None }
+    }
+}
+
+impl From<Error> for Cause {
+    fn from(error: Error) -> Self {
+        match &error {
+            Error::Api(problem) => Self::said("the authority refused", problem),
+            error => format!("the authority does not answer as it should: {}", with_causes(error)).into(),
+        }
+    }
 }
 
 /// An authority, and our account there.
@@ -73,7 +107,7 @@ impl Authority {
         got.map_err(|cause| Refused { cause, wait: asked })
     }
 
-    async fn got(&self, name: &CertName) -> Result<SecretString, String> {
+    async fn got(&self, name: &CertName) -> Result<SecretString, Cause> {
         let identifiers = [Identifier::Dns(name.to_string())];
         let order = NewOrder::new(&identifiers);
         let account = self.account().await?;
@@ -81,9 +115,9 @@ impl Authority {
             Err(Error::Api(problem)) if problem.r#type.as_deref() == Some(NO_ACCOUNT) => {
                 tracing::warn!(directory = self.directory, "the authority has forgotten our account; making a new one");
                 self.forget().await?;
-                self.account().await?.new_order(&order).await.map_err(told)?
+                self.account().await?.new_order(&order).await?
             }
-            order => order.map_err(told)?,
+            order => order?,
         };
         tracing::info!(%name, "a certificate is ordered");
         let mut shown = Vec::new();
@@ -97,20 +131,20 @@ impl Authority {
         order: &mut Order,
         name: &CertName,
         shown: &mut Vec<Shown>,
-    ) -> Result<SecretString, String> {
+    ) -> Result<SecretString, Cause> {
         let mut authorizations = order.authorizations();
         while let Some(authorization) = authorizations.next().await {
-            let mut authorization = authorization.map_err(told)?;
+            let mut authorization = authorization?;
             match authorization.status {
                 AuthorizationStatus::Valid => {}
                 AuthorizationStatus::Pending => self.prove(&mut authorization, name, shown).await?,
-                status => return Err(format!("the authority's authorization for {name} is {status:?}")),
+                status => return Err(format!("the authority's authorization for {name} is {status:?}").into()),
             }
         }
         match order.poll_ready(&PATIENCE).await {
             Ok(OrderStatus::Ready) => sign(order, name).await,
             Ok(_) | Err(Error::Api(_)) => Err(why_not(order).await),
-            Err(error) => Err(told(error)),
+            Err(error) => Err(error.into()),
         }
     }
 
@@ -120,18 +154,19 @@ impl Authority {
         authorization: &'a mut AuthorizationHandle<'a>,
         name: &CertName,
         shown: &mut Vec<Shown>,
-    ) -> Result<(), String> {
+    ) -> Result<(), Cause> {
         let kind = match self.proof {
             Proof::Answer(_) => ChallengeType::Http01,
             Proof::Record(..) => ChallengeType::Dns01,
         };
         let offered = authorization.challenge(kind);
-        let mut challenge = offered.ok_or("the authority does not offer the challenge that ACME_CHALLENGE names")?;
+        let mut challenge =
+            offered.ok_or_else(|| "the authority does not offer the challenge that ACME_CHALLENGE names".to_owned())?;
         shown.push(self.show(&challenge, name).await?);
-        challenge.set_ready().await.map_err(told)
+        Ok(challenge.set_ready().await?)
     }
 
-    async fn show(&self, challenge: &ChallengeHandle<'_>, name: &CertName) -> Result<Shown, String> {
+    async fn show(&self, challenge: &ChallengeHandle<'_>, name: &CertName) -> Result<Shown, Cause> {
         let key = challenge.key_authorization();
         match &self.proof {
             Proof::Answer(answers) => Ok(Shown::Answer(answers.give(&challenge.token, key.as_str()))),
@@ -155,7 +190,7 @@ impl Authority {
     }
 
     /// Our account: the one that is kept, or a new one.
-    async fn account(&self) -> Result<Account, String> {
+    async fn account(&self) -> Result<Account, Cause> {
         let mut account = self.account.lock().await;
         if let Some(account) = account.as_ref() {
             return Ok(account.clone());
@@ -163,12 +198,12 @@ impl Authority {
         let unkept = |error: std::io::Error| format!("the account with the authority can't be kept: {error}");
         let builder = Account::builder_with_http(Box::new(self.transport.clone()));
         let found = match self.store.account().map_err(unkept)? {
-            Some(kept) => builder.from_credentials(kept).await.map_err(told)?,
+            Some(kept) => builder.from_credentials(kept).await?,
             None => {
                 let contact = self.email.as_ref().map(|email| format!("mailto:{email}"));
                 let contact: Vec<&str> = contact.as_deref().into_iter().collect();
                 let new = NewAccount { contact: &contact, terms_of_service_agreed: true, only_return_existing: false };
-                let (made, credentials) = builder.create(&new, self.directory.clone(), None).await.map_err(told)?;
+                let (made, credentials) = builder.create(&new, self.directory.clone(), None).await?;
                 self.store.keep_account(&credentials).map_err(unkept)?;
                 made
             }
@@ -177,55 +212,35 @@ impl Authority {
         Ok(found)
     }
 
-    async fn forget(&self) -> Result<(), String> {
+    async fn forget(&self) -> Result<(), Cause> {
         *self.account.lock().await = None;
-        self.store.forget_account().map_err(|error| format!("the account could not be forgotten: {error}"))
+        Ok(self.store.forget_account().map_err(|error| format!("the account could not be forgotten: {error}"))?)
     }
 }
 
 /// Has a key of its own signed: each certificate gets a new one.
-async fn sign(order: &mut Order, name: &CertName) -> Result<SecretString, String> {
+async fn sign(order: &mut Order, name: &CertName) -> Result<SecretString, Cause> {
     let odd = |error: rcgen::Error| format!("no request for a certificate can be made: {error}");
     let mut params = CertificateParams::new(vec![name.to_string()]).map_err(odd)?;
     params.distinguished_name = DistinguishedName::new();
     let key = KeyPair::generate().map_err(odd)?;
     let request = params.serialize_request(&key).map_err(odd)?;
-    order.finalize_csr(request.der()).await.map_err(told)?;
-    let chain = order.poll_certificate(&PATIENCE).await.map_err(told)?;
+    order.finalize_csr(request.der()).await?;
+    let chain = order.poll_certificate(&PATIENCE).await?;
     Ok(format!("{}{chain}", key.serialize_pem()).into())
 }
 
 /// What the authority found wrong when it looked.
-async fn why_not(order: &mut Order) -> String {
+async fn why_not(order: &mut Order) -> Cause {
     let mut authorizations = order.authorizations();
     while let Some(Ok(mut authorization)) = authorizations.next().await {
-        let found = authorization.refresh().await.ok().map(|state| {
+        let found = authorization.refresh().await.ok().and_then(|state| {
             let failed = state.challenges.iter().find_map(|challenge| challenge.error.as_ref());
-            failed.map(|problem| problem.detail.clone().unwrap_or_else(|| problem.to_string()))
+            failed.map(|problem| Cause::said("the authority was not convinced", problem))
         });
-        if let Some(Some(cause)) = found {
-            return format!("the authority was not convinced: {cause}");
+        if let Some(cause) = found {
+            return cause;
         }
     }
-    "the authority was not convinced, and doesn't say why".to_owned()
-}
-
-/// An error with its causes, in one line.
-fn told(error: Error) -> String {
-    let mut text = match &error {
-        Error::Api(problem) => {
-            let kind = problem.r#type.as_deref().and_then(|kind| kind.rsplit(':').next()).unwrap_or("unknown");
-            return format!(
-                "the authority refused ({kind}): {}",
-                problem.detail.as_deref().unwrap_or("no reason given")
-            );
-        }
-        error => error.to_string(),
-    };
-    let mut cause = std::error::Error::source(&error);
-    while let Some(error) = cause {
-        text = format!("{text}: {error}");
-        cause = error.source();
-    }
-    format!("the authority does not answer as it should: {text}")
+    "the authority was not convinced, and doesn't say why".to_owned().into()
 }

@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `name` | the names that certificates are wanted for: known ones alone |
 //! | `keeper`, `retries` | what is due is got, one at a time; what failed is tried again, later and later |
+//! | `register` | how each stands, for whoever asks |
 //! | `authority`, `transport` | one order, from the account to the certificate; how its requests travel |
 //! | `answers`, `zone` | how the authority is shown whose a name is: at port 80, or in the zone |
 //! | `store`, `certificate` | the folder that survives restarts; one file of it |
@@ -14,6 +15,7 @@ mod authority;
 mod certificate;
 mod keeper;
 mod name;
+mod register;
 mod retries;
 mod shown;
 mod store;
@@ -23,7 +25,7 @@ mod zone;
 use std::fmt;
 use std::io;
 use std::path::Path;
-use std::sync::{Arc, Mutex};
+use std::sync::Arc;
 use std::time::Duration;
 
 use preview_core::route::Site;
@@ -31,6 +33,7 @@ use preview_core::route::Site;
 pub use self::answers::{Answers, PATH as CHALLENGE_PATH};
 pub use self::certificate::Certificate;
 pub use self::name::CertName;
+pub use self::register::{Overview, Register, Stage, Standing};
 pub use self::shown::Certificates;
 
 use self::authority::{Authority, Proof};
@@ -41,9 +44,6 @@ use self::zone::Zones;
 use crate::ledger::Ledger;
 use crate::needs::{Clock, Router};
 use crate::settings::{Challenge, Tls as Settings};
-
-/// Tells what is wrong, in one sentence for each name; `None` while all is well.
-pub type Tell = Arc<dyn Fn() -> Option<String> + Send + Sync>;
 
 /// Our own patience.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -87,7 +87,7 @@ pub struct Tls(Keeper);
 
 impl fmt::Debug for Tls {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_tuple("Tls").field(&self.0.shown).finish()
+        f.debug_tuple("Tls").field(&self.0.register).finish()
     }
 }
 
@@ -97,7 +97,7 @@ impl Tls {
         settings: &Settings,
         folder: &Path,
         shown: &Shown,
-        (site, ledger, clock): (Site, Ledger, Arc<dyn Clock>),
+        parts: (Site, Ledger, Arc<dyn Clock>),
         patience: Patience,
     ) -> Result<Self, BadTls> {
         let store = Arc::new(Store::open(folder, settings.directory.as_str())?);
@@ -109,24 +109,15 @@ impl Tls {
         let directory = settings.directory.as_str().to_owned();
         let authority = Authority::new(directory, settings.email.clone(), transport, store.clone(), proof);
         let retries = store.retries().unwrap_or_default();
-        let keeper = Keeper {
-            site,
-            wildcard,
-            authority,
-            store,
-            shown: shown.certificates.clone(),
-            retries: Arc::new(Mutex::new(retries)),
-            ledger,
-            clock,
-            patience,
-        };
+        let register = Register::new(parts, wildcard, shown.certificates.clone(), retries);
+        let keeper = Keeper { register, authority, store, patience };
         keeper.look_once();
         Ok(Self(keeper))
     }
 
-    /// What tells of certificates that could not be got or renewed.
-    pub fn troubles(&self) -> Tell {
-        self.0.troubles()
+    /// How certificates stand, as long as this runs.
+    pub fn register(&self) -> Register {
+        self.0.register.clone()
     }
 
     /// Gets what is due, and goes on. The router is told of each change.

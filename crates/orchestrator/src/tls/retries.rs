@@ -9,6 +9,7 @@ use std::time::Duration;
 use jiff::{SignedDuration, Timestamp};
 use serde::{Deserialize, Serialize};
 
+use super::authority::Cause;
 use super::name::CertName;
 
 /// Each pause is so many times as long as the one before.
@@ -26,10 +27,19 @@ pub(super) struct Retries(BTreeMap<String, Failed>);
 pub(super) struct Failed {
     /// How often in a row.
     times: u32,
+    /// When it failed last.
+    #[serde(default)]
+    pub(super) at: Timestamp,
     /// When it is tried again.
     pub(super) next: Timestamp,
+    /// Until when the authority itself asked us to wait.
+    #[serde(default)]
+    asked: Option<Timestamp>,
     /// Why it failed last.
     pub(super) cause: String,
+    /// What kind of problem the authority called it.
+    #[serde(default)]
+    pub(super) problem: Option<String>,
 }
 
 impl Retries {
@@ -47,7 +57,7 @@ impl Retries {
     pub(super) fn failed(
         &mut self,
         name: &CertName,
-        cause: String,
+        cause: Cause,
         (now, first, asked): (Timestamp, Duration, Option<Duration>),
     ) {
         let times = self.of(name).map_or(0, |failed| failed.times) + 1;
@@ -55,8 +65,16 @@ impl Retries {
         let pause = pause.max(asked.unwrap_or_default());
         // Up to a tenth more, so that many servers don't come back together.
         let pause = pause.mul_f64(1.0 + f64::from(rand::random::<u8>()) / 2550.0);
-        let next = now.saturating_add(SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX));
-        self.0.insert(name.to_string(), Failed { times, next: next.unwrap_or(Timestamp::MAX), cause });
+        let asked = asked.map(|asked| later(now, asked));
+        let Cause { told: cause, problem } = cause;
+        self.0.insert(name.to_string(), Failed { times, at: now, next: later(now, pause), asked, cause, problem });
+    }
+
+    /// Has everything be tried again now, but for what the authority asked to wait with.
+    pub(super) fn again(&mut self, now: Timestamp) {
+        for failed in self.0.values_mut() {
+            failed.next = failed.next.min(failed.asked.map_or(now, |asked| asked.max(now)));
+        }
     }
 
     /// Forgets about a name that has been got one for. Tells whether there was something to forget.
@@ -72,6 +90,11 @@ impl Retries {
     }
 }
 
+fn later(now: Timestamp, pause: Duration) -> Timestamp {
+    let pause = SignedDuration::try_from(pause).unwrap_or(SignedDuration::MAX);
+    now.saturating_add(pause).unwrap_or(Timestamp::MAX)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -83,7 +106,7 @@ mod tests {
         let mut retries = Retries::default();
         let first = Duration::from_secs(300);
         let mut pause = |asked| {
-            retries.failed(&name, "it said no".to_owned(), (now, first, asked));
+            retries.failed(&name, "it said no".to_owned().into(), (now, first, asked));
             retries.of(&name).unwrap().next.duration_since(now).as_secs()
         };
         for least in [300, 900, 2700, 8100, 24_300, 43_200, 43_200] {
@@ -99,7 +122,7 @@ mod tests {
         let [one, other] = ["a.example.org", "b.example.org"].map(CertName::of_host);
         let mut retries = Retries::default();
         for name in [&one, &other] {
-            retries.failed(name, "no".to_owned(), (Timestamp::UNIX_EPOCH, Duration::from_secs(1), None));
+            retries.failed(name, "no".to_owned().into(), (Timestamp::UNIX_EPOCH, Duration::from_secs(1), None));
         }
         assert!(retries.keep(std::slice::from_ref(&one)) && !retries.keep(std::slice::from_ref(&one)));
         assert!(retries.of(&one).is_some() && retries.of(&other).is_none());

@@ -23,6 +23,8 @@ async fn only_the_token_opens_the_api() {
         "POST /api/previews/my-org-my-app-12/keep?for=3d",
         "GET /api/previews/my-org-my-app-12/logs?stream=build",
         "GET /api/deliveries",
+        "GET /api/certificates",
+        "POST /api/certificates/retry",
         "GET /api/nothing",
         "POST /api/previews",
     ] {
@@ -40,8 +42,13 @@ async fn only_the_token_opens_the_api() {
 async fn a_reader_looks_and_changes_nothing() {
     let house = House::open().await;
     let id = house.add_preview(12).await;
-    for line in ["GET /api/previews", "GET /api/previews/my-org-my-app-12", "GET /api/deliveries", "HEAD /api/previews"]
-    {
+    for line in [
+        "GET /api/previews",
+        "GET /api/previews/my-org-my-app-12",
+        "GET /api/deliveries",
+        "GET /api/certificates",
+        "HEAD /api/previews",
+    ] {
         assert_eq!(house.ask(line).read_token().send().await.status, 200, "{line}");
     }
     assert!(house.ask("GET /health").read_token().send().await.json()["version"].is_string());
@@ -50,6 +57,7 @@ async fn a_reader_looks_and_changes_nothing() {
         "POST /api/previews/my-org-my-app-12/redeploy",
         "POST /api/previews/my-org-my-app-12/reset-db",
         "POST /api/previews/my-org-my-app-12/keep?for=3d",
+        "POST /api/certificates/retry",
         "PUT /api/previews/my-org-my-app-12",
         "POST /api/nothing",
     ] {

@@ -1,12 +1,10 @@
 //! `GET /health`: yes or no for everybody, more for the token.
 
-use std::sync::Arc;
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
 use preview_core::capacity::Room;
-use preview_orchestrator::ledger::{Ledger, State};
-use preview_orchestrator::tls::Answers;
+use preview_orchestrator::ledger::State;
 use serde_json::{Value, json};
 
 use crate::house::{Full, House, until};
@@ -95,17 +93,4 @@ async fn asking_us_often_does_not_ask_docker_often() {
     .await
     .unwrap();
     until("it asked again", || house.outside.pings.load(Ordering::SeqCst) > pings).await;
-}
-
-#[tokio::test]
-async fn a_certificate_that_could_not_be_renewed_is_a_warning_for_the_token() {
-    let told = "the certificate of previews.example.org ends at 2026-02-05T10:00:00Z and could not be renewed";
-    let (ledger, trouble) = (Ledger::new(State::default(), Full), Arc::new(|| Some(told.to_owned())));
-    let house = House::with_certificates(ledger, Answers::default(), trouble).await;
-    let answer = house.ask("GET /health").token().send().await;
-    let check = json!({"ok": false, "detail": told});
-    assert_eq!((answer.status, &answer.json()["checks"]["certificates"]), (200, &check), "it works all the same");
-    assert_eq!(house.ask("GET /health").send().await.json(), json!({"status": "ok"}));
-    let unasked = house.ask("GET /.well-known/acme-challenge/made-up").send().await;
-    assert_eq!(unasked.status, 404);
 }

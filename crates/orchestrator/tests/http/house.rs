@@ -15,12 +15,12 @@ use preview_core::ports::Pool;
 use preview_core::route::Site;
 use preview_core::trust::ByTrust;
 use preview_orchestrator::folders::Folders;
-use preview_orchestrator::http::{Desk, Trouble, serve};
+use preview_orchestrator::http::{Desk, serve};
 use preview_orchestrator::ledger::{Ledger, State, Storage};
 use preview_orchestrator::needs::Clock;
 use preview_orchestrator::reconcile::{Config, Outside, Pace, Reconciler};
 use preview_orchestrator::secrets::{Known, Vault};
-use preview_orchestrator::tls::Answers;
+use preview_orchestrator::tls::{Answers, Register};
 use serde_json::Value;
 use tempfile::TempDir;
 use tokio::net::TcpListener;
@@ -84,25 +84,21 @@ impl House {
         Self::with(Ledger::new(state, storage), Some(SECRET), tempfile::tempdir().unwrap()).await
     }
 
-    /// With what it tells of certificates and answers their authority.
-    pub(crate) async fn with_certificates(ledger: Ledger, answers: Answers, certificates: Trouble) -> Self {
-        Self::told(ledger, Some(SECRET), tempfile::tempdir().unwrap(), true, (answers, certificates)).await
-    }
-
     async fn with(ledger: Ledger, secret: Option<&str>, dir: TempDir) -> Self {
         Self::built(ledger, secret, dir, true).await
     }
 
     async fn built(ledger: Ledger, secret: Option<&str>, dir: TempDir, behind_proxy: bool) -> Self {
-        Self::told(ledger, secret, dir, behind_proxy, (Answers::default(), Arc::new(|| None))).await
+        Self::told(ledger, secret, dir, behind_proxy, (Answers::default(), None)).await
     }
 
-    async fn told(
+    /// With what it tells of certificates and answers their authority.
+    pub(crate) async fn told(
         ledger: Ledger,
         secret: Option<&str>,
         dir: TempDir,
         behind_proxy: bool,
-        (answers, certificates): (Answers, Trouble),
+        (answers, certificates): (Answers, Option<Register>),
     ) -> Self {
         let outside = Arc::new(Nobody::new());
         let folders = Folders::new(dir.path().join("deployments"), dir.path().join("logs"));

@@ -1,9 +1,11 @@
 //! What holds for both routers.
 
+use std::net::Ipv4Addr;
 use std::os::unix::fs::PermissionsExt;
 use std::time::{Duration, Instant};
 
 use preview_orchestrator::settings::{BaseUrl, Challenge, DigitalOcean};
+use preview_orchestrator::tls::{Overview, Stage, Standing};
 use preview_simulator::sha256_signature;
 
 use crate::cloud::{Cloud, TOKEN};
@@ -171,6 +173,51 @@ pub(crate) async fn a_renewal_that_fails_is_told_and_tried_again(kind: Kind) {
     assert_eq!(rig.pebble.accounts(), 2);
 }
 
+/// What `/api/certificates` says of the origin's, and whether the router serves it.
+async fn standing(running: &Running, line: &str) -> (Standing, bool) {
+    let answer = running.house.ask(line).token().send().await;
+    let mut told: Overview = serde_json::from_value(answer.json()).unwrap();
+    (told.certificates.remove(0), told.served)
+}
+
+pub(crate) async fn what_failed_is_told_by_its_kind_and_tried_again_when_somebody_asks(kind: Kind) {
+    let mut rig = Rig::new(kind, LONG).await;
+    rig.rests_long();
+    let zone = rig.pebble.zone();
+    // As a name that leads to another machine.
+    zone.lead_to(DOMAIN, Ipv4Addr::new(127, 0, 0, 99)).await;
+    let running = rig.start(0).await;
+    let list = "GET /api/certificates";
+    eventually("the failure is told", || async { standing(&running, list).await.0.state == Stage::Failed }).await;
+    let (failed, _) = standing(&running, list).await;
+    assert_eq!((failed.name.as_str(), failed.problem.as_deref()), (DOMAIN, Some("connection")), "{failed:?}");
+    let cause = failed.cause.unwrap();
+    assert!(
+        cause.starts_with("the authority was not convinced (connection): ") && cause.contains("127.0.0.99"),
+        "{cause}"
+    );
+
+    assert!(
+        told(&running)
+            .await
+            .1
+            .starts_with(&format!("there is no certificate for {DOMAIN}: {cause}; it is tried again at "))
+    );
+    let stranger = running.house.ask("GET /health").send().await;
+    assert_eq!(stranger.json(), serde_json::json!({"status": "ok"}), "whoever has no token learns nothing of it");
+
+    zone.lead_back(DOMAIN).await;
+    assert_eq!(standing(&running, "POST /api/certificates/retry").await.0.state, Stage::Ordered);
+    eventually("it is served", || async {
+        let (told, served) = standing(&running, list).await;
+        told.state == Stage::Valid && served
+    })
+    .await;
+    // What is said to be served is.
+    rig.visitor().await.secure(DOMAIN, "/").await.unwrap();
+    eventually("all is well", || async { told(&running).await == (true, String::new()) }).await;
+}
+
 pub(crate) async fn certificates_survive_a_restart(kind: Kind) {
     let mut rig = Rig::new(kind, LONG).await;
     let running = rig.start(1).await;
@@ -209,7 +256,7 @@ fn private_files(rig: &Rig) -> usize {
 
 pub(crate) async fn one_record_in_the_zone_gets_one_certificate_for_all(kind: Kind) {
     let mut rig = Rig::new(kind, LONG).await;
-    let cloud = Cloud::start(rig.pebble.records.management()).await;
+    let cloud = Cloud::start(rig.pebble.zone()).await;
     let api = BaseUrl::of_server(&cloud.url).unwrap();
     rig.by_records(Challenge::Dns(DigitalOcean { token: TOKEN.into(), api }));
     let running = rig.start(1).await;

@@ -12,21 +12,19 @@ use axum::middleware::{Next, from_fn};
 use axum::response::{IntoResponse, Response};
 use axum::routing::{delete, get, post};
 use axum::{Json, Router};
+use preview_simulator::programs::Zone;
 use serde_json::{Value, json};
 use tokio::net::TcpListener;
-
-use crate::records;
 
 pub(crate) const TOKEN: &str = "dop_v1_7c4a1e9b52d8";
 
 /// The zone of the account.
 const ZONE: &str = "test";
 
-#[derive(Default)]
 struct World {
     records: BTreeMap<u64, (String, String)>,
     made: u64,
-    management: String,
+    zone: Zone,
 }
 
 type Shared = Arc<Mutex<World>>;
@@ -38,10 +36,10 @@ pub(crate) struct Cloud {
 }
 
 impl Cloud {
-    pub(crate) async fn start(management: String) -> Self {
+    pub(crate) async fn start(zone: Zone) -> Self {
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         let url = format!("http://{}", listener.local_addr().unwrap());
-        let world = Arc::new(Mutex::new(World { management, ..World::default() }));
+        let world = Arc::new(Mutex::new(World { records: BTreeMap::new(), made: 0, zone }));
         let app = Router::new()
             .route("/v2/domains", get(|| async { Json(json!({"domains": [{"name": "example.org"}, {"name": ZONE}]})) }))
             .route("/v2/domains/{zone}/records", post(make))
@@ -76,24 +74,24 @@ async fn make(State(world): State<Shared>, Path(zone): Path<String>, Json(record
         return StatusCode::NOT_FOUND.into_response();
     }
     let full = format!("{name}.{zone}");
-    let (id, management) = {
+    let (id, names) = {
         let mut world = world.lock().unwrap();
         world.made += 1;
         let id = world.made;
         world.records.insert(id, (full.clone(), data.to_owned()));
-        (id, world.management.clone())
+        (id, world.zone.clone())
     };
-    records::set(&management, &full, data).await;
+    names.set_text(&full, data).await;
     let made = json!({"domain_record": {"id": id, "type": "TXT", "name": name, "data": data, "ttl": record["ttl"]}});
     (StatusCode::CREATED, Json(made)).into_response()
 }
 
 async fn remove(State(world): State<Shared>, Path((_, id)): Path<(String, u64)>) -> Response {
-    let (removed, management) = {
+    let (removed, names) = {
         let mut world = world.lock().unwrap();
-        (world.records.remove(&id), world.management.clone())
+        (world.records.remove(&id), world.zone.clone())
     };
     let Some((name, _)) = removed else { return StatusCode::NOT_FOUND.into_response() };
-    records::clear(&management, &name).await;
+    names.clear_text(&name).await;
     StatusCode::NO_CONTENT.into_response()
 }

@@ -12,9 +12,6 @@ mod house;
 #[expect(dead_code, reason = "the HTTP side's own tests use the rest")]
 #[path = "../http/nobody.rs"]
 mod nobody;
-mod pebble;
-mod program;
-mod records;
 mod rig;
 mod web;
 mod whole;
@@ -57,6 +54,7 @@ for_both! {
     an_unknown_name_starts_no_order
     certificates_are_renewed_before_they_end_and_no_visitor_notices
     a_renewal_that_fails_is_told_and_tried_again
+    what_failed_is_told_by_its_kind_and_tried_again_when_somebody_asks
     certificates_survive_a_restart
     one_record_in_the_zone_gets_one_certificate_for_all
 }

@@ -1,6 +1,6 @@
 //! An installation as far as certificates need one: ledger, HTTP side, router, and what keeps certificates; and its visitors.
 
-use std::net::{SocketAddr, TcpListener};
+use std::net::{Ipv4Addr, SocketAddr, TcpListener};
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
@@ -16,13 +16,13 @@ use preview_orchestrator::router::nginx;
 use preview_orchestrator::settings::{BaseUrl, Challenge, Tls as Settings};
 use preview_orchestrator::tls::{Patience, Shown, Tls};
 use preview_simulator::free_port;
+use preview_simulator::programs::Pebble;
 use reqwest::redirect::Policy;
 use reqwest::tls::TlsInfo;
 use tempfile::TempDir;
 use tokio::task::JoinHandle;
 
-use crate::house::House;
-use crate::pebble::Pebble;
+use crate::house::{House, SECRET};
 use crate::web::Web;
 
 /// Where previews are: the origin's host, and the domain of their own.
@@ -48,6 +48,7 @@ pub(crate) struct Rig {
     app: HostPort,
     web: Option<Web>,
     challenge: Challenge,
+    retry: Duration,
 }
 
 /// An installation that runs.
@@ -75,9 +76,15 @@ impl Rig {
     pub(crate) async fn new(kind: Kind, good_for: Duration) -> Self {
         preview_orchestrator::github::install_tls();
         let [plain, secure] = [free_port(), free_port()].map(|port| SocketAddr::from(([127, 0, 0, 1], port)));
-        let pebble = Pebble::start(plain.port(), good_for).await;
+        let pebble = Pebble::start((Ipv4Addr::LOCALHOST, plain.port()), good_for).await;
         let (folder, app) = (tempfile::tempdir().unwrap(), app().await);
-        Self { kind, pebble, plain, secure, folder, app, web: None, challenge: Challenge::Http }
+        let (challenge, retry) = (Challenge::Http, Duration::from_secs(1));
+        Self { kind, pebble, plain, secure, folder, app, web: None, challenge, retry }
+    }
+
+    /// What failed rests longer than any test takes.
+    pub(crate) fn rests_long(&mut self) {
+        self.retry = Duration::from_secs(3600);
     }
 
     /// Shows whose the names are by records.
@@ -106,15 +113,13 @@ impl Rig {
             challenge: self.challenge.clone(),
             port: self.secure.port(),
         };
-        let patience = Patience {
-            look: Duration::from_millis(50),
-            retry: Duration::from_secs(1),
-            records: Duration::from_millis(100),
-        };
+        let patience =
+            Patience { look: Duration::from_millis(50), retry: self.retry, records: Duration::from_millis(100) };
         let shown = Shown::default();
         let parts = (self.site(), ledger.clone(), Arc::new(SystemClock) as Arc<dyn Clock>);
         let tls = Tls::open(&settings, &self.kept(), &shown, parts, patience).unwrap();
-        let house = House::with_certificates(ledger, shown.answers.clone(), tls.troubles()).await;
+        let told = (shown.answers.clone(), Some(tls.register()));
+        let house = House::told(ledger, Some(SECRET), tempfile::tempdir().unwrap(), true, told).await;
         let router = self.router(&house, shown).await;
         let running = Running { house, router: router.clone(), keeping: tokio::spawn(tls.keep(router)) };
         for number in 0..previews {

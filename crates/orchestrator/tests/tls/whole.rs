@@ -2,7 +2,7 @@
 
 use std::net::{SocketAddr, TcpListener};
 
-use preview_orchestrator::service::{Given, Service};
+use preview_orchestrator::service::{Given, Service, StartError};
 use preview_orchestrator::settings::{Settings, Variables, check_paths};
 use preview_orchestrator::tls::Patience;
 use preview_simulator::{GitHub, Options, Repo, Source, sha256_signature};
@@ -28,7 +28,7 @@ fn variables(rig: &Rig, (github, repo): (&GitHub, &Repo), api: SocketAddr, web: 
         ("PREVIEW_DOMAIN", DOMAIN.to_owned()),
         ("TLS", "acme".to_owned()),
         ("ACME_DIRECTORY", rig.pebble.directory()),
-        ("ACME_CA_FILE", rig.pebble.own_authority_file()),
+        ("ACME_CA_FILE", rig.pebble.own_authority_file().display().to_string()),
         ("ROUTER_PORT", rig.plain.port().to_string()),
         ("ROUTER_TLS_PORT", rig.secure.port().to_string()),
         ("DEPLOYMENTS_DIR", path("deployments")),
@@ -44,20 +44,50 @@ fn variables(rig: &Rig, (github, repo): (&GitHub, &Repo), api: SocketAddr, web: 
     settings.into_iter().map(|(name, value)| (name.to_owned(), value)).collect()
 }
 
+/// What a service needs: a GitHub, and an nginx if that is the router.
+struct World {
+    rig: Rig,
+    github: GitHub,
+    repo: Repo,
+    web: Option<Web>,
+    api: SocketAddr,
+}
+
+impl World {
+    /// It, and the socket for the API.
+    async fn new(kind: Kind) -> (Self, TcpListener) {
+        let rig = Rig::new(kind, LONG).await;
+        let github = GitHub::start(Options::default()).await.unwrap();
+        let repo = github.create_repo("my-org/my-app", Source::Changes(Vec::new())).await.unwrap();
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let api = listener.local_addr().unwrap();
+        let web = match kind {
+            Kind::Builtin => None,
+            Kind::Nginx => Some(Web::start(rig.plain, api.port()).await),
+        };
+        (Self { rig, github, repo, web, api }, listener)
+    }
+
+    /// Starts it with the settings of `variables`, but for these.
+    async fn start(&self, given: Given, but: &[(&str, &str)]) -> Result<Service, StartError> {
+        let mut variables = variables(&self.rig, (&self.github, &self.repo), self.api, self.web.as_ref());
+        variables.extend(but.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())));
+        let settings = Settings::read(&variables).unwrap();
+        check_paths(&settings.paths).unwrap();
+        Service::start(&settings, given).await
+    }
+}
+
 async fn serves_with_certificates_of_its_own(kind: Kind) {
-    let rig = Rig::new(kind, LONG).await;
-    let github = GitHub::start(Options::default()).await.unwrap();
-    let repo = github.create_repo("my-org/my-app", Source::Changes(Vec::new())).await.unwrap();
-    let api = TcpListener::bind("127.0.0.1:0").unwrap();
-    let address = api.local_addr().unwrap();
-    let web = match kind {
-        Kind::Builtin => None,
-        Kind::Nginx => Some(Web::start(rig.plain, address.port()).await),
-    };
-    let settings = Settings::read(&variables(&rig, (&github, &repo), address, web.as_ref())).unwrap();
-    check_paths(&settings.paths).unwrap();
-    let given = Given { api: Some(api), patience: Patience::default(), ..Given::default() };
-    let service = Service::start(&settings, given).await.unwrap();
+    let (world, api) = World::new(kind).await;
+    // As systemd passes one on; it is nginx's own affair where that is the router.
+    let router_tls = (kind == Kind::Builtin).then(|| TcpListener::bind(world.rig.secure).unwrap());
+    let given = Given { api: Some(api), router_tls, patience: Patience::default(), ..Given::default() };
+    // Where it would listen by itself is somewhere else.
+    let elsewhere = [("ROUTER_TLS_PORT", "0")];
+    let but = if kind == Kind::Builtin { &elsewhere[..] } else { &[] };
+    let service = world.start(given, but).await.unwrap();
+    let World { rig, github, api: address, .. } = &world;
     let visitor = rig.visitor().await;
     secured(&visitor, DOMAIN).await;
 
@@ -74,6 +104,17 @@ async fn serves_with_certificates_of_its_own(kind: Kind) {
     assert_eq!(health["checks"]["certificates"]["ok"], true, "{health}");
     assert_eq!(rig.pebble.orders(), 1);
     service.stop().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn a_socket_for_tls_that_nobody_speaks_is_refused() {
+    for (kind, but) in [(Kind::Builtin, &[("TLS", "off")][..]), (Kind::Nginx, &[])] {
+        let (world, api) = World::new(kind).await;
+        let router_tls = Some(TcpListener::bind("127.0.0.1:0").unwrap());
+        let started = world.start(Given { api: Some(api), router_tls, ..Given::default() }, but).await;
+        let refused = started.err().unwrap();
+        assert!(matches!(refused, StartError::NoTls), "{kind:?}: {refused}");
+    }
 }
 
 #[tokio::test(flavor = "multi_thread")]
