@@ -5,7 +5,7 @@ use clap::Command;
 /// Every command, under what people look for.
 const GROUPS: [(&str, &[&str]); 5] = [
     ("Previews", &["list", "open", "logs", "why", "redeploy", "reset-db", "keep", "rm", "exec", "db", "secret"]),
-    ("The server", &["init", "setup", "upgrade", "destroy", "status", "doctor", "audit"]),
+    ("The server", &["init", "setup", "upgrade", "destroy", "status", "doctor", "audit", "certificates"]),
     ("Your repository", &["up", "detect", "config", "demo"]),
     ("On the server", &["serve", "firewall", "helper"]),
     ("For your shell", &["completions", "man"]),

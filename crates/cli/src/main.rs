@@ -5,6 +5,7 @@ mod client;
 mod commands;
 mod doctor;
 mod error;
+mod flags;
 mod folder;
 mod help;
 mod installation;
@@ -52,6 +53,7 @@ enum Command {
     Helper(commands::helper::Helper),
     Status(commands::status::Status),
     Doctor(commands::doctor::Doctor),
+    Certificates(commands::certificates::Certificates),
     Audit(commands::audit::Audit),
     Detect(commands::detect::Detect),
     Config(commands::config::Config),
@@ -100,6 +102,7 @@ impl Command {
             Self::Status(status) => &status.service,
             Self::Doctor(doctor) => &doctor.service,
             Self::Audit(audit) => &audit.service,
+            Self::Certificates(certificates) => &certificates.service,
             Self::Secret(secret) => return secret.place.elsewhere(false),
             _ => return Ok(None),
         };
@@ -140,6 +143,7 @@ async fn run_here(command: Command) -> Result<(), Failure> {
         Command::Helper(helper) => helper.run().await,
         Command::Status(status) => status.run().await,
         Command::Doctor(doctor) => doctor.run().await,
+        Command::Certificates(certificates) => certificates.run().await,
         Command::Audit(audit) => audit.run().await,
         Command::Detect(detect) => detect.run(),
         Command::Config(config) => config.run(),

@@ -43,6 +43,7 @@ async fn every_command_has_its_help() {
         "rm",
         "why",
         "audit",
+        "certificates",
         "demo",
         "secret",
         "firewall",

@@ -75,6 +75,28 @@ async fn the_list_is_a_table() {
 }
 
 #[tokio::test]
+async fn certificates_are_a_table_and_what_failed_is_told_below() {
+    let body = r#"{"certificates": [
+        {"name": "previews.example.com", "state": "valid", "until": "2026-04-29T10:00:00Z"},
+        {"name": "pr-1-app.previews.example.com", "state": "ordered"},
+        {"name": "pr-2-app.previews.example.com", "state": "failed", "cause": "no \u001b[31mrecord", "problem": "dns",
+         "tried": "2026-01-29T10:00:00Z", "next": "2026-01-29T10:05:00Z"}], "served": true, "now": "2026-01-29T10:01:00Z"}"#;
+    let service = Service::json("200 OK", body).await;
+    let (code, output) = service.ask(&["certificates"]).await;
+    assert_eq!((code, output.stderr.as_str()), (0, "pr-2-app.previews.example.com: no record\n"));
+    insta::assert_snapshot!(output.text());
+    assert!(service.asked.await.unwrap().starts_with("GET /api/certificates HTTP/1.1\r\n"));
+    let service = Service::json("202 Accepted", body).await;
+    let (code, output) = service.ask(&["certificates", "--retry", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    assert_eq!((code, &told["certificates"][2]["problem"]), (0, &"dns".into()));
+    assert!(service.asked.await.unwrap().starts_with("POST /api/certificates/retry HTTP/1.1\r\n"));
+    let none = r#"{"certificates": [], "served": false, "now": "2026-01-29T10:01:00Z"}"#;
+    let (code, output) = Service::json("200 OK", none).await.ask(&["certificates"]).await;
+    assert_eq!((code, output.stderr.as_str()), (0, "the service gets no certificates: TLS is off\n"));
+}
+
+#[tokio::test]
 async fn no_previews_are_no_lines_and_an_empty_list() {
     let empty = r#"{"deployments":[]}"#;
     let (code, output) = Service::json("200 OK", empty).await.ask(&["list"]).await;

@@ -7,9 +7,9 @@ use jiff::Timestamp;
 use preview_exec::Limits;
 use serde_json::json;
 
-use crate::ask::Asking;
 use crate::error::Failure;
-use crate::installation::secrets::{Given, SecretName, Secrets};
+use crate::flags::Flags;
+use crate::installation::secrets::{SecretName, Secrets};
 use crate::installation::{Config, Home, Server, State};
 use crate::provision::digitalocean::Client;
 use crate::provision::ready::{github_api, webhook_url};
@@ -26,19 +26,11 @@ use crate::ui;
                   makes it all again. Run again, it goes on where it stopped."
 )]
 pub(crate) struct Destroy {
-    /// Show what will go, and change nothing
-    #[arg(long)]
-    dry_run: bool,
     /// Save the service's ledger and the repositories' secrets here first
     #[arg(long)]
     keep_data: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    given: Given,
-    #[command(flatten)]
-    asking: Asking,
+    flags: Flags,
 }
 
 /// What may be worth keeping, packed.
@@ -79,10 +71,10 @@ impl Destroy {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let home = Home::find()?;
         let config = Config::required(&home)?;
-        let secrets = Secrets::open(&home, &self.given).await?;
+        let secrets = Secrets::open(&home, &self.flags.given).await?;
         let going = going(&config, &home)?;
-        if self.dry_run {
-            if self.json {
+        if self.flags.dry_run {
+            if self.flags.json {
                 return ui::json(&json!({"goes": going}));
             }
             going.iter().for_each(ui::line);
@@ -91,7 +83,7 @@ impl Destroy {
         ui::note("This goes, and cannot be brought back:");
         going.iter().for_each(|line| ui::note(format!("  {line}")));
         let name = config.project_name.as_str();
-        if !self.asking.writes(&format!("Write its name, {name}, to take it down:"), name)? {
+        if !self.flags.asking.writes(&format!("Write its name, {name}, to take it down:"), name)? {
             return Err(Failure::new("nothing was changed"));
         }
         let steps = Steps::begin("`preview destroy` goes on where it stopped")?;
@@ -102,7 +94,7 @@ impl Destroy {
         steps.step("the webhooks are gone", remove_webhooks(&config, &home, &secrets)).await?;
         take_down(&config, &home, &secrets, &steps).await?;
         forget(&home, &secrets).await?;
-        if self.json {
+        if self.flags.json {
             return ui::json(&json!({"gone": going, "saved": saved}));
         }
         saved.iter().for_each(|file| ui::line(format!("saved: {}", file.display())));

@@ -10,9 +10,9 @@ use preview_exec::Program;
 use secrecy::{ExposeSecret, SecretString};
 use serde_json::json;
 
-use crate::ask::Asking;
 use crate::error::{Failure, Kind};
-use crate::installation::secrets::{Given, Kept, SecretName, Secrets, checked, fresh};
+use crate::flags::Flags;
+use crate::installation::secrets::{Kept, SecretName, Secrets, checked, fresh};
 use crate::installation::{Config, Destination, DigitalOcean, Domain, Home, ProjectName, Range, Region, Server, Size};
 use crate::provision::digitalocean::{Client, SizeFound};
 use crate::provision::identity;
@@ -26,7 +26,8 @@ use crate::ui;
 #[command(
     after_help = "Each answer may be given by a flag instead; with --no-input nothing is asked. Nothing is made yet: `preview setup` \
                   does that. Tokens come from the environment (GITHUB_TOKEN, GITHUB_HOOKS_TOKEN, DIGITALOCEAN_TOKEN), or are asked \
-                  for, and are kept in the system's keychain, or where there is none in a file that only you may read."
+                  for, and are kept in the system's keychain, or where there is none in a file that only you may read.",
+    mut_arg("dry_run", |flag| flag.help("Print the file instead of writing it, and keep no secret"))
 )]
 pub(crate) struct Init {
     /// A machine that is there already, with Debian or Ubuntu (root@203.0.113.7)
@@ -65,16 +66,8 @@ pub(crate) struct Init {
     /// A setting of the service, more than once if needed (docs/CONFIGURATION.md)
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
-    /// Print the file instead of writing it, and keep no secret
-    #[arg(long)]
-    dry_run: bool,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    given: Given,
-    #[command(flatten)]
-    asking: Asking,
+    flags: Flags,
 }
 
 fn setting(text: &str) -> Result<(String, String), String> {
@@ -92,7 +85,7 @@ impl Init {
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
         let home = Home::find()?;
         self.may_replace(&home)?;
-        let secrets = Secrets::open(&home, &self.given).await?;
+        let secrets = Secrets::open(&home, &self.flags.given).await?;
         let mut tokens = Tokens::new();
         let (server, offer) = self.server(&secrets, &mut tokens).await?;
         let ssh_key = self.key(&home, &server).await?;
@@ -112,7 +105,7 @@ impl Init {
         if secrets.get(SecretName::Webhook).await?.is_none() {
             tokens.insert(SecretName::Webhook, fresh());
         }
-        if self.dry_run {
+        if self.flags.dry_run {
             ui::line(config.text().trim_end());
             return Ok(());
         }
@@ -136,9 +129,9 @@ impl Init {
     /// Nobody's file is overwritten unasked.
     fn may_replace(&self, home: &Home) -> Result<(), Failure> {
         let file = home.config();
-        if self.dry_run
+        if self.flags.dry_run
             || !file.exists()
-            || self.asking.may(&format!("{} is there already. Replace it?", file.display()))?
+            || self.flags.asking.may(&format!("{} is there already. Replace it?", file.display()))?
         {
             return Ok(());
         }
@@ -155,7 +148,7 @@ impl Init {
                 "" => Ok(None),
                 text => text.parse::<Destination>().map(Some).map_err(|error| error.to_string()),
             };
-            if let Some(host) = self.asking.text(question, "--host or --region", None, parse)? {
+            if let Some(host) = self.flags.asking.text(question, "--host or --region", None, parse)? {
                 return Ok((Server::Host(host), None));
             }
         }
@@ -178,7 +171,7 @@ impl Init {
                     true => text.parse::<Region>().map_err(|error| error.to_string()),
                     false => Err("expected one of these regions".to_owned()),
                 };
-                self.asking.text("Region", "--region", Some("fra1"), parse)?
+                self.flags.asking.text("Region", "--region", Some("fra1"), parse)?
             }
         };
         let size = match &self.size {
@@ -200,7 +193,7 @@ impl Init {
             let failure = Failure::new(format!("DigitalOcean has no droplets for previews in {region} now"));
             return Err(failure.kind(Kind::Settings).hint("choose another with --region"));
         };
-        if !self.asking.can_ask() {
+        if !self.flags.asking.can_ask() {
             return Ok(cheapest.slug.parse()?);
         }
         sizes.iter().take(6).for_each(|size| ui::note(format!("  {size}")));
@@ -208,7 +201,7 @@ impl Init {
             true => text.parse::<Size>().map_err(|error| error.to_string()),
             false => Err(format!("expected a size that {region} has")),
         };
-        self.asking.text("Size", "--size", Some(&cheapest.slug), parse)
+        self.flags.asking.text("Size", "--size", Some(&cheapest.slug), parse)
     }
 
     /// The private key: what was said, else the person's own for a machine that is there, and a new pair for a new server, since
@@ -234,7 +227,7 @@ impl Init {
                     failure.hint("name the one that opens the machine with --ssh-key")
                 })
             }
-            Server::DigitalOcean(_) => made_key(home, self.dry_run).await,
+            Server::DigitalOcean(_) => made_key(home, self.flags.dry_run).await,
         }
     }
 
@@ -259,7 +252,7 @@ impl Init {
                 names.collect::<Result<_, _>>().map_err(|error: preview_core::ids::InvalidId| error.to_string())?;
             if names.is_empty() { Err("expected owner/name, or several with a comma".to_owned()) } else { Ok(names) }
         };
-        self.asking.text("Repositories (owner/name, several with a comma)", "--repo", None, parse)
+        self.flags.asking.text("Repositories (owner/name, several with a comma)", "--repo", None, parse)
     }
 
     /// Checks what GitHub says of the repositories; where the server's token may not manage webhooks, another one does.
@@ -295,7 +288,7 @@ impl Init {
             tokens.extend(own.map(|token| (SecretName::Hooks, token)));
             return Ok(());
         };
-        if own.is_some() || !self.asking.can_ask() {
+        if own.is_some() || !self.flags.asking.can_ask() {
             return Err(refusal);
         }
         ui::note(
@@ -321,7 +314,7 @@ impl Init {
         let flag = format!("the environment variable {}", name.variable());
         let mut question = name.what().to_owned();
         question[..1].make_ascii_uppercase();
-        match self.asking.secret(&question, &flag)? {
+        match self.flags.asking.secret(&question, &flag)? {
             Some(token) => checked(name, token.expose_secret()),
             None => Err(Failure::new(format!("{} was not given", name.what())).kind(Kind::Settings)),
         }
@@ -329,7 +322,7 @@ impl Init {
 
     fn tell(&self, home: &Home, config: &Config, secrets: &Secrets, offer: Option<&SizeFound>) -> Result<(), Failure> {
         let file = home.config();
-        if self.json {
+        if self.flags.json {
             let kept = match secrets.kept() {
                 Kept::Keychain => "keychain",
                 Kept::File { .. } => "file",

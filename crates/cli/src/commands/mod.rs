@@ -1,6 +1,7 @@
 //! One file a command.
 
 pub(crate) mod audit;
+pub(crate) mod certificates;
 pub(crate) mod completions;
 pub(crate) mod config;
 pub(crate) mod db;

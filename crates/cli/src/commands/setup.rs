@@ -1,23 +1,21 @@
 //! `preview setup`
 
-use std::path::PathBuf;
-
 use clap::Args;
 use preview_core::ids::RepoName;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::ask::Asking;
 use crate::error::Failure;
-use crate::installation::secrets::{Given, SecretName};
-use crate::installation::{Config, Destination, Home, Server, State};
+use crate::flags::{Flags, ServerFlags};
+use crate::installation::secrets::SecretName;
+use crate::installation::{Destination, Home, Server, State};
 use crate::provision::digitalocean::{self, SizeFound};
-use crate::provision::ready::{Ready, base_url, github_api, needs, wants_webhooks, webhook_url};
+use crate::provision::ready::{Ready, base_url, gets_certificates, github_api, needs, wants_webhooks, webhook_url};
 use crate::provision::ssh::Ssh;
 use crate::provision::steps::Steps;
 use crate::provision::terraform::{Terraform, public_key};
 use crate::provision::webhooks;
-use crate::provision::{ansible, before, terraform};
+use crate::provision::{ansible, before, certificate, terraform};
 use crate::ui;
 
 /// Makes the server, sets it up, and has GitHub tell it of pull requests
@@ -27,19 +25,8 @@ use crate::ui;
                   makes nothing twice. Programs that it runs here: ssh, ansible-playbook, and terraform for a new server."
 )]
 pub(crate) struct Setup {
-    /// Show the plan, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// The program for the server [default: this one, where systems match]
-    #[arg(long, value_name = "FILE")]
-    binary: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    given: Given,
-    #[command(flatten)]
-    asking: Asking,
+    with: ServerFlags,
 }
 
 /// What is going to be.
@@ -56,21 +43,22 @@ struct Plan {
 
 impl Setup {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let ready = Ready::gather(Home::find()?, &self.given, self.binary.clone()).await?;
+        let ServerFlags { binary, certificate_wait, flags: Flags { dry_run, json, given, asking } } = self.with;
+        let ready = Ready::gather(Home::find()?, &given, binary).await?;
         let account = Account::of(&ready).await?;
         needs("ssh", "install an SSH client (openssh-client)")?;
         needs("ansible-playbook", "apt-get install ansible-core, brew install ansible, or pipx install ansible-core")?;
         let hooks = hooks(&ready).await?;
         let plan = plan(&ready, account.as_ref());
-        if self.dry_run {
-            if self.json {
+        if dry_run {
+            if json {
                 return ui::json(&plan);
             }
             plan.lines().for_each(ui::line);
             return Ok(());
         }
         plan.lines().for_each(ui::note);
-        if !self.asking.may("Do it?")? {
+        if !asking.may("Do it?")? {
             return Err(Failure::new("nothing was changed"));
         }
         let steps = Steps::begin("`preview setup` goes on where it stopped")?;
@@ -83,32 +71,37 @@ impl Setup {
         let tell = |task: &str| ui::progress(&format!("{name}: {task}"));
         let changed = steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await?;
         before::forget(&ssh).await?;
+        if gets_certificates(&ready.config) {
+            certificate::step(&ssh, &ready.config, &steps, certificate_wait)
+                .await
+                .map_err(|failure| failure.hint("what is done stays: `preview setup` goes on from there"))?;
+        }
         if let Some(hooks) = &hooks {
             announce(&ready, hooks, &steps).await?;
         }
         let state = State { is_set_up: true, ..State::load(&ready.home)? };
         state.store(&ready.home)?;
-        self.tell(&ready.config, &ssh, &url, changed)
-    }
-
-    fn tell(&self, config: &Config, ssh: &Ssh, url: &str, changed: Option<u32>) -> Result<(), Failure> {
         let server = ssh.to().to_string();
-        if self.json {
-            let repositories: Vec<String> = config.repositories.iter().map(ToString::to_string).collect();
+        if json {
+            let repositories: Vec<String> = ready.config.repositories.iter().map(ToString::to_string).collect();
             let told = json!({"server": server, "url": url, "repositories": repositories, "changed": changed});
             return ui::json(&told);
         }
-        ui::line(format!("{server} serves previews at {url}"));
-        if changed == Some(0) {
-            ui::note("nothing on it had to be changed");
-        }
-        ui::note("open a pull request, or push to one: its preview is told in a comment");
-        if url.starts_with("http:") {
-            ui::note(
-                "there is no certificate: whoever is in between can read previews; deliveries are signed all the same",
-            );
-        }
+        tell_done(&server, &url, changed);
         Ok(())
+    }
+}
+
+fn tell_done(server: &str, url: &str, changed: Option<u32>) {
+    ui::line(format!("{server} serves previews at {url}"));
+    if changed == Some(0) {
+        ui::note("nothing on it had to be changed");
+    }
+    ui::note("open a pull request, or push to one: its preview is told in a comment");
+    if url.starts_with("http:") {
+        ui::note(
+            "there is no certificate: whoever is in between can read previews; deliveries are signed all the same",
+        );
     }
 }
 
@@ -161,6 +154,9 @@ fn plan(ready: &Ready, account: Option<&Account>) -> Plan {
         steps.push("Terraform makes the server, an address that stays, and a firewall that lets in 22, 80 and 443");
     }
     steps.push("Ansible sets it up over SSH: Docker, nginx, the service, security updates, a firewall");
+    if gets_certificates(config) {
+        steps.push("a certificate authority gives the server its first certificate, which is waited for");
+    }
     if wants_webhooks(config) {
         steps.push("GitHub gets a webhook for each repository, and a test delivery has to be answered");
     }

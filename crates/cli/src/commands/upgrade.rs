@@ -1,18 +1,15 @@
 //! `preview upgrade`
 
-use std::path::PathBuf;
-
 use clap::Args;
 use serde_json::json;
 
-use crate::ask::Asking;
 use crate::error::{Failure, Kind};
+use crate::flags::{Flags, ServerFlags};
 use crate::installation::Home;
-use crate::installation::secrets::Given;
-use crate::provision::ready::{Ready, base_url, needs};
+use crate::provision::ready::{Ready, base_url, gets_certificates, needs};
 use crate::provision::ssh::Ssh;
 use crate::provision::steps::Steps;
-use crate::provision::{ansible, before};
+use crate::provision::{ansible, before, certificate};
 use crate::ui;
 
 /// Brings the server to this version and these settings; back again, where it is not well afterwards
@@ -22,38 +19,28 @@ use crate::ui;
     after_help = "Visitors notice nothing: previews go on, and deliveries wait at the socket while the service is replaced."
 )]
 pub(crate) struct Upgrade {
-    /// Tell what would be done, and change nothing
-    #[arg(long)]
-    dry_run: bool,
-    /// The program for the server [default: this one, where systems match]
-    #[arg(long, value_name = "FILE")]
-    binary: Option<PathBuf>,
-    /// Print JSON
-    #[arg(long)]
-    json: bool,
     #[command(flatten)]
-    given: Given,
-    #[command(flatten)]
-    asking: Asking,
+    with: ServerFlags,
 }
 
 impl Upgrade {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let ready = Ready::gather(Home::find()?, &self.given, self.binary.clone()).await?;
+        let ServerFlags { binary, certificate_wait, flags: Flags { dry_run, json, given, asking } } = self.with;
+        let ready = Ready::gather(Home::find()?, &given, binary).await?;
         let to = ready.config.address(&ready.home)?;
         needs("ssh", "install an SSH client (openssh-client)")?;
         needs("ansible-playbook", "apt-get install ansible-core, brew install ansible, or pipx install ansible-core")?;
         let version = env!("CARGO_PKG_VERSION");
         let plan = format!("{to} gets preview {version}, {}, and the settings of config.yml", ready.binary().display());
-        if self.dry_run {
-            if self.json {
+        if dry_run {
+            if json {
                 return ui::json(&json!({"server": to.to_string(), "version": version, "program": ready.binary()}));
             }
             ui::line(plan);
             return Ok(());
         }
         ui::note(plan);
-        if !self.asking.may("Do it?")? {
+        if !asking.may("Do it?")? {
             return Err(Failure::new("nothing was changed"));
         }
         let steps = Steps::begin("`preview upgrade` begins again; what the server had before is kept there")?;
@@ -67,7 +54,13 @@ impl Upgrade {
             Err(failure) => return Err(back(&ssh, &steps, version_before.is_empty(), failure).await),
         };
         before::forget(&ssh).await?;
-        if self.json {
+        if gets_certificates(&ready.config) {
+            // The version is well, and stays, whatever the authority says.
+            certificate::step(&ssh, &ready.config, &steps, certificate_wait).await.map_err(|failure| {
+                failure.hint("the server runs the new version; `preview upgrade` looks for the certificate again")
+            })?;
+        }
+        if json {
             let (server, before) = (ssh.to().to_string(), version_before);
             return ui::json(&json!({"server": server, "version": version, "before": before, "changed": changed}));
         }

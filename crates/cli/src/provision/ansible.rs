@@ -20,6 +20,8 @@ use crate::{settings, ui};
 /// Installing Docker over a slow line takes its time; a task that says nothing for long is one that hangs.
 const LIMITS: Limits = Limits::seconds(3600).keeping(1 << 20);
 const PASSED_ON: [&str; 5] = ["HOME", "SSH_AUTH_SOCK", "HTTPS_PROXY", "HTTP_PROXY", "NO_PROXY"];
+/// The setting that names a file with authorities, which goes to the server.
+const AUTHORITY_FILE: &str = "ACME_CA_FILE";
 /// What the file of variables begins with.
 const FILE: &str = "extra-vars-";
 
@@ -69,13 +71,19 @@ impl Wanted<'_> {
         let secrets: Map<String, Value> =
             self.secrets().map(|(name, secret)| (name.to_owned(), secret.expose_secret().into())).collect();
         let mut settings = self.settings();
-        // Where it is over there, the role knows.
+        // Where these are over there, the role knows.
         settings.remove(APP_KEY_FILE);
+        let authority = settings.remove(AUTHORITY_FILE);
         let mut variables = json!({
             "preview_binary": self.binary, "preview_settings": settings, "preview_secrets": secrets,
         });
         if let Identity::App(key) = &self.identity {
             variables["preview_github_app_key"] = key.display().to_string().into();
+        }
+        if let Some(file) = authority {
+            // Ansible runs in a folder of its own.
+            let file = std::path::absolute(&file).unwrap_or_else(|_| file.into());
+            variables["preview_acme_ca"] = file.display().to_string().into();
         }
         if let Some(domain) = &self.config.domain {
             variables["preview_domain"] = domain.as_str().into();

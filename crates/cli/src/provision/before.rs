@@ -5,15 +5,17 @@ use preview_exec::Limits;
 use super::ssh::Ssh;
 use crate::error::Failure;
 
-/// Puts program and settings aside, and an App's key where the server is one, and tells which version that was. Those of a try that was cut off stay: they are the ones that
-/// were well.
+/// Puts program and settings aside, and the files of the person's that these name, and tells which version that was. Those of a try
+/// that was cut off stay: they are the ones that were well.
 const PUT_ASIDE: &str = "set -eu
 test -x /usr/local/bin/preview || exit 0
 mkdir -p -m 0700 /var/lib/preview-deployer/before
 cd /var/lib/preview-deployer/before
 test -e complete || {
     cp -p /usr/local/bin/preview /etc/preview-deployer/environment .
-    if [ -e /opt/preview-deployer/github-app.pem ]; then cp -p /opt/preview-deployer/github-app.pem .; fi
+    for file in github-app.pem acme-ca.pem; do
+        if [ -e /opt/preview-deployer/$file ]; then cp -p /opt/preview-deployer/$file .; fi
+    done
     touch complete
 }
 ./preview --version
@@ -26,7 +28,9 @@ cd /var/lib/preview-deployer/before
 test -e complete
 cp -p preview /usr/local/bin/.preview.before && mv /usr/local/bin/.preview.before /usr/local/bin/preview
 cp -p environment /etc/preview-deployer/environment
-if [ -e github-app.pem ]; then cp -p github-app.pem /opt/preview-deployer/github-app.pem; fi
+for file in github-app.pem acme-ca.pem; do
+    if [ -e $file ]; then cp -p $file /opt/preview-deployer/$file; fi
+done
 systemctl restart preview-orchestrator.service
 for _ in $(seq 60); do
     if python3 -c 'import urllib.request; urllib.request.urlopen(\"http://127.0.0.1:3000/health\", timeout=5)' 2>/dev/null; then

@@ -10,11 +10,13 @@
 //! | `terraform`, `ansible`, `ssh` | the programs that do the work, and what their failures mean |
 //! | `before` | what the server had before a change, to go back to |
 //! | `ready` | all that it takes, checked before anything is changed |
+//! | `certificate` | the first certificate, waited for; what is in its way |
 //! | `steps` | one line for each step with its time, and what stopping does to it |
 
 pub(crate) mod ansible;
 pub(crate) mod api;
 pub(crate) mod before;
+pub(crate) mod certificate;
 pub(crate) mod digitalocean;
 mod embedded;
 pub(crate) mod identity;

@@ -68,13 +68,18 @@ pub(crate) fn base_url(config: &Config, home: &Home) -> Result<String, Failure> 
 
 /// Where previews are on a host: encrypted, if the server gets certificates.
 fn url_at(config: &Config, host: &str) -> String {
-    let scheme = if config.settings.get("TLS").is_some_and(|tls| tls == "acme") { "https" } else { "http" };
+    let scheme = if gets_certificates(config) { "https" } else { "http" };
     format!("{scheme}://{host}")
 }
 
 /// Where deliveries come.
 pub(crate) fn webhook_url(config: &Config, home: &Home) -> Result<String, Failure> {
     Ok(format!("{}/webhook/github", base_url(config, home)?))
+}
+
+/// Whether the server is to get certificates.
+pub(crate) fn gets_certificates(config: &Config) -> bool {
+    config.settings.get("TLS").is_some_and(|tls| tls == "acme")
 }
 
 /// Whether GitHub is to announce changes.

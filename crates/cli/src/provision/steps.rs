@@ -15,6 +15,7 @@ use crate::ui;
 pub(crate) struct Steps {
     /// How often somebody asked to stop.
     asked: watch::Receiver<u32>,
+    begun: Instant,
     /// What to do when it was stopped.
     hint: &'static str,
 }
@@ -25,7 +26,12 @@ impl Steps {
         let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
         let (tell, asked) = watch::channel(0);
         tokio::spawn(count(interrupt, terminate, tell));
-        Ok(Self { asked, hint })
+        Ok(Self { asked, begun: Instant::now(), hint })
+    }
+
+    /// Since when.
+    pub(crate) fn begun(&self) -> Instant {
+        self.begun
     }
 
     /// Does a step, which is cut off when somebody asks to stop.

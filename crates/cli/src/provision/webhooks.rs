@@ -190,8 +190,9 @@ fn answered(repo: &RepoName, delivery: &Delivery) -> Result<(), Failure> {
     let status = crate::ui::harmless(&delivery.status);
     match delivery.status_code {
         200..300 => Ok(()),
-        0 => Err(with(failure, format!("GitHub could not reach the server: {status}"))
-            .hint("port 80 has to be open to the internet; is there another firewall in front of it?")),
+        0 => Err(with(failure, format!("GitHub could not reach the server: {status}")).hint(
+            "port 80, or 443 with TLS, has to be open to the internet; is there another firewall in front of it?",
+        )),
         401 | 403 => Err(with(failure, "the server does not accept the webhook's secret".to_owned())
             .hint("`preview upgrade` brings the secret that is known here to the server")),
         code @ (502..=504) => Err(with(failure, format!("nginx answered {code}: the service does not run"))

@@ -2,8 +2,10 @@
 //! model of DigitalOcean's API, and stand-ins for `terraform`, `ansible-playbook` and `ssh` that write down how they were called.
 
 mod app;
+mod certificates;
 mod destroy;
 mod digitalocean;
+mod door;
 mod init;
 mod keychain;
 mod machine;

@@ -2,19 +2,16 @@
 
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex};
 
-use axum::Router;
 use axum::body::Bytes;
-use axum::extract::State;
-use axum::http::{HeaderMap, StatusCode};
+use axum::http::StatusCode;
 use preview_exec::{Limits, Output, Program};
-use preview_simulator::{Change, GitHub, Options, Repo, sha256_signature};
+use preview_simulator::{Change, GitHub, Options, Repo};
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::net::TcpListener;
 
 use crate::digitalocean::{self, Cloud};
+use crate::door::{self, DOMAIN, Door};
 
 pub(crate) const DO_TOKEN: &str = "dop_v1_0f5a8c1de3b94f0aa7b2e6d4c9135780";
 
@@ -74,16 +71,12 @@ also ssh
 case $(cat "$here/script") in
 *"tar -czf"*) printf '\037\213packed' ;;
 *"./preview --version"*) echo 'preview 0.0.9' ;;
+*"preview certificates --json"*)
+    next=$(ls "$here/certificates" | head -n 1)
+    cat "$here/certificates/$next"
+    if [ "$(ls "$here/certificates" | wc -l)" -gt 1 ]; then rm "$here/certificates/$next"; fi ;;
 esac
 "#;
-
-/// What came to the server's door.
-#[derive(Clone, Default)]
-pub(crate) struct Door {
-    pub(crate) deliveries: Arc<Mutex<Vec<StatusCode>>>,
-    /// What it answers instead, once.
-    pub(crate) instead: Arc<Mutex<Option<StatusCode>>>,
-}
 
 /// All of it; the cloud goes when this is dropped.
 pub(crate) struct Rig {
@@ -103,7 +96,22 @@ impl Rig {
     /// One whose GitHub is like this.
     pub(crate) async fn with(options: Options) -> Self {
         let dir = tempfile::tempdir().unwrap();
-        for folder in ["bin", "cloud", "also", "person/.ssh"] {
+        let door = Door::default();
+        let url = door::open(dir.path().join("vars.json"), door.clone()).await;
+        Self::built(dir, options, (door, url)).await
+    }
+
+    /// One whose server is found by a name alone, and speaks TLS.
+    pub(crate) async fn by_name() -> Self {
+        let dir = tempfile::tempdir().unwrap();
+        let door = Door::default();
+        let (hosts, authorities) = door::open_encrypted(dir.path().join("vars.json"), door.clone()).await;
+        let options = Options { hosts, authorities, ..Options::default() };
+        Self::built(dir, options, (door, format!("https://{DOMAIN}"))).await
+    }
+
+    async fn built(dir: TempDir, options: Options, (door, url): (Door, String)) -> Self {
+        for folder in ["bin", "certificates", "cloud", "also", "person/.ssh"] {
             std::fs::create_dir_all(dir.path().join(folder)).unwrap();
         }
         for (name, what) in [("terraform", TERRAFORM), ("ansible-playbook", ANSIBLE), ("ssh", SSH)] {
@@ -116,8 +124,6 @@ impl Rig {
         let github = GitHub::start(options).await.unwrap();
         let repo = github.create_repo("my-org/my-app", [Change::write("README.md", "hello")]).await.unwrap();
         let cloud = digitalocean::start(dir.path().join("cloud")).await;
-        let door = Door::default();
-        let url = server(dir.path().join("vars.json"), door.clone()).await;
         Self { dir, github, repo, cloud, door, url }
     }
 
@@ -186,10 +192,15 @@ impl Rig {
 
     /// `init` with everything said: a machine that is there, or a droplet.
     pub(crate) async fn init(&self, server: &[&str]) {
-        let (api, base) =
-            (format!("GITHUB_API_URL={}", self.github.api_url()), format!("PREVIEW_BASE_URL={}", self.url));
+        let api = format!("GITHUB_API_URL={}", self.github.api_url());
         let git = format!("GITHUB_SERVER_URL={}", self.github.server_url());
-        let rest = ["--repo", "my-org/my-app", "--no-input", "--set", &api, "--set", &git, "--set", &base];
+        let mut rest = vec!["--repo", "my-org/my-app", "--no-input", "--set", &api, "--set", &git];
+        // Where it has a name, that is what its address is made of.
+        let base = format!("PREVIEW_BASE_URL={}", self.url);
+        match self.url.starts_with("https:") {
+            true => rest.extend(["--domain", DOMAIN, "--set", "TLS=acme"]),
+            false => rest.extend(["--set", &base]),
+        }
         let args: Vec<&str> = ["init"].iter().chain(server).chain(&rest).copied().collect();
         let (code, text) = self.run_with_tokens(&args).await;
         assert_eq!(code, 0, "{text}");
@@ -269,24 +280,6 @@ impl Rig {
     }
 }
 
-fn read_json(path: &Path) -> Value {
+pub(crate) fn read_json(path: &Path) -> Value {
     serde_json::from_str(&std::fs::read_to_string(path).unwrap()).unwrap()
-}
-
-/// The server's door: it takes deliveries that are signed with the secret that Ansible brought.
-async fn server(vars: PathBuf, door: Door) -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
-    let url = format!("http://{}", listener.local_addr().unwrap());
-    let app = Router::new().route("/webhook/github", axum::routing::post(take)).with_state((vars, door));
-    tokio::spawn(async move { axum::serve(listener, app).await });
-    url
-}
-
-async fn take(State((vars, door)): State<(PathBuf, Door)>, headers: HeaderMap, body: Bytes) -> StatusCode {
-    let secret = read_json(&vars)["preview_secrets"]["GITHUB_WEBHOOK_SECRET"].as_str().unwrap().to_owned();
-    let is_right = headers["x-hub-signature-256"] == sha256_signature(secret.as_bytes(), &body);
-    let status = if is_right { StatusCode::OK } else { StatusCode::UNAUTHORIZED };
-    let status = door.instead.lock().unwrap().take().unwrap_or(status);
-    door.deliveries.lock().unwrap().push(status);
-    status
 }
