@@ -25,7 +25,7 @@ pub(crate) enum Answer {
     Token,
 }
 
-const MAY: (&str, Answer) = ("Do it? [y/N]", Answer::These("y"));
+pub(crate) const MAY: (&str, Answer) = ("Do it? [y/N]", Answer::These("y"));
 
 /// Every line of the document. One that isn't here has to be thought about.
 const LINES: [(&str, Line); 8] = [

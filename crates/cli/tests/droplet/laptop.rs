@@ -3,11 +3,12 @@
 
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use preview_exec::{Limits, Output, Program};
 use preview_simulator::GitHub;
+use preview_simulator::programs::Tmux;
 use tempfile::TempDir;
 
 use crate::guide::Answer;
@@ -21,6 +22,7 @@ const PROMPT: &str = "PS1='=$?=> '\n";
 
 /// The laptop; its terminal goes when this is dropped.
 pub(crate) struct Laptop {
+    terminal: Tmux,
     dir: TempDir,
     token: String,
     machine: String,
@@ -34,34 +36,15 @@ pub(crate) struct Shown {
 }
 
 impl Laptop {
-    /// One with the machine's key, and with GitHub where the model of it is.
-    pub(crate) async fn open(machine: &Machine, github: &GitHub) -> Self {
+    /// One with the machine's key, and with GitHub where the model of it is. `more` are settings that `init` is told besides.
+    pub(crate) async fn open(machine: &Machine, github: &GitHub, more: &[(&str, String)]) -> Self {
         let dir = tempfile::Builder::new().prefix("preview-laptop-").tempdir().unwrap();
-        for folder in ["bin", "program", "home/.ssh"] {
-            std::fs::create_dir_all(dir.path().join(folder)).unwrap();
-        }
-        let laptop = Self { dir, token: github.token().to_owned(), machine: format!("root@{}", machine.address) };
-        std::fs::copy(env!("CARGO_BIN_EXE_preview"), laptop.program()).unwrap();
-        let key = laptop.path("home/.ssh/id_ed25519");
-        std::fs::copy(machine.key(), &key).unwrap();
-        std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
-        // All that a person at GitHub with a real machine need not say: that GitHub is a model, and that the machine's control groups
-        // are beneath those of another.
-        let wrapper = format!(
-            "#!/bin/sh\ncase $1 in\ninit) exec {program} \"$@\" --set GITHUB_API_URL={api} --set GITHUB_SERVER_URL={git} \
-             --set BUILD_CGROUP={group}/buildkit ;;\n*) exec {program} \"$@\" ;;\nesac\n",
-            program = laptop.program().display(),
-            api = github.api_url(),
-            git = github.server_url(),
-            group = machine.group,
-        );
-        let file = laptop.path("bin/preview");
-        std::fs::write(&file, wrapper).unwrap();
-        std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
-        std::fs::write(laptop.path("prompt"), PROMPT).unwrap();
-        let shell = ["-f", "/dev/null", "new-session", "-d", "-x", "180", "-y", "50", "sh"];
-        let shell = laptop.at_home(laptop.tmux(&shell)).env("ENV", laptop.path("prompt"));
-        shell.env("LANG", "C.UTF-8").env("TERM", "xterm").run().await.unwrap();
+        furnish(dir.path(), machine, github, more);
+        let prompt = dir.path().join("prompt");
+        let shell = Tmux::open(dir.path().join("tmux"), 180, |shell| at_home(dir.path(), shell).env("ENV", prompt));
+        let terminal = shell.await;
+        let (token, machine) = (github.token().to_owned(), format!("root@{}", machine.address));
+        let laptop = Self { terminal, dir, token, machine };
         eventually("the shell asks for a line", async || (!prompts(&laptop.screen().await).is_empty()).then_some(()))
             .await;
         laptop
@@ -78,7 +61,7 @@ impl Laptop {
 
     /// The program itself.
     pub(crate) fn program(&self) -> PathBuf {
-        self.path("program/preview")
+        program(self.dir.path())
     }
 
     /// Another build of it takes its place: one that does the same, and is not the same file.
@@ -89,19 +72,9 @@ impl Laptop {
         std::fs::rename(new, self.program()).unwrap();
     }
 
-    fn at_home(&self, program: Program) -> Program {
-        let path = format!("{}:{}", self.path("bin").display(), std::env::var("PATH").unwrap());
-        // A desktop's keychain is the person's own, who runs this test.
-        program.env("PATH", path).env("HOME", self.path("home")).env("PREVIEW_KEYCHAIN", "off").dir(self.path("home"))
-    }
-
-    fn tmux(&self, words: &[&str]) -> Program {
-        Program::new("tmux").arg("-S").arg(self.path("tmux")).args(words)
-    }
-
     /// Runs it as a script does, without a terminal.
     pub(crate) async fn runs(&self, words: &[&str]) -> Output {
-        let program = self.at_home(Program::new("preview")).args(words);
+        let program = at_home(self.dir.path(), Program::new("preview")).args(words);
         let limits = Limits { silence: PATIENCE, ..Limits::seconds(PATIENCE.as_secs()) };
         let output = program.limits(limits).status().await.unwrap();
         assert!(!output.text().contains(&self.token) && !output.stderr.contains(&self.token), "the token is shown");
@@ -112,7 +85,7 @@ impl Laptop {
     pub(crate) async fn types(&self, line: &str, answers: &[(&str, Answer)]) -> Shown {
         let begun = Instant::now();
         let before = prompts(&self.screen().await).len();
-        self.sends(line).await;
+        self.terminal.types(line).await;
         let mut answers = answers.iter();
         let mut next = answers.next();
         loop {
@@ -129,12 +102,19 @@ impl Laptop {
             }
             let asked = prompts.last().map_or("", |(at, _)| &screen[*at..]);
             if let Some((_, answer)) = next.filter(|(question, _)| asked.contains(question)) {
-                self.sends(self.says(*answer)).await;
+                self.terminal.types(self.says(*answer)).await;
                 next = answers.next();
             }
             assert!(begun.elapsed() < PATIENCE, "`{line}` does not end:\n{screen}");
             tokio::time::sleep(Duration::from_millis(100)).await;
         }
+    }
+
+    /// Types a line that has to end well, and gives what it showed.
+    pub(crate) async fn is_fine(&self, line: &str, answers: &[(&str, Answer)]) -> String {
+        let shown = self.types(line, answers).await;
+        assert_eq!(shown.code, 0, "{}", shown.text);
+        shown.text
     }
 
     fn says(&self, answer: Answer) -> &str {
@@ -145,17 +125,49 @@ impl Laptop {
         }
     }
 
-    async fn sends(&self, line: &str) {
-        self.tmux(&["send-keys", "-l", line]).run().await.unwrap();
-        self.tmux(&["send-keys", "Enter"]).run().await.unwrap();
-    }
-
     /// What is on the screen, with what has left it at the top. No secret is.
     async fn screen(&self) -> String {
-        let screen = self.tmux(&["capture-pane", "-p", "-J", "-S", "-"]).run().await.unwrap().text();
+        let screen = self.terminal.screen().await;
         assert!(!screen.contains(&self.token), "what is typed in secret is not shown:\n{screen}");
         screen
     }
+}
+
+fn program(dir: &Path) -> PathBuf {
+    dir.join("program/preview")
+}
+
+/// The key, the program, and what finds it in PATH.
+fn furnish(dir: &Path, machine: &Machine, github: &GitHub, more: &[(&str, String)]) {
+    for folder in ["bin", "program", "home/.ssh"] {
+        std::fs::create_dir_all(dir.join(folder)).unwrap();
+    }
+    std::fs::copy(env!("CARGO_BIN_EXE_preview"), program(dir)).unwrap();
+    let key = dir.join("home/.ssh/id_ed25519");
+    std::fs::copy(machine.key(), &key).unwrap();
+    std::fs::set_permissions(&key, std::fs::Permissions::from_mode(0o600)).unwrap();
+    // All that a person at GitHub with a real machine need not say: that GitHub is a model, and that the machine's control groups
+    // are beneath those of another.
+    let settings = [
+        ("GITHUB_API_URL", github.api_url()),
+        ("GITHUB_SERVER_URL", github.server_url()),
+        ("BUILD_CGROUP", format!("{}/buildkit", machine.group)),
+    ];
+    let sets = settings.iter().chain(more).map(|(name, value)| format!(" --set {name}={value}")).collect::<String>();
+    let program = program(dir).display().to_string();
+    let wrapper =
+        format!("#!/bin/sh\ncase $1 in\ninit) exec {program} \"$@\"{sets} ;;\n*) exec {program} \"$@\" ;;\nesac\n");
+    let file = dir.join("bin/preview");
+    std::fs::write(&file, wrapper).unwrap();
+    std::fs::set_permissions(&file, std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(dir.join("prompt"), PROMPT).unwrap();
+}
+
+/// A program as its owner runs it.
+fn at_home(dir: &Path, program: Program) -> Program {
+    let path = format!("{}:{}", dir.join("bin").display(), std::env::var("PATH").unwrap());
+    // A desktop's keychain is the person's own, who runs this test.
+    program.env("PATH", path).env("HOME", dir.join("home")).env("PREVIEW_KEYCHAIN", "off").dir(dir.join("home"))
 }
 
 /// Where the shell's prompts are, and how the command before each ended.
@@ -172,16 +184,4 @@ fn prompts(screen: &str) -> Vec<(usize, i32)> {
 #[test]
 fn a_prompt_tells_how_the_command_before_it_ended() {
     assert_eq!(prompts("=0=> false\n=1=> echo =>\n=>\n=0=> \n"), [(0, 0), (11, 1), (27, 0)]);
-}
-
-impl Drop for Laptop {
-    fn drop(&mut self) {
-        let end = self.tmux(&["kill-server"]);
-        // The runtime that the test runs on is busy dropping.
-        let ended = std::thread::spawn(move || {
-            let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
-            drop(runtime.block_on(end.status()));
-        });
-        drop(ended.join());
-    }
 }

@@ -22,7 +22,7 @@ pub(crate) struct Machine {
     pub(crate) address: String,
     /// Beneath it are the control groups of all its containers and builds.
     pub(crate) group: String,
-    tunnel: Option<(u16, JoinHandle<()>)>,
+    tunnel: Option<(Vec<u16>, JoinHandle<()>)>,
 }
 
 /// What a run of the playbook did.
@@ -172,17 +172,22 @@ impl Machine {
         std::fs::remove_file(saved).unwrap();
     }
 
-    /// Makes a port of this machine's loopback address one of the other's: what listens here is found there.
-    pub(crate) async fn share_port(&mut self, port: u16) {
-        let forward = format!("{port}:127.0.0.1:{port}");
-        let program =
-            Program::new("ssh").args(self.ssh_options()).args(["-N", "-o", "ExitOnForwardFailure=yes", "-R", &forward]);
+    /// Makes these ports of this machine's loopback address ones of the other's, and no others: what listens here is found there.
+    pub(crate) async fn share_ports(&mut self, ports: &[u16]) {
+        let program = Program::new("ssh").args(self.ssh_options()).args(["-N", "-o", "ExitOnForwardFailure=yes"]);
+        let forward = |port: &u16| ["-R".to_owned(), format!("{port}:127.0.0.1:{port}")];
+        let program = program.args(ports.iter().flat_map(forward));
         let program = program.arg(format!("root@{}", self.address)).inherit_env("HOME").limits(Limits::seconds(3600));
-        if let Some((_, former)) = self.tunnel.take() {
-            former.abort();
+        if let Some((former, tunnel)) = self.tunnel.take() {
+            tunnel.abort();
+            // The same ports may be wanted again.
+            let listens = |port: &u16| format!("ss -Hltn sport = :{port} | grep -q . && exit 1");
+            let closed = former.iter().map(listens).chain(["true".to_owned()]).collect::<Vec<_>>().join("; ");
+            eventually("the former tunnel is closed", async || self.ssh(&[&closed]).run().await.ok()).await;
         }
-        self.tunnel = Some((port, tokio::spawn(async move { drop(program.run().await) })));
-        let listens = format!("ss -Hltn sport = :{port} | grep -q .");
+        self.tunnel = Some((ports.to_vec(), tokio::spawn(async move { drop(program.run().await) })));
+        let listens: Vec<String> = ports.iter().map(|port| format!("ss -Hltn sport = :{port} | grep -q .")).collect();
+        let listens = listens.join(" && ");
         eventually("the tunnel is dug", async || self.ssh(&[&listens]).run().await.ok()).await;
     }
 
@@ -192,9 +197,9 @@ impl Machine {
         docker(&["restart", "--time", "60", &self.name]).await;
         self.has_booted().await;
         eventually("SSH answers", async || self.ssh(&["true"]).run().await.ok()).await;
-        if let Some((port, task)) = tunnel {
+        if let Some((ports, task)) = tunnel {
             task.abort();
-            self.share_port(port).await;
+            self.share_ports(&ports).await;
         }
     }
 

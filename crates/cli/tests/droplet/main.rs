@@ -2,6 +2,7 @@
 //! machine with systemd that they are really done to, over SSH.
 
 mod ansible;
+mod encrypted;
 mod guide;
 mod hcl;
 mod laptop;

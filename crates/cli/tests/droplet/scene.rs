@@ -1,17 +1,28 @@
 //! A machine that becomes a server, GitHub, and who visits: what every part of the story on it needs.
 
+use std::net::{Ipv4Addr, SocketAddr};
 use std::time::Duration;
 
 use preview_core::ids::ProjectSlug;
+use preview_simulator::programs::Pebble;
 use preview_simulator::{Change, GitHub, Mimic, NewPull, Options, Pull, Repo};
+use reqwest::Certificate;
 use serde_json::Value;
 
 use crate::guide::REPOSITORY;
 use crate::machine::{Machine, eventually};
 
-/// The server, GitHub, and who visits.
+/// The name that leads to the machine, in the world of this test.
+pub(crate) const DOMAIN: &str = "previews.test";
+/// Certificates are good for so long: none ends in a test.
+const LONG: Duration = Duration::from_secs(90 * 24 * 3600);
+
+/// The server, GitHub, a certificate authority, and who visits.
 pub(crate) struct Scene {
     pub(crate) machine: Machine,
+    pub(crate) pebble: Pebble,
+    /// By whom the certificates are trusted that it gives.
+    pub(crate) root: Certificate,
     pub(crate) github: GitHub,
     pub(crate) repo: Repo,
     pub(crate) http: reqwest::Client,
@@ -30,20 +41,25 @@ fn port(github: &GitHub) -> u16 {
 }
 
 impl Scene {
-    /// A bare machine, which finds GitHub where this one finds it: on a port of its loopback address.
+    /// A bare machine, which finds GitHub and the authority where this one finds them: on ports of its loopback address.
     pub(crate) async fn set() -> Self {
         preview_orchestrator::github::install_tls();
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(Duration::from_secs(20));
-        let (github, repo) = github(Options::default(), REPOSITORY).await;
         let mut machine = Machine::boot().await;
-        machine.share_port(port(&github)).await;
-        Self { machine, github, repo, http: http.build().unwrap() }
+        let address: Ipv4Addr = machine.address.parse().unwrap();
+        let pebble = Pebble::start((address, 80), LONG).await;
+        let root = pebble.root().await;
+        let hosts = vec![(DOMAIN.to_owned(), SocketAddr::from((address, 443)))];
+        let options = Options { hosts, authorities: vec![root.clone()], ..Options::default() };
+        let (github, repo) = github(options, REPOSITORY).await;
+        machine.share_ports(&[port(&github), pebble.port()]).await;
+        Self { machine, pebble, root, github, repo, http: http.build().unwrap() }
     }
 
     /// From now on GitHub is another one.
     pub(crate) async fn turns_to(&mut self, options: Options, repository: &str) {
         (self.github, self.repo) = github(options, repository).await;
-        self.machine.share_port(port(&self.github)).await;
+        self.machine.share_ports(&[port(&self.github), self.pebble.port()]).await;
     }
 
     /// Where deliveries come to.
@@ -74,12 +90,16 @@ impl Scene {
         let pull = self.repo.open_pull(NewPull::new(format!("feature-{version}"), files)).await.unwrap();
         let url = self.url(&pull);
         self.answers(&url, version).await;
+        self.the_last_opening_was_taken();
+        (pull, url)
+    }
+
+    pub(crate) fn the_last_opening_was_taken(&self) {
         let answered = self.github.look(|state| {
             let opened = |delivery: &&preview_simulator::state::Delivery| delivery.action.as_deref() == Some("opened");
             state.deliveries().filter(opened).filter_map(|delivery| delivery.status()).last()
         });
         assert_eq!(answered, Some(202));
-        (pull, url)
     }
 
     /// Waits until the one comment says where the preview is.

@@ -25,6 +25,7 @@ async fn a_bare_machine_becomes_a_server_that_keeps_its_promises() {
     let mut scene = Scene::set().await;
     scene.a_check_foresees_and_changes_nothing().await;
     scene.getting_started_is_followed_to_the_letter().await;
+    scene.a_server_with_a_name_speaks_tls().await;
     scene.roles_run_twice_and_change_nothing_the_second_time().await;
     scene.the_service_has_no_rights_that_it_does_not_need().await;
     let (first, url) =

@@ -38,7 +38,7 @@ const REMARKS: Duration = Duration::from_millis(250);
 
 impl Scene {
     pub(crate) async fn getting_started_is_followed_to_the_letter(&self) {
-        let laptop = Laptop::open(&self.machine, &self.github).await;
+        let laptop = Laptop::open(&self.machine, &self.github, &[]).await;
         let mut first = None;
         for text in lines() {
             let answers = match line(&text) {
@@ -74,7 +74,7 @@ impl Scene {
     }
 
     /// The repository's webhooks: number, address, events.
-    fn hooks(&self) -> Vec<(u64, String, Vec<String>)> {
+    pub(crate) fn hooks(&self) -> Vec<(u64, String, Vec<String>)> {
         self.github.look(|state| {
             let hooks = &state.repository(self.repo.id()).unwrap().hooks;
             let seen = |hook: &preview_simulator::state::Hook| {
@@ -188,7 +188,7 @@ impl Scene {
     }
 
     /// Ledger and secrets are on the laptop; GitHub knocks no more; the machine is there, and nothing of ours on it.
-    async fn nothing_is_left(&self, laptop: &Laptop) {
+    pub(crate) async fn nothing_is_left(&self, laptop: &Laptop) {
         assert_eq!(self.hooks(), []);
         let saved = std::fs::read_dir(laptop.installation("")).unwrap().map(|entry| entry.unwrap().path());
         let saved: Vec<_> = saved.filter(|path| path.extension().is_some_and(|ending| ending == "gz")).collect();
@@ -197,15 +197,6 @@ impl Scene {
         assert!(!laptop.installation("secrets.yml").exists() && laptop.installation("config.yml").exists());
         assert_eq!(self.machine.run(LEFT).await, "");
         assert_eq!(self.machine.run("systemctl --failed --no-legend --plain").await, "");
-    }
-}
-
-impl Laptop {
-    /// Types a line that has to end well, and gives what it showed.
-    async fn is_fine(&self, line: &str, answers: &[(&str, Answer)]) -> String {
-        let shown = self.types(line, answers).await;
-        assert_eq!(shown.code, 0, "{}", shown.text);
-        shown.text
     }
 }
 
