@@ -51,8 +51,8 @@ impl Reconciler {
         });
         for (id, key) in strays {
             match key.map(|key| (key, self.standing(key.repo))) {
-                Some((key, Standing::Allowed)) => self.wake(key),
-                Some((_, Standing::Unknown)) => {}
+                // Its worker waits until GitHub has told: the next sweep is too far away for what an older ledger does not know.
+                Some((key, Standing::Allowed | Standing::Unknown)) => self.wake(key),
                 Some((key, Standing::NotAllowed)) if self.inner.workers.works_for(key) => {}
                 None if !self.has_listed_all() => {}
                 Some((_, Standing::NotAllowed)) | None => self.sweep_stray(&id).await?,

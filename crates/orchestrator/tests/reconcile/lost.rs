@@ -200,6 +200,29 @@ async fn a_ledger_that_was_lost_is_made_again_from_what_runs() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_runs_and_an_older_ledger_does_not_know_goes_as_soon_as_github_tells() {
+    let mut house = House::new().await;
+    house.open(good()).await;
+    house.settle().await;
+    let older = house.world().stored.clone();
+    let closed = house.open(good()).await;
+    house.settle().await;
+    let id = house.id(closed);
+    house.close_silently(closed);
+    house.kill().await;
+    house.world().stored = older;
+    house.world().tampered = true;
+    // The engine is faster than GitHub.
+    house.world().hub.down = Some("500");
+    house.start();
+    house.pass(minutes(1)).await;
+    house.world().hub.down = None;
+    house.pass(minutes(5)).await;
+    assert!(!house.world().engine.contains_key(&id));
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_is_left_over_is_removed_and_counted() {
     // Of a repository that nobody knows, and of a pull request that there never was.
     for (repairs, id) in [(1, "elsewhere-3"), (2, "org-app-77")] {
