@@ -77,8 +77,8 @@ pub struct Settings {
     pub health: Health,
     /// Where the Docker engine listens.
     pub docker_host: String,
-    /// The control group of its builder.
-    pub build_group: PathBuf,
+    /// The control group of its builder, if it isn't the usual one.
+    pub build_group: Option<PathBuf>,
     /// Ports and networks.
     pub network: Network,
     /// What previews may reach.

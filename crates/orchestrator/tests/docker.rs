@@ -579,7 +579,7 @@ async fn no_engine_is_said_with_its_address() {
         instance: InstanceId::from_bytes([0; 6]),
         home: "/nonexistent/home".into(),
         build: BuildOptions {
-            group: "/docker/buildkit".into(),
+            group: None,
             ceilings: Ceilings { memory_bytes: 1 << 30, cpus: 1.0, processes: 100 },
             timeout: Duration::MAX,
             silence: Duration::MAX,

@@ -138,7 +138,7 @@ async fn perform(verb: Verb, asks: u32) -> Result<(), Failure> {
         Verb::NginxTest => nginx(&["-t"]).await,
         Verb::NginxReload => nginx(&["-s", "reload"]).await,
         Verb::Firewall => Ok(firewall_plan(&own_settings()?).await?.put_up().await?),
-        Verb::BuildGroup => Ok(hand_over_builder_group(&own_settings()?.build_group, asks)?),
+        Verb::BuildGroup => Ok(hand_over_builder_group(own_settings()?.build_group.as_deref(), asks)?),
         Verb::Serve => Err(Failure::new("the helper does not serve itself")),
     }
 }

@@ -1,12 +1,13 @@
 //! Builds that want more than they may have: they fail and say why, and nobody else notices.
 
+use std::path::Path;
 use std::time::Duration;
 
 use preview_simulator::{Change, Mimic, Pull};
 use serde_json::json;
 use tokio::time::{Instant, interval};
 
-use crate::engine::{Engine, GROUPS};
+use crate::engine::{Engine, GROUPS, is_unified};
 use crate::rig::{Rig, Setup, running, runs, slow_build};
 
 /// Visits and deliveries, as many of each, one pair after the other.
@@ -16,12 +17,49 @@ const SAMPLES: usize = 100;
 /// What other tests on the same two cores may add to a median, beside twice the usual time.
 const NOISE: Duration = Duration::from_millis(10);
 
-/// An installation on an engine of its own, whose builds may have little.
-async fn on_own_engine(limits: &[(&str, &str)]) -> (Rig, Engine) {
-    let engine = Engine::start().await;
+/// With the `systemd` driver each step has a control group of its own, whose name begins so. That driver takes a systemd, which
+/// a test has not; but the builder is told no more than this parent of all its groups, and can be told so without.
+const APART: &str = "system.slice:docker:";
+
+impl Engine {
+    /// Where its builds' steps have their groups: beneath one, or with names that begin so.
+    fn steps(&self) -> String {
+        match self.parent.as_str() {
+            // A relative name: runc's own group is what it is relative to, or on version 2 the one above.
+            APART if is_unified() => format!("{}/{APART}", self.group),
+            APART => format!("{}/engine/{APART}", self.group),
+            parent => format!("{parent}/buildkit"),
+        }
+    }
+
+    /// What a service is told of it.
+    pub(crate) fn settings(&self) -> [(&'static str, String); 2] {
+        [("DOCKER_HOST", self.host()), ("BUILD_CGROUP", self.steps())]
+    }
+
+    /// What the kernel says of its builds, of each group that their steps have now: `pids`, `pids.max`.
+    fn of_builds(&self, kind: &str, file: &str) -> Vec<String> {
+        let kind = if is_unified() { "" } else { kind };
+        let steps = self.steps();
+        let (above, begin) = steps.rsplit_once('/').unwrap();
+        let groups = std::fs::read_dir(Path::new(GROUPS).join(kind).join(above.trim_start_matches('/')));
+        let groups = groups.into_iter().flatten().flatten();
+        // What has no more than the beginning for its name is what the containers are in.
+        let groups = groups.filter(|group| {
+            let name = group.file_name();
+            name != APART && name.to_string_lossy().starts_with(begin)
+        });
+        // A step may end at any time.
+        let said = groups.filter_map(|group| std::fs::read_to_string(group.path().join(file)).ok());
+        said.map(|said| said.trim().to_owned()).collect()
+    }
+}
+
+/// An installation on such an engine, whose builds may have little.
+async fn held_on(engine: &Engine) -> Rig {
+    let limits = [("BUILD_MEMORY_MB", "512"), ("BUILD_PROCESSES", "300"), ("BUILD_CPUS", "1.5")];
     let setup = engine.settings().into_iter().fold(Setup::new(), |setup, (name, value)| setup.set(name, value));
-    let setup = limits.iter().fold(setup, |setup, (name, value)| setup.set(name, value));
-    (setup.start().await, engine)
+    limits.into_iter().fold(setup, |setup, (name, value)| setup.set(name, value)).start().await
 }
 
 /// A pull request whose build runs the mimic, and tells it this.
@@ -74,25 +112,10 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
-impl Engine {
-    /// What a service is told of it.
-    pub(crate) fn settings(&self) -> [(&'static str, String); 2] {
-        [("DOCKER_HOST", self.host()), ("BUILD_CGROUP", format!("{}/buildkit", self.group))]
-    }
-
-    /// A limit of its builds, as the kernel has it: `pids`, `pids.max`. Version 2 of control groups knows no kinds of them.
-    fn of_builds(&self, kind: &str, file: &str) -> String {
-        let unified = std::path::Path::new(GROUPS).join("cgroup.controllers").exists();
-        let kind = if unified { String::new() } else { format!("/{kind}") };
-        let path = format!("{GROUPS}{kind}{}/buildkit/{file}", self.group);
-        std::fs::read_to_string(&path).unwrap_or_else(|error| panic!("{path}: {error}")).trim().to_owned()
-    }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn builds_that_want_too_much_fail_with_their_cause_and_nobody_else_notices() {
-    let limits = [("BUILD_MEMORY_MB", "512"), ("BUILD_PROCESSES", "300"), ("BUILD_CPUS", "1.5")];
-    let (rig, engine) = on_own_engine(&limits).await;
+    let engine = Engine::start().await;
+    let rig = held_on(&engine).await;
     let (calm, _) = rig.up("calm").await;
     let usual = measure(&rig, &calm, async {}).await;
 
@@ -113,9 +136,50 @@ async fn builds_that_want_too_much_fail_with_their_cause_and_nobody_else_notices
         assert!(during.visit <= usual.visit * 2 + NOISE, "a visit: {during:?}, usually {usual:?}");
         assert!(during.delivery <= usual.delivery * 2 + NOISE, "a delivery: {during:?}, usually {usual:?}");
     }
-    rig.until("the processes are gone", async || (engine.of_builds("pids", "pids.current") == "0").then_some(())).await;
-    assert_eq!(engine.of_builds("pids", "pids.max"), "max", "nothing is limited while nothing of ours is built");
+    rig.until("the processes are gone", async || (engine.of_builds("pids", "pids.current") == ["0"]).then_some(()))
+        .await;
+    assert_eq!(engine.of_builds("pids", "pids.max"), ["max"], "nothing is limited while nothing of ours is built");
     assert_eq!(rig.ask_api("/health").await["checks"]["builds"], json!({"ok": true}));
+    rig.finish().await;
+}
+
+/// A build of these stages, which run side by side, each as the mimic does what it is told.
+async fn open_building_side_by_side(rig: &Rig, told: [&str; 2]) -> Pull {
+    let [one, two] = told.map(|told| format!("FROM scratch\nCOPY mimic VERSION /\nENV {told}\nRUN [\"/mimic\"]\n"));
+    let one = one.replacen("FROM scratch", "FROM scratch AS one", 1);
+    let dockerfile = format!("{one}{two}COPY --from=one /VERSION /one\n");
+    rig.open_with([Mimic::new(told.concat()).files(), vec![Change::write("Dockerfile", dockerfile)]].concat()).await
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn builds_are_held_where_each_step_has_a_group_of_its_own() {
+    let mut engine = Engine::prepare().await;
+    engine.parent = APART.to_owned();
+    let engine = engine.started().await;
+    let rig = held_on(&engine).await;
+    let (calm, _) = rig.up("calm").await;
+    assert_eq!(rig.ask_api("/health").await["checks"]["builds"], json!({"ok": true}));
+
+    let held = open_building(&rig, "MIMIC_EAT_MB=1").await;
+    rig.until("its step is held", async || (engine.of_builds("cpu", "cpu.cfs_quota_us") == ["150000"]).then_some(()))
+        .await;
+    assert_eq!(engine.of_builds("pids", "pids.max"), ["300"]);
+    assert_eq!(engine.of_builds("memory", "memory.limit_in_bytes"), [(512 << 20).to_string()]);
+    held.close().unwrap();
+    let ended = async || engine.of_builds("pids", "pids.max").is_empty().then_some(());
+    rig.until("its step has ended", ended).await;
+
+    let hungry = open_building(&rig, "MIMIC_EAT_MB=8192").await;
+    let told = rig.until_comment(&hungry, "wanted more than 512 MB of memory").await;
+    assert!(told.body.contains("the build was killed"), "by the kernel, at its step's limit: {}", told.body);
+    let both = open_building_side_by_side(&rig, ["MIMIC_EAT_MB=400", "MIMIC_EAT_MB=401"]).await;
+    let told = rig.until_comment(&both, "wanted more than 512 MB of memory").await;
+    assert!(told.body.contains("was stopped"), "neither wanted too much: {}", told.body);
+    let bomb = open_building(&rig, "MIMIC_MULTIPLY=1").await;
+    rig.until_comment(&bomb, "wanted more than 300 processes at once").await;
+
+    rig.until("no step is left", ended).await;
+    assert_eq!(rig.http.get(rig.url(&calm)).send().await.unwrap().status(), 200);
     rig.finish().await;
 }
 

@@ -5,7 +5,7 @@
 
 use std::fs::File;
 use std::io::Write;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
 use preview_exec::{Limits, Program};
@@ -27,6 +27,13 @@ pub(crate) struct Engine {
     bridge: String,
     /// Beneath it are the control groups of all its containers and builds.
     pub(crate) group: String,
+    /// What it is told they are beneath.
+    pub(crate) parent: String,
+}
+
+/// Whether the kernel has version 2 of control groups here, which knows no kinds of them.
+pub(crate) fn is_unified() -> bool {
+    Path::new(GROUPS).join("cgroup.controllers").exists()
 }
 
 impl Engine {
@@ -48,7 +55,8 @@ impl Engine {
     pub(crate) async fn prepare() -> Self {
         let dir = tempfile::Builder::new().prefix("preview-engine-").tempdir().unwrap();
         let number: u16 = rand::random_range(0..16_384);
-        let engine = Self { dir, bridge: format!("pde{number}"), group: format!("/preview-e2e-{number}") };
+        let group = format!("/preview-e2e-{number}");
+        let engine = Self { dir, bridge: format!("pde{number}"), parent: group.clone(), group };
         std::fs::create_dir(engine.disk()).unwrap();
         engine.make_bridge(number).await;
         engine
@@ -86,17 +94,25 @@ impl Engine {
         let path = |name: &str| self.path(name).display().to_string();
         // In a network of the test's own (see `network`) the packet filter is the test's own too.
         let firewall = std::env::var_os(OWN_NETWORK).is_some();
-        let dockerd = Program::new("setpriv")
-            .args(["--pdeathsig", "TERM", "dockerd", "--host", &self.host()])
+        let dockerd = Program::new("bash")
+            .args(["-c", &self.in_its_group("exec setpriv --pdeathsig TERM dockerd \"$@\""), "dockerd"])
+            .args(["--host", &self.host()])
             .args(["--data-root", &path("data"), "--exec-root", &path("exec"), "--pidfile", &path("pid")])
             .args(["--bridge", &self.bridge])
             .args(self.path("daemon.json").exists().then(|| format!("--config-file={}", path("daemon.json"))))
             .args(["iptables", "ip-masq", "ip-forward"].map(|what| format!("--{what}={firewall}")))
             // What systemd holds it would want as a slice; these groups are the test's own to make and to remove.
-            .args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", &self.group])
+            .args(["--exec-opt", "native.cgroupdriver=cgroupfs", "--cgroup-parent", &self.parent])
             .limits(Limits::seconds(1200));
         let mut log = File::create(self.path("log")).unwrap();
         tokio::spawn(async move { dockerd.run_with(move |_, line| writeln!(log, "{line}").unwrap()).await });
+    }
+
+    /// A script that goes into a group of the engine's own first, in which systemd would start it.
+    fn in_its_group(&self, script: &str) -> String {
+        let kinds = if is_unified() { "." } else { "{memory,cpu,pids}" };
+        let own = format!("\"{GROUPS}\"/{kinds}{}/engine", self.group);
+        format!("for own in {own}; do mkdir -p \"$own\" && echo $$ >\"$own\"/cgroup.procs || exit; done; {script}")
     }
 
     /// One of its files.
@@ -138,9 +154,7 @@ impl Engine {
         let all = PathBuf::from(GROUPS);
         let kinds = std::fs::read_dir(&all).into_iter().flatten().flatten().map(|kind| kind.path());
         for kind in kinds.chain([all]) {
-            let group = kind.join(self.group.trim_start_matches('/'));
-            drop(std::fs::remove_dir(group.join("buildkit")));
-            drop(std::fs::remove_dir(group));
+            remove_groups_of(&kind.join(self.group.trim_start_matches('/')));
         }
     }
 }
@@ -159,4 +173,13 @@ impl Drop for Engine {
         });
         drop(remove.join());
     }
+}
+
+/// Removes a control group with those beneath it; the files in them aren't anybody's to remove.
+fn remove_groups_of(group: &Path) {
+    let beneath = std::fs::read_dir(group).into_iter().flatten().flatten();
+    beneath
+        .filter(|entry| entry.file_type().is_ok_and(|kind| kind.is_dir()))
+        .for_each(|entry| remove_groups_of(&entry.path()));
+    drop(std::fs::remove_dir(group));
 }

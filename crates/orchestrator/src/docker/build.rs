@@ -20,8 +20,8 @@ use preview_core::trust::Trust;
 use super::Engine;
 use super::api::ask;
 use super::bases::Bases;
-use super::build_failure::{FEWER_PROCESSES, Recent, Within};
-use super::limits::Held;
+use super::build_failure::{Recent, Within};
+use super::limits::{Held, Outgrown};
 
 impl Engine {
     pub(super) async fn build_image(
@@ -48,25 +48,22 @@ impl Engine {
         });
         // What loses is dropped, and so Buildx is stopped, and with it the build.
         let ended = tokio::select! {
-            ended = running => Some(ended),
-            () = overcrowded(&mut held) => None,
+            ended = running => Ok(ended),
+            outgrown = outgrown(&mut held) => Err(outgrown),
         };
         match ended {
-            Some(Ok(_)) => {
+            Ok(Ok(_)) => {
                 let image = job.image();
                 let (built, ()) =
                     tokio::try_join!(self.what_was_built(&image), self.remove_untagged_images(&job.deployment))?;
                 Ok(Built { bases: self.digests(bases).await, ..built })
             }
-            Some(Err(error)) => {
+            Ok(Err(error)) => {
                 let ceilings = self.options.build.ceilings;
                 let within = held.map(|mut held| Within { ceilings, hit: held.hit() });
                 Err(self.build_fault(error, recent, within))
             }
-            None => {
-                let most = self.options.build.ceilings.processes;
-                Err(recent.stopped(&format!("wanted more than {most} processes at once"), FEWER_PROCESSES))
-            }
+            Err(outgrown) => Err(recent.outgrown(outgrown, &self.options.build.ceilings)),
         }
     }
 
@@ -131,10 +128,10 @@ impl Engine {
     }
 }
 
-/// Returns when a build that is held has had too many processes for too long.
-async fn overcrowded(held: &mut Option<Held<'_>>) {
+/// Returns when a build that is held wants more than it may have.
+async fn outgrown(held: &mut Option<Held<'_>>) -> Outgrown {
     match held {
-        Some(held) => held.overcrowded().await,
+        Some(held) => held.outgrown().await,
         None => std::future::pending().await,
     }
 }

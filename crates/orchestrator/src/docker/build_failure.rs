@@ -9,7 +9,7 @@ use preview_core::diagnosis::{self, Phase};
 
 use crate::needs::Fault;
 
-use super::limits::{Ceilings, Hit};
+use super::limits::{Ceilings, Hit, Outgrown};
 
 /// How many of the last lines are kept for reading.
 const KEPT_LINES: usize = 400;
@@ -18,8 +18,10 @@ const SHOWN_LINES: usize = 50;
 /// A command in a cause is cut to this many characters.
 const LONGEST_COMMAND: usize = 100;
 /// What to do about a build with too many processes.
-pub(super) const FEWER_PROCESSES: &str =
+const FEWER_PROCESSES: &str =
     "Let the build start fewer processes and threads at once, or raise BUILD_PROCESSES on the server.";
+/// What to do about a build that wants too much memory.
+const LESS_MEMORY: &str = "Let the build use less memory, or raise BUILD_MEMORY_MB on the server.";
 /// What a process that was killed (SIGKILL) ends with.
 const KILLED: &str = "137";
 
@@ -103,6 +105,20 @@ impl Recent {
         Fault::author(format!("the build {did} and was stopped{at}")).advise(advice).tail(shown)
     }
 
+    /// The build was stopped, since it wanted more of something than it may have.
+    pub(super) fn outgrown(self, outgrown: Outgrown, ceilings: &Ceilings) -> Fault {
+        match outgrown {
+            Outgrown::Memory => {
+                let megabytes = ceilings.memory_bytes >> 20;
+                self.stopped(&format!("wanted more than {megabytes} MB of memory"), LESS_MEMORY)
+            }
+            Outgrown::Processes => {
+                let most = ceilings.processes;
+                self.stopped(&format!("wanted more than {most} processes at once"), FEWER_PROCESSES)
+            }
+        }
+    }
+
     /// Why the build failed. `within` is what it was held to, if it was.
     pub(super) fn fault(self, within: Option<Within>) -> Fault {
         let lines: Vec<&str> = self.lines.iter().map(String::as_str).collect();
@@ -164,7 +180,7 @@ fn exited(step: &str, code: &str, printed: &[String], within: Option<Within>) ->
         Some(Within { hit, ceilings }) if hit.memory || code == KILLED => {
             let megabytes = ceilings.memory_bytes >> 20;
             Fault::author(format!("the build was killed: {step} wanted more than {megabytes} MB of memory"))
-                .advise("Let the build use less memory, or raise BUILD_MEMORY_MB on the server.")
+                .advise(LESS_MEMORY)
         }
         _ if code == KILLED => {
             Fault::author(format!("{step} was killed (exit code 137), most likely for want of memory"))

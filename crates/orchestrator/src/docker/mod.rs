@@ -84,8 +84,8 @@ pub struct EngineOptions {
 /// What builds may use.
 #[derive(Debug, Clone)]
 pub struct BuildOptions {
-    /// The control group of the engine's builder, from the root of all groups.
-    pub group: PathBuf,
+    /// The control group of the engine's builder, from the root of all groups, if it isn't where such an engine usually has it.
+    pub group: Option<PathBuf>,
     /// Where something holds them.
     pub ceilings: Ceilings,
     /// From start to end.
@@ -185,7 +185,7 @@ impl Engine {
             buildx,
             data_dir: info.docker_root_dir.unwrap_or_else(|| "/".to_owned()).into(),
             sizes: sizes::Watch::default(),
-            holder: Holder::find(&driver, &options.build.group),
+            holder: Holder::find(&driver, options.build.group.as_deref()),
             upon,
             options,
         })

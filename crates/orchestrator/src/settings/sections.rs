@@ -37,7 +37,7 @@ pub(super) fn all(reader: &mut Reader<'_>) -> Option<Settings> {
     let limits = limits(reader);
     let health = health(reader);
     let docker_host = reader.value(&DOCKER_HOST, values::docker_host);
-    let build_group = reader.value(&BUILD_CGROUP, values::absolute_path);
+    let build_group = reader.option(&BUILD_CGROUP, values::absolute_path);
     let network = network(reader);
     let reach = reach(reader);
     let log = log(reader);

@@ -378,10 +378,10 @@ pub(super) const DOCKER_HOST: Variable = Variable::new(
     "Where the Docker engine listens: a socket on this machine, since previews are reached on its loopback address.",
 );
 
-pub(super) const BUILD_CGROUP: Variable = Variable::new(
+pub(super) const BUILD_CGROUP: Variable = Variable::optional(
     "BUILD_CGROUP",
-    "/docker/buildkit",
-    "The control group that the engine's build steps run beneath: another one where the engine was started with `--cgroup-parent`.",
+    "where such an engine usually has it",
+    "The control group that the engine's build steps run beneath, where the engine was started with `--cgroup-parent`. A name that ends with a colon is how the groups of single steps begin, which an engine with the `systemd` driver makes: `/system.slice/docker.service/my.slice:docker:`.",
 );
 
 pub(super) const APP_PORT_START: Variable = Variable::new(

@@ -133,7 +133,7 @@ impl Ground {
             instance: instance.clone(),
             home: home.path().join("docker"),
             build: BuildOptions {
-                group: "/docker/buildkit".into(),
+                group: None,
                 ceilings: Ceilings { memory_bytes: 2 << 30, cpus: 1.5, processes: 2048 },
                 timeout: Duration::from_secs(120),
                 silence: Duration::from_secs(5),

@@ -40,7 +40,7 @@ impl Traces {
 async fn in_engine(instance: InstanceId, home: PathBuf) -> Result<Vec<String>, Failure> {
     let limit = Duration::from_secs(60);
     let ceilings = Ceilings { memory_bytes: 0, cpus: 0.0, processes: 0 };
-    let build = BuildOptions { group: PathBuf::new(), ceilings, timeout: limit, silence: limit };
+    let build = BuildOptions { group: None, ceilings, timeout: limit, silence: limit };
     let engine =
         Engine::connect(EngineOptions { docker_host: docker_host(), instance, home, runtime: None, build }).await?;
     let found = engine.observe_all().await?;

@@ -10,7 +10,7 @@ use std::path::{Path, PathBuf};
 
 use rustix::event::{EventfdFlags, eventfd};
 
-use super::super::Ceilings;
+use super::Ceilings;
 
 /// The kernel's default period in microseconds, of which a quota is a share.
 const CPU_PERIOD_US: f64 = 100_000.0;
@@ -27,10 +27,10 @@ pub(super) enum Files {
 /// What tells that the kernel found no more memory.
 #[derive(Debug)]
 pub(super) enum OutOfMemory {
-    /// Counts since it was last read.
-    Event(OwnedFd),
-    /// A file whose count only grows, and the count when it was last read.
-    Count(PathBuf, u64),
+    /// The kernel counts in here since it was last read, and once more when the group goes.
+    Event { counter: OwnedFd, times: u64 },
+    /// A file whose count only grows: where it stood at first, and when it was last read.
+    Count { file: PathBuf, first: u64, last: u64 },
     /// The kernel doesn't tell.
     Untold,
 }
@@ -38,11 +38,16 @@ pub(super) enum OutOfMemory {
 impl Files {
     /// Of the group of this name below `root`, in the version that `root` is of.
     pub(super) fn below(root: &Path, name: &Path) -> Self {
-        if root.join("cgroup.controllers").exists() {
+        if Self::are_second(root) {
             return Self::Second(root.join(name));
         }
         let of = |kind: &str| root.join(kind).join(name);
         Self::First { memory: of("memory"), cpu: of("cpu"), pids: of("pids") }
+    }
+
+    /// Whether the groups below `root` are of the second version.
+    pub(super) fn are_second(root: &Path) -> bool {
+        root.join("cgroup.controllers").exists()
     }
 
     /// The folder of the limit of memory.
@@ -135,29 +140,52 @@ impl Files {
         fs::read_to_string(dir.join("pids.current")).ok()?.trim().parse().ok()
     }
 
-    /// Counts, from now on, how often the group found no more memory. In the steps' own groups, which are counted in too, nobody
-    /// can read it once the step has ended.
+    /// Bytes that the group has and that can't be written back to a disk: unlike what it has read of files, nobody can take them.
+    pub(super) fn own_memory(&self) -> Option<u64> {
+        let (dir, kinds): (_, &[&str]) = match self {
+            Self::First { memory, .. } => (memory, &["total_rss", "total_shmem", "total_swap"]),
+            Self::Second(group) => (group, &["anon", "shmem"]),
+        };
+        let stat = fs::read_to_string(dir.join("memory.stat")).ok()?;
+        let each = stat.lines().filter_map(|line| line.split_once(' ')).filter(|(kind, _)| kinds.contains(kind));
+        Some(each.filter_map(|(_, bytes)| bytes.trim().parse::<u64>().ok()).sum())
+    }
+
+    /// Counts, from now on, how often the group found no more memory. What happens in groups beneath it counts too.
     pub(super) fn count_out_of_memory(&self) -> OutOfMemory {
         match self {
-            Self::First { memory, .. } => events(memory).map_or(OutOfMemory::Untold, OutOfMemory::Event),
+            Self::First { memory, .. } => {
+                events(memory).map_or(OutOfMemory::Untold, |counter| OutOfMemory::Event { counter, times: 0 })
+            }
             Self::Second(group) => {
                 let file = group.join("memory.events");
                 let now = kills(&file).unwrap_or(0);
-                OutOfMemory::Count(file, now)
+                OutOfMemory::Count { file, first: now, last: now }
             }
         }
+    }
+
+    /// Whether there is such a group.
+    pub(super) fn exist(&self) -> bool {
+        self.memory().exists()
     }
 }
 
 impl OutOfMemory {
-    /// Whether it happened since this was asked last.
-    pub(super) fn happened(&mut self) -> bool {
+    /// Whether it happened since it is counted. `gone` is whether the group has been removed meanwhile.
+    pub(super) fn happened(&mut self, gone: bool) -> bool {
         match self {
-            // With none counted, reading would have to wait, and is an error.
-            Self::Event(counter) => rustix::io::read(counter, &mut [0; 8]).is_ok(),
-            Self::Count(file, before) => {
-                let now = kills(file).unwrap_or(*before);
-                std::mem::replace(before, now) < now
+            Self::Event { counter, times } => {
+                let mut more = [0; 8];
+                // With none counted, reading would have to wait, and is an error.
+                if rustix::io::read(counter, &mut more).is_ok() {
+                    *times = times.saturating_add(u64::from_ne_bytes(more));
+                }
+                *times > u64::from(gone)
+            }
+            Self::Count { file, first, last } => {
+                *last = kills(file).unwrap_or(*last);
+                last > first
             }
             Self::Untold => false,
         }
