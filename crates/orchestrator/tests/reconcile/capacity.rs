@@ -6,7 +6,7 @@ use preview_core::ids::{HostPort, PullKey};
 use preview_core::ports::Pool;
 
 use crate::check::Expect;
-use crate::house::{House, good, minutes, with_database};
+use crate::house::{House, good, minutes, with_database, with_service};
 
 fn waits_for(house: &House, pull: PullKey) -> Option<QueueReason> {
     match house.record(pull)?.attempt?.stage {
@@ -96,6 +96,21 @@ async fn without_memory_for_two_an_update_replaces_in_place_after_ten_minutes() 
     house.pass(minutes(9)).await;
     assert!(house.record(pull).unwrap().serving.is_some());
     house.world().must_serve.clear();
+    house.until("the old one has gone", |house| house.record(pull).is_some_and(|r| r.serving.is_none())).await;
+    house.world().room = plenty;
+    house.settle().await;
+    assert!(house.world().comment(pull).contains("was away for a moment"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn replaced_in_place_the_services_beside_the_app_are_the_new_ones_too() {
+    let mut house = House::new().await;
+    let pull = house.open(with_service()).await;
+    house.settle().await;
+    house.push(pull, with_service()).await;
+    house.until("it is built", |house| house.world().builds.len() == 4).await;
+    let plenty = house.world().room;
+    house.world().room.memory_available = 0;
     house.until("the old one has gone", |house| house.record(pull).is_some_and(|r| r.serving.is_none())).await;
     house.world().room = plenty;
     house.settle().await;

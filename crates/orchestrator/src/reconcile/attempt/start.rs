@@ -54,7 +54,8 @@ impl Reconciler {
         self.wait_for_room(&trying.id, step, limit).await
     }
 
-    /// Takes the old version away to make room for the new one: its visitors first.
+    /// Takes the old version away to make room for the new one: its visitors first, and its services last. Those are not made
+    /// anew by a start, so they would be the old ones for ever.
     async fn give_way(&self, id: &DeploymentId, serving: &Serving) -> Result<(), Fault> {
         tracing::warn!(deployment = %id, "no memory for a second slot: replacing the old version in place");
         let change = |state: &mut State| {
@@ -62,13 +63,15 @@ impl Reconciler {
             record.serving = None;
             record.attempt.as_mut()?.in_place = true;
             set_step(record, Step::Start);
-            Some(())
+            Some(record.services.clone())
         };
-        self.inner.ledger.change(change).await?;
+        let services = self.inner.ledger.change(change).await?.unwrap_or_default();
         self.report(id);
         self.apply_routes().await?;
         self.drain(serving.app_port).await?;
-        self.inner.out.engine.remove_part(id, Part::App(serving.slot)).await
+        let engine = &self.inner.out.engine;
+        engine.remove_part(id, Part::App(serving.slot)).await?;
+        try_join_all(services.into_iter().map(|name| engine.remove_part(id, Part::Own(name)))).await.map(drop)
     }
 
     /// Waits until a container with this limit may start, saying so in the record while it lasts.
