@@ -13,10 +13,13 @@ use serde_json::json;
 use crate::error::{Failure, Kind};
 use crate::flags::Flags;
 use crate::installation::secrets::{Kept, SecretName, Secrets, checked, fresh};
-use crate::installation::{Config, Destination, DigitalOcean, Domain, Home, ProjectName, Range, Region, Server, Size};
+use crate::installation::{
+    BROUGHT, Config, Destination, DigitalOcean, Domain, Home, ProjectName, Range, Region, Server, Size,
+};
 use crate::provision::digitalocean::{Client, SizeFound};
 use crate::provision::identity;
 use crate::provision::ready::{github_api, wants_webhooks};
+use crate::provision::records;
 use crate::provision::terraform::public_key;
 use crate::provision::webhooks;
 use crate::ui;
@@ -102,6 +105,9 @@ impl Init {
         Config::parse(&config.text()).map_err(|mistakes| wrong_flags(&mistakes))?;
         self.check_key(&config, &tokens).await?;
         self.github(&config, &secrets, &mut tokens).await?;
+        if records::are_made(&config) && records::file(&config).is_none() {
+            self.token(SecretName::Records, &secrets, &mut tokens).await?;
+        }
         if secrets.get(SecretName::Webhook).await?.is_none() {
             tokens.insert(SecretName::Webhook, fresh());
         }
@@ -116,12 +122,17 @@ impl Init {
         self.tell(&home, &config, &secrets, offer.as_ref())
     }
 
-    /// The settings that were given, an App's among them: by its key's whole path, for wherever `setup` runs later.
+    /// The settings that were given, an App's among them; files by their whole path, for wherever `setup` runs later.
     fn settings(&mut self) -> Result<BTreeMap<String, String>, Failure> {
         let mut settings: BTreeMap<String, String> = self.settings.drain(..).collect();
         settings.extend(self.app.map(|id| (identity::APP_ID.to_owned(), id.to_string())));
         if let Some(key) = &self.app_key {
-            settings.insert(identity::APP_KEY_FILE.to_owned(), std::path::absolute(key)?.display().to_string());
+            settings.insert(identity::APP_KEY_FILE.to_owned(), key.display().to_string());
+        }
+        for name in BROUGHT {
+            if let Some(file) = settings.get_mut(name).filter(|file| !file.is_empty() && !file.starts_with('~')) {
+                *file = std::path::absolute(&*file)?.display().to_string();
+            }
         }
         Ok(settings)
     }

@@ -9,6 +9,9 @@ use preview_core::repo_config::Mistake;
 use super::{Destination, Domain, Home, ProjectName, Range, Region, Size, State, read};
 use crate::error::{Failure, Kind};
 
+/// Settings that name a file of this machine, which is brought to the server, to a place that the roles know.
+pub(crate) const BROUGHT: [&str; 3] = ["GITHUB_APP_PRIVATE_KEY_FILE", "ACME_CA_FILE", "DIGITALOCEAN_TOKEN_FILE"];
+
 /// The installation, as the person wants it.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Config {

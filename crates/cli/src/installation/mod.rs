@@ -19,7 +19,7 @@ pub(crate) mod secrets;
 mod state;
 mod write;
 
-pub(crate) use config::{Config, DigitalOcean, Server};
+pub(crate) use config::{BROUGHT, Config, DigitalOcean, Server};
 pub(crate) use home::Home;
 pub(crate) use names::{Destination, Domain, ProjectName, Range, Region, Size};
 pub(crate) use state::State;

@@ -10,7 +10,7 @@ use preview_core::repo_config::{Mistake, nearest};
 use preview_core::yaml::{self, Budget, Key, Node, Place, Problem, Value};
 use preview_orchestrator::settings::{GROUPS, NOT_YET};
 
-use super::{Config, DigitalOcean, Server};
+use super::{BROUGHT, Config, DigitalOcean, Server};
 
 const BUDGET: Budget = Budget { nodes: 2_000, depth: 6, aliases: 20 };
 
@@ -159,7 +159,11 @@ impl Reading {
                 continue;
             }
             match node.value {
-                Value::Text(text) if !text.contains(['\n', '\r']) => drop(settings.insert(name, text)),
+                Value::Text(text) if !text.contains(['\n', '\r']) => {
+                    let is_file = BROUGHT.contains(&name.as_str());
+                    let value = if is_file { expanded(Path::new(&text)).display().to_string() } else { text };
+                    settings.insert(name, value);
+                }
                 Value::Null => {}
                 _ => self.0.push(mistake(node.place, format!("`{name}` must have one value of one line"))),
             }

@@ -13,6 +13,7 @@ use serde_json::{Map, Value, json};
 
 use super::embedded;
 use super::identity::{APP_KEY_FILE, Identity};
+use super::records;
 use crate::error::Failure;
 use crate::installation::{Config, Destination, Home};
 use crate::{settings, ui};
@@ -34,6 +35,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) binary: PathBuf,
     pub(crate) identity: Identity,
     pub(crate) webhook: SecretString,
+    /// What opens the zone, where names are shown by records of it.
+    pub(crate) records: Option<SecretString>,
 }
 
 impl Wanted<'_> {
@@ -63,7 +66,8 @@ impl Wanted<'_> {
             Identity::Token(token) => Some(("GITHUB_TOKEN", token)),
             Identity::App(_) => None,
         };
-        token.into_iter().chain([("GITHUB_WEBHOOK_SECRET", &self.webhook)])
+        let records = self.records.as_ref().map(|token| ("DIGITALOCEAN_TOKEN", token));
+        token.into_iter().chain([("GITHUB_WEBHOOK_SECRET", &self.webhook)]).chain(records)
     }
 
     /// The variables of the playbook.
@@ -73,6 +77,7 @@ impl Wanted<'_> {
         let mut settings = self.settings();
         // Where these are over there, the role knows.
         settings.remove(APP_KEY_FILE);
+        settings.remove(records::TOKEN_FILE);
         let authority = settings.remove(AUTHORITY_FILE);
         let mut variables = json!({
             "preview_binary": self.binary, "preview_settings": settings, "preview_secrets": secrets,

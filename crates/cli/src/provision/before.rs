@@ -13,7 +13,7 @@ mkdir -p -m 0700 /var/lib/preview-deployer/before
 cd /var/lib/preview-deployer/before
 test -e complete || {
     cp -p /usr/local/bin/preview /etc/preview-deployer/environment .
-    for file in github-app.pem acme-ca.pem; do
+    for file in github-app.pem digitalocean-token acme-ca.pem; do
         if [ -e /opt/preview-deployer/$file ]; then cp -p /opt/preview-deployer/$file .; fi
     done
     touch complete
@@ -28,7 +28,7 @@ cd /var/lib/preview-deployer/before
 test -e complete
 cp -p preview /usr/local/bin/.preview.before && mv /usr/local/bin/.preview.before /usr/local/bin/preview
 cp -p environment /etc/preview-deployer/environment
-for file in github-app.pem acme-ca.pem; do
+for file in github-app.pem digitalocean-token acme-ca.pem; do
     if [ -e $file ]; then cp -p $file /opt/preview-deployer/$file; fi
 done
 systemctl restart preview-orchestrator.service

@@ -7,6 +7,7 @@ use jiff::Timestamp;
 use preview_exec::Limits;
 use preview_orchestrator::tls::{Overview, Stage, Standing};
 
+use super::records;
 use super::ssh::Ssh;
 use super::steps::Steps;
 use crate::error::Failure;
@@ -28,7 +29,7 @@ const PAUSE: Duration = Duration::from_secs(1);
 pub(crate) async fn step(ssh: &Ssh, config: &Config, steps: &Steps, limit: Duration) -> Result<(), Failure> {
     let name = "there is a certificate for the server's address";
     let look = first(ssh, (steps.begun(), limit), |how| ui::progress(&format!("{name}: {how}")));
-    let by_record = config.settings.get("ACME_CHALLENGE").is_some_and(|challenge| challenge == "dns-01");
+    let by_record = records::are_made(config);
     let told = async { look.await?.map_err(|standing| failed(&standing, by_record)) };
     steps.step(name, told).await
 }

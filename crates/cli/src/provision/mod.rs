@@ -6,6 +6,7 @@
 //! | `digitalocean` | what there is to have at DigitalOcean, and what it costs |
 //! | `webhooks` | GitHub's webhooks: one for each repository, as it should be |
 //! | `identity` | who the server is to GitHub: a token's owner, or a GitHub App |
+//! | `records` | the server's token for the records of its zone |
 //! | `embedded` | the files of `terraform/` and `ansible/`, which are in the program |
 //! | `terraform`, `ansible`, `ssh` | the programs that do the work, and what their failures mean |
 //! | `before` | what the server had before a change, to go back to |
@@ -21,6 +22,7 @@ pub(crate) mod digitalocean;
 mod embedded;
 pub(crate) mod identity;
 pub(crate) mod ready;
+pub(crate) mod records;
 pub(crate) mod ssh;
 pub(crate) mod steps;
 pub(crate) mod terraform;

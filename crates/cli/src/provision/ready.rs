@@ -9,6 +9,7 @@ use secrecy::SecretString;
 
 use super::ansible::Wanted;
 use super::identity::Identity;
+use super::records;
 use crate::error::{Failure, Kind};
 use crate::installation::secrets::{Given, SecretName, Secrets};
 use crate::installation::{Config, Home};
@@ -21,6 +22,7 @@ pub(crate) struct Ready {
     binary: PathBuf,
     identity: Identity,
     webhook: SecretString,
+    records: Option<SecretString>,
 }
 
 impl Ready {
@@ -30,8 +32,9 @@ impl Ready {
         let secrets = Secrets::open(&home, given).await?;
         let identity = Identity::find(&config, &secrets).await?;
         let webhook = secrets.required(SecretName::Webhook).await?;
+        let records = records::token(&config, &secrets).await?;
         let binary = server_program(binary)?;
-        let ready = Self { home, config, secrets, binary, identity, webhook };
+        let ready = Self { home, config, secrets, binary, identity, webhook, records };
         // Whatever address the server will have.
         let host = ready.config.domain.as_ref().map_or_else(|| "203.0.113.7".to_owned(), ToString::to_string);
         ready.wanted(url_at(&ready.config, &host)).check()?;
@@ -46,6 +49,7 @@ impl Ready {
             binary: self.binary.clone(),
             identity: self.identity.clone(),
             webhook: self.webhook.clone(),
+            records: self.records.clone(),
         }
     }
 

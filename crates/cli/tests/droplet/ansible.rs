@@ -1,5 +1,6 @@
 //! What can be said of the roles without a machine.
 
+use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
 use preview_exec::{Limits, Program};
@@ -81,4 +82,62 @@ async fn secrets_stand_in_the_environment_as_they_are() {
     let script = ". \"$0\"; printf %s \"$GITHUB_TOKEN\"";
     let shell = Program::new("sh").args(["-c", script]).arg(dir.path().join("environment")).run().await.unwrap();
     assert_eq!(shell.text(), odd);
+}
+
+/// What the role does about the token for the zone, on this machine and in this folder. Gives all that Ansible says, at its most talkative.
+async fn bring_token(token: &str, folder: &Path) -> String {
+    let user = Program::new("id").arg("-un").run().await.unwrap().text().trim().to_owned();
+    let role = root().join("ansible/roles/orchestrator");
+    let play = json!([{
+        "hosts": "all", "connection": "local", "gather_facts": false,
+        "vars_files": [role.join("defaults/main.yml"), role.join("vars/main.yml")],
+        "tasks": [{"ansible.builtin.import_tasks": role.join("tasks/records.yml")}],
+        "handlers": [{"name": "Restart the service", "ansible.builtin.debug": {"msg": "it is restarted"}}],
+    }]);
+    std::fs::write(folder.join("play.yml"), play.to_string()).unwrap();
+    let secrets = if token.is_empty() { json!({}) } else { json!({"DIGITALOCEAN_TOKEN": token}) };
+    let vars = json!({"preview_user": user, "preview_home": folder.join("home"), "preview_secrets": secrets});
+    std::fs::write(folder.join("vars.json"), vars.to_string()).unwrap();
+    let words =
+        ["--inventory", "localhost,", "-vvv", "--diff", "--extra-vars", &format!("@{}/vars.json", folder.display())]
+            .map(str::to_owned);
+    let played =
+        ansible("ansible-playbook").args(words).arg(folder.join("play.yml")).limits(Limits::seconds(120)).run().await;
+    let output = played.unwrap();
+    format!("{}{}", output.text(), output.stderr)
+}
+
+#[tokio::test]
+async fn the_zone_s_token_is_a_file_of_the_service_s_own_and_is_shown_nowhere() {
+    let dir = tempfile::tempdir().unwrap();
+    let home = dir.path().join("home");
+    std::fs::create_dir(&home).unwrap();
+    let file = home.join("digitalocean-token");
+    let (first, second) =
+        ("dop_v1_records0c4f1de3b94f0aa7b2e6d4c9135780", "dop_v1_newer0c4f1de3b94f0aa7b2e6d4c913578012");
+    // Another one replaces it, and the service is told; the same one changes nothing; without any the file goes.
+    for (token, restarts) in [(first, true), (first, false), (second, true)] {
+        let said = bring_token(token, dir.path()).await;
+        assert!(!said.contains(first) && !said.contains(second), "{said}");
+        assert_eq!(said.contains("it is restarted"), restarts, "{said}");
+        assert_eq!(std::fs::read_to_string(&file).unwrap().trim(), token);
+        assert_eq!(std::fs::metadata(&file).unwrap().permissions().mode() & 0o777, 0o600);
+    }
+    bring_token("", dir.path()).await;
+    assert!(!file.exists());
+}
+
+#[tokio::test]
+async fn the_environment_names_the_token_s_file_and_not_the_token() {
+    let dir = tempfile::tempdir().unwrap();
+    let mut given = json!({
+        "preview_settings": {"ALLOWED_REPOS": "my-org/my-app"}, "ansible_default_ipv4": {"address": "203.0.113.7"},
+        "preview_secrets": {"GITHUB_TOKEN": "github_pat_1", "DIGITALOCEAN_TOKEN": "dop_v1_records"},
+    });
+    let text = render("orchestrator", "environment.j2", &given, &dir.path().join("environment")).await;
+    assert!(text.contains("\nDIGITALOCEAN_TOKEN_FILE=\"/opt/preview-deployer/digitalocean-token\"\n"), "{text}");
+    assert!(text.contains("github_pat_1") && !text.contains("dop_v1_records"), "{text}");
+    given["preview_secrets"] = json!({"GITHUB_TOKEN": "github_pat_1"});
+    let text = render("orchestrator", "environment.j2", &given, &dir.path().join("environment")).await;
+    assert!(!text.contains("DIGITALOCEAN"), "{text}");
 }

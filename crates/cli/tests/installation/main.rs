@@ -9,6 +9,7 @@ mod door;
 mod init;
 mod keychain;
 mod machine;
+mod records;
 mod rig;
 mod setup;
 mod sshd;

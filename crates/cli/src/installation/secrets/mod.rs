@@ -24,12 +24,14 @@ pub(crate) enum SecretName {
     Hooks,
     /// The token for DigitalOcean; it never leaves this machine either.
     DigitalOcean,
+    /// The server's token for the records of its zone, by which it shows whose its names are.
+    Records,
     /// What GitHub signs deliveries with.
     Webhook,
 }
 
 impl SecretName {
-    pub(crate) const ALL: [Self; 4] = [Self::GitHub, Self::Hooks, Self::DigitalOcean, Self::Webhook];
+    pub(crate) const ALL: [Self; 5] = [Self::GitHub, Self::Hooks, Self::DigitalOcean, Self::Records, Self::Webhook];
 
     /// What it is kept as.
     pub(crate) fn key(self) -> &'static str {
@@ -37,6 +39,7 @@ impl SecretName {
             Self::GitHub => "github_token",
             Self::Hooks => "github_hooks_token",
             Self::DigitalOcean => "digitalocean_token",
+            Self::Records => "digitalocean_dns_token",
             Self::Webhook => "webhook_secret",
         }
     }
@@ -47,6 +50,7 @@ impl SecretName {
             Self::GitHub => "GITHUB_TOKEN",
             Self::Hooks => "GITHUB_HOOKS_TOKEN",
             Self::DigitalOcean => "DIGITALOCEAN_TOKEN",
+            Self::Records => "DIGITALOCEAN_DNS_TOKEN",
             Self::Webhook => "PREVIEW_WEBHOOK_SECRET",
         }
     }
@@ -57,6 +61,7 @@ impl SecretName {
             Self::GitHub => "the server's token for GitHub",
             Self::Hooks => "the token for GitHub's webhooks",
             Self::DigitalOcean => "the token for DigitalOcean",
+            Self::Records => "the server's token for DNS records at DigitalOcean",
             Self::Webhook => "the webhooks' secret",
         }
     }
