@@ -60,6 +60,11 @@ impl Failure {
         self
     }
 
+    /// A hint for what failed; whoever stopped it knows why, and was told already how to go on.
+    pub(crate) fn unless_stopped(self, hint: impl Into<String>) -> Self {
+        if self.kind == Kind::Interrupted { self } else { self.hint(hint) }
+    }
+
     pub(crate) fn hint(mut self, hint: impl Into<String>) -> Self {
         self.hints.push(hint.into());
         self

@@ -1,8 +1,10 @@
 //! The command `preview`: one file a command in [`commands`], one printer ([`ui`]), one kind of error ([`error`]).
 
 mod ask;
+mod certificates;
 mod client;
 mod commands;
+mod dns;
 mod doctor;
 mod error;
 mod flags;

@@ -6,6 +6,7 @@
 //! exit code are passed through.
 
 use std::io::IsTerminal;
+use std::net::IpAddr;
 use std::path::Path;
 
 use clap::Args;
@@ -14,7 +15,7 @@ use preview_orchestrator::settings::{Access, Token, Variables};
 
 use crate::error::{Failure, Kind};
 use crate::installation::{Config, Destination, Home};
-use crate::{settings, ui};
+use crate::{dns, settings, ui};
 
 /// Where the roles put the service: its folder, and its user.
 const FOLDER: &str = "/opt/preview-deployer";
@@ -111,6 +112,17 @@ impl Server {
     /// Its host's name or address.
     pub(crate) fn host(&self) -> &str {
         self.destination.host()
+    }
+
+    /// The addresses that names have to lead to: of one that is ours, those that `preview setup` found out.
+    pub(crate) async fn addresses(&self) -> Vec<IpAddr> {
+        let ours = Home::find().ok().and_then(|home| Some((Config::load(&home).ok()??, home)));
+        if let Some((config, home)) = ours
+            && config.address(&home).is_ok_and(|address| address == self.destination)
+        {
+            return config.internet_addresses(&home).await;
+        }
+        dns::addresses(self.host()).await.unwrap_or_default()
     }
 
     /// Runs what was typed there, in our place. Comes back only if that could not be begun.

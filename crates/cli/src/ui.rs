@@ -111,11 +111,16 @@ pub(crate) fn warning(text: impl AsRef<str>) {
     headed(Style::Yellow, "warning:", text.as_ref());
 }
 
+/// What to do about something.
+pub(crate) fn hint(text: impl AsRef<str>) {
+    headed(Style::Yellow, "hint:", text.as_ref());
+}
+
 /// Says why a command failed, and gives its exit code.
 pub(crate) fn fail(failure: &Failure) -> ExitCode {
     headed(Style::Red, "error:", &failure.what);
     failure.causes.iter().for_each(|cause| note(format!("  - {cause}")));
-    failure.hints.iter().for_each(|hint| headed(Style::Yellow, "hint:", hint));
+    failure.hints.iter().for_each(hint);
     ExitCode::from(failure.kind.exit_code())
 }
 

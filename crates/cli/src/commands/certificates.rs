@@ -1,10 +1,14 @@
 //! `preview certificates`
 
+use std::collections::BTreeSet;
+
 use clap::Args;
 use preview_orchestrator::tls::{Overview, Stage, Standing};
 use reqwest::Method;
 
+use crate::certificates::{is_about_the_name, records, remedy};
 use crate::client::Service;
+use crate::dns::{Record, of_this_machine};
 use crate::error::Failure;
 use crate::ui;
 
@@ -40,8 +44,23 @@ impl Certificates {
         for Standing { name, cause, .. } in &told.certificates {
             cause.iter().for_each(|cause| ui::note(format!("{}: {}", ui::harmless(name), ui::harmless(cause))));
         }
+        advice(&told).await.iter().for_each(ui::hint);
         Ok(())
     }
+}
+
+/// What helps against what failed, each once: one record is for the hosts of all previews.
+async fn advice(told: &Overview) -> Vec<String> {
+    let failed = || told.certificates.iter().filter(|standing| standing.cause.is_some());
+    let named = failed().filter(|standing| is_about_the_name(standing, told.by_record));
+    let names: BTreeSet<String> = named.map(|standing| Record::name_for(&ui::harmless(&standing.name))).collect();
+    let mut advice = Vec::new();
+    for name in names {
+        advice.extend(records(&[name], &of_this_machine()).await);
+    }
+    let others: BTreeSet<String> = failed().filter_map(|standing| remedy(standing, told.by_record)).collect();
+    advice.extend(others);
+    advice
 }
 
 fn row(standing: &Standing) -> Vec<String> {

@@ -43,14 +43,15 @@ impl Doctor {
             serde_json::from_slice::<Report>(&output.stdout)
                 .map_err(|_| server.refused("gave no findings: is the version there older?", &output))
         });
+        let addresses = server.addresses().await;
         let report = match report {
             Ok(report) => {
-                let outside = Outside::look(server.host(), report.base_url.clone()).await;
+                let outside = Outside::look(server.host(), report.base_url.clone(), &addresses).await;
                 let version = report.version.clone();
                 report.seen_from(&Outside { version: Ok(version), ..outside })
             }
             Err(failure) => {
-                let outside = Outside::look(server.host(), None).await;
+                let outside = Outside::look(server.host(), None, &addresses).await;
                 let why = [failure.what].into_iter().chain(failure.causes).collect::<Vec<_>>().join("; ");
                 only_outside(&Outside { ssh: Err(why), ..outside })
             }

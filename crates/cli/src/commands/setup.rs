@@ -72,9 +72,8 @@ impl Setup {
         let changed = steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await?;
         before::forget(&ssh).await?;
         if gets_certificates(&ready.config) {
-            certificate::step(&ssh, &ready.config, &steps, certificate_wait)
-                .await
-                .map_err(|failure| failure.hint("what is done stays: `preview setup` goes on from there"))?;
+            let told = certificate::step(&ssh, (&ready.config, &ready.home), &steps, certificate_wait).await;
+            told.map_err(|failure| failure.unless_stopped("what is done stays: `preview setup` goes on from there"))?;
         }
         if let Some(hooks) = &hooks {
             announce(&ready, hooks, &steps).await?;

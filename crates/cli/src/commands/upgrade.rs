@@ -56,9 +56,10 @@ impl Upgrade {
         before::forget(&ssh).await?;
         if gets_certificates(&ready.config) {
             // The version is well, and stays, whatever the authority says.
-            certificate::step(&ssh, &ready.config, &steps, certificate_wait).await.map_err(|failure| {
-                failure.hint("the server runs the new version; `preview upgrade` looks for the certificate again")
-            })?;
+            let hint = "the server runs the new version; `preview upgrade` looks for the certificate again";
+            let steps = steps.from_here(hint);
+            let told = certificate::step(&ssh, (&ready.config, &ready.home), &steps, certificate_wait).await;
+            told.map_err(|failure| failure.unless_stopped(hint))?;
         }
         if json {
             let (server, before) = (ssh.to().to_string(), version_before);

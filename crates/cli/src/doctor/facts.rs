@@ -1,9 +1,9 @@
 //! What there is to look at on a server, and what was seen. Plain values, so that a test makes any state of a server in a line.
 
-use std::net::IpAddr;
-
 use jiff::{SignedDuration, Timestamp};
 use preview_core::capacity::Disk;
+
+use crate::dns::Record;
 
 /// Something that was looked at, or why it could not be.
 pub(crate) type Look<T> = Result<T, String>;
@@ -44,6 +44,8 @@ pub(crate) struct Facts {
     pub(super) deliveries: Look<Vec<Delivery>>,
     /// What answers at the previews' address.
     pub(super) at_base_url: Look<Answers>,
+    /// The record of that address, where it is a name.
+    pub(super) base_record: Option<Record>,
     /// Hosts of previews' own, where they have some.
     pub(super) domain: Look<Option<Domain>>,
 }
@@ -162,9 +164,9 @@ pub(crate) enum Answers {
 
 #[derive(Debug, Clone)]
 pub(super) struct Domain {
-    pub(super) name: String,
-    pub(super) addresses: Look<Vec<IpAddr>>,
-    /// Of a name below it that no preview has.
-    pub(super) wildcard: Look<Vec<IpAddr>>,
+    /// The record of the domain itself.
+    pub(super) own: Record,
+    /// That for all names below it.
+    pub(super) wildcard: Record,
     pub(super) at_wildcard: Look<Answers>,
 }

@@ -1,8 +1,13 @@
 //! What only somebody outside of the server sees: whether SSH gets in, and which ports are open.
 
+use std::net::IpAddr;
+
+use reqwest::Url;
+
 use super::facts::{Answers, Look};
 use super::look::network::{answers_at, is_open};
 use super::{Check, Judgement};
+use crate::dns::Record;
 
 /// What was seen from outside.
 #[derive(Debug, Clone)]
@@ -17,21 +22,27 @@ pub(crate) struct Outside {
     /// What previews' addresses begin with.
     pub(crate) base_url: Option<String>,
     pub(crate) at_base_url: Look<Answers>,
+    /// The record of that address, where it is a name.
+    pub(crate) record: Option<Record>,
 }
 
 impl Outside {
-    /// Looks at the ports of a host, and at the previews' address.
-    pub(crate) async fn look(host: &str, base_url: Option<String>) -> Self {
+    /// Looks at the ports of a host, and at the previews' address, which has to lead to the server's addresses.
+    pub(crate) async fn look(host: &str, base_url: Option<String>, server: &[IpAddr]) -> Self {
         let at_base_url = async {
             match &base_url {
                 Some(url) => answers_at(url).await,
                 None => Err("the server did not tell it".to_owned()),
             }
         };
-        let (http, https, api, at_base_url) =
-            tokio::join!(is_open(host, 80), is_open(host, 443), is_open(host, 3000), at_base_url);
+        let record = async {
+            let base: Url = base_url.as_deref()?.parse().ok()?;
+            Record::of_host(base.host_str()?, server).await
+        };
+        let (http, https, api, at_base_url, record) =
+            tokio::join!(is_open(host, 80), is_open(host, 443), is_open(host, 3000), at_base_url, record);
         let version = Err("the server did not tell it".to_owned());
-        Self { ssh: Ok(()), version, http, https, api, base_url, at_base_url }
+        Self { ssh: Ok(()), version, http, https, api, base_url, at_base_url, record }
     }
 }
 
@@ -76,15 +87,20 @@ pub(super) const CHECKS: [Check<Outside>; 6] = [
     Check {
         name: "address",
         looks_at: "what answers at the previews' address, from here",
-        judge: |outside| match (&outside.base_url, &outside.at_base_url) {
-            (_, Ok(Answers::Us)) => Judgement::ok("this installation"),
-            (_, Ok(Answers::Somebody(status))) => Judgement::problem(format!("something else, with status {status}")),
-            (Some(url), Err(why)) => Judgement::problem(format!("nobody answers at {url}: {why}")),
-            (None, Err(why)) => Judgement::unknown(why),
-        },
+        judge: address,
         remedy: "let PREVIEW_BASE_URL and its DNS record lead to this server",
     },
 ];
+
+fn address(outside: &Outside) -> Judgement {
+    let judged = match (&outside.base_url, &outside.at_base_url) {
+        (_, Ok(Answers::Us)) => return Judgement::ok("this installation"),
+        (_, Ok(Answers::Somebody(status))) => Judgement::problem(format!("something else, with status {status}")),
+        (Some(url), Err(why)) => Judgement::problem(format!("nobody answers at {url}: {why}")),
+        (None, Err(why)) => return Judgement::unknown(why),
+    };
+    judged.record(outside.record.as_ref())
+}
 
 fn is_https(outside: &Outside) -> bool {
     outside.base_url.as_deref().is_some_and(|url| url.starts_with("https://"))
@@ -125,7 +141,25 @@ mod tests {
             api: Ok(false),
             base_url: Some("http://203.0.113.7".to_owned()),
             at_base_url: Ok(Answers::Us),
+            record: None,
         }
+    }
+
+    #[test]
+    fn a_name_that_leads_elsewhere_is_told_by_the_record_that_is_wanted() {
+        let mut outside = fine();
+        outside.at_base_url = Ok(Answers::Somebody(200));
+        let record = Record {
+            name: "previews.example.com".to_owned(),
+            server: vec!["203.0.113.8".parse().unwrap()],
+            found: Ok(vec!["198.51.100.1".parse().unwrap()]),
+        };
+        outside.record = Some(record.clone());
+        let told = address(&outside).remedy.unwrap();
+        assert!(told.contains("`previews.example.com A 203.0.113.8`") && told.ends_with("198.51.100.1"), "{told}");
+        // Where it is right, something else is in the way.
+        outside.record = Some(Record { found: Ok(record.server.clone()), ..record });
+        assert_eq!(address(&outside).remedy, None);
     }
 
     #[test]

@@ -14,6 +14,7 @@ mod look;
 
 use serde::{Deserialize, Serialize};
 
+use crate::dns::Record;
 pub(crate) use facts::Facts;
 pub(crate) use laptop::Outside;
 
@@ -64,6 +65,14 @@ impl Judgement {
     fn remedy(mut self, remedy: impl Into<String>) -> Self {
         self.remedy = Some(remedy.into());
         self
+    }
+
+    /// With the record that is wanted, where the name does not lead to the server alone.
+    fn record(self, record: Option<&Record>) -> Self {
+        match record {
+            Some(record) if !record.is_right() => self.remedy(record.advice()),
+            _ => self,
+        }
     }
 }
 

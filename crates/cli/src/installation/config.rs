@@ -1,12 +1,14 @@
 //! `config.yml`: what the person says of the installation.
 
 use std::collections::BTreeMap;
+use std::net::IpAddr;
 use std::path::PathBuf;
 
 use preview_core::ids::RepoName;
 use preview_core::repo_config::Mistake;
 
 use super::{Destination, Domain, Home, ProjectName, Range, Region, Size, State, read};
+use crate::dns;
 use crate::error::{Failure, Kind};
 
 /// Settings that name a file of this machine, which is brought to the server, to a place that the roles know.
@@ -93,6 +95,18 @@ impl Config {
         match State::load(home)?.public_address {
             Some(address) => Ok(bracketed(&address.to_string())),
             None => Ok(bracketed(self.address(home)?.host())),
+        }
+    }
+
+    /// The addresses that names have to lead to, as far as they are known here.
+    pub(crate) async fn internet_addresses(&self, home: &Home) -> Vec<IpAddr> {
+        if let Ok(State { public_address: Some(address), .. }) = State::load(home) {
+            return vec![address];
+        }
+        let Ok(destination) = self.address(home) else { return Vec::new() };
+        match destination.host().parse() {
+            Ok(address) => vec![address],
+            Err(_) => dns::addresses(destination.host()).await.unwrap_or_default(),
         }
     }
 

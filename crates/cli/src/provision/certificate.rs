@@ -10,8 +10,9 @@ use preview_orchestrator::tls::{Overview, Stage, Standing};
 use super::records;
 use super::ssh::Ssh;
 use super::steps::Steps;
+use crate::certificates::{self, is_about_the_name, remedy};
 use crate::error::Failure;
-use crate::installation::Config;
+use crate::installation::{Config, Home};
 use crate::ui;
 
 /// As the service's user, in its folder, where the command finds the service and its token.
@@ -25,21 +26,37 @@ const ANSWER: Limits = Limits::seconds(60);
 /// Between two looks.
 const PAUSE: Duration = Duration::from_secs(1);
 
+/// How the waiting for it ended.
+enum Ended {
+    /// There is one.
+    Served,
+    /// The authority had something against it.
+    Failed(Standing),
+    /// There was none for so long.
+    Late(Standing),
+}
+
 /// The step that waits for it, at most so long.
-pub(crate) async fn step(ssh: &Ssh, config: &Config, steps: &Steps, limit: Duration) -> Result<(), Failure> {
+pub(crate) async fn step(
+    ssh: &Ssh,
+    (config, home): (&Config, &Home),
+    steps: &Steps,
+    limit: Duration,
+) -> Result<(), Failure> {
     let name = "there is a certificate for the server's address";
-    let look = first(ssh, (steps.begun(), limit), |how| ui::progress(&format!("{name}: {how}")));
-    let by_record = records::are_made(config);
-    let told = async { look.await?.map_err(|standing| failed(&standing, by_record)) };
-    steps.step(name, told).await
+    let work = async {
+        let look = first(ssh, (steps.begun(), limit), |how| ui::progress(&format!("{name}: {how}")));
+        match look.await? {
+            Ended::Served => Ok(()),
+            Ended::Failed(standing) => Err(failed(&standing, config, home).await),
+            Ended::Late(standing) => Err(late(&standing, limit)),
+        }
+    };
+    steps.step(name, work).await
 }
 
 /// Waits until the server has a certificate for its own address, or could not get it. `tell` hears how it goes.
-async fn first(
-    ssh: &Ssh,
-    (begun, limit): (Instant, Duration),
-    mut tell: impl FnMut(&str),
-) -> Result<Result<(), Standing>, Failure> {
+async fn first(ssh: &Ssh, (begun, limit): (Instant, Duration), mut tell: impl FnMut(&str)) -> Result<Ended, Failure> {
     let waiting = Instant::now();
     let mut script = LOOK;
     loop {
@@ -50,14 +67,14 @@ async fn first(
         };
         let was_tried_now = script == TRY_NOW;
         match first.state {
-            Stage::Valid if told.served => return Ok(Ok(())),
+            Stage::Valid if told.served => return Ok(Ended::Served),
             // Whoever runs us again has mended something. An authority counts what fails, so what failed just now is told.
             Stage::Failed if !was_tried_now && is_older(first, told.now, begun) => {
                 script = TRY_NOW;
                 continue;
             }
-            Stage::Failed => return Ok(Err(first.clone())),
-            Stage::Valid | Stage::Ordered if waiting.elapsed() >= limit => return Err(late(first, limit)),
+            Stage::Failed => return Ok(Ended::Failed(first.clone())),
+            Stage::Valid | Stage::Ordered if waiting.elapsed() >= limit => return Ok(Ended::Late(first.clone())),
             Stage::Valid => tell("the web server takes it up"),
             Stage::Ordered => tell(&format!("ordered, {} s", waiting.elapsed().as_secs())),
         }
@@ -83,36 +100,23 @@ async fn ask(ssh: &Ssh, script: &str) -> Result<Overview, Failure> {
     serde_json::from_str(&said.text()).map_err(|error| odd(Failure::new(what).because(&error)))
 }
 
-/// What the authority had against it.
-fn failed(standing: &Standing, by_record: bool) -> Failure {
+/// What the authority had against it, and what helps: the records that are wanted, by type, name and address, foremost.
+async fn failed(standing: &Standing, config: &Config, home: &Home) -> Failure {
     let mut failure = Failure::new(format!("there is no certificate for {}", ui::harmless(&standing.name)));
     failure.causes.extend(standing.cause.as_deref().map(ui::harmless));
-    failure.hint(remedy(standing, by_record))
+    let by_record = records::are_made(config);
+    if is_about_the_name(standing, by_record) {
+        failure.hints = records_of(&ui::harmless(&standing.name), config, home).await;
+    }
+    failure.hints.extend(remedy(standing, by_record));
+    failure
 }
 
-/// What helps against the problems that an authority tells (RFC 8555, section 6.7).
-fn remedy(standing: &Standing, by_record: bool) -> String {
-    let name = standing.name.trim_start_matches("*.");
-    match standing.problem.as_deref() {
-        Some("dns") if !by_record => {
-            format!("let an A record of {name} lead to the server, and give it some minutes to be seen everywhere")
-        }
-        Some("connection") if !by_record => format!(
-            "{name} has to lead to the server, and port 80 there has to be open to the internet: is there another firewall, or an \
-             AAAA record that leads elsewhere?"
-        ),
-        Some("unauthorized" | "incorrectResponse") if !by_record => {
-            format!("another machine answers for {name}: let its A and AAAA records lead to the server alone")
-        }
-        Some("caa") => {
-            format!("a CAA record of {name} forbids this authority: let it name the authority, or take it away")
-        }
-        Some("rateLimited") => match standing.next {
-            Some(next) => format!("the authority gives no more for now: the service tries again by itself at {next}"),
-            None => "the authority gives no more for now: the service tries again by itself".to_owned(),
-        },
-        _ => "docs/OPERATIONS.md, \"Certificates\", says what each way of getting them needs".to_owned(),
-    }
+/// What is to be done about the record of the server's own name, and about the one for previews' names.
+async fn records_of(name: &str, config: &Config, home: &Home) -> Vec<String> {
+    let names: Vec<String> =
+        [name.to_owned()].into_iter().chain(config.domain.iter().map(|domain| format!("*.{domain}"))).collect();
+    certificates::records(&names, &config.internet_addresses(home).await).await
 }
 
 fn late(standing: &Standing, limit: Duration) -> Failure {

@@ -29,6 +29,11 @@ impl Steps {
         Ok(Self { asked, begun: Instant::now(), hint })
     }
 
+    /// The same, of which this is to be done from now on, when they are stopped.
+    pub(crate) fn from_here(self, hint: &'static str) -> Self {
+        Self { hint, ..self }
+    }
+
     /// Since when.
     pub(crate) fn begun(&self) -> Instant {
         self.begun

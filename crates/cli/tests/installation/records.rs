@@ -24,7 +24,7 @@ async fn rig() -> Rig {
         tried: None,
         next: None,
     };
-    let told = Overview { certificates: vec![valid], served: true, now: jiff::Timestamp::now() };
+    let told = Overview { certificates: vec![valid], served: true, by_record: true, now: jiff::Timestamp::now() };
     std::fs::write(rig.path("certificates/00"), serde_json::to_vec(&told).unwrap()).unwrap();
     rig
 }

@@ -19,7 +19,7 @@ use crate::needs::Clock;
 #[derive(Clone)]
 pub struct Register {
     site: Site,
-    /// Whether one certificate is for all hosts below the domain.
+    /// Whether one certificate is for all hosts below the domain, as records of the zone alone allow.
     wildcard: bool,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
@@ -37,11 +37,15 @@ impl fmt::Debug for Register {
 
 /// All certificates that are wanted.
 #[derive(Debug, Clone, Default, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(rename_all = "camelCase")]
 pub struct Overview {
     /// Each; the first is the one that serves the previews' own address, where deliveries come to. None without `TLS=acme`.
     pub certificates: Vec<Standing>,
     /// Whether the router serves all of them that are valid.
     pub served: bool,
+    /// Whether the authority is shown by a record of the zone whose the names are, and not by an answer at port 80.
+    #[serde(default)]
+    pub by_record: bool,
     /// The service's time.
     pub now: Timestamp,
 }
@@ -152,7 +156,8 @@ impl Register {
         let served = self.is_served();
         let certificates = self.names().iter().map(|name| self.standing(name)).collect();
         // Both times, so that a change in between is not taken for one that is served.
-        Overview { certificates, served: served && self.is_served(), now: self.now() }
+        let served = served && self.is_served();
+        Overview { certificates, served, by_record: self.wildcard, now: self.now() }
     }
 
     fn standing(&self, name: &CertName) -> Standing {

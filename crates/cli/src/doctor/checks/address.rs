@@ -27,23 +27,24 @@ pub(super) const CHECKS: [Check<Facts>; 3] = [
 const NONE: &str = "PREVIEW_DOMAIN is not set";
 
 fn base_url(facts: &Facts) -> Judgement {
-    match &facts.at_base_url {
+    let judged = match &facts.at_base_url {
         // From here it may not be reachable although it is from outside.
         Err(why) if facts.base_url.is_some() => Judgement::warning(format!("nobody answers, seen from here: {why}")),
-        Err(why) => Judgement::unknown(why),
-        Ok(Answers::Us) => Judgement::ok("this installation"),
+        Err(why) => return Judgement::unknown(why),
+        Ok(Answers::Us) => return Judgement::ok("this installation"),
         Ok(Answers::Somebody(status)) => Judgement::problem(format!("something else, with status {status}")),
-    }
+    };
+    judged.record(facts.base_record.as_ref())
 }
 
 fn domain(facts: &Facts) -> Judgement {
-    let domain = match &facts.domain {
+    let own = match &facts.domain {
         Err(why) => return Judgement::unknown(why),
         Ok(None) => return Judgement::ok(NONE),
-        Ok(Some(domain)) => domain,
+        Ok(Some(domain)) => &domain.own,
     };
-    match &domain.addresses {
-        Err(why) => Judgement::problem(format!("{} has none: {why}", domain.name)),
+    match &own.found {
+        Err(why) => Judgement::problem(format!("{} has none: {why}", own.name)).record(Some(own)),
         Ok(addresses) => Judgement::ok(list(addresses)),
     }
 }
@@ -54,16 +55,17 @@ fn wildcard(facts: &Facts) -> Judgement {
         Ok(None) => return Judgement::ok(NONE),
         Ok(Some(domain)) => domain,
     };
-    match (&domain.wildcard, &domain.at_wildcard) {
-        (Err(why), _) => Judgement::problem(format!("names below {} have none: {why}", domain.name)),
+    let judged = match (&domain.wildcard.found, &domain.at_wildcard) {
+        (Err(why), _) => Judgement::problem(format!("names below {} have none: {why}", domain.own.name)),
         (Ok(addresses), Ok(Answers::Somebody(status))) => {
             Judgement::problem(format!("{}, where something else answers, with status {status}", list(addresses)))
         }
         (Ok(addresses), Err(why)) => {
             Judgement::warning(format!("{}, where nobody answers, seen from here: {why}", list(addresses)))
         }
-        (Ok(addresses), Ok(Answers::Us)) => Judgement::ok(list(addresses)),
-    }
+        (Ok(addresses), Ok(Answers::Us)) => return Judgement::ok(list(addresses)),
+    };
+    judged.record(Some(&domain.wildcard))
 }
 
 fn list(addresses: &[std::net::IpAddr]) -> String {

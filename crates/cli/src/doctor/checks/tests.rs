@@ -6,6 +6,7 @@ use jiff::{SignedDuration, Timestamp};
 use preview_core::capacity::Disk;
 
 use super::all;
+use crate::dns::Record;
 use crate::doctor::facts::{
     Answers, Delivery, Docker, Domain, Facts, GitHub, Health, Hook, Ledger, Memory, Nginx, Service, Socket,
 };
@@ -26,6 +27,7 @@ fn hook() -> Hook {
 /// A server without a fault.
 fn fine() -> Facts {
     let address = vec!["203.0.113.7".parse().unwrap()];
+    let record = |name: &str| Record { name: name.to_owned(), server: address.clone(), found: Ok(address.clone()) };
     Facts {
         base_url: Some("http://previews.example.com".to_owned()),
         mistakes: Ok(Vec::new()),
@@ -64,10 +66,10 @@ fn fine() -> Facts {
         hooks: vec![("my-org/my-app".to_owned(), Ok(vec![hook()]))],
         deliveries: Ok(vec![Delivery { signed: true, wrong_signature: false }]),
         at_base_url: Ok(Answers::Us),
+        base_record: Some(record("previews.example.com")),
         domain: Ok(Some(Domain {
-            name: "previews.example.com".to_owned(),
-            addresses: Ok(address.clone()),
-            wildcard: Ok(address),
+            own: record("previews.example.com"),
+            wildcard: record("*.previews.example.com"),
             at_wildcard: Ok(Answers::Us),
         })),
     }
@@ -178,8 +180,8 @@ const CASES: &[Case] = &[
     ("webhook-secret", Verdict::Ok, |f| f.deliveries = Ok(Vec::new())),
     ("base-url", Verdict::Problem, |f| f.at_base_url = Ok(Answers::Somebody(200))),
     ("base-url", Verdict::Warning, |f| f.at_base_url = Err("connection refused".to_owned())),
-    ("domain", Verdict::Problem, |f| domain(f).addresses = Err("no such name".to_owned())),
-    ("wildcard", Verdict::Problem, |f| domain(f).wildcard = Err("no such name".to_owned())),
+    ("domain", Verdict::Problem, |f| domain(f).own.found = Err("no such name".to_owned())),
+    ("wildcard", Verdict::Problem, |f| domain(f).wildcard.found = Err("no such name".to_owned())),
     ("wildcard", Verdict::Problem, |f| domain(f).at_wildcard = Ok(Answers::Somebody(200))),
     ("wildcard", Verdict::Warning, |f| domain(f).at_wildcard = Err("refused".to_owned())),
 ];
@@ -207,6 +209,34 @@ fn each_mistake_is_found_and_comes_with_a_remedy() {
     }
     for check in all() {
         assert!(wrong.contains(check.name), "{} is never anything but fine in a test", check.name);
+    }
+}
+
+#[test]
+fn a_name_that_leads_elsewhere_is_told_by_the_record_that_is_wanted() {
+    let remedy = |name: &str, change: fn(&mut Facts)| says(name, change).remedy.unwrap();
+    assert_eq!(
+        remedy("domain", |f| domain(f).own.found = Err("no such name".to_owned())),
+        "the DNS record that is wanted: `previews.example.com A 203.0.113.7`. Seen from here, it has no address (no such name)"
+    );
+    for (told, name) in [
+        (
+            remedy("wildcard", |f| {
+                domain(f).wildcard.found = Ok(vec!["198.51.100.1".parse().unwrap()]);
+                domain(f).at_wildcard = Ok(Answers::Somebody(200));
+            }),
+            "*.previews.example.com",
+        ),
+        (
+            remedy("base-url", |f| {
+                f.base_record.as_mut().unwrap().found = Ok(vec!["198.51.100.1".parse().unwrap()]);
+                f.at_base_url = Ok(Answers::Somebody(200));
+            }),
+            "previews.example.com",
+        ),
+    ] {
+        let line = format!("`{name} A 203.0.113.7`. Seen from here, it leads to 198.51.100.1");
+        assert!(told.ends_with(&line), "{told}");
     }
 }
 

@@ -12,6 +12,7 @@ use preview_core::causes::with_causes;
 use preview_orchestrator::settings::{BaseUrl, Settings};
 
 use super::facts::{Domain, Facts, Look};
+use crate::dns::{self, Record};
 use said::Said;
 
 /// The settings, or why there are none to go by.
@@ -38,6 +39,10 @@ pub(super) async fn everything(api: Option<BaseUrl>) -> Facts {
     };
     Facts {
         at_base_url,
+        base_record: match settings {
+            Ok(settings) => Record::of_host(settings.previews.base_url.host(), &dns::of_this_machine()).await,
+            Err(_) => None,
+        },
         domain: domain(settings).await,
         base_url,
         misspelt: said.misspelt(),
@@ -63,14 +68,13 @@ pub(super) async fn everything(api: Option<BaseUrl>) -> Facts {
 async fn domain(settings: Known<'_>) -> Look<Option<Domain>> {
     let previews = &settings?.previews;
     let Some(name) = previews.domain.clone() else { return Ok(None) };
-    // A name that no preview has: a pull request's number is never 0.
-    let below = format!("pr-0-doctor.{name}");
     let scheme = if previews.base_url.is_https() { "https" } else { "http" };
     let port = previews.base_url.port().map(|port| format!(":{port}")).unwrap_or_default();
-    let url = format!("{scheme}://{below}{port}");
-    let (addresses, wildcard, at_wildcard) =
-        tokio::join!(network::addresses(&name), network::addresses(&below), network::answers_at(&url));
-    Ok(Some(Domain { name, addresses, wildcard, at_wildcard }))
+    let url = format!("{scheme}://{}{port}", dns::below(&name));
+    let (server, wildcard) = (dns::of_this_machine(), format!("*.{name}"));
+    let (own, wildcard, at_wildcard) =
+        tokio::join!(Record::look(&name, &server), Record::look(&wildcard, &server), network::answers_at(&url));
+    Ok(Some(Domain { own, wildcard, at_wildcard }))
 }
 
 /// The first line of what a program said, or why it did not run.

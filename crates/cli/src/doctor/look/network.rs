@@ -1,11 +1,10 @@
-//! Names, ports, and who answers at an address.
+//! Ports, and who answers at an address.
 
-use std::net::IpAddr;
 use std::time::Duration;
 
 use preview_core::causes::with_causes;
 use preview_orchestrator::router::NO_PREVIEW;
-use tokio::net::{TcpStream, lookup_host};
+use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::doctor::facts::{Answers, Look};
@@ -14,15 +13,6 @@ use crate::doctor::facts::{Answers, Look};
 const PATIENCE: Duration = Duration::from_secs(5);
 /// Where no preview is.
 const NOWHERE: &str = "/preview-doctor/pr-0/";
-
-/// The addresses of a name.
-pub(super) async fn addresses(name: &str) -> Look<Vec<IpAddr>> {
-    let found = timeout(PATIENCE, lookup_host((name, 0))).await.map_err(|_| "no name server answers".to_owned())?;
-    let mut found: Vec<IpAddr> = found.map_err(|error| error.to_string())?.map(|address| address.ip()).collect();
-    found.sort_unstable();
-    found.dedup();
-    Ok(found)
-}
 
 /// Whether somebody listens there.
 pub(in crate::doctor) async fn is_open(host: &str, port: u16) -> Look<bool> {
@@ -81,6 +71,5 @@ mod tests {
         assert_eq!(is_open("127.0.0.1", 9).await, Ok(false));
         let listener = TcpListener::bind("127.0.0.1:0").await.unwrap();
         assert_eq!(is_open("127.0.0.1", listener.local_addr().unwrap().port()).await, Ok(true));
-        assert_eq!(addresses("localhost").await.unwrap()[0].to_string(), "127.0.0.1");
     }
 }
