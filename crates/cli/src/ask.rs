@@ -69,11 +69,9 @@ impl Asking {
     /// A secret, of which nothing is shown; nothing written is none.
     pub(crate) fn secret(self, question: &str, flag: &str) -> Result<Option<SecretString>, Failure> {
         self.somebody(question, flag)?;
-        let quiet = Quiet::begin()?;
-        let written = line(&format!("{question} (it is not shown): "));
-        drop(quiet);
-        ui::note("");
-        Ok(Some(written?).filter(|text| !text.is_empty()).map(SecretString::from))
+        ui::question(&format!("{question} (it is not shown): "));
+        let written = unseen()?;
+        Ok(Some(written.trim()).filter(|text| !text.is_empty()).map(SecretString::from))
     }
 
     fn somebody(self, question: &str, flag: &str) -> Result<(), Failure> {
@@ -96,14 +94,46 @@ fn line(question: &str) -> Result<String, Failure> {
     Ok(text.trim().to_owned())
 }
 
-/// A terminal that shows nothing of what is typed, until it is dropped.
-pub(crate) struct Quiet(Termios);
+/// One line of the terminal, of which nothing is shown. Keys come one by one, Ctrl-C among them: it must not leave a terminal behind
+/// that shows nothing.
+pub(crate) fn unseen() -> Result<String, Failure> {
+    let quiet = Quiet::begin()?;
+    let written = typed(std::io::stdin().lock());
+    drop(quiet);
+    ui::note("");
+    written
+}
+
+/// What is typed up to the end of the line, as terminals themselves edit it.
+fn typed(keys: impl BufRead) -> Result<String, Failure> {
+    // Source: ASCII; what `stty -a` calls intr, eof, kill and erase.
+    const CTRL_C: u8 = 3;
+    const CTRL_D: u8 = 4;
+    const CTRL_U: u8 = 21;
+    const BACKSPACE: u8 = 8;
+    const DELETE: u8 = 127;
+    let mut line = Vec::new();
+    for key in keys.bytes() {
+        match key? {
+            b'\n' | b'\r' => return Ok(String::from_utf8_lossy(&line).into_owned()),
+            CTRL_C => return Err(Failure::new("stopped").kind(Kind::Interrupted)),
+            CTRL_D if line.is_empty() => break,
+            BACKSPACE | DELETE => drop(line.pop()),
+            CTRL_U => line.clear(),
+            key => line.push(key),
+        }
+    }
+    Err(Failure::new("the terminal was closed before the answer").kind(Kind::Interrupted))
+}
+
+/// A terminal that shows nothing of what is typed and hands on each key, until it is dropped.
+struct Quiet(Termios);
 
 impl Quiet {
-    pub(crate) fn begin() -> Result<Self, Failure> {
+    fn begin() -> Result<Self, Failure> {
         let before = tcgetattr(std::io::stdin())?;
         let mut quiet = before.clone();
-        quiet.local_modes.remove(LocalModes::ECHO);
+        quiet.local_modes.remove(LocalModes::ECHO | LocalModes::ICANON | LocalModes::ISIG);
         tcsetattr(std::io::stdin(), OptionalActions::Flush, &quiet)?;
         Ok(Self(before))
     }
@@ -113,5 +143,22 @@ impl Drop for Quiet {
     fn drop(&mut self) {
         // A terminal that went away needs nothing put back.
         let _ = tcsetattr(std::io::stdin(), OptionalActions::Flush, &self.0);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_unseen_line_is_edited_as_any_other() {
+        for (keys, line) in
+            [(&b"abc\n"[..], "abc"), (b"abx\x7fc\r", "abc"), (b"wrong\x15abc\n", "abc"), (b"\x08abc\nnext", "abc")]
+        {
+            assert_eq!(typed(keys).unwrap(), line, "{keys:?}");
+        }
+        for keys in [&b"abc\x03"[..], b"\x04", b"abc"] {
+            assert_eq!(typed(keys).unwrap_err().kind, Kind::Interrupted, "{keys:?}");
+        }
     }
 }

@@ -1,5 +1,6 @@
 //! Asking the running service.
 
+use std::error::Error;
 use std::time::Duration;
 
 use clap::Args;
@@ -89,10 +90,22 @@ impl Client {
     /// Asks, and reads the JSON of the answer.
     pub(crate) async fn answer<T: DeserializeOwned>(&self, method: Method, path: &str) -> Result<T, Failure> {
         let answer = self.ask(method, path).await?;
-        answer.json().await.map_err(|error| {
-            let what = format!("what answers at {} is not the service, or of another version", self.api);
-            Failure::new(what).because(&error.without_url())
-        })
+        answer.json().await.map_err(|error| self.stranger(&root(&error).to_string()))
+    }
+
+    /// Asks for the list of this name.
+    pub(crate) async fn list(&self, path: &str, name: &str) -> Result<Vec<Value>, Failure> {
+        match self.json::<Value>(path).await?.get_mut(name).map(Value::take) {
+            Some(Value::Array(list)) => Ok(list),
+            _ => Err(self.stranger(&format!("it has no {name}"))),
+        }
+    }
+
+    fn stranger(&self, why: &str) -> Failure {
+        let what = format!("what answers at {} is not the service, or of another version", self.api);
+        let mut failure = Failure::new(what);
+        failure.causes.push(why.to_owned());
+        failure.hint("--api, or ORCHESTRATOR_PORT, says where the service is")
     }
 
     /// What the service says of itself, whether it can do its work or not.
@@ -112,12 +125,18 @@ impl Client {
         if let Some(limit) = limit {
             request = request.timeout(limit);
         }
-        request.send().await.map_err(|error| {
-            Failure::new(format!("the service does not answer at {}", self.api))
-                .because(&error.without_url())
-                .hint("is it running? `systemctl status preview-orchestrator`, or start it with `preview serve`")
+        let answered = ui::waiting("waiting for the service", request.send()).await;
+        answered.map_err(|error| {
+            let mut failure = Failure::new(format!("the service does not answer at {}", self.api));
+            failure.causes.push(root(&error).to_string());
+            failure.hint("is it running? `systemctl status preview-orchestrator`, or start it with `preview serve`")
         })
     }
+}
+
+/// What an error came from in the end: what lies between says no more than that something was asked.
+fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    error.source().map_or(error, root)
 }
 
 /// What an error answer says: the `detail` of its problem document (RFC 9457), or its status.

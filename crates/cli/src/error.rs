@@ -45,6 +45,21 @@ impl Failure {
         Self { kind: Kind::Failed, what: what.into(), causes: Vec::new(), hints: Vec::new() }
     }
 
+    /// Wrong arguments: the first line is the mistake, `tip:` lines are what to do.
+    pub(crate) fn of_arguments(error: &clap::Error) -> Self {
+        let text = error.to_string();
+        let mut lines = text.lines().map(str::trim).filter(|line| !line.is_empty());
+        let what = lines.next().unwrap_or_default().trim_start_matches("error: ");
+        let mut failure = Self::new(what).kind(Kind::Settings);
+        for line in lines.filter(|line| !line.starts_with("For more information")) {
+            match line.strip_prefix("tip: ") {
+                Some(tip) => failure.hints.push(tip.to_owned()),
+                None => failure.causes.push(line.to_owned()),
+            }
+        }
+        failure
+    }
+
     pub(crate) fn kind(mut self, kind: Kind) -> Self {
         self.kind = kind;
         self

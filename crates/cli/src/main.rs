@@ -67,13 +67,25 @@ enum Command {
 }
 
 /// What the person at the terminal asks for; help and mistakes end the process here.
-fn arguments() -> Arguments {
-    let matches = help::grouped(Arguments::command()).get_matches();
-    Arguments::from_arg_matches(&matches).unwrap_or_else(|error| error.exit())
+fn arguments(wants_json: bool) -> Arguments {
+    let asked = help::grouped(Arguments::command()).try_get_matches();
+    let asked = asked.and_then(|matches| Arguments::from_arg_matches(&matches));
+    asked.unwrap_or_else(|error| {
+        if wants_json && error.use_stderr() {
+            ui::json_of(&error::Failure::of_arguments(&error));
+        }
+        error.exit()
+    })
+}
+
+/// Whether a script asks, for which a failure is JSON as well. Behind `--` everything is somebody else's.
+fn wants_json() -> bool {
+    std::env::args_os().skip(1).take_while(|word| word != "--").any(|word| word == "--json")
 }
 
 fn main() -> ExitCode {
-    let arguments = arguments();
+    let wants_json = wants_json();
+    let arguments = arguments(wants_json);
     // Two workers serve every command: the work is waiting for others.
     let runtime = match tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build() {
         Ok(runtime) => runtime,
@@ -83,7 +95,12 @@ fn main() -> ExitCode {
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
         Ok(()) => ExitCode::SUCCESS,
-        Err(failure) => ui::fail(&failure),
+        Err(failure) => {
+            if wants_json {
+                ui::json_of(&failure);
+            }
+            ui::fail(&failure)
+        }
     }
 }
 

@@ -3,11 +3,17 @@
 
 use std::io::{IsTerminal, Write};
 use std::process::ExitCode;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::Duration;
 
 use jiff::Timestamp;
 use serde::Serialize;
+use serde_json::json;
 
 use crate::error::Failure;
+
+/// What a person waits for without a word.
+const A_WHILE: Duration = Duration::from_secs(1);
 
 /// How a piece of text looks on a terminal.
 #[derive(Debug, Clone, Copy)]
@@ -72,10 +78,23 @@ pub(crate) fn columns() -> Option<usize> {
     rustix::termios::tcgetwinsize(std::io::stdout()).ok().map(|size| usize::from(size.ws_col))
 }
 
+/// Whether a result for scripts was printed: there is one at most.
+static IS_TOLD: AtomicBool = AtomicBool::new(false);
+
 /// The result for scripts.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
     let text = serde_json::to_string_pretty(value);
+    IS_TOLD.store(true, Ordering::SeqCst);
     text.map(line).map_err(|error| Failure::new("the result could not be written as JSON").because(&error))
+}
+
+/// What failed, for scripts; nothing more, where the result is printed and says it.
+pub(crate) fn json_of(failure: &Failure) {
+    if !IS_TOLD.load(Ordering::SeqCst) {
+        let Failure { what, causes, hints, .. } = failure;
+        // Of texts alone it can be made, and there is nobody left to be told.
+        drop(json(&json!({"error": {"message": what, "details": causes, "advice": hints}})));
+    }
 }
 
 /// A remark for the person at the terminal.
@@ -93,6 +112,19 @@ pub(crate) fn progress(text: &str) {
         // Source: ECMA-48, §8.3.41 (EL): the whole line is emptied.
         drop(write!(err, "\r\u{1b}[2K{text}").and_then(|()| err.flush()));
     }
+}
+
+/// Waits for something, and says what for where that takes a while.
+pub(crate) async fn waiting<T>(what: &str, work: impl Future<Output = T>) -> T {
+    let mut work = std::pin::pin!(work);
+    tokio::select! {
+        biased;
+        done = &mut work => return done,
+        () = tokio::time::sleep(A_WHILE) => progress(&format!("{what} …")),
+    }
+    let done = work.await;
+    progress("");
+    done
 }
 
 /// A question, whose answer goes on the same line.

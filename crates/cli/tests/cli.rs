@@ -79,6 +79,40 @@ async fn commands() -> Vec<String> {
 }
 
 #[tokio::test]
+async fn a_wrong_flag_of_any_command_is_told_and_is_json_for_a_script() {
+    let mut told = String::new();
+    for command in commands().await {
+        let (code, output) = ended(preview(&[&command, "--nonsense"])).await;
+        assert_eq!((code, output.text().as_str()), (2, ""), "{command}");
+        told += &format!("$ preview {command} --nonsense\n{}\n", output.stderr);
+        let (code, output) = ended(preview(&[&command, "--json", "--nonsense"])).await;
+        let json: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+        let message = json["error"]["message"].as_str().unwrap();
+        assert!(code == 2 && output.stderr.starts_with(&format!("error: {message}\n")), "{command}: {json}");
+    }
+    insta::assert_snapshot!(told);
+    // What is behind `--` is another program's.
+    let (_, output) = ended(preview(&["exec", "my-org-app-12", "--", "x", "--json"])).await;
+    assert_eq!(output.text(), "");
+}
+
+#[tokio::test]
+async fn what_is_looked_at_here_fails_in_json_too() {
+    for (args, code) in [
+        (&["detect", "/no/such/folder", "--json"][..], 2),
+        (&["config", "check", "/no/such/folder", "--json"], 2),
+        (&["status", "--json"], 1),
+        (&["secret", "list", "--json"], 1),
+    ] {
+        let dir = tempfile::tempdir().unwrap();
+        let program = preview(args).env("DEPLOYMENTS_DB", dir.path().join("none/deployments.json"));
+        let (ended, output) = ended(program).await;
+        let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+        assert!(ended == code && told["error"]["message"].is_string(), "{args:?}: {ended} {told}");
+    }
+}
+
+#[tokio::test]
 async fn every_shell_completes_every_command() {
     let names = commands().await;
     assert!(names.len() > 15 && names.contains(&"logs".to_owned()), "{names:?}");

@@ -299,3 +299,32 @@ async fn a_doctor_brings_the_server_s_findings_and_adds_what_is_seen_from_here()
     let (code, output) = world.run(&["doctor", "--server", "root@127.0.0.1"]).await;
     assert!(code == 3 && output.text().contains("command not found"), "{}", output.text());
 }
+
+/// What a doctor says from a laptop, but for the ports, on which anything may listen where this runs.
+async fn examined(world: &World) -> String {
+    let (code, output) = world.run(&["doctor", "--server", "root@127.0.0.1"]).await;
+    let text = format!("{}{}=> {code}\n", output.text(), output.stderr);
+    let elsewhere = ["port 80,", "port 443,", "port 3000,", "looked at:", "-> open it", "-> let ORCHESTRATOR"];
+    let is_steady = |line: &&str| !line.starts_with("error: ") && !elsewhere.iter().any(|part| line.contains(part));
+    text.lines().filter(is_steady).map(|line| format!("{line}\n")).collect()
+}
+
+#[tokio::test]
+async fn a_doctor_says_from_a_laptop_what_is_wrong_and_what_helps() {
+    let world = World::new();
+    world.program("there/sudo", "exec \"$@\"");
+    let finding = |name: &str, verdict: &str, says: &str| serde_json::json!({"name": name, "lookedAt": name, "verdict": verdict, "says": says, "remedy": "mend it"});
+    let report = |findings: &[serde_json::Value]| {
+        let report = serde_json::json!({"version": "0.0.1", "baseUrl": "http://127.0.0.1:9", "findings": findings});
+        format!("printf '%s' '{report}'; exit 3")
+    };
+    world.program("there/preview", &report(&[]));
+    insta::assert_snapshot!("doctor_of_another_version", examined(&world).await);
+    let found = [finding("disk", "warning", "nearly full"), finding("clock", "problem", "600 s slow")];
+    world.program("there/preview", &report(&found));
+    insta::assert_snapshot!("doctor_finds", examined(&world).await);
+    world.program("there/preview", "echo 'preview: command not found' >&2; exit 127");
+    insta::assert_snapshot!("doctor_without_a_program_there", examined(&world).await);
+    world.program("path/ssh", "echo 'Permission denied (publickey).' >&2; exit 255");
+    insta::assert_snapshot!("doctor_without_a_way_there", examined(&world).await);
+}

@@ -9,7 +9,7 @@ use preview_core::secrets::{self, Secrets};
 use preview_core::trust::Trust;
 use serde_json::{Value, json};
 
-use crate::error::{Failure, Kind};
+use crate::error::Failure;
 use crate::folder::Folder;
 use crate::ui;
 
@@ -45,15 +45,7 @@ struct Found {
 
 impl Detect {
     pub(crate) fn run(self) -> Result<(), Failure> {
-        let found = match self.find() {
-            Ok(found) => found,
-            Err(failure) if self.json && failure.kind == Kind::Failed => {
-                let Failure { what, causes, hints, .. } = &failure;
-                ui::json(&json!({"error": {"message": what, "details": causes, "advice": hints}}))?;
-                return Err(failure);
-            }
-            Err(failure) => return Err(failure),
-        };
+        let found = self.find()?;
         if self.json {
             return ui::json(&found.json());
         }

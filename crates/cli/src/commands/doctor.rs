@@ -32,30 +32,13 @@ pub(crate) struct Doctor {
 
 impl Doctor {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let report = Report::here(self.service.api.clone()).await;
+        let report = ui::waiting("looking", Report::here(self.service.api.clone())).await;
         self.tell(&report)
     }
 
     /// The server's own findings, and what is seen from here.
     pub(crate) async fn run_with(self, server: &Server) -> Result<(), Failure> {
-        let asked = server.ask(As::Root, &["doctor", "--json"]).await;
-        let report = asked.and_then(|(_, output)| {
-            serde_json::from_slice::<Report>(&output.stdout)
-                .map_err(|_| server.refused("gave no findings: is the version there older?", &output))
-        });
-        let addresses = server.addresses().await;
-        let report = match report {
-            Ok(report) => {
-                let outside = Outside::look(server.host(), report.base_url.clone(), &addresses).await;
-                let version = report.version.clone();
-                report.seen_from(&Outside { version: Ok(version), ..outside })
-            }
-            Err(failure) => {
-                let outside = Outside::look(server.host(), None, &addresses).await;
-                let why = [failure.what].into_iter().chain(failure.causes).collect::<Vec<_>>().join("; ");
-                only_outside(&Outside { ssh: Err(why), ..outside })
-            }
-        };
+        let report = ui::waiting(&format!("looking at {}", server.host()), seen_from_here(server)).await;
         self.tell(&report)
     }
 
@@ -97,6 +80,28 @@ impl Doctor {
             number(count(Verdict::Problem), "problem"),
             count(Verdict::Unknown),
         ));
+    }
+}
+
+/// The server's own findings, and what is seen from here in front of them.
+async fn seen_from_here(server: &Server) -> Report {
+    let asked = server.ask(As::Root, &["doctor", "--json"]).await;
+    let report = asked.and_then(|(_, output)| {
+        serde_json::from_slice::<Report>(&output.stdout)
+            .map_err(|_| server.refused("gave no findings: is the version there older?", &output))
+    });
+    let addresses = server.addresses().await;
+    match report {
+        Ok(report) => {
+            let outside = Outside::look(server.host(), report.base_url.clone(), &addresses).await;
+            let version = report.version.clone();
+            report.seen_from(&Outside { version: Ok(version), ..outside })
+        }
+        Err(failure) => {
+            let outside = Outside::look(server.host(), None, &addresses).await;
+            let why = [failure.what].into_iter().chain(failure.causes).collect::<Vec<_>>().join("; ");
+            only_outside(&Outside { ssh: Err(why), ..outside })
+        }
     }
 }
 

@@ -28,8 +28,8 @@ use crate::ui;
 #[derive(Debug, Args)]
 #[command(
     after_help = "Each answer may be given by a flag instead; with --no-input nothing is asked. Nothing is made yet: `preview setup` \
-                  does that. Tokens come from the environment (GITHUB_TOKEN, GITHUB_HOOKS_TOKEN, DIGITALOCEAN_TOKEN), or are asked \
-                  for, and are kept in the system's keychain, or where there is none in a file that only you may read.",
+                  does that. Tokens come from the environment (GITHUB_TOKEN, GITHUB_HOOKS_TOKEN, DIGITALOCEAN_TOKEN, \
+                  DIGITALOCEAN_DNS_TOKEN for ACME_CHALLENGE=dns-01), or are asked for, and are kept in the system's keychain, or where there is none in a file that only you may read.",
     mut_arg("dry_run", |flag| flag.help("Print the file instead of writing it, and keep no secret"))
 )]
 pub(crate) struct Init {
@@ -112,6 +112,9 @@ impl Init {
             tokens.insert(SecretName::Webhook, fresh());
         }
         if self.flags.dry_run {
+            if self.flags.json {
+                return ui::json(&json!({"config": home.config(), "text": config.text()}));
+            }
             ui::line(config.text().trim_end());
             return Ok(());
         }
@@ -165,7 +168,7 @@ impl Init {
         }
         let token = self.token(SecretName::DigitalOcean, secrets, tokens).await?;
         let client = Client::new(&token)?;
-        let account = client.account().await?;
+        let account = ui::waiting("asking DigitalOcean", client.account()).await?;
         ui::note(format!("DigitalOcean: the account of {}", ui::harmless(&account.email)));
         let (droplet, offer) = self.droplet(&client).await?;
         Ok((Server::DigitalOcean(droplet), Some(offer)))
@@ -175,7 +178,7 @@ impl Init {
         let region = match &self.region {
             Some(region) => region.clone(),
             None => {
-                let regions = client.regions().await?;
+                let regions = ui::waiting("asking DigitalOcean", client.regions()).await?;
                 let named = regions.iter().map(|region| format!("{} ({})", region.slug, ui::harmless(&region.name)));
                 ui::note(format!("regions: {}", named.collect::<Vec<_>>().join(", ")));
                 let parse = |text: &str| match regions.iter().any(|region| region.slug == text) {
@@ -192,7 +195,7 @@ impl Init {
         let everywhere = || ["0.0.0.0/0", "::/0"].iter().map(|range| range.parse()).collect::<Result<Vec<Range>, _>>();
         let ssh_from = if self.ssh_from.is_empty() { everywhere()? } else { self.ssh_from.clone() };
         let droplet = DigitalOcean { region, size, ssh_from, dns_zone: self.dns_zone.clone() };
-        let offer = client.offer(&droplet).await?;
+        let offer = ui::waiting("asking DigitalOcean", client.offer(&droplet)).await?;
         ui::note(format!("DigitalOcean: {offer}"));
         Ok((droplet, offer))
     }
@@ -269,14 +272,14 @@ impl Init {
     /// Checks what GitHub says of the repositories; where the server's token may not manage webhooks, another one does.
     async fn github(&self, config: &Config, secrets: &Secrets, tokens: &mut Tokens) -> Result<(), Failure> {
         let api = github_api(&config.settings)?;
-        let app = identity::app_token(config).await?;
+        let app = ui::waiting("asking GitHub", identity::app_token(config)).await?;
         let (is_app, token) = match app {
             Some(token) => (true, token),
             None => (false, self.token(SecretName::GitHub, secrets, tokens).await?),
         };
         let client = webhooks::Client::new(api.clone(), &token)?;
         for repo in &config.repositories {
-            let found = client.repository(repo).await?;
+            let found = ui::waiting("asking GitHub", client.repository(repo)).await?;
             let kind = if found.private { "private" } else { "public" };
             ui::note(format!("GitHub: {} ({kind})", ui::harmless(&found.full_name)));
         }
@@ -295,7 +298,8 @@ impl Init {
             Some(token) => webhooks::Client::new(api.clone(), token)?,
             None => client,
         };
-        let Err(refusal) = may_manage(&manages, &config.repositories).await else {
+        let looked = may_manage(&manages, &config.repositories);
+        let Err(refusal) = ui::waiting("asking GitHub", looked).await else {
             tokens.extend(own.map(|token| (SecretName::Hooks, token)));
             return Ok(());
         };

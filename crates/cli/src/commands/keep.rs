@@ -19,7 +19,7 @@ pub(crate) struct Keep {
     preview: DeploymentId,
     /// For how long from now on: 3d, 12h [default: for one more time to live]
     time: Option<Hours>,
-    /// Prints JSON
+    /// Print JSON
     #[arg(long)]
     json: bool,
     #[command(flatten)]

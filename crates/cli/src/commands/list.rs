@@ -19,11 +19,10 @@ pub(crate) struct List {
 
 impl List {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let answer: Value = self.service.connect()?.json("/api/previews").await?;
+        let records = self.service.connect()?.list("/api/previews", "deployments").await?;
         if self.json {
-            return ui::json(&answer["deployments"]);
+            return ui::json(&records);
         }
-        let records = answer["deployments"].as_array().map(Vec::as_slice).unwrap_or_default();
         if records.is_empty() {
             ui::note("no previews");
             return Ok(());

@@ -5,6 +5,7 @@ use std::io::IsTerminal;
 use clap::Args;
 use preview_core::ids::DeploymentId;
 use preview_exec::Program;
+use serde_json::json;
 
 use crate::client::Service;
 use crate::error::Failure;
@@ -21,6 +22,9 @@ pub(crate) struct Open {
     /// Only print the address
     #[arg(long)]
     print: bool,
+    /// Print the address as JSON, and open nothing
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     pub(crate) service: Service,
 }
@@ -60,6 +64,9 @@ impl Open {
     }
 
     fn show(self, url: &str) -> Result<(), Failure> {
+        if self.json {
+            return ui::json(&json!({"deploymentId": self.preview, "url": url}));
+        }
         ui::line(ui::harmless(url));
         let is_page = url.starts_with("http://") || url.starts_with("https://");
         let mac = cfg!(target_os = "macos");

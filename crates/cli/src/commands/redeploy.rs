@@ -3,6 +3,7 @@
 use clap::Args;
 use preview_core::ids::DeploymentId;
 use reqwest::Method;
+use serde_json::json;
 
 use crate::client::Service;
 use crate::error::Failure;
@@ -13,6 +14,9 @@ use crate::ui;
 pub(crate) struct Redeploy {
     /// The preview, as `preview list` shows it (my-org-my-app-12)
     preview: DeploymentId,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     pub(crate) service: Service,
 }
@@ -21,6 +25,9 @@ impl Redeploy {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let path = format!("/api/previews/{}/redeploy", self.preview);
         self.service.connect()?.ask(Method::POST, &path).await?;
+        if self.json {
+            return ui::json(&json!({"deploymentId": self.preview, "asked": "redeploy"}));
+        }
         ui::note(format!("{} will be deployed again; `preview list` shows how far it is", self.preview));
         Ok(())
     }

@@ -3,6 +3,7 @@
 use clap::Args;
 use preview_core::ids::DeploymentId;
 use reqwest::Method;
+use serde_json::json;
 
 use crate::client::Service;
 use crate::error::Failure;
@@ -13,6 +14,9 @@ use crate::ui;
 pub(crate) struct Rm {
     /// The preview, as `preview list` shows it (my-org-my-app-12)
     preview: DeploymentId,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     pub(crate) service: Service,
 }
@@ -20,6 +24,9 @@ pub(crate) struct Rm {
 impl Rm {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         self.service.connect()?.ask(Method::DELETE, &format!("/api/previews/{}", self.preview)).await?;
+        if self.json {
+            return ui::json(&json!({"deploymentId": self.preview, "asked": "rm"}));
+        }
         ui::note(format!("{} will be removed, and come back with the next push", self.preview));
         Ok(())
     }

@@ -1,6 +1,6 @@
 //! `preview secret`
 
-use std::io::{BufRead, IsTerminal, Read};
+use std::io::{IsTerminal, Read};
 use std::path::Path;
 
 use clap::{Args, Subcommand};
@@ -11,8 +11,9 @@ use preview_orchestrator::ledger::{Project, peek};
 use preview_orchestrator::secrets::{Known, Vault};
 use preview_orchestrator::settings::VaultPaths;
 use secrecy::{ExposeSecret, SecretString};
+use serde_json::json;
 
-use crate::ask::Quiet;
+use crate::ask::unseen;
 use crate::error::Failure;
 use crate::server::{Place, Server};
 use crate::{settings, ui};
@@ -26,6 +27,9 @@ use crate::{settings, ui};
 pub(crate) struct Secret {
     #[command(subcommand)]
     what: What,
+    /// Print JSON
+    #[arg(long, global = true)]
+    json: bool,
     #[command(flatten)]
     pub(crate) place: Place,
 }
@@ -72,11 +76,27 @@ impl Secret {
                 let id = repositories.id(&repo)?;
                 let value = value(&name)?;
                 vault.set(id, name.clone(), &value, Timestamp::now())?;
+                if self.json {
+                    return ui::json(&json!({"repository": repo.to_string(), "secret": name.to_string(), "set": true}));
+                }
                 ui::note(format!("{repo} has the secret {name}; it is there for the next deployment"));
             }
             What::List { repo } => {
                 let only = repo.as_ref().map(|repo| repositories.id(repo)).transpose()?;
                 let listed = vault.list()?.into_iter().filter(|secret| only.is_none_or(|only| only == secret.repo));
+                if self.json {
+                    let told = |secret: preview_orchestrator::secrets::Listed| {
+                        json!({
+                            "repository": repositories.name(secret.repo), "secret": secret.name.to_string(), "set": secret.since,
+                        })
+                    };
+                    return ui::json(&listed.map(told).collect::<Vec<_>>());
+                }
+                let mut listed = listed.peekable();
+                if listed.peek().is_none() {
+                    ui::note("no secrets");
+                    return Ok(());
+                }
                 let row = |secret: preview_orchestrator::secrets::Listed| {
                     let age = ui::age(Some(&secret.since.to_string()));
                     vec![repositories.name(secret.repo), secret.name.to_string(), age]
@@ -87,6 +107,11 @@ impl Secret {
                 if !vault.remove(repositories.id(&repo)?, &name)? {
                     let failure = Failure::new(format!("{repo} has no secret {name}"));
                     return Err(failure.hint("`preview secret list` shows all"));
+                }
+                if self.json {
+                    return ui::json(
+                        &json!({"repository": repo.to_string(), "secret": name.to_string(), "set": false}),
+                    );
                 }
                 ui::note(format!("the secret {name} of {repo} is gone; what runs keeps it until it is deployed again"));
             }
@@ -125,8 +150,7 @@ fn value(name: &SecretName) -> Result<SecretString, Failure> {
     let mut text = String::new();
     if input.is_terminal() {
         ui::note(format!("value of {name} (it is not shown):"));
-        let _quiet = Quiet::begin()?;
-        input.lock().read_line(&mut text)?;
+        text = unseen()?;
     } else {
         // One byte more than may be, so that too much is seen.
         input.lock().take(secrets::LONGEST as u64 + 3).read_to_string(&mut text)?;

@@ -45,10 +45,10 @@ impl Setup {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let ServerFlags { binary, certificate_wait, flags: Flags { dry_run, json, given, asking } } = self.with;
         let ready = Ready::gather(Home::find()?, &given, binary).await?;
-        let account = Account::of(&ready).await?;
+        let account = ui::waiting("asking DigitalOcean", Account::of(&ready)).await?;
         needs("ssh", "install an SSH client (openssh-client)")?;
         needs("ansible-playbook", "apt-get install ansible-core, brew install ansible, or pipx install ansible-core")?;
-        let hooks = hooks(&ready).await?;
+        let hooks = ui::waiting("asking GitHub", hooks(&ready)).await?;
         let plan = plan(&ready, account.as_ref());
         if dry_run {
             if json {

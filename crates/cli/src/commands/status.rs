@@ -48,9 +48,8 @@ impl Status {
         let client = self.service.connect()?;
         let health = client.health().await?;
         // Without the token's proof it says no more than yes or no; the list tells why.
-        let list = |answer: &Value, name: &str| answer[name].as_array().cloned().unwrap_or_default();
-        let deployments = list(&client.json("/api/previews").await?, "deployments");
-        let mut deliveries = list(&client.json("/api/deliveries").await?, "deliveries");
+        let deployments = client.list("/api/previews", "deployments").await?;
+        let mut deliveries = client.list("/api/deliveries", "deliveries").await?;
         deliveries.truncate(DELIVERIES);
         let server = rustix::system::uname().nodename().to_string_lossy().into_owned();
         let seen = Seen { server, health, deployments, deliveries };

@@ -115,10 +115,15 @@ async fn waiting_has_an_end_and_goes_on_the_next_time() {
     let (code, text) = rig.run(&["setup", "--yes", "--certificate-wait", "1"]).await;
     assert_eq!(code, 1, "{text}");
     insta::assert_snapshot!("setup_certificate_late", text);
-    rig.also("ssh-before", "case $(ls \"$here/certificates\") in 00) kill -INT $PPID; sleep 30 ;; esac");
+    rig.also("ssh", "case $(cat \"$here/script\") in *certificates*) kill -INT $PPID; sleep 30 ;; esac");
     let (code, text) = rig.run(&SETUP).await;
     assert_eq!(code, 130, "{text}");
-    rig.no_more("ssh-before");
+    insta::assert_snapshot!("setup_certificate_stopped", text);
+    // An upgrade has done its work by then.
+    let (code, text) = rig.run(&UPGRADE).await;
+    assert_eq!(code, 130, "{text}");
+    insta::assert_snapshot!("upgrade_certificate_stopped", text);
+    rig.no_more("ssh");
     rig.certificates_are(&[valid()]);
     let (code, text) = rig.run(&SETUP).await;
     assert_eq!(code, 0, "{text}");

@@ -140,5 +140,12 @@ async fn what_was_never_made_is_no_trouble() {
     rig.all_is_gone();
     let empty = Rig::new().await;
     let (code, text) = empty.run(&DESTROY).await;
-    assert!(code == 2 && text.contains("`preview init` makes one"), "{text}");
+    assert_eq!(code, 2);
+    insta::assert_snapshot!("destroy_no_config", text);
+    for command in ["init", "setup", "upgrade", "destroy"] {
+        let (code, text) = empty.run(&[command, "--json", "--yes", "--no-input"]).await;
+        let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
+        let message = told["error"]["message"].as_str().unwrap();
+        assert!(code == 2 && text.contains(&format!("---\nerror: {message}\nhint: ")), "{text}");
+    }
 }

@@ -45,6 +45,10 @@ async fn what_it_says_and_writes_is_plain() {
     let (code, text) = rig.run_with_tokens(&args).await;
     let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
     assert_eq!((code, &told["monthlyPrice"], &told["secrets"]), (0, &12.0.into(), &"file".into()));
+    let args: Vec<&str> = args.into_iter().chain(["--dry-run"]).collect();
+    let (code, text) = rig.run_with_tokens(&args).await;
+    let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
+    assert!(code == 0 && told["text"].as_str().unwrap().contains("region: fra1"), "{told}");
 }
 
 #[tokio::test]

@@ -113,3 +113,16 @@ async fn a_region_and_a_size_are_chosen_with_their_price_in_view() {
     assert!(config.contains("region: fra1") && config.contains("size: s-2vcpu-4gb"), "{config}");
     assert!(!terminal.screen().await.contains(DO_TOKEN));
 }
+
+#[tokio::test]
+async fn a_secret_that_is_not_given_after_all_leaves_the_terminal_as_it_was() {
+    let rig = Rig::new().await;
+    let terminal = Terminal::open(&rig).await;
+    let program = env!("CARGO_BIN_EXE_preview");
+    terminal.types(&format!("{program} init --host root@203.0.113.7 --repo my-org/my-app; echo code $?")).await;
+    terminal.shows("The server's token for GitHub (it is not shown):").await;
+    terminal.0.presses("C-c").await;
+    terminal.shows("error: stopped\ncode 130").await;
+    terminal.types("echo shown again").await;
+    terminal.shows("echo shown again\nshown again").await;
+}

@@ -32,6 +32,11 @@ impl Tmux {
         }
     }
 
+    /// Presses a key, by tmux's name for it: `C-c`.
+    pub async fn presses(&self, key: &str) {
+        self.command(&["send-keys", key]).run().await.expect("tmux takes keys");
+    }
+
     /// What is on the screen, with what has left it at the top.
     pub async fn screen(&self) -> String {
         let shown = self.command(&["capture-pane", "-p", "-J", "-S", "-"]).run().await;

@@ -1,5 +1,8 @@
 //! The commands that ask the service, against one that answers as it is told: what is printed, and what is not.
 
+mod secret;
+mod words;
+
 use preview_exec::{Limits, Output, Program};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpListener;
@@ -83,7 +86,11 @@ async fn certificates_are_a_table_and_what_failed_is_told_below() {
          "tried": "2026-01-29T10:00:00Z", "next": "2026-01-29T10:05:00Z"}], "served": true, "now": "2026-01-29T10:01:00Z"}"#;
     let service = Service::json("200 OK", body).await;
     let (code, output) = service.ask(&["certificates"]).await;
-    assert_eq!((code, output.stderr.as_str()), (0, "pr-2-app.previews.example.com: no record\n"));
+    let told: Vec<&str> = output.stderr.lines().collect();
+    assert_eq!((code, told.len(), told[0]), (0, 2, "pr-2-app.previews.example.com: no record"));
+    // Which address it should have depends on the machine that is asked.
+    assert!(told[1].starts_with("hint: ") && told[1].contains("`*.previews.example.com A"), "{told:?}");
+    assert!(told[1].contains("een from here, it has no address"), "{told:?}");
     insta::assert_snapshot!(output.text());
     assert!(service.asked.await.unwrap().starts_with("GET /api/certificates HTTP/1.1\r\n"));
     let service = Service::json("202 Accepted", body).await;
@@ -91,6 +98,11 @@ async fn certificates_are_a_table_and_what_failed_is_told_below() {
     let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
     assert_eq!((code, &told["certificates"][2]["problem"]), (0, &"dns".into()));
     assert!(service.asked.await.unwrap().starts_with("POST /api/certificates/retry HTTP/1.1\r\n"));
+    let others = r#"{"certificates": [{"name": "previews.example.com", "state": "failed", "cause": "no", "problem": "caa"},
+        {"name": "*.previews.example.com", "state": "failed", "cause": "no", "problem": "unauthorized"}], "served": true,
+        "byRecord": true, "now": "2026-01-29T10:01:00Z"}"#;
+    let (_, output) = Service::json("200 OK", others).await.ask(&["certificates"]).await;
+    insta::assert_snapshot!("certificates_hints", output.stderr);
     let none = r#"{"certificates": [], "served": false, "now": "2026-01-29T10:01:00Z"}"#;
     let (code, output) = Service::json("200 OK", none).await.ask(&["certificates"]).await;
     assert_eq!((code, output.stderr.as_str()), (0, "the service gets no certificates: TLS is off\n"));
