@@ -79,7 +79,8 @@ impl Asking {
             return Ok(());
         }
         let why = if self.no_input { "--no-input was given" } else { "standard input is no terminal" };
-        let failure = Failure::new(format!("nobody can be asked, since {why}: {}", question.trim_end_matches('?')));
+        let failure =
+            Failure::new(format!("nobody can be asked, since {why}: {}", question.trim_end_matches(['?', ':'])));
         Err(failure.kind(Kind::Settings).hint(format!("answer with {flag}")))
     }
 }

@@ -1,6 +1,5 @@
 //! Asking the running service.
 
-use std::error::Error;
 use std::time::Duration;
 
 use clap::Args;
@@ -11,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::Failure;
+use crate::error::{Failure, root};
 use crate::server::Place;
 use crate::{settings, ui};
 
@@ -132,11 +131,6 @@ impl Client {
             failure.hint("is it running? `systemctl status preview-orchestrator`, or start it with `preview serve`")
         })
     }
-}
-
-/// What an error came from in the end: what lies between says no more than that something was asked.
-fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
-    error.source().map_or(error, root)
 }
 
 /// What an error answer says: the `detail` of its problem document (RFC 9457), or its status.

@@ -90,19 +90,19 @@ impl Record {
 
     /// What to do about it.
     pub(crate) fn advice(&self) -> String {
-        let now = match &self.found {
-            Ok(found) if !found.is_empty() => format!("it leads to {}", list(found)),
-            Ok(_) => "it has no address".to_owned(),
-            Err(why) => format!("it has no address ({why})"),
+        let (what, now) = match &self.found {
+            Ok(found) if !found.is_empty() => ("let the DNS record be", format!("the name leads to {}", list(found))),
+            Ok(_) => ("add the DNS record", "the name has no address".to_owned()),
+            Err(why) => ("add the DNS record", format!("the name has no address ({why})")),
         };
         let Some(wanted) = self.wanted() else {
-            let what = format!("let the DNS record `{} A` be the server's address on the internet", self.name);
-            return format!("{what}: seen from here, {now}");
+            let line = format!("`{} A` with the server's address on the internet", self.name);
+            return format!("{what} {line}; seen from here, {now}");
         };
         let found = self.found.as_deref().unwrap_or_default();
         let (right, wrong): (Vec<IpAddr>, Vec<IpAddr>) = found.iter().partition(|to| self.server.contains(to));
         if right.is_empty() {
-            return format!("the DNS record that is wanted: `{}`. Seen from here, {now}", self.line(wanted));
+            return format!("{what} `{}`; seen from here, {now}", self.line(wanted));
         }
         let there = format!("the DNS record `{}` is there, seen from here", self.line(right[0]));
         match wrong.as_slice() {

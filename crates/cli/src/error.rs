@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Settings,
     /// An audit found something.
     Findings,
+    /// SSH does not get to the server.
+    Unreachable,
     /// Somebody stopped it.
     Interrupted,
 }
@@ -22,10 +24,17 @@ impl Kind {
             Self::Failed => 1,
             Self::Settings => 2,
             Self::Findings => 3,
+            // As `ssh` itself ends.
+            Self::Unreachable => 255,
             // What shells say of a program that Ctrl-C ended: 128 and the signal's number.
             Self::Interrupted => 130,
         }
     }
+}
+
+/// What an error came from in the end, where what lies between says no more than that something was asked.
+pub(crate) fn root<'a>(error: &'a (dyn Error + 'static)) -> &'a (dyn Error + 'static) {
+    error.source().map_or(error, root)
 }
 
 /// A failed command.

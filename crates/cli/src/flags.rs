@@ -36,6 +36,6 @@ pub(crate) struct ServerFlags {
     pub(crate) flags: Flags,
 }
 
-fn seconds(text: &str) -> Result<Duration, std::num::ParseIntError> {
-    text.parse().map(Duration::from_secs)
+fn seconds(text: &str) -> Result<Duration, &'static str> {
+    text.parse().map(Duration::from_secs).map_err(|_| "expected a whole number of seconds, like 300")
 }

@@ -91,10 +91,10 @@ fn main() -> ExitCode {
         Ok(runtime) => runtime,
         Err(error) => return ui::fail(&error::Failure::new("the runtime could not be started").because(&error)),
     };
-    let done = runtime.block_on(run(arguments.command));
+    let done = runtime.block_on(run(arguments.command, wants_json));
     runtime.shutdown_timeout(std::time::Duration::from_secs(1));
     match done {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(failure) => {
             if wants_json {
                 ui::json_of(&failure);
@@ -129,16 +129,18 @@ impl Command {
     }
 }
 
-async fn run(command: Command) -> Result<(), Failure> {
-    match command.elsewhere()? {
+async fn run(command: Command, wants_json: bool) -> Result<ExitCode, Failure> {
+    let done = match command.elsewhere()? {
         None => run_here(command).await,
         Some(server) => match command {
             Command::Open(open) => open.run_with(&server).await,
             Command::Doctor(doctor) => doctor.run_with(&server).await,
             Command::Secret(secret) => Err(secret.run_there(&server)),
+            _ if wants_json => return server.relay_json().await,
             _ => Err(server.run_what_was_typed(&[])),
         },
-    }
+    };
+    done.map(|()| ExitCode::SUCCESS)
 }
 
 async fn run_here(command: Command) -> Result<(), Failure> {

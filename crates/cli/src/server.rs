@@ -8,6 +8,7 @@
 use std::io::IsTerminal;
 use std::net::IpAddr;
 use std::path::Path;
+use std::process::ExitCode;
 
 use clap::Args;
 use preview_exec::{ExecError, Limits, Output, Program};
@@ -41,6 +42,8 @@ const OF_THE_PERSON: [&str; 11] = [
 ];
 /// How long a question to the server may take; a doctor there asks around.
 const ANSWER: Limits = Limits::seconds(180).keeping(4 << 20);
+/// And how long one may take whose answer is JSON, which has to fit.
+const JSON: Limits = Limits::seconds(180).keeping(64 << 20);
 /// What `ssh` ends with when it did not get there.
 const NOT_THERE: i32 = 255;
 
@@ -134,6 +137,28 @@ impl Server {
             Ok(script) => missing(self.ssh(terminal, &script).stdin(given).take_over()),
             Err(failure) => failure,
         }
+    }
+
+    /// Runs what was typed there and hands on what it says, which is JSON; so is why it did not run.
+    pub(crate) async fn relay_json(&self) -> Result<ExitCode, Failure> {
+        let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
+        let script = script(As::Service, &without_server(words))?;
+        let output = self.ssh(false, &script).limits(JSON).status().await.map_err(missing)?;
+        let code = match output.status.code().and_then(|code| u8::try_from(code).ok()) {
+            Some(code) if i32::from(code) != NOT_THERE => code,
+            _ => return Err(self.unreachable(&output.stderr).kind(Kind::Unreachable)),
+        };
+        if output.stdout_cut {
+            return Err(self.refused("says too much", &output));
+        }
+        let said = output.text();
+        if said.trim().is_empty() && code != 0 {
+            ui::json_of(&self.refused("does not run it", &output));
+        } else {
+            ui::line(said.trim_end());
+        }
+        lines(&output.stderr).iter().for_each(ui::note);
+        Ok(ExitCode::from(code))
     }
 
     /// Runs a command of ours there, and gives its exit code and all that it said.

@@ -135,6 +135,25 @@ async fn a_command_that_needs_the_service_runs_on_the_server_of_the_file() {
 }
 
 #[tokio::test]
+async fn what_is_json_there_is_json_here() {
+    let world = World::with_service(r#"{"deployments":[]}"#).await;
+    let (code, output) = world.run(&["list", "--json"]).await;
+    assert_eq!((code, output.text().as_str(), output.stderr.as_str()), (0, "[]\n", ""));
+    // Nobody answers there any more: the program there says so in JSON, once.
+    let (code, output) = world.run(&["list", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    assert!(
+        code == 1 && told["error"]["message"].as_str().unwrap().starts_with("the service does not answer"),
+        "{told}"
+    );
+    assert!(output.stderr.starts_with("error: the service does not answer"), "{}", output.stderr);
+    world.program("there/preview", "echo 'bash: preview: command not found' >&2; exit 127");
+    let (code, output) = world.run(&["status", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    assert_eq!((code, &told["error"]["details"][0]), (127, &"bash: preview: command not found".into()));
+}
+
+#[tokio::test]
 async fn what_is_typed_stays_as_many_words_as_it_was_and_the_exit_code_comes_back() {
     for user in ["0", "1000"] {
         let world = World::new();
@@ -243,6 +262,9 @@ async fn a_server_that_is_not_reached_is_told_with_what_to_do() {
     let (code, output) = world.run(&["list"]).await;
     assert_eq!(code, 255);
     assert!(output.stderr.contains("Connection refused"), "{}", output.stderr);
+    let (code, output) = world.run(&["list", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    assert_eq!((code, &told["error"]["message"]), (255, &"SSH does not get to root@server.example.com:2222".into()));
     let (code, output) = world.run(&["open", "my-org-my-app-12"]).await;
     assert_eq!(code, 1);
     insta::assert_snapshot!(output.stderr);

@@ -4,6 +4,7 @@ use std::path::PathBuf;
 
 use clap::Args;
 use jiff::Timestamp;
+use preview_core::ids::RepoName;
 use preview_exec::Limits;
 use serde_json::json;
 
@@ -12,7 +13,7 @@ use crate::flags::Flags;
 use crate::installation::secrets::{SecretName, Secrets};
 use crate::installation::{Config, Home, Server, State};
 use crate::provision::digitalocean::Client;
-use crate::provision::ready::{github_api, webhook_url};
+use crate::provision::ready::{github_api, wants_webhooks, webhook_url};
 use crate::provision::ssh::Ssh;
 use crate::provision::steps::Steps;
 use crate::provision::terraform::{Terraform, public_key};
@@ -106,7 +107,9 @@ impl Destroy {
 /// What will go, line by line.
 fn going(config: &Config, home: &Home) -> Result<Vec<String>, Failure> {
     let state = State::load(home)?;
-    let mut lines: Vec<String> = config.repositories.iter().map(|repo| format!("the webhook of {repo}")).collect();
+    let is_announced = |repo: &&RepoName| wants_webhooks(config) || state.webhooks.contains_key(repo);
+    let announced = config.repositories.iter().filter(is_announced);
+    let mut lines: Vec<String> = announced.map(|repo| format!("the webhook of {repo}")).collect();
     let address = state.address.map(|address| format!(" ({})", address.host())).unwrap_or_default();
     lines.push(match &config.server {
         Server::Host(host) => format!("the service on {host}, with all previews and their databases; the machine stays"),

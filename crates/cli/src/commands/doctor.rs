@@ -85,24 +85,27 @@ impl Doctor {
 
 /// The server's own findings, and what is seen from here in front of them.
 async fn seen_from_here(server: &Server) -> Report {
-    let asked = server.ask(As::Root, &["doctor", "--json"]).await;
-    let report = asked.and_then(|(_, output)| {
-        serde_json::from_slice::<Report>(&output.stdout)
-            .map_err(|_| server.refused("gave no findings: is the version there older?", &output))
-    });
-    let addresses = server.addresses().await;
-    match report {
+    let (asked, addresses) = tokio::join!(server.ask(As::Root, &["doctor", "--json"]), server.addresses());
+    let look = |base_url: Option<String>| Outside::look(server.host(), base_url, &addresses);
+    let output = match asked {
+        Ok((_, output)) => output,
+        Err(failure) => return only_outside(&Outside { ssh: Err(in_a_line(failure)), ..look(None).await }),
+    };
+    match serde_json::from_slice::<Report>(&output.stdout) {
         Ok(report) => {
-            let outside = Outside::look(server.host(), report.base_url.clone(), &addresses).await;
-            let version = report.version.clone();
-            report.seen_from(&Outside { version: Ok(version), ..outside })
+            let version = Ok(report.version.clone());
+            let outside = Outside { version, ..look(report.base_url.clone()).await };
+            report.seen_from(&outside)
         }
-        Err(failure) => {
-            let outside = Outside::look(server.host(), None, &addresses).await;
-            let why = [failure.what].into_iter().chain(failure.causes).collect::<Vec<_>>().join("; ");
-            only_outside(&Outside { ssh: Err(why), ..outside })
+        Err(_) => {
+            let why = in_a_line(server.refused("told no findings", &output));
+            only_outside(&Outside { findings: Err(why), ..look(None).await })
         }
     }
+}
+
+fn in_a_line(failure: Failure) -> String {
+    [failure.what].into_iter().chain(failure.causes).collect::<Vec<_>>().join("; ")
 }
 
 fn number(count: usize, what: &str) -> String {

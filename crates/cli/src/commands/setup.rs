@@ -10,7 +10,9 @@ use crate::flags::{Flags, ServerFlags};
 use crate::installation::secrets::SecretName;
 use crate::installation::{Destination, Home, Server, State};
 use crate::provision::digitalocean::{self, SizeFound};
-use crate::provision::ready::{Ready, base_url, gets_certificates, github_api, needs, wants_webhooks, webhook_url};
+use crate::provision::ready::{
+    Ready, base_url, gets_certificates, github_api, needs, wants_webhooks, webhook_url, wrong_records,
+};
 use crate::provision::ssh::Ssh;
 use crate::provision::steps::Steps;
 use crate::provision::terraform::{Terraform, public_key};
@@ -204,7 +206,7 @@ async fn announce(ready: &Ready, client: &webhooks::Client, steps: &Steps) -> Re
     let url = webhook_url(&ready.config, &ready.home)?;
     for repo in &ready.config.repositories {
         let id = steps.step(&format!("GitHub tells it of {repo}"), webhook(ready, client, repo, &url)).await?;
-        steps.step(&format!("a test delivery of {repo} was answered"), client.test(repo, id)).await?;
+        steps.step(&format!("a test delivery of {repo} was answered"), delivered(ready, client, repo, id)).await?;
     }
     for (repo, id) in State::load(&ready.home)?.webhooks {
         if !ready.config.repositories.contains(&repo) {
@@ -212,6 +214,13 @@ async fn announce(ready: &Ready, client: &webhooks::Client, steps: &Steps) -> Re
         }
     }
     Ok(())
+}
+
+/// Whether a test delivery is answered; where it is not, the server's name may lead elsewhere.
+async fn delivered(ready: &Ready, client: &webhooks::Client, repo: &RepoName, id: u64) -> Result<(), Failure> {
+    let Err(mut failure) = client.test(repo, id).await else { return Ok(()) };
+    failure.hints.extend(wrong_records(&ready.config, &ready.home).await);
+    Err(failure)
 }
 
 /// Removes the webhook of a repository that is no longer listed.

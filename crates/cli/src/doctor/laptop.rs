@@ -14,6 +14,8 @@ use crate::dns::Record;
 pub(crate) struct Outside {
     /// Whether a command ran over there.
     pub(crate) ssh: Look<()>,
+    /// Whether the server's own doctor told what it finds.
+    pub(crate) findings: Look<()>,
     /// The version over there.
     pub(crate) version: Look<String>,
     pub(crate) http: Look<bool>,
@@ -42,11 +44,11 @@ impl Outside {
         let (http, https, api, at_base_url, record) =
             tokio::join!(is_open(host, 80), is_open(host, 443), is_open(host, 3000), at_base_url, record);
         let version = Err("the server did not tell it".to_owned());
-        Self { ssh: Ok(()), version, http, https, api, base_url, at_base_url, record }
+        Self { ssh: Ok(()), findings: Ok(()), version, http, https, api, base_url, at_base_url, record }
     }
 }
 
-pub(super) const CHECKS: [Check<Outside>; 6] = [
+pub(super) const CHECKS: [Check<Outside>; 7] = [
     Check {
         name: "ssh",
         looks_at: "the way to the server by SSH",
@@ -55,6 +57,16 @@ pub(super) const CHECKS: [Check<Outside>; 6] = [
             Err(why) => Judgement::problem(why),
         },
         remedy: "let port 22 be open to you, and the key of `ssh_key` be among the server's authorized_keys",
+    },
+    Check {
+        name: "findings",
+        looks_at: "what the server finds itself",
+        judge: |outside| match (&outside.ssh, &outside.findings) {
+            (Err(_), _) => Judgement::unknown("SSH does not get there"),
+            (Ok(()), Ok(())) => Judgement::ok("it is told here"),
+            (Ok(()), Err(why)) => Judgement::problem(why),
+        },
+        remedy: "`preview upgrade` brings this program there; as root, or with sudo without a password, it can look",
     },
     Check {
         name: "versions",
@@ -135,6 +147,7 @@ mod tests {
     fn fine() -> Outside {
         Outside {
             ssh: Ok(()),
+            findings: Ok(()),
             version: Ok(env!("CARGO_PKG_VERSION").to_owned()),
             http: Ok(true),
             https: Ok(false),
@@ -175,6 +188,8 @@ mod tests {
         }
         let cases: &[Case] = &[
             ("ssh", Verdict::Problem, |o| o.ssh = Err("Connection refused".to_owned())),
+            ("findings", Verdict::Problem, |o| o.findings = Err("preview: command not found".to_owned())),
+            ("findings", Verdict::Unknown, |o| o.ssh = Err("Connection refused".to_owned())),
             ("versions", Verdict::Warning, |o| o.version = Ok("0.0.9".to_owned())),
             ("port-80", Verdict::Problem, |o| o.http = Ok(false)),
             ("port-443", Verdict::Problem, |o| o.base_url = Some("https://previews.example.com".to_owned())),

@@ -22,6 +22,10 @@ const DROPLET: &[&str] = &["region", "size", "ssh_from", "dns_zone"];
 const NOT_HERE: &[(&str, &str)] = &[
     ("ALLOWED_REPOS", "it is made of `repositories`"),
     ("PREVIEW_DOMAIN", "it is `domain`"),
+    (
+        "DIGITALOCEAN_TOKEN",
+        "it is a secret; `preview init` takes it from DIGITALOCEAN_DNS_TOKEN, or DIGITALOCEAN_TOKEN_FILE names a file with it",
+    ),
     ("ORCHESTRATOR_HOST", "the server's own files decide it"),
     ("ORCHESTRATOR_PORT", "the server's own files decide it"),
     ("TRUSTED_PROXY", "the server's own files decide it"),

@@ -58,7 +58,10 @@ impl Wanted<'_> {
             variables.insert("PREVIEW_DOMAIN".to_owned(), domain.to_string());
         }
         let checked = Settings::read(&variables).map(drop);
-        checked.map_err(|mistakes| settings::wrong(mistakes).hint("they stand under `settings` of config.yml"))
+        checked.map_err(|mistakes| {
+            settings::wrong(mistakes)
+                .hint("settings stand in config.yml; secrets in the environment, or where `preview init` keeps them")
+        })
     }
 
     fn secrets(&self) -> impl Iterator<Item = (&'static str, &SecretString)> {

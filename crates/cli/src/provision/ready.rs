@@ -10,6 +10,7 @@ use secrecy::SecretString;
 use super::ansible::Wanted;
 use super::identity::Identity;
 use super::records;
+use crate::dns::Record;
 use crate::error::{Failure, Kind};
 use crate::installation::secrets::{Given, SecretName, Secrets};
 use crate::installation::{Config, Home};
@@ -79,6 +80,18 @@ fn url_at(config: &Config, host: &str) -> String {
 /// Where deliveries come.
 pub(crate) fn webhook_url(config: &Config, home: &Home) -> Result<String, Failure> {
     Ok(format!("{}/webhook/github", base_url(config, home)?))
+}
+
+/// What is to be done about those of the server's names that do not lead to it.
+pub(crate) async fn wrong_records(config: &Config, home: &Home) -> Vec<String> {
+    let server = config.internet_addresses(home).await;
+    let names = config.domain.iter().flat_map(|domain| [domain.to_string(), format!("*.{domain}")]);
+    let mut told = Vec::new();
+    for name in names {
+        let record = Record::look(&name, &server).await;
+        told.extend((!record.is_right()).then(|| record.advice()));
+    }
+    told
 }
 
 /// Whether the server is to get certificates.

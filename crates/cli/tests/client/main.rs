@@ -90,7 +90,7 @@ async fn certificates_are_a_table_and_what_failed_is_told_below() {
     assert_eq!((code, told.len(), told[0]), (0, 2, "pr-2-app.previews.example.com: no record"));
     // Which address it should have depends on the machine that is asked.
     assert!(told[1].starts_with("hint: ") && told[1].contains("`*.previews.example.com A"), "{told:?}");
-    assert!(told[1].contains("een from here, it has no address"), "{told:?}");
+    assert!(told[1].contains("seen from here, the name has no address"), "{told:?}");
     insta::assert_snapshot!(output.text());
     assert!(service.asked.await.unwrap().starts_with("GET /api/certificates HTTP/1.1\r\n"));
     let service = Service::json("202 Accepted", body).await;

@@ -68,7 +68,8 @@ impl Scene {
             &format!("error: there is no certificate for {DOMAIN}"),
             "the authority was not convinced (connection): ",
             &ELSEWHERE.to_string(),
-            "has to lead to the server, and port 80 there",
+            &format!("add the DNS record `{DOMAIN} A {}`", self.machine.address),
+            "port 80 of the server has to be open to the internet",
             "hint: what is done stays: `preview setup` goes on",
         ] {
             assert!(shown.text.contains(said), "{said}: {}", shown.text);

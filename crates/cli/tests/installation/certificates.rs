@@ -174,3 +174,16 @@ async fn an_authority_of_ones_own_is_brought_by_its_file() {
     assert_eq!(vars["preview_acme_ca"], rig.path("ca.pem").display().to_string());
     assert!(vars["preview_settings"]["ACME_CA_FILE"].is_null(), "where it is over there, the role knows");
 }
+
+#[tokio::test]
+async fn a_delivery_that_somebody_else_gets_is_told_with_the_record_that_is_wanted() {
+    let rig = Rig::by_name().await;
+    rig.init(&HOST).await;
+    rig.certificates_are(&[valid()]);
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 0, "{text}");
+    *rig.door.instead.lock().unwrap() = Some(axum::http::StatusCode::NOT_FOUND);
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 1, "{text}");
+    insta::assert_snapshot!("setup_delivery_by_name_elsewhere", text);
+}

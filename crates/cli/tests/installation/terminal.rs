@@ -126,3 +126,21 @@ async fn a_secret_that_is_not_given_after_all_leaves_the_terminal_as_it_was() {
     terminal.types("echo shown again").await;
     terminal.shows("echo shown again\nshown again").await;
 }
+
+#[tokio::test]
+async fn what_takes_more_than_a_second_says_what_is_waited_for() {
+    let rig = Rig::new().await;
+    let terminal = Terminal::open(&rig).await;
+    let slow = axum::Router::new().fallback(|| async {
+        tokio::time::sleep(Duration::from_secs(4)).await;
+        axum::Json(serde_json::json!({"deployments": []}))
+    });
+    let listener = tokio::net::TcpListener::bind("127.0.0.1:0").await.unwrap();
+    let api = format!("http://{}", listener.local_addr().unwrap());
+    tokio::spawn(async move { axum::serve(listener, slow).await });
+    let program = env!("CARGO_BIN_EXE_preview");
+    terminal.types(&format!("API_TOKEN=9c1f7ab23de4506b8a77 {program} list --api {api}")).await;
+    terminal.shows("waiting for the service").await;
+    terminal.shows("no previews").await;
+    assert!(!terminal.screen().await.contains("waiting for the service"), "what was waited for is there");
+}

@@ -217,7 +217,7 @@ fn a_name_that_leads_elsewhere_is_told_by_the_record_that_is_wanted() {
     let remedy = |name: &str, change: fn(&mut Facts)| says(name, change).remedy.unwrap();
     assert_eq!(
         remedy("domain", |f| domain(f).own.found = Err("no such name".to_owned())),
-        "the DNS record that is wanted: `previews.example.com A 203.0.113.7`. Seen from here, it has no address (no such name)"
+        "add the DNS record `previews.example.com A 203.0.113.7`; seen from here, the name has no address (no such name)"
     );
     for (told, name) in [
         (
@@ -235,7 +235,8 @@ fn a_name_that_leads_elsewhere_is_told_by_the_record_that_is_wanted() {
             "previews.example.com",
         ),
     ] {
-        let line = format!("`{name} A 203.0.113.7`. Seen from here, it leads to 198.51.100.1");
+        let line =
+            format!("let the DNS record be `{name} A 203.0.113.7`; seen from here, the name leads to 198.51.100.1");
         assert!(told.ends_with(&line), "{told}");
     }
 }

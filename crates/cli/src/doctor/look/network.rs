@@ -2,12 +2,12 @@
 
 use std::time::Duration;
 
-use preview_core::causes::with_causes;
 use preview_orchestrator::router::NO_PREVIEW;
 use tokio::net::TcpStream;
 use tokio::time::timeout;
 
 use crate::doctor::facts::{Answers, Look};
+use crate::error::root;
 
 /// How long anything out there may take.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -35,7 +35,7 @@ pub(in crate::doctor) async fn answers_at(base: &str) -> Look<Answers> {
         let status = answer.status().as_u16();
         Ok::<_, reqwest::Error>((status, answer.text().await?))
     };
-    let (status, text) = asked.await.map_err(|error| with_causes(&error.without_url()))?;
+    let (status, text) = asked.await.map_err(|error| root(&error).to_string())?;
     Ok(if status == 404 && text.contains(NO_PREVIEW) { Answers::Us } else { Answers::Somebody(status) })
 }
 
