@@ -21,7 +21,7 @@ impl Folder {
         let opened = self.path.canonicalize().and_then(|path| CheckoutFiles::open(&path));
         opened.map_err(|error| {
             let what = format!("`{}` is no folder that can be read", self.path.display());
-            Failure::new(what).because(&error).kind(Kind::Settings)
+            Failure::new(what).because(&error).kind(Kind::Settings).hint("name a folder of yours")
         })
     }
 }

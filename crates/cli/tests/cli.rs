@@ -97,6 +97,38 @@ async fn a_wrong_flag_of_any_command_is_told_and_is_json_for_a_script() {
 }
 
 #[tokio::test]
+async fn what_needs_no_service_says_what_to_do_when_it_fails() {
+    let dir = folder(&[("files/Dockerfile", "FROM scratch\n")]);
+    let path = dir.path().to_str().unwrap();
+    let files = format!("{path}/files");
+    let no_ledger = [("DEPLOYMENTS_DB", "/proc/none/deployments.json"), ("ALLOWED_REPOS", "my-org/my-app")];
+    let no_engine = [("DOCKER_HOST", "unix:///no/such.sock")];
+    for (command, calls) in [
+        ("up", &[&["/no/such"][..], &["/etc/hostname"], &[&files]][..]),
+        ("demo", &[&["--app", "nonsense"], &["--repo", "/no/such"], &["--repo", &files], &[]]),
+        ("detect", &[&["/no/such"], &[path], &["--fork", "--nonsense"]]),
+        ("config", &[&["nonsense"], &["check", "/no/such"], &["schema", "--nonsense"]]),
+        ("helper", &[&[], &["nonsense"], &["nginx-test", "--socket", "/no/such"]]),
+        ("firewall", &[&["nonsense"], &["print"]]),
+        ("completions", &[&[], &["tcsh"], &["bash", "zsh"]]),
+        ("man", &[&["nonsense"], &["--dir", "/proc/man"], &["config", "nonsense"]]),
+    ] {
+        let mut told = String::new();
+        for args in calls {
+            let program = preview(&[&[command], *args].concat()).dir(dir.path());
+            let program = no_engine.iter().fold(program, |program, (name, value)| program.env(name, value));
+            let (code, output) = ended(program).await;
+            told += &format!("$ preview {command} {}\n{}{}=> {code}\n\n", args.join(" "), output.text(), output.stderr);
+        }
+        insta::assert_snapshot!(format!("failures_of_{command}"), told.replace(path, "FOLDER"));
+    }
+    let program =
+        no_ledger.iter().fold(fine(preview(&["serve"]), dir.path()), |program, (name, value)| program.env(name, value));
+    let (code, output) = ended(program.env("DOCKER_HOST", "unix:///no/such.sock")).await;
+    insta::assert_snapshot!("failures_of_serve", format!("{}=> {code}\n", output.stderr));
+}
+
+#[tokio::test]
 async fn what_is_looked_at_here_fails_in_json_too() {
     for (args, code) in [
         (&["detect", "/no/such/folder", "--json"][..], 2),

@@ -30,7 +30,10 @@ enum What {
 
 impl Firewall {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let settings = Settings::read(&settings::variables()?).map_err(settings::wrong)?;
+        let settings = Settings::read(&settings::variables()?).map_err(|mistakes| {
+            settings::wrong(mistakes)
+                .hint("it goes by the service's settings: on a server, /etc/preview-deployer/environment")
+        })?;
         let plan = firewall_plan(&settings).await?;
         match self.what {
             What::Print => ui::line(plan.script().trim_end()),

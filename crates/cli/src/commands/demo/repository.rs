@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use preview_exec::{Limits, Program};
 use preview_simulator::{Change, Source};
 
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 
 /// A commit of a local repository.
 pub(in crate::commands) struct Local {
@@ -25,13 +25,15 @@ pub(in crate::commands) struct Local {
 impl Local {
     /// Finds the commit that `branch` (or `HEAD`) names in the repository at `path`.
     pub(super) async fn find(path: &Path, branch: Option<&str>) -> Result<Self, Failure> {
-        let unusable = |error| Failure::new(format!("`{}` can't be used", path.display())).because(&error);
-        let path = std::fs::canonicalize(path).map_err(unusable)?;
+        let path = usable(path)?;
         let revision = branch.unwrap_or("HEAD").to_owned();
         let ask = async |what: String, args: &[&str]| {
             // Git's own check of who owns the repository needs to know its owner's settings.
             let git = Program::new("git").inherit_env("HOME").arg("-C").arg(&path).args(args);
-            let missing = |error| Failure::new(format!("`{}` has no {what}", path.display())).because(&error);
+            let missing = |error| {
+                let failure = Failure::new(format!("`{}` has no {what}", path.display())).because(&error);
+                failure.kind(Kind::Settings).hint("`preview up PATH` takes a folder as it is, with no commit of it")
+            };
             git.run().await.map(|answer| answer.text().trim().to_owned()).map_err(missing)
         };
         let git = ask("Git repository".to_owned(), &["rev-parse", "--absolute-git-dir"]).await?;
@@ -52,8 +54,7 @@ impl Local {
     /// Commits all that is in a folder, but for what Git ignores there, into a repository that is made at `scratch`: the folder's own, if
     /// it has one, stays as it is.
     pub(in crate::commands) async fn of_folder(path: &Path, scratch: &Path) -> Result<Self, Failure> {
-        let unusable = |error| Failure::new(format!("`{}` can't be used", path.display())).because(&error);
-        let path = std::fs::canonicalize(path).map_err(unusable)?;
+        let path = usable(path)?;
         let dir = scratch.join("repository.git");
         let base = || {
             let git = Program::new("git").inherit_env("HOME").dir(&path).limits(Limits::seconds(300));
@@ -90,6 +91,15 @@ impl Local {
     pub(super) fn base(&self) -> Source {
         vec![Change::write("README.md", "# The branch that the pull request is opened against\n")].into()
     }
+}
+
+/// The folder's whole path, if it is one.
+fn usable(path: &Path) -> Result<PathBuf, Failure> {
+    let found = std::fs::canonicalize(path).and_then(|path| std::fs::read_dir(&path).map(|_| path));
+    found.map_err(|error| {
+        let failure = Failure::new(format!("`{}` can't be used", path.display())).because(&error);
+        failure.kind(Kind::Settings).hint("name a folder of yours")
+    })
 }
 
 /// A folder's name as GitHub takes it.

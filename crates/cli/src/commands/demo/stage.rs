@@ -194,8 +194,7 @@ fn not_started(error: StartError) -> Failure {
     let engine = matches!(error, StartError::Engine(_));
     let failure = Failure::new("the service could not be started").because(&error);
     if engine {
-        failure
-            .hint("the demo needs Docker with Compose v2: `make demo`, or `scripts/ground up`, installs and starts it")
+        failure.hint("this needs Docker with Compose v2: `make demo`, or `scripts/ground up`, installs and starts it")
     } else {
         failure
     }
