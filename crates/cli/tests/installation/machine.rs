@@ -12,7 +12,8 @@ mkdir -p /etc/systemd/system /etc/preview-deployer /opt/preview-deployer/logs /o
 printf '#!/bin/sh\necho preview 0.0.9\n' >/usr/local/bin/preview
 chmod 755 /usr/local/bin/preview
 echo old >/etc/preview-deployer/environment
-chmod 600 /etc/preview-deployer/environment
+echo old-token >/opt/preview-deployer/digitalocean-token
+chmod 600 /etc/preview-deployer/environment /opt/preview-deployer/digitalocean-token
 for file in deployments.json secrets.json secrets.key api-token; do echo $file >/opt/preview-deployer/$file; done
 touch /etc/systemd/system/preview-orchestrator.service /etc/systemd/system/other.service /etc/nginx/sites-enabled/preview-deployer
 for program in systemctl docker nginx python3; do
@@ -74,7 +75,7 @@ fn docker(args: &[&str]) -> Program {
 fn changes(machine: &Machine) -> String {
     let name = &machine.name;
     format!(
-        "docker exec {name} sh -c 'printf \"#!/bin/sh\\necho preview 9.9.9\\n\" >/usr/local/bin/preview; echo new >/etc/preview-deployer/environment'\n"
+        "docker exec {name} sh -c 'printf \"#!/bin/sh\\necho preview 9.9.9\\n\" >/usr/local/bin/preview; echo new >/etc/preview-deployer/environment; echo new-token >/opt/preview-deployer/digitalocean-token'\n"
     )
 }
 
@@ -85,16 +86,17 @@ async fn a_version_that_is_not_well_is_replaced_by_the_one_before() {
     let rig = Rig::new().await;
     rig.init(&["--host", "root@203.0.113.7"]).await;
     let machine = Machine::new(&rig).await;
-    let what_runs = "preview; cat /etc/preview-deployer/environment; stat -c %a /etc/preview-deployer/environment";
+    let what_runs = "cd /opt/preview-deployer; preview; cat /etc/preview-deployer/environment digitalocean-token; \
+                     stat -c %a /etc/preview-deployer/environment digitalocean-token";
 
     // Stopped in between, and begun again: what was well before both is what comes back.
     rig.also("ansible-playbook", &format!("{}kill -INT $PPID; sleep 30", changes(&machine)));
     assert_eq!(rig.run(&["upgrade", "--yes"]).await.0, 130);
-    assert_eq!(machine.does(what_runs).await, "preview 9.9.9\nnew\n600\n");
+    assert_eq!(machine.does(what_runs).await, "preview 9.9.9\nnew\nnew-token\n600\n600\n");
     rig.also("ansible-playbook", &format!("{}{FATAL}", changes(&machine)));
     let (code, text) = rig.run(&["upgrade", "--yes"]).await;
     assert!(code == 1 && text.contains("hint: the server runs what it ran before"), "{text}");
-    assert_eq!(machine.does(what_runs).await, "preview 0.0.9\nold\n600\n");
+    assert_eq!(machine.does(what_runs).await, "preview 0.0.9\nold\nold-token\n600\n600\n");
     let asked = machine.does("cat /asked; rm /asked").await;
     let restart = asked.find("systemctl restart preview-orchestrator.service").unwrap();
     assert!(restart < asked.find("python3 -c").unwrap(), "it is restarted, and then asked whether it is well: {asked}");
@@ -105,7 +107,7 @@ async fn a_version_that_is_not_well_is_replaced_by_the_one_before() {
     let (code, text) = rig.run(&["upgrade", "--yes", "--json"]).await;
     let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
     assert_eq!((code, &told["before"]), (0, &"preview 0.0.9".into()), "{text}");
-    assert_eq!(machine.does(what_runs).await, "preview 9.9.9\nnew\n600\n");
+    assert_eq!(machine.does(what_runs).await, "preview 9.9.9\nnew\nnew-token\n600\n600\n");
     assert_eq!(machine.does("ls /var/lib/preview-deployer").await, "");
 }
 
