@@ -21,6 +21,7 @@ mod ui;
 use std::process::ExitCode;
 
 use clap::{CommandFactory, FromArgMatches, Parser, Subcommand};
+use secrecy::ExposeSecret;
 
 use error::Failure;
 use server::Server;
@@ -130,17 +131,24 @@ impl Command {
 }
 
 async fn run(command: Command, wants_json: bool) -> Result<ExitCode, Failure> {
-    let done = match command.elsewhere()? {
-        None => run_here(command).await,
-        Some(server) => match command {
-            Command::Open(open) => open.run_with(&server).await,
-            Command::Doctor(doctor) => doctor.run_with(&server).await,
-            Command::Secret(secret) => Err(secret.run_there(&server)),
-            _ if wants_json => return server.relay_json().await,
-            _ => Err(server.run_what_was_typed(&[])),
-        },
+    let done = match (command.elsewhere()?, command) {
+        (None, command) => run_here(command).await,
+        (Some(server), Command::Open(open)) => open.run_with(&server).await,
+        (Some(server), Command::Doctor(doctor)) => doctor.run_with(&server).await,
+        (Some(server), command) => return run_there(&server, &command, wants_json).await,
     };
     done.map(|()| ExitCode::SUCCESS)
+}
+
+/// Runs what was typed on the server. For a person that is in our place, with the terminal; for a script it is waited for, so that
+/// it gets JSON whatever happens.
+async fn run_there(server: &Server, command: &Command, wants_json: bool) -> Result<ExitCode, Failure> {
+    let value = match command {
+        Command::Secret(secret) => secret.value().transpose()?,
+        _ => None,
+    };
+    let given = value.as_ref().map(|value| value.expose_secret().as_bytes()).unwrap_or_default();
+    if wants_json { server.relay_json(given).await } else { Err(server.run_what_was_typed(given)) }
 }
 
 async fn run_here(command: Command) -> Result<(), Failure> {

@@ -235,6 +235,11 @@ async fn a_secret_s_value_goes_by_standard_input_alone() {
     assert_eq!(std::fs::read_to_string(world.file("there/input")).unwrap(), value);
     assert_eq!(world.words("given"), ["secret", "set", "my-org/my-app", "STRIPE_KEY"]);
     assert!(!world.words("argv").concat().contains(value));
+    let set = world.preview(&["secret", "set", "my-org/my-app", "STRIPE_KEY", "--json"]).stdin(value);
+    let output = set.status().await.unwrap();
+    assert_eq!(output.status.code(), Some(42));
+    assert_eq!(std::fs::read_to_string(world.file("there/input")).unwrap(), value);
+    assert!(!world.words("argv").concat().contains(value) && !output.text().contains(value));
     // What can be no secret is refused here.
     let output = world.preview(&["secret", "set", "my-org/my-app", "KEY"]).stdin("short\n").status().await.unwrap();
     assert!(output.status.code() == Some(1) && output.stderr.contains("the value of KEY"), "{}", output.stderr);

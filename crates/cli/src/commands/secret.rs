@@ -10,12 +10,12 @@ use preview_core::secrets::{self, SecretName};
 use preview_orchestrator::ledger::{Project, peek};
 use preview_orchestrator::secrets::{Known, Vault};
 use preview_orchestrator::settings::VaultPaths;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::json;
 
 use crate::ask::unseen;
 use crate::error::Failure;
-use crate::server::{Place, Server};
+use crate::server::Place;
 use crate::{settings, ui};
 
 /// Keeps secrets for repositories, encrypted; `env` refers to them as `${secret:NAME}`
@@ -58,12 +58,11 @@ enum What {
 }
 
 impl Secret {
-    /// On a server: the value is read here, and goes there over standard input. Comes back only if that could not be begun.
-    pub(crate) fn run_there(&self, server: &Server) -> Failure {
-        let What::Set { name, .. } = &self.what else { return server.run_what_was_typed(&[]) };
-        match value(name) {
-            Ok(value) => server.run_what_was_typed(value.expose_secret().as_bytes()),
-            Err(failure) => failure,
+    /// The value, if it takes one: on a server too it is read here, and goes there over standard input.
+    pub(crate) fn value(&self) -> Option<Result<SecretString, Failure>> {
+        match &self.what {
+            What::Set { name, .. } => Some(value(name)),
+            What::List { .. } | What::Rm { .. } => None,
         }
     }
 

@@ -57,7 +57,7 @@ impl Upgrade {
         if gets_certificates(&ready.config) {
             // The version is well, and stays, whatever the authority says.
             let hint = "the server runs the new version; `preview upgrade` looks for the certificate again";
-            let steps = steps.from_here(hint);
+            let steps = steps.hinting(hint);
             let told = certificate::step(&ssh, (&ready.config, &ready.home), &steps, certificate_wait).await;
             told.map_err(|failure| failure.unless_stopped(hint))?;
         }

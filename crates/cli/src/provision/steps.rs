@@ -30,7 +30,7 @@ impl Steps {
     }
 
     /// The same, of which this is to be done from now on, when they are stopped.
-    pub(crate) fn from_here(self, hint: &'static str) -> Self {
+    pub(crate) fn hinting(self, hint: &'static str) -> Self {
         Self { hint, ..self }
     }
 
