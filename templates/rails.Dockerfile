@@ -4,20 +4,8 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends libpq5 libmariadb3 libsqlite3-0 libyaml-0-2 tzdata{{ " libvips42" if vips }} \
     && rm -rf /var/lib/apt/lists/*
 # One process with threads: each further one costs memory that a preview doesn't have.
-ENV RAILS_ENV=production RACK_ENV=production RAILS_LOG_TO_STDOUT=1 RAILS_SERVE_STATIC_FILES=1 WEB_CONCURRENCY=1 \
+ENV RAILS_ENV=production RACK_ENV=production RAILS_LOG_TO_STDOUT=1 RAILS_SERVE_STATIC_FILES=1 WEB_CONCURRENCY=0 \
     MALLOC_ARENA_MAX=2 BUNDLE_PATH=/usr/local/bundle BUNDLE_WITHOUT=development:test{{ " BUNDLE_DEPLOYMENT=1" if locked }}
-RUN printf '%s\n' \
-        '#!/bin/sh' \
-        '# Made of what this preview alone knows, so that sessions outlive an update; else for this container.' \
-        'if [ -z "$SECRET_KEY_BASE" ]; then' \
-        '  SECRET_KEY_BASE=$(ruby -ropenssl -rsecurerandom -e '"'"'seed = ENV["DB_PASSWORD"] || SecureRandom.hex(32)' \
-        '    print OpenSSL::HMAC.hexdigest("SHA512", seed, "SECRET_KEY_BASE")'"'"')' \
-        '  export SECRET_KEY_BASE' \
-        'fi' \
-        'export RAILS_RELATIVE_URL_ROOT=${RAILS_RELATIVE_URL_ROOT:-${PREVIEW_BASE_PATH%/}}' \
-        'exec "$@"' \
-        > /usr/local/bin/preview-env \
-    && chmod 0755 /usr/local/bin/preview-env
 WORKDIR /app
 
 FROM base AS build
@@ -37,7 +25,8 @@ COPY . .
 COPY {{ manifests | join(" ") }} ./
 {% endif %}
 RUN --mount=type=cache,id=bundler,target=/bundler-cache \
-    BUNDLE_USER_CACHE=/bundler-cache BUNDLE_GLOBAL_GEM_CACHE=true bundle install --jobs 4 --retry 3
+    BUNDLE_USER_CACHE=/bundler-cache BUNDLE_GLOBAL_GEM_CACHE=true bundle install --jobs 4 --retry 3 \
+    && rm -rf /usr/local/bundle/ruby/*/cache
 {% if assets %}
 {% for manifest in assets.manifests %}
 COPY {{ manifest }}
@@ -49,16 +38,38 @@ COPY . .
 {{ command }}
 {% endfor %}
 {% if precompile %}
-# No secret is at hand while an image is built, and none is needed to translate assets.
-RUN SECRET_KEY_BASE_DUMMY=1 SECRET_KEY_BASE=dummy bundle exec rails assets:precompile{{ " && rm -rf node_modules" if assets }}
+# No secret is at hand while an image is built, and none is needed to translate assets. What style sheets name lies beside them, under
+# whatever path.
+RUN SECRET_KEY_BASE_DUMMY=1 SECRET_KEY_BASE=dummy RAILS_RELATIVE_URL_ROOT=.. bundle exec rails assets:precompile{{ " && rm -rf node_modules" if assets }}
 {% endif %}
 RUN mkdir -p db log storage tmp
 
 FROM base
-ENV PORT={{ port }} HOME=/tmp
+# Read by every Ruby, so that migrations and consoles have it too. It loads no library: that might be another version than the project's.
+RUN printf '%s\n' \
+        '# Made of what this preview alone knows, so that sessions outlive an update; else for this container.' \
+        'if ENV["SECRET_KEY_BASE"].to_s.empty?' \
+        '  password = ENV["DB_PASSWORD"] || Random.urandom(32).unpack1("H*")' \
+        '  ENV["SECRET_KEY_BASE"] = IO.popen("sha512sum", "r+") do |sum|' \
+        '    sum.write("SECRET_KEY_BASE", password)' \
+        '    sum.close_write' \
+        '    sum.read(128)' \
+        '  end' \
+        'end' \
+        '# Requests come without the path of the preview; Puma hands SCRIPT_NAME on, with which links are written.' \
+        'path = ENV["PREVIEW_BASE_PATH"].to_s.chomp("/")' \
+        '%w[SCRIPT_NAME RAILS_RELATIVE_URL_ROOT].each { |name| ENV[name] ||= path } unless path.empty?' \
+{% if databases %}
+        '# Databases that Rails keeps apart, on the same server.' \
+        'main = ENV["DATABASE_URL"].to_s' \
+        '%w[{{ databases | join(" ") }}].each do |name|' \
+        '  ENV["#{name.upcase}_DATABASE_URL"] ||= main.sub(/(?=\?|\z)/, "_#{name}") unless main.empty?' \
+        'end' \
+{% endif %}
+        > /usr/local/lib/preview.rb
+ENV PORT={{ port }} HOME=/tmp RUBYOPT=-r/usr/local/lib/preview.rb
 COPY --from=build /usr/local/bundle /usr/local/bundle
 COPY --from=build --chown=10001:10001 /app ./
 USER 10001:10001
 EXPOSE {{ port }}
-ENTRYPOINT ["preview-env"]
 CMD ["bundle","exec","rails","server","--binding","0.0.0.0","--port","{{ port }}","--pid","/tmp/server.pid"]

@@ -8,7 +8,7 @@
 use crate::repo_config::{AppCommand, Migrate};
 
 use super::node::Package;
-use super::{DetectError, Detected, Files, Framework, Project, python};
+use super::{DetectError, Detected, Files, Framework, Project, python, rails};
 
 /// A command that migrates, with what shows it.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -38,8 +38,8 @@ pub(super) fn find(project: Project<'_>, detected: &Detected) -> Result<Option<F
         Framework::Django | Framework::FastApi | Framework::Flask | Framework::Python => {
             python::migration(project, detected.framework)
         }
-        Framework::Laravel => by_file(files, "", "artisan", &["php", "artisan", "migrate", "--force"]),
-        Framework::Rails => by_file(files, "bin", "rails", &["bin/rails", "db:migrate"]),
+        Framework::Laravel => by_artisan(files),
+        Framework::Rails => rails::migration(files),
         Framework::Spring
         | Framework::Docker
         | Framework::Compose
@@ -59,11 +59,10 @@ fn by_package(project: Project<'_>, detected: &Detected) -> Result<Option<FoundM
     Ok(of_node(project.files, &package)?.map(|tool| tool.migration(&package)))
 }
 
-fn by_file(files: &dyn Files, folder: &str, name: &str, words: &[&str]) -> Result<Option<FoundMigration>, DetectError> {
-    let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-    let command = AppCommand::words(words.iter().copied());
-    let found = FoundMigration { command, reason: format!("the repository has `{path}`") };
-    Ok(files.has(folder, name)?.then_some(found))
+fn by_artisan(files: &dyn Files) -> Result<Option<FoundMigration>, DetectError> {
+    let command = AppCommand::words(["php", "artisan", "migrate", "--force"]);
+    let found = FoundMigration { command, reason: "the repository has `artisan`".to_owned() };
+    Ok(files.has("", "artisan")?.then_some(found))
 }
 
 /// A Node tool and its migrations.
@@ -337,14 +336,18 @@ mod tests {
 
     #[test]
     fn tools_of_other_languages_are_found_by_their_files() {
-        let files = |path| MemoryFiles::new([(path, "")]);
-        let found = |path, folder, name| by_file(&files(path), folder, name, &["bin/rails", "db:migrate"]).unwrap();
-        let rails = found("bin/rails", "bin", "rails").unwrap();
-        assert_eq!(
-            (rails.command.shown(), rails.reason),
-            ("bin/rails db:migrate".into(), "the repository has `bin/rails`".into())
-        );
-        assert_eq!(found("rails", "bin", "rails"), None);
-        assert_eq!(found("artisan", "", "artisan").unwrap().reason, "the repository has `artisan`");
+        let files = |paths: &[&'static str]| MemoryFiles::new(paths.iter().map(|path| (*path, "")));
+        let shown = |found: Option<FoundMigration>| found.map(|found| (found.command.shown(), found.reason));
+        let rails = |paths: &[&'static str]| shown(rails::migration(&files(paths)).unwrap());
+        let one = ("bundle exec rails db:migrate".into(), "the repository has `bin/rails`".into());
+        assert_eq!(rails(&["bin/rails", "db/schema.rb"]), Some(one));
+        let (command, reason) =
+            rails(&["bin/rails", "db/schema.rb", "db/queue_schema.rb", "db/cache_schema.rb"]).unwrap();
+        assert_eq!(command, "bundle exec rails db:prepare");
+        assert_eq!(reason, "the repository has `bin/rails`, and a database beside the main one: cache, queue");
+        assert_eq!(rails(&["rails", "db/cache_schema.rb"]), None);
+        let laravel = shown(by_artisan(&files(&["artisan"])).unwrap()).unwrap();
+        assert_eq!(laravel, ("php artisan migrate --force".into(), "the repository has `artisan`".into()));
+        assert!(by_artisan(&files(&[])).unwrap().is_none());
     }
 }

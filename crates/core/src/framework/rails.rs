@@ -5,8 +5,9 @@
 use minijinja::context;
 
 use crate::base_images::BaseImage;
-use crate::repo_config::ContainerPort;
+use crate::repo_config::{AppCommand, ContainerPort};
 
+use super::migration::FoundMigration;
 use super::node::Package;
 use super::node_install::Installation;
 use super::{DetectError, Files, Framework, Project, Recipe, Scope, commands, render};
@@ -44,6 +45,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         vips => gems.contains("ruby-vips"),
         precompile => gems.contains("sprockets-rails") || gems.contains("propshaft"),
         assets => assets.as_ref().map(Installation::values),
+        databases => further_databases(files)?,
         commands => commands::run_lines(&project.config.build_commands, ""),
         port => app_port.get(),
     };
@@ -57,6 +59,34 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         scope: Scope::of(project),
         own: None,
     }))
+}
+
+/// The databases beside the main one, each known by the schema that Rails keeps of it: `db/cache_schema.rb`.
+fn further_databases(files: &dyn Files) -> Result<Vec<String>, DetectError> {
+    let plain = |name: &&str| {
+        !name.is_empty() && name.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b == b'_')
+    };
+    let schema = |file: &String| {
+        let name = file.strip_suffix("_schema.rb").or_else(|| file.strip_suffix("_structure.sql"));
+        name.filter(plain).map(str::to_owned)
+    };
+    let mut names: Vec<String> = files.list("db")?.iter().filter_map(schema).collect();
+    names.sort();
+    Ok(names)
+}
+
+/// What brings the databases to the form that the commit expects; of several only `db:prepare` makes those that aren't there.
+pub(super) fn migration(files: &dyn Files) -> Result<Option<FoundMigration>, DetectError> {
+    if !files.has("bin", "rails")? {
+        return Ok(None);
+    }
+    let (task, several) = match further_databases(files)?.as_slice() {
+        [] => ("db:migrate", String::new()),
+        names => ("db:prepare", format!(", and a database beside the main one: {}", names.join(", "))),
+    };
+    // Not the file itself: it may not be executable, or begin with a line that Windows wrote.
+    let command = AppCommand::words(["bundle", "exec", "rails", task]);
+    Ok(Some(FoundMigration { command, reason: format!("the repository has `bin/rails`{several}") }))
 }
 
 /// Whether a `Gemfile` names this gem: `gem "rails", "~> 8.0"`.
@@ -74,20 +104,37 @@ fn quoted(text: &str) -> Option<&str> {
 
 /// The version of Ruby, and what says so.
 fn ruby(files: &dyn Files, gemfile: &str, lock: Option<&str>) -> Result<(String, &'static str), DetectError> {
-    let mut lines = gemfile.lines().filter_map(|line| line.trim().strip_prefix("ruby "));
-    // `ruby file: ".ruby-version"` names the file that is read next anyway; `>=` is met by ours.
-    if let Some(version) = lines.find_map(|rest| version(quoted(rest.trim())?.trim_start_matches(['~', '>', '=', ' '])))
-    {
-        let newer_will_do = gemfile.lines().any(|line| line.trim().starts_with("ruby ") && line.contains(">="));
-        return Ok(if newer_will_do { (RUBY.to_owned(), "will do for `Gemfile`") } else { (version, "by `Gemfile`") });
+    // `ruby file: ".ruby-version"` names a file that is read next anyway.
+    let line = gemfile.lines().find_map(|line| line.trim().strip_prefix("ruby ").filter(|rest| quoted(rest).is_some()));
+    if let Some(found) = line.and_then(required) {
+        return Ok(found);
     }
     let file = files.read(".ruby-version")?.unwrap_or_default();
     if let Some(version) = version(file.trim().trim_start_matches("ruby-")) {
         return Ok((version, "by `.ruby-version`"));
     }
+    let tools = files.read(".tool-versions")?.unwrap_or_default();
+    if let Some(version) = tools.lines().find_map(|line| version(line.trim().strip_prefix("ruby ")?)) {
+        return Ok((version, "by `.tool-versions`"));
+    }
     let locked = lock.into_iter().flat_map(str::lines).skip_while(|line| *line != "RUBY VERSION").nth(1);
     let locked = locked.and_then(|line| version(line.trim().strip_prefix("ruby ")?.split('p').next()?));
     Ok(locked.map_or((RUBY.to_owned(), "unless the project says otherwise"), |version| (version, "by `Gemfile.lock`")))
+}
+
+/// What meets a requirement: `"3.3.6"`; `"~> 3.3.0"`; `">= 3.1", "< 3.4"`.
+fn required(line: &str) -> Option<(String, &'static str)> {
+    let requirement = quoted(line)?;
+    let number = requirement.trim_start_matches(['~', '>', '=', ' ']);
+    let version = version(number)?;
+    if number == requirement {
+        return Some((version, "by `Gemfile`"));
+    }
+    // The newest patch of a line has an image, whichever one the project began with.
+    let line_of = |version: &str| version.split('.').take(2).collect::<Vec<_>>().join(".");
+    let numbers = |version: &str| version.split('.').filter_map(|part| part.parse().ok()).collect::<Vec<u8>>();
+    let ours_will_do = requirement.starts_with(">=") && !line.contains('<') && numbers(&version) <= numbers(RUBY);
+    Some(if ours_will_do { (RUBY.to_owned(), "will do for `Gemfile`") } else { (line_of(&version), "by `Gemfile`") })
 }
 
 /// Two or three numbers, and nothing that would be more than an image's tag.

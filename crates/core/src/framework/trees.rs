@@ -130,6 +130,10 @@ fn dockerfiles_of_workspaces() {
 fn dockerfiles_of_other_languages() {
     insta::assert_snapshot!("laravel", dockerfile("Laravel, by its installer"));
     insta::assert_snapshot!("rails", dockerfile("Rails with esbuild"));
+    insta::assert_snapshot!(
+        "rails_with_several_databases",
+        dockerfile("Rails 8, by its generator, without its Dockerfile")
+    );
     insta::assert_snapshot!("spring_by_maven", dockerfile("Modules of Maven with two programs, one chosen"));
     insta::assert_snapshot!("spring_by_gradle", dockerfile("Spring Boot with Gradle in Kotlin"));
 }
