@@ -19,12 +19,7 @@ fn json(command: &ShellLine) -> String {
 /// Whether what `preview-config.yml` wants to be done fits how the app is built and what it has.
 pub(super) fn check(config: &RepoConfig, found: &Detected) -> Result<(), DetectError> {
     if !config.build_commands.iter().all(|command| found.dockerfile.contains(&json(command))) {
-        return Err(DetectError::BuildCommandsBesideOwn(match found.framework {
-            Framework::Compose => "its own Compose file",
-            Framework::Docker => "its own Dockerfile",
-            Framework::Image => "its own CI",
-            _ => "a Dockerfile that has no place for them",
-        }));
+        return Err(beside_own(found.framework));
     }
     if found.compose.is_some() && !config.startup_commands.is_empty() {
         return Err(DetectError::StartupBesideCompose);
@@ -37,6 +32,16 @@ pub(super) fn check(config: &RepoConfig, found: &Detected) -> Result<(), DetectE
         }
         _ => Ok(()),
     }
+}
+
+/// Why commands of the build are refused, and where else they can be.
+fn beside_own(framework: Framework) -> DetectError {
+    let (built_by, instead) = match framework {
+        Framework::Compose => ("its own Compose file", "write them as `RUN` into the Dockerfile that this file builds"),
+        Framework::Image => ("its own CI", "do there what they do"),
+        _ => ("its own Dockerfile", "write them there, as `RUN` below the line that copies the sources"),
+    };
+    DetectError::BuildCommandsBesideOwn { built_by, instead }
 }
 
 /// Whether the files are there that `preview-config.yml` names and that are read later.
@@ -86,7 +91,13 @@ mod tests {
     #[test]
     fn who_has_a_dockerfile_writes_them_there() {
         let refused = built(&[("Dockerfile", "FROM x\n")], "build_commands: [make]\n").unwrap_err();
-        assert!(refused.contains("built by its own Dockerfile; write them there, as `RUN`"), "{refused}");
+        let instead = "built by its own Dockerfile; write them there, as `RUN` below the line that copies the sources, and take them out";
+        assert!(refused.contains(instead), "{refused}");
+        let compose = "services:\n  app:\n    build: .\n    expose: [8080]\n";
+        let refused =
+            built(&[("docker-compose.preview.yml", compose), ("Dockerfile", "FROM x\n")], "build_commands: [make]\n");
+        let refused = refused.unwrap_err();
+        assert!(refused.contains("write them as `RUN` into the Dockerfile that this file builds"), "{refused}");
     }
 
     #[test]

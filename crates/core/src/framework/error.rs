@@ -151,9 +151,15 @@ pub enum DetectError {
     BuildBesideImage(&'static str),
     /// Commands of the build, where the repository says itself how it is built.
     #[error(
-        "`build_commands` are run in Dockerfiles that are made here, and this preview is built by {0}; write them there, as `RUN`"
+        "`build_commands` are run in Dockerfiles that are made here, and this preview is built by {built_by}; {instead}, and take them \
+         out of `preview-config.yml`"
     )]
-    BuildCommandsBesideOwn(&'static str),
+    BuildCommandsBesideOwn {
+        /// What says how it is built.
+        built_by: &'static str,
+        /// Where what they do can be done.
+        instead: &'static str,
+    },
     /// Commands before the start, where the repository's own file says what starts.
     #[error(
         "`startup_commands` have no meaning beside `docker-compose.preview.yml`; write them into the service's `command`"
