@@ -4,15 +4,18 @@
 //! `EXAMPLES=all` deploys each of them (`EXAMPLES=django`: those alone whose name in the table contains that), and `EXAMPLES_TABLE=FILE`
 //! has the times written as a table. Another example is another line of [`EXAMPLES`].
 
+use std::collections::BTreeSet;
 use std::fmt::Write as _;
 use std::time::{Duration, Instant};
 
 use preview_simulator::{Change, Pull};
 use serde_json::{Value, json};
 
+use crate::page;
 use crate::rig::{Rig, Setup, TOKEN, tell};
 use crate::variants::{
-    self, COMPOSER, DRIZZLE, KNEX, PIPENV, PNPM, POETRY, SEQUELIZE, TYPEORM, Tree, UV, Variant, YARN, YARN_1,
+    self, BUNDLER, COMPOSER, DRIZZLE, KNEX, PIPENV, PNPM, POETRY, SEQUELIZE, SQLX, TYPEORM, Tree, UV, Variant, YARN,
+    YARN_1,
 };
 
 /// The sentence that every example shows.
@@ -41,6 +44,10 @@ struct Example {
     keeps: Keeps,
     /// Further pages, with what they contain.
     pages: &'static [(&'static str, &'static str)],
+    /// What is found by following what its page names, by a part of its address.
+    names: &'static [&'static str],
+    /// Whether its page has a form that leaves a note.
+    form: bool,
     /// Whether it is deployed when nobody asks for all.
     quick: bool,
 }
@@ -67,6 +74,8 @@ const PLAIN: Example = Example {
     never_again: &[],
     keeps: Keeps::Nothing,
     pages: &[],
+    names: &[],
+    form: false,
     quick: false,
 };
 const BY_NPM: Example =
@@ -93,6 +102,16 @@ const FLASK: Example =
     Example { folder: "flask-postgres", title: "Flask with PostgreSQL", greeting: "greeting.py", ..BY_PIP };
 const EXPRESS: Example =
     Example { folder: "express-mysql", title: "Node.js with MySQL and Redis", keeps: Keeps::Notes, ..BY_NPM };
+const RUST: Example = Example {
+    folder: "rust-axum-postgres",
+    title: "Rust with PostgreSQL",
+    greeting: "src/greeting.rs",
+    manifest: Some(("Cargo.toml", "#")),
+    installing: "Compiling guest-book",
+    never_again: &["Downloaded ", "Downloading ", "Compiling tokio"],
+    keeps: Keeps::Notes,
+    ..PLAIN
+};
 
 const EXAMPLES: &[Example] = &[
     Example {
@@ -132,15 +151,11 @@ const EXAMPLES: &[Example] = &[
         pages: &[("admin/login/", "/pr-1/static/admin/css/base.")],
         ..BY_PIP
     },
+    RUST,
     Example {
-        folder: "rust-axum-postgres",
-        title: "Rust with PostgreSQL",
-        greeting: "src/greeting.rs",
-        manifest: Some(("Cargo.toml", "#")),
-        installing: "Compiling guest-book",
-        never_again: &["Downloaded ", "Downloading ", "Compiling tokio"],
-        keeps: Keeps::Notes,
-        ..PLAIN
+        variant: Some(&SQLX),
+        never_again: &["Downloaded ", "Downloading ", "Compiling tokio", "Compiling sqlx"],
+        ..RUST
     },
     NESTJS,
     Example {
@@ -173,6 +188,19 @@ const EXAMPLES: &[Example] = &[
         installing: "composer install",
         never_again: &["Installing laravel/framework", "Setting up php"],
         keeps: Keeps::Notes,
+        ..PLAIN
+    },
+    Example {
+        folder: "rails-postgres",
+        variant: Some(&BUNDLER),
+        title: "Rails with PostgreSQL",
+        greeting: "app/models/greeting.rb",
+        manifest: Some(("Gemfile", "#")),
+        installing: "Installing rails 7.2",
+        never_again: &["Fetching ", "Installing "],
+        keeps: Keeps::Notes,
+        names: &["api/notes", "assets/application-", "assets/paper-"],
+        form: true,
         ..PLAIN
     },
     Example { folder: "fastify-redis", title: "Node.js with Redis", keeps: Keeps::Notes, ..BY_NPM },
@@ -283,6 +311,16 @@ async fn deploy(example: &Example) -> Times {
         let text = page.text().await.unwrap();
         assert!(text.contains(wanted), "{path}: {text}");
     }
+    let reached =
+        if example.names.is_empty() { BTreeSet::new() } else { page::reached(&rig.http, &rig.url(&pull)).await };
+    for part in example.names {
+        assert!(reached.iter().any(|address| address.contains(part)), "{part}: {reached:?}");
+    }
+    let mut before = vec!["first"];
+    if example.form {
+        page::send_form(&rig.http, &rig.url(&pull), "by form").await;
+        before.insert(0, "by form");
+    }
     rig.until_comment(&pull, example.title).await;
     let log = self::log(&rig, &pull, "build").await;
     assert!(log.contains(example.installing), "{log}");
@@ -295,7 +333,7 @@ async fn deploy(example: &Example) -> Times {
     pull.push(vec![example.says(&tree, "Hello two")]).await.unwrap();
     until_shown(&rig, &pull, "Hello two").await;
     let update = begun.elapsed();
-    example.keeps.check(&rig, &pull, "second", &["first"]).await;
+    example.keeps.check(&rig, &pull, "second", &before).await;
     let log = self::log(&rig, &pull, "build").await;
     assert!(log.contains("CACHED"), "{log}");
     for mark in example.never_again {

@@ -29,6 +29,7 @@ mod network;
 mod nginx;
 mod obstacles;
 mod outages;
+mod page;
 mod prisoner;
 mod registry;
 mod registry_server;

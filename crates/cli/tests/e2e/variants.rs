@@ -1,6 +1,6 @@
 //! Other forms of the applications of `examples/`: by another package manager, with a tool that migrates the database. What is
-//! different stands in a folder of `variants/`, laid over the example. One of Laravel is all there: on a machine without a registry it
-//! needs what only the ground of the long proof brings (`scripts/ground up soak`).
+//! different stands in a folder of `variants/`, laid over the example. Those of Laravel and Rails are all there: on a machine without a
+//! registry they need what only the ground of the long proof brings (`scripts/ground up soak`).
 //!
 //! Their lock files are made when they are deployed: a lock file names hosts of package registries, and each machine has its own.
 
@@ -135,6 +135,18 @@ pub(crate) const PIPENV: Variant = Variant {
     migrated: Some("Running upgrade  -> 4b7f21c9e803"),
 };
 
+/// It carries its migrations out itself, when it starts.
+pub(crate) const SQLX: Variant = Variant {
+    name: "with sqlx",
+    files: Some("sqlx"),
+    without: &[],
+    instead: None,
+    made: &["Cargo.lock"],
+    image: "rust:1-bookworm",
+    made_by: "mkdir src && touch src/main.rs && CARGO_HOME=/tmp/cargo cargo generate-lockfile",
+    migrated: None,
+};
+
 pub(crate) const COMPOSER: Variant = Variant {
     name: "by Composer",
     files: None,
@@ -144,6 +156,16 @@ pub(crate) const COMPOSER: Variant = Variant {
     image: "composer:2",
     made_by: "composer update --no-install --no-scripts --no-interaction",
     migrated: Some("2025_06_01_120000_create_notes_table"),
+};
+pub(crate) const BUNDLER: Variant = Variant {
+    name: "by Bundler",
+    files: None,
+    without: &[],
+    instead: None,
+    made: &["Gemfile.lock"],
+    image: "ruby:3.3-slim-bookworm",
+    made_by: "bundle lock",
+    migrated: Some("CreateNotes: migrated"),
 };
 
 /// Where an example is: in `examples/`, or among these files, where it is for tests alone.

@@ -1,0 +1,13 @@
+class HomeController < ApplicationController
+  def index
+    Visit.create!
+    @visits = Visit.count
+    session[:visits] = session.fetch(:visits, 0) + 1
+    @notes = Note.count
+  end
+
+  def sign
+    Note.create!(message: params.require(:message))
+    redirect_to root_url
+  end
+end

@@ -1,0 +1,3 @@
+module Greeting
+  TEXT = "Hello from the main branch".freeze
+end

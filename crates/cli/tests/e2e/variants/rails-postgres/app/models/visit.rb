@@ -1,0 +1,3 @@
+# In a database of its own.
+class Visit < VisitsRecord
+end
