@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::page;
 use crate::rig::{Rig, Setup, TOKEN, tell};
 use crate::variants::{
-    self, BUNDLER, COMPOSER, DRIZZLE, KNEX, PIPENV, PNPM, POETRY, SEQUELIZE, SQLX, TYPEORM, Tree, UV, Variant, YARN,
-    YARN_1,
+    self, BUNDLER, COMPOSER, DIESEL, DRIZZLE, KNEX, PIPENV, PNPM, POETRY, SEQUELIZE, SQLX, TYPEORM, Tree, UV, Variant,
+    YARN, YARN_1,
 };
 
 /// The sentence that every example shows.
@@ -155,6 +155,11 @@ const EXAMPLES: &[Example] = &[
     Example {
         variant: Some(&SQLX),
         never_again: &["Downloaded ", "Downloading ", "Compiling tokio", "Compiling sqlx"],
+        ..RUST
+    },
+    Example {
+        variant: Some(&DIESEL),
+        never_again: &["Downloaded ", "Downloading ", "Compiling tokio", "Compiling diesel"],
         ..RUST
     },
     NESTJS,

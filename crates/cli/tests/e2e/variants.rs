@@ -135,7 +135,7 @@ pub(crate) const PIPENV: Variant = Variant {
     migrated: Some("Running upgrade  -> 4b7f21c9e803"),
 };
 
-/// It carries its migrations out itself, when it starts.
+/// It carries its migrations out itself, when it starts, as the next one does.
 pub(crate) const SQLX: Variant = Variant {
     name: "with sqlx",
     files: Some("sqlx"),
@@ -146,6 +146,8 @@ pub(crate) const SQLX: Variant = Variant {
     made_by: "mkdir src && touch src/main.rs && CARGO_HOME=/tmp/cargo cargo generate-lockfile",
     migrated: None,
 };
+
+pub(crate) const DIESEL: Variant = Variant { name: "with Diesel", files: Some("diesel"), ..SQLX };
 
 pub(crate) const COMPOSER: Variant = Variant {
     name: "by Composer",
