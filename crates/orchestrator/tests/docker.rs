@@ -21,6 +21,8 @@ mod disk;
 mod engine;
 #[path = "docker/ground.rs"]
 mod ground;
+#[path = "docker/orders.rs"]
+mod orders;
 #[path = "../../cli/tests/e2e/registry_server.rs"]
 mod registry_server;
 #[path = "docker/upon.rs"]

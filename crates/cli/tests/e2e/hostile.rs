@@ -69,8 +69,9 @@ async fn names_are_only_names() {
     rig.finish().await;
 }
 
-/// Files that Compose, Docker and git would take orders from, if they were asked to look.
-fn orders() -> Vec<Change> {
+/// Files that Compose, Docker and git would take orders from, if they were asked to look. To git the root is a repository, whose
+/// missing commit comes from a program that makes `marker`.
+fn orders(marker: &Path) -> Vec<Change> {
     let compose = "services: {app-a: {image: scratch, privileged: true, volumes: [\"/:/host\"], network_mode: host}}\n";
     let env = "COMPOSE_PROJECT_NAME=evil\nCOMPOSE_FILE=/etc/passwd\nCOMPOSE_PROFILES=x\nDOCKER_HOST=tcp://127.0.0.1:1\n\
                PORT=1\nPREVIEW_URL=http://evil.example\nMIMIC_BODY=obeyed\n";
@@ -80,13 +81,22 @@ fn orders() -> Vec<Change> {
     changes.push(Change::write(".gitattributes", "* filter=evil text working-tree-encoding=UTF-16\n"));
     changes.push(Change::write(".gitmodules", "[submodule \"s\"]\n\tpath = s\n\turl = ext::sh -c touch% y\n"));
     changes.push(Change::write("docker-bake.hcl", "target \"default\" { entitlements = [\"network.host\"] }\n"));
+    let config = format!(
+        "[core]\n\trepositoryformatversion = 1\n\tbare = false\n\tworktree = .\n[extensions]\n\tpartialClone = origin\n\
+         [remote \"origin\"]\n\turl = ./x\n\tpromisor = true\n\tuploadpack = touch {}\n",
+        marker.display()
+    );
+    changes.push(Change::write("config", config));
+    changes.push(Change::write("HEAD", "ref: refs/heads/main\n"));
+    changes.push(Change::write("refs/heads/main", "1234567890123456789012345678901234567890\n"));
+    changes.push(Change::write("objects/info/packs", "\n"));
     changes
 }
 
 #[tokio::test(flavor = "multi_thread")]
 async fn a_checkout_gives_no_orders() {
     let rig = Setup::new().start().await;
-    let pull = rig.open_with(mimic_with("version one", orders())).await;
+    let pull = rig.open_with(mimic_with("version one", orders(&rig.dir.path().join("y")))).await;
     let url = rig.url(&pull);
     rig.until_answers(&url, "version one").await;
     let told = environment(&rig, &pull).await;

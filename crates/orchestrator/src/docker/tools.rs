@@ -67,6 +67,13 @@ fn executable(path: &Path) -> bool {
     path.metadata().is_ok_and(|meta| meta.is_file() && meta.permissions().mode() & 0o111 != 0)
 }
 
+/// Buildx asks git about the folder that it builds, which is theirs, and git obeys a repository's own configuration: any folder with a
+/// `HEAD`, `objects` and `refs` in it is one. So it is told not to ask, and a git that is asked all the same looks nowhere.
+///
+/// Source: <https://docs.docker.com/build/building/variables/#buildx_git_info>, <https://git-scm.com/docs/git#_environment_variables>
+const NO_GIT: [(&str, &str); 3] =
+    [("BUILDX_GIT_INFO", "false"), ("BUILDX_GIT_LABELS", "false"), ("GIT_DIR", "/dev/null")];
+
 /// What the tools see: our PATH, the engine's address, and a home of ours in which there is no configuration of anybody's.
 #[derive(Debug, Clone)]
 pub(super) struct World {
@@ -82,7 +89,8 @@ impl World {
         let set = |program: Program, key: &str, value: &OsStr| program.env(key, value);
         let program = set(tool.program().dir(&self.home), "DOCKER_HOST", self.docker_host.as_ref());
         let program = set(program, "HOME", self.home.as_os_str());
-        set(program, "DOCKER_CONFIG", self.home.join(".docker").as_os_str())
+        let program = set(program, "DOCKER_CONFIG", self.home.join(".docker").as_os_str());
+        NO_GIT.iter().fold(program, |program, (key, value)| program.env(key, value))
     }
 }
 
