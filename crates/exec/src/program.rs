@@ -55,6 +55,7 @@ pub struct Program {
     pub(crate) held: Vec<Arc<OwnedFd>>,
     pub(crate) umask: Option<u32>,
     pub(crate) largest_file: Option<u64>,
+    pub(crate) memory: Option<u64>,
     pub(crate) limits: Limits,
 }
 
@@ -74,6 +75,7 @@ impl Program {
             held: Vec::new(),
             umask: None,
             largest_file: None,
+            memory: None,
             limits: Limits::seconds(60),
         }
     }
@@ -137,6 +139,12 @@ impl Program {
     /// Ends it (by SIGXFSZ) when it writes a file larger than this.
     pub fn largest_file(mut self, bytes: u64) -> Self {
         self.largest_file = Some(bytes);
+        self
+    }
+
+    /// Gives it, and each program that it starts, no more memory of its own than this.
+    pub fn memory(mut self, bytes: u64) -> Self {
+        self.memory = Some(bytes);
         self
     }
 

@@ -194,13 +194,14 @@ impl Program {
     }
 }
 
-/// Between fork and exec: asks for SIGKILL when our process dies, keeps held files open across the exec, sets mask and limit.
+/// Between fork and exec: asks for SIGKILL when our process dies, keeps held files open across the exec, sets mask and limits.
 ///
 /// The signal fires when the *thread* that spawned ends. Programs are spawned by tokio's workers, which live as
 /// long as the runtime; nothing here is ever called from its blocking pool.
 fn prepare(command: &mut Command, program: &Program) {
     let parent = rustix::process::getpid();
-    let (held, umask, largest_file) = (program.held.clone(), program.umask, program.largest_file);
+    let (held, umask) = (program.held.clone(), program.umask);
+    let limits = [(Resource::Fsize, program.largest_file), (Resource::Data, program.memory)];
     let in_child = move || -> io::Result<()> {
         rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
         if rustix::process::getppid() != Some(parent) {
@@ -213,9 +214,10 @@ fn prepare(command: &mut Command, program: &Program) {
         if let Some(mask) = umask {
             rustix::process::umask(rustix::fs::Mode::from_raw_mode(mask));
         }
-        if let Some(bytes) = largest_file {
-            let limit = Rlimit { current: Some(bytes), maximum: Some(bytes) };
-            rustix::process::setrlimit(Resource::Fsize, limit)?;
+        for (resource, most) in limits {
+            if most.is_some() {
+                rustix::process::setrlimit(resource, Rlimit { current: most, maximum: most })?;
+            }
         }
         Ok(())
     };
@@ -429,6 +431,10 @@ mod tests {
         let error = fill.run().await.unwrap_err();
         assert!(error.to_string().contains("signal"), "{error}");
         assert_eq!(std::fs::metadata(dir.path().join("full")).unwrap().len(), 4096);
+        let greedy = || sh("exec dd if=/dev/zero of=/dev/null bs=100M count=1");
+        greedy().run().await.unwrap();
+        let error = greedy().memory(64 << 20).run().await.unwrap_err();
+        assert!(error.stderr().contains("memory"), "{error}");
     }
 
     #[tokio::test]

@@ -45,14 +45,18 @@ use trouble::Trouble;
 /// What one commit, and the mirror that it comes through, may cost.
 #[derive(Debug, Clone, Copy)]
 pub struct CheckoutLimits {
-    /// Files in it.
+    /// Files in it, and as many folders.
     pub files: u64,
+    /// Levels of folders: whoever removes them has each open.
+    pub depth: usize,
     /// Bytes of all of them.
     pub bytes: u64,
     /// Bytes of one of them.
     pub file_bytes: u64,
     /// Bytes of a repository's mirror; a larger one is thrown away and fetched anew.
     pub mirror: u64,
+    /// Bytes of memory that each git may have: a few bytes of a pack can stand for any number of bytes.
+    pub memory: u64,
     /// How long it may take to arrive.
     pub fetch: Duration,
     /// How long each step on our own disk may take.
@@ -63,9 +67,11 @@ impl Default for CheckoutLimits {
     fn default() -> Self {
         Self {
             files: 200_000,
+            depth: 100,
             bytes: 2 << 30,
             file_bytes: 1 << 30,
             mirror: 4 << 30,
+            memory: 2 << 30,
             fetch: Duration::from_secs(300),
             local: Duration::from_secs(120),
         }

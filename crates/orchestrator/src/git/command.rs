@@ -45,6 +45,9 @@ const CONFIG: &[(&str, &str)] = &[
     ("fetch.fsck.zeroPaddedFilemode", "ignore"),
     ("submodule.recurse", "false"),
     ("fetch.recurseSubmodules", "false"),
+    // What arrives stays as it was sent. Unpacked, a hundred objects could take thousands of times as much of the disk. (Newer
+    // versions of git never unpack what they check.)
+    ("fetch.unpackLimit", "1"),
     // Tidying is done under our lock, when we say so.
     ("gc.auto", "0"),
     ("maintenance.auto", "false"),
@@ -135,7 +138,8 @@ impl Git {
             .limits(Limits { total: limit, silence: limit, ..Limits::seconds(0) })
             .umask(0o022)
             // A pack holds all files of a commit at most.
-            .largest_file(self.limits.bytes + OVERHEAD);
+            .largest_file(self.limits.bytes + OVERHEAD)
+            .memory(self.limits.memory);
         config.iter().enumerate().fold(program, |program, (n, (key, value))| {
             program.env(format!("GIT_CONFIG_KEY_{n}"), key).env(format!("GIT_CONFIG_VALUE_{n}"), value)
         })

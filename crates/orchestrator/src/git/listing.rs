@@ -3,17 +3,18 @@
 use super::CheckoutLimits;
 use super::trouble::{Trouble, shown};
 
-/// What `git ls-tree -r -l` has said so far.
+/// What `git ls-tree -r -t -l` has said so far.
 pub(super) struct Listing<'a> {
     limits: &'a CheckoutLimits,
     files: u64,
+    folders: u64,
     bytes: u64,
     trouble: Option<Trouble>,
 }
 
 impl<'a> Listing<'a> {
     pub(super) fn new(limits: &'a CheckoutLimits) -> Self {
-        Self { limits, files: 0, bytes: 0, trouble: None }
+        Self { limits, files: 0, folders: 0, bytes: 0, trouble: None }
     }
 
     /// Takes a line. `false`: there is no need to hear more.
@@ -37,12 +38,21 @@ impl<'a> Listing<'a> {
             // Lines are cut beyond 8 KiB, and no file system has such paths.
             return refused("it has a path that is too long".to_owned());
         };
-        self.files += 1;
-        if self.files > self.limits.files {
-            return refused(format!("it has more than {} files", self.limits.files));
+        if path.matches('/').count() >= self.limits.depth {
+            return refused(format!("it has more than {} folders within each other", self.limits.depth));
         }
-        let size = match entry.split_ascii_whitespace().nth(3) {
-            Some("-") => 0, // a submodule, which stays an empty folder
+        let mut words = entry.split_ascii_whitespace().skip(1);
+        // Folders of folders alone cost time too: each is looked into.
+        let (count, what) = match words.next() {
+            Some("tree") => (&mut self.folders, "folders"),
+            _ => (&mut self.files, "files"),
+        };
+        *count += 1;
+        if *count > self.limits.files {
+            return refused(format!("it has more than {} {what}", self.limits.files));
+        }
+        let size = match words.nth(1) {
+            Some("-") => 0, // a folder, or a submodule, which stays an empty one
             Some(size) => size.parse().map_err(|_| Trouble::Broken(format!("no size: {}", shown(line))))?,
             None => return Err(Trouble::Broken(format!("not an entry: {}", shown(line)))),
         };
@@ -62,7 +72,7 @@ mod tests {
     use super::*;
 
     const LIMITS: fn() -> CheckoutLimits =
-        || CheckoutLimits { files: 3, bytes: 100, file_bytes: 60, ..CheckoutLimits::default() };
+        || CheckoutLimits { files: 3, depth: 3, bytes: 100, file_bytes: 60, ..CheckoutLimits::default() };
 
     fn verdict(lines: &[&str]) -> Result<(), Trouble> {
         let limits = LIMITS();
@@ -84,6 +94,8 @@ mod tests {
             "100644 blob fe6d6668cc22ed051f5a2cf90a067898f9ced036      50\ta b",
             "120000 blob fe6d6668cc22ed051f5a2cf90a067898f9ced036      50\t\"x\\ty\"",
             "160000 commit fe6d6668cc22ed051f5a2cf90a067898f9ced036       -\tsub",
+            "040000 tree fe6d6668cc22ed051f5a2cf90a067898f9ced036       -\ta/b",
+            "040000 tree fe6d6668cc22ed051f5a2cf90a067898f9ced036       -\ta/b/c",
         ])
         .unwrap();
     }
@@ -91,6 +103,8 @@ mod tests {
     #[test]
     fn beyond_them() {
         assert_eq!(refusal(&["100644 blob x 1\ta"; 4]), "it has more than 3 files");
+        assert_eq!(refusal(&["040000 tree x -\ta"; 4]), "it has more than 3 folders");
+        assert_eq!(refusal(&["100644 blob x 1\ta/b/c/d"]), "it has more than 3 folders within each other");
         assert_eq!(refusal(&["100644 blob x 50\ta"; 3]), "its files are larger than 100 bytes together");
         assert_eq!(refusal(&["100644 blob x 61\ta\u{7}"]), "its file a? is larger than 60 bytes");
         assert_eq!(refusal(&["the rest of a long path"]), "it has a path that is too long");

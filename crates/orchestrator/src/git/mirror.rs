@@ -149,10 +149,10 @@ impl<'a> Mirror<'a> {
         self.run(fetch).await.map(drop)
     }
 
-    /// Whether all of the commit is there, telling `listing` of every file, as long as that wants to hear of more.
+    /// Whether all of the commit is there, telling `listing` of every file and folder, as long as that wants to hear of more.
     pub(super) async fn list(&self, commit: &CommitSha, listing: &mut Listing<'_>) -> Result<(), Trouble> {
         let enough = Notify::new();
-        let list = self.program(self.git.local(&["ls-tree", "-r", "-l", "--full-tree", commit.as_str()]));
+        let list = self.program(self.git.local(&["ls-tree", "-r", "-t", "-l", "--full-tree", commit.as_str()]));
         let each = |stream, line: &str| {
             if stream == Stream::Out && !listing.line(line) {
                 enough.notify_one();

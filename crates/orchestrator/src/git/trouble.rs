@@ -49,7 +49,7 @@ type Reading = fn(&str, &str) -> Trouble;
 /// Seen with git 2.47 under `LC_ALL=C`.
 const SAID: &[(&[&str], Reading)] = &[
     (&["No space left on device", "Disk quota exceeded"], |_, _| Trouble::DiskFull),
-    (&["died of signal 25", "File size limit exceeded", "File too large"], |_, _| {
+    (&["died of signal 25", "File size limit exceeded", "File too large", "Out of memory"], |_, _| {
         Trouble::Refused("it is too large".to_owned())
     }),
     (&["invalid path '", "File name too long", "maximum allowed tree depth", "maximum tree depth"], |line, _| {
@@ -94,6 +94,14 @@ const SAID: &[(&[&str], Reading)] = &[
         ],
         |line, _| Trouble::Unreachable(shown(line)),
     ),
+    (&["invalid index-pack output"], |_, said| {
+        let mut errors = said.lines().filter(|line| ["fatal: ", "error: "].iter().any(|word| line.starts_with(word)));
+        // Whoever was to unpack says nothing when a signal ends it: for a file, or for memory, that is more than it may have.
+        match (errors.next(), errors.next()) {
+            (Some(other), Some(_)) => Trouble::Broken(shown(other)),
+            _ => Trouble::Refused("it is too large".to_owned()),
+        }
+    }),
 ];
 
 impl Trouble {
@@ -211,6 +219,17 @@ mod tests {
             ("error: Server does not allow request for unadvertised object 1234".into(), "NoCommit"),
             ("fatal: write error: No space left on device\nfatal: early EOF".into(), "DiskFull"),
             ("error: index-pack died of signal 25\nfatal: index-pack failed".into(), "Refused"),
+            ("fatal: fetch-pack: invalid index-pack output".into(), "Refused"),
+            (
+                "fatal: Out of memory, malloc failed (tried to allocate 9 bytes)\nfatal: fetch-pack: invalid index-pack output"
+                    .into(),
+                "Refused",
+            ),
+            (
+                "fatal: pack has bad object at offset 12: inflate returned -3\nfatal: fetch-pack: invalid index-pack output"
+                    .into(),
+                "Broken",
+            ),
             ("error: object 82: hasDotgit: contains '.git'\nfatal: fsck error in packed object".into(), "Refused"),
             ("error: invalid path '.git/config'".into(), "Refused"),
             ("error: object file objects/ab/cd is empty\nfatal: loose object abcd is corrupt".into(), "Broken"),

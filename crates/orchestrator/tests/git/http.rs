@@ -18,11 +18,11 @@ async fn open_pull(github: &GitHub) -> Pull {
     repo.open_pull(NewPull::new("x${HOME}$(id);touch-y", [Change::write("a", "2")])).await.unwrap()
 }
 
-fn source(world: &World, github: &GitHub) -> GitSource {
+pub(crate) fn source(world: &World, github: &GitHub) -> GitSource {
     GitSource::new(world.mirrors(), &github.server_url(), token(github.token()))
 }
 
-fn want(pull: &Pull) -> Want {
+pub(crate) fn want(pull: &Pull) -> Want {
     let repo = pull.repo();
     Want { repo: repo.id(), name: repo.name(), number: pull.number(), commit: pull.head() }
 }

@@ -1,6 +1,7 @@
 //! Checkouts against real git repositories: what arrives, what is refused, and what is left after accidents.
 
 mod accidents;
+mod bombs;
 mod hostile;
 mod http;
 mod opener;
