@@ -38,6 +38,7 @@ mod runtimes;
 mod services;
 mod steps;
 mod stories;
+mod strangers;
 mod token;
 mod upgrade;
 mod variants;

@@ -50,6 +50,11 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
         owns.push(own);
         dockerfiles.insert(name, dockerfile.into_text());
     }
+    for service in stack.services.values() {
+        if let Origin::Image(image) = &service.origin {
+            owns.push(OwnBuild::of_service(&image.dockerfile(project.rules.base_images.prefix()), project.rules));
+        }
+    }
     let named = || format!("{EVIDENCE} names every service");
     Ok(Some(Detected {
         framework: Framework::Compose,
@@ -102,4 +107,32 @@ fn dockerfile(
     let target = build.target.as_ref().map(|stage| stage.as_str().to_owned());
     let with = BuiltWith { args: build.args.clone(), target };
     own::read(project, &path, with)?.ok_or(DetectError::NoDockerfileOfService { service, path })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::own_dockerfile::KnownImages;
+    use super::super::{BuildRules, MemoryFiles, detect};
+    use crate::base_images::BaseImages;
+    use crate::repo_config::RepoConfig;
+    use crate::trust::Trust;
+
+    /// What is to be looked up of a file with this beside the app, by image and by registry.
+    fn looked_up(beside: &str, trust: Trust) -> (Vec<String>, Vec<String>) {
+        let file = format!("services:\n  app: {{build: .}}\n  other: {{{beside}}}\n");
+        let files = MemoryFiles::new([("Dockerfile", "FROM scratch\n"), ("docker-compose.preview.yml", file.as_str())]);
+        let rules = BuildRules { base_images: BaseImages::public(), trust };
+        let found = detect(&files, &RepoConfig::default(), &rules).unwrap();
+        let upon = found.own.iter().map(|own| own.upon(&KnownImages::new()).unwrap());
+        let (images, added): (Vec<_>, Vec<_>) = upon.map(|upon| (upon.images, upon.added)).unzip();
+        (images.concat(), added.concat().into_iter().map(|added| added.name).collect())
+    }
+
+    #[test]
+    fn the_registry_of_an_image_beside_a_strangers_app_is_looked_up() {
+        let image = "image: 'registry.example.com/x:1'";
+        assert_eq!(looked_up(image, Trust::Stranger), (vec![], vec!["registry.example.com".to_owned()]));
+        assert_eq!(looked_up(image, Trust::Member), (vec![], vec![]));
+        assert_eq!(looked_up("image: 'redis:7'", Trust::Stranger), (vec![], vec![]));
+    }
 }

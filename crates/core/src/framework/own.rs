@@ -22,6 +22,8 @@ pub struct OwnBuild {
     trust: Trust,
     /// What the images of the operator's own registry begin with.
     prefix: Option<String>,
+    /// Whether its image runs as it is: nothing is built upon it.
+    as_it_is: bool,
 }
 
 /// What is still to be found out before a Dockerfile may be built.
@@ -39,9 +41,14 @@ impl OwnBuild {
         Self::new(dockerfile.trim_end(), dockerfile.to_owned(), BuiltWith::default(), rules)
     }
 
+    /// The same for an image that runs as it is: the engine gets it from a registry too.
+    pub fn of_service(dockerfile: &str, rules: &BuildRules) -> Self {
+        Self { as_it_is: true, ..Self::of_image(dockerfile, rules) }
+    }
+
     fn new(path: &str, text: String, with: BuiltWith, rules: &BuildRules) -> Self {
         let prefix = rules.base_images.prefix().map(str::to_owned);
-        Self { path: path.to_owned(), text, with, trust: rules.trust, prefix }
+        Self { path: path.to_owned(), text, with, trust: rules.trust, prefix, as_it_is: false }
     }
 
     /// Reads it with what is known of its images: what they bring along may be refused.
@@ -53,7 +60,8 @@ impl OwnBuild {
             read.fetches_nothing().map_err(|problem| refused(DockerfileError::PutAside(Box::new(problem))))?;
             added.extend(self.hosts(&read.registries(self.prefix.as_deref()).map_err(refused)?, true));
         }
-        let images = read.images().keys().filter(|image| !known.contains_key(*image)).cloned().collect();
+        let unknown = |image: &&String| !self.as_it_is && !known.contains_key(*image);
+        let images = read.images().keys().filter(unknown).cloned().collect();
         Ok(ToLookAt { images, added })
     }
 
