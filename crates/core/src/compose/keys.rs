@@ -189,7 +189,7 @@ const TABLE: &[Level] = &[
         "services.*.build",
         &[
             (&["context", "dockerfile", "target"], Allowed),
-            (&["args"], Adjusted("none that steers the builder (`BUILDKIT_…`)")),
+            (&["args"], Adjusted("none that steers the builder (`BUILDKIT_…`), and no proxy")),
             (&["labels"], LABELS),
             (
                 &["no_cache", "no_cache_filter", "pull", "cache_from", "provenance", "sbom"],

@@ -19,6 +19,10 @@ pub use names::{InsidePath, OwnName, SignalName, StageName, UserName, VolumeName
 pub const FILE_NAME: &str = "docker-compose.preview.yml";
 /// Most services of a file, the app among them.
 pub const MAX_SERVICES: usize = 8;
+/// Most `env_file`s of a service.
+pub const MAX_ENV_FILES: usize = 16;
+/// Largest `env_file`, in bytes. No program can be started with as many variables.
+const MAX_ENV_BYTES: usize = 256 * 1024;
 
 /// Why a value is not taken, and what to write instead. Says nothing of the value itself.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -194,6 +198,9 @@ pub enum EnvFileError {
         /// The file that names it.
         named_by: &'static str,
     },
+    /// It is too large.
+    #[error("`{0}` has more than {MAX_ENV_BYTES} bytes, which is too large for an `env_file`")]
+    TooLarge(RelativePath),
     /// A line of it is none.
     #[error("`{path}`, line {line}: a line of an `env_file` must be `KEY=value`, a comment, or empty")]
     Line {
@@ -222,6 +229,9 @@ impl OwnContainer {
 
 /// Takes up the lines of a file. A value in quotes loses them; nothing in it is replaced.
 pub(crate) fn read_env_file(path: &RelativePath, text: &str, env: &mut EnvVars) -> Result<(), EnvFileError> {
+    if text.len() > MAX_ENV_BYTES {
+        return Err(EnvFileError::TooLarge(path.clone()));
+    }
     for (index, line) in text.lines().enumerate() {
         let line = line.trim();
         if line.is_empty() || line.starts_with('#') {

@@ -10,7 +10,7 @@ use std::fmt;
 use std::time::Duration;
 
 use crate::backing::{Backing, Database};
-use crate::compose::own::{EnvFileError, read_env_file};
+use crate::compose::own::{EnvFileError, MAX_ENV_FILES, read_env_file};
 use crate::framework::{Files, Framework, ReadFileError};
 use crate::secrets;
 use crate::yaml::Place;
@@ -252,6 +252,9 @@ impl RepoConfig {
     fn set_list(&mut self, key: Key, texts: &[&str]) -> Result<(), String> {
         let of = |name: &str, rule: InvalidValue| format!("`{name}` {rule}");
         match key {
+            Key::EnvFile if texts.len() > MAX_ENV_FILES => {
+                return Err(format!("`env_file` must have at most {MAX_ENV_FILES} files"));
+            }
             Key::EnvFile => {
                 let paths = texts.iter().map(|text| text.parse()).collect::<Result<_, _>>();
                 self.env_files = paths.map_err(|rule| of("env_file", rule))?;

@@ -190,6 +190,18 @@ fn bombs_and_large_files_are_refused_quickly() {
 }
 
 #[test]
+fn files_of_variables_are_few_and_small() {
+    let names = |count: usize| vec!["a"; count].join(", ");
+    assert!(refused(&format!("env_file: [{}]\n", names(17))).contains("`env_file` must have at most 16 files"));
+    let config = parsed(&format!("env_file: [{}]\n", names(16)));
+    let large = "A=1\n".repeat(65_537);
+    let files =
+        |text: &str| config.variables_of_files(&MemoryFiles::new([("a", text)])).map_err(|error| error.to_string());
+    assert!(files("A=1\n").is_ok());
+    assert!(files(&large).unwrap_err().contains("too large for an `env_file`"));
+}
+
+#[test]
 fn a_link_in_place_of_the_file_is_refused_by_path_alone() {
     let files = MemoryFiles::default().with_link(FILE_NAME);
     let error = RepoConfig::load(&files).unwrap_err();

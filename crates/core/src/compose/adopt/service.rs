@@ -7,7 +7,8 @@ use crate::repo_config::{ContainerPort, EnvName, EnvVars, InvalidValue, Relative
 use crate::yaml::{Node, Place, Value};
 
 use super::super::own::{
-    BuildSettings, Condition, EnvFile, Health, Origin, OwnContainer, OwnMount, OwnName, Unfit, VolumeName,
+    BuildSettings, Condition, EnvFile, Health, MAX_ENV_FILES, Origin, OwnContainer, OwnMount, OwnName, Unfit,
+    VolumeName,
 };
 use super::values::{container_port, short_mount};
 use super::{Reader, below};
@@ -18,6 +19,13 @@ const LONGEST_STOP: Duration = Duration::from_secs(30);
 const LONGEST_CHECK: Duration = Duration::from_secs(60);
 /// The longest that failing checks don't count.
 const LONGEST_START: Duration = Duration::from_secs(120);
+/// Arguments that every step is given and none is known by in the build cache: what a stranger's build gets by its own proxy would be
+/// there for everybody whose steps read the same.
+///
+/// Source: <https://docs.docker.com/reference/dockerfile/#predefined-args>
+const PROXIES: [&str; 5] = ["HTTP_PROXY", "HTTPS_PROXY", "FTP_PROXY", "NO_PROXY", "ALL_PROXY"];
+/// Most bytes of build arguments: they stand on a command line, which the kernel bounds.
+const MAX_ARGUMENTS: usize = 32 * 1024;
 /// Most mounts of a service.
 pub(super) const MAX_MOUNTS: usize = 16;
 
@@ -130,6 +138,16 @@ impl Reader {
             let reason = "this argument steers the builder itself";
             self.refuse(node.place, &below(path, name), reason, "remove it");
         }
+        let is_proxy = |name: &str| PROXIES.iter().any(|proxy| proxy.eq_ignore_ascii_case(name));
+        if let Some((name, _)) = arguments.iter().find(|(name, _)| is_proxy(name)) {
+            let reason = "a proxy changes what a step gets, and not whom the builder gives the step's result to";
+            self.refuse(node.place, &below(path, name), reason, "remove it, or let the Dockerfile set it with `ENV`");
+        }
+        let length: usize = arguments.iter().map(|(name, value)| name.len() + value.len()).sum();
+        if length > MAX_ARGUMENTS {
+            let reason = format!("there are more than {MAX_ARGUMENTS} bytes of arguments");
+            self.refuse(node.place, path, reason, "put what is long into a file of the repository");
+        }
         arguments
     }
 
@@ -171,6 +189,11 @@ impl Reader {
             Value::Map(_) => std::slice::from_ref(node),
             _ => self.list(path, node),
         };
+        if items.len() > MAX_ENV_FILES {
+            let reason = format!("there are more than {MAX_ENV_FILES} files");
+            self.refuse(node.place, path, reason, "let one file hold more");
+            return Vec::new();
+        }
         let mut files = Vec::new();
         for item in items {
             let (mut file, mut required) = (None, true);

@@ -348,6 +348,11 @@ fn bombs_and_large_files_are_refused_within_a_second() {
         (format!("services: {{app: {{build: \"{}\"}}}}", "\\u0041".repeat(40_000)), "inside the repository"),
         (format!("services: {{app: {{build: ., command: \"{}\"}}}}", "${A:-b}".repeat(30_000)), ""),
         (format!("services: {{app: {{build: ., stop_grace_period: \"{}\"}}}}", "1h".repeat(100_000)), ""),
+        (format!("services: {{app: {{build: ., stop_grace_period: {}}}}}", "1000000000000h".repeat(18_000)), ""),
+        (
+            format!("services: {{app: {{build: {{context: ., args: {{A: {}}}}}}}}}", "x".repeat(40_000)),
+            "more than 32768 bytes of arguments",
+        ),
         ("&a ".repeat(80_000), "is refused"),
         (format!("services: {{app: {{build: ., command: {}}}}}", "'".repeat(200_000)), ""),
         (format!("a: {}", "!".repeat(200_000)), ""),

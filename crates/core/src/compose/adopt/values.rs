@@ -51,14 +51,15 @@ fn duration(text: &str) -> Result<Duration, Unfit> {
         let (number, after) = rest.split_at(rest.find(|c: char| !c.is_ascii_digit()).ok_or(ODD)?);
         let (unit, after) = after.split_at(after.find(|c: char| !c.is_ascii_lowercase()).unwrap_or(after.len()));
         let number: u64 = number.parse().ok().filter(|number| *number <= 1_000_000_000_000).ok_or(ODD)?;
-        total += match unit {
+        // There is no end to how often a unit may stand there.
+        total = total.saturating_add(match unit {
             "us" => Duration::from_micros(number),
             "ms" => Duration::from_millis(number),
             "s" => Duration::from_secs(number),
             "m" => Duration::from_secs(number * 60),
             "h" => Duration::from_secs(number * 3600),
             _ => return Err(ODD),
-        };
+        });
         rest = after;
     }
     if text.is_empty() { Err(ODD) } else { Ok(total) }
