@@ -281,10 +281,37 @@ pub fn without_secrets(failure: Failure, mask: &Mask) -> Failure {
     Failure {
         cause: one(failure.cause),
         advice: failure.advice.map(one),
-        log_tail: lines_without_secrets(failure.log_tail, mask),
+        log_tail: last_of(lines_without_secrets(failure.log_tail, mask)),
         ..failure
     }
 }
+
+/// The last lines, in as many bytes as are written down of a failure: how long a line is, its author decides.
+fn last_of(lines: Vec<String>) -> Vec<String> {
+    let mut left = KEPT_BYTES;
+    let fits = |line: &String| {
+        let fits = line.len() < left;
+        left = left.saturating_sub(line.len() + 1);
+        fits
+    };
+    let mut last: Vec<String> = lines.into_iter().map(in_short).rev().take_while(fits).collect();
+    last.reverse();
+    last
+}
+
+/// A line that is not too long, or its beginning.
+fn in_short(mut line: String) -> String {
+    if line.len() > LONGEST_LINE {
+        line.truncate(line.floor_char_boundary(LONGEST_LINE));
+        line.push('…');
+    }
+    line
+}
+
+/// Most bytes of a failure's log that are written down, of which a comment shows all.
+const KEPT_BYTES: usize = 32 << 10;
+/// Most bytes of one line of it.
+const LONGEST_LINE: usize = 4 << 10;
 
 /// Lines of an app as they may be written down.
 pub fn lines_without_secrets(lines: impl IntoIterator<Item = String>, mask: &Mask) -> Vec<String> {

@@ -238,6 +238,18 @@ fn what_is_written_down_of_a_failure_holds_no_secret() {
 }
 
 #[test]
+fn of_a_failures_log_so_much_is_written_down() {
+    let kept = |lines: Vec<String>| {
+        without_secrets(Failure { log_tail: lines, ..failure(Blame::Author) }, &Mask::default()).log_tail
+    };
+    let short: Vec<String> = (0..50).map(|n| format!("line {n}")).collect();
+    assert_eq!(kept(short.clone()), short);
+    let long = kept((0..50).map(|n| format!("{n}{}", "ä".repeat(8000))).collect());
+    assert!(long.iter().map(String::len).sum::<usize>() <= 32 << 10, "{}", long.len());
+    assert!(long.last().unwrap().starts_with("49ä") && long.last().unwrap().ends_with('…'));
+}
+
+#[test]
 fn the_marker_is_the_last_line_and_belongs_to_one_pull_request() {
     let mut body = render(&view(running()), &Mask::default());
     assert!(carries_marker(&body, key()));
