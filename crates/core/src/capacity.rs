@@ -95,6 +95,11 @@ pub fn may_start(room: Room, memory_limit: u64) -> Result<(), QueueReason> {
     }
 }
 
+/// Whether so little of the disk is left that what still writes to it has to end: half of what had to be free before it began.
+pub fn disk_ends(room: Room) -> bool {
+    room.disk_free < disk_floor(room.disk_total) / 2
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -107,6 +112,7 @@ mod tests {
         assert_eq!(may_start(room, GB), Ok(()));
         assert_eq!(may_start(room, GB + 1), Err(QueueReason::Memory));
         assert_eq!(may_start(Room { disk_free: 9 * GB, ..room }, 0), Err(QueueReason::Disk));
+        assert!(!disk_ends(Room { disk_free: 5 * GB, ..room }) && disk_ends(Room { disk_free: 5 * GB - 1, ..room }));
         let small = Room { disk_total: 10 * GB, disk_free: 19 * GB / 10, ..room };
         assert_eq!(may_start(small, 0), Err(QueueReason::Disk));
     }

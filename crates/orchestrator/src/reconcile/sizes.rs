@@ -2,10 +2,11 @@
 //!
 //! Docker has no limit for what a container writes, save on a few file systems. So what containers have written is looked at, and
 //! a preview of which one has written too much is stopped, before it takes the disk of everybody. It stays stopped: started
-//! again, it would go on.
+//! again, it would go on. What a build writes nobody can tell from what others do: it ends when the disk is about to.
 
 use std::time::Duration;
 
+use preview_core::capacity::disk_ends;
 use preview_core::ids::DeploymentId;
 
 use super::Reconciler;
@@ -13,6 +14,8 @@ use crate::needs::{Fault, Filled, Part};
 
 /// Between two questions. The engine itself is asked only when the disk has lost enough for somebody to have filled it.
 const PAUSE: Duration = Duration::from_secs(5);
+/// Between two looks at the disk while something is built.
+const LOOK: Duration = Duration::from_secs(2);
 
 impl Reconciler {
     /// Looks after sizes for ever.
@@ -27,6 +30,20 @@ impl Reconciler {
                     }
                 }
                 Err(fault) => tracing::debug!(cause = %fault, "could not look at what containers have written"),
+            }
+        }
+    }
+
+    /// Returns when whoever builds, or pulls for that, has to end because the disk does.
+    pub(super) async fn until_disk_ends(&self) -> Fault {
+        loop {
+            tokio::time::sleep(LOOK).await;
+            if self.inner.out.engine.room().await.is_ok_and(disk_ends) {
+                self.inner.housekeeper.ring();
+                return Fault::passing(
+                    "the server's disk was about to be full while the image was built, and so the build was stopped",
+                )
+                .advise("Let the build, and the images that it begins with, write less, or free space on the server.");
             }
         }
     }

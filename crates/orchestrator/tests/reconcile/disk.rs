@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use preview_core::capacity::DiskUse;
-use preview_core::deployment::{QueueReason, Stage};
+use preview_core::deployment::{QueueReason, Stage, Step};
 use preview_orchestrator::needs::{Filled, Part};
 
 use crate::house::{House, good, minutes};
@@ -57,6 +57,34 @@ async fn a_build_that_waits_for_the_disk_has_the_caches_cleared_and_goes_on() {
         "as much as it takes, and a little more"
     );
     house.settle().await;
+}
+
+/// A build writes what it likes, and has no name on the disk: it ends before the disk does, and is tried again when there is room.
+#[tokio::test(start_paused = true)]
+async fn a_build_that_fills_the_disk_is_stopped_before_it_is_full() {
+    let mut house = House::new().await;
+    house.pass(minutes(2)).await;
+    house.world().rules.push(Rule::next(Call::Build, 1, Trouble::Late(minutes(10))));
+    let pull = house.open(good()).await;
+    let step = |house: &House| match house.record(pull)?.attempt?.stage {
+        Stage::Running(step) => Some(step),
+        _ => None,
+    };
+    house.until("it builds", |house| step(house) == Some(Step::Build)).await;
+    house.pass(Duration::from_secs(10)).await;
+    assert_eq!(step(&house), Some(Step::Build));
+    house.world().room.disk_free = 4 * GB;
+    house.pass(Duration::from_secs(10)).await;
+    assert_eq!(step(&house), None, "it builds no more");
+    let stage = house.record(pull).unwrap().attempt.unwrap().stage;
+    assert!(
+        matches!(&stage, Stage::Failed(failure) if failure.cause.contains("disk was about to be full"))
+            || stage == Stage::Queued(QueueReason::Disk),
+        "{stage:?}"
+    );
+    house.world().room.disk_free = 80 * GB;
+    house.settle().await;
+    assert!(house.record(pull).unwrap().serving.is_some());
 }
 
 #[tokio::test(start_paused = true)]

@@ -219,6 +219,19 @@ impl Reconciler {
         self.wait_for_room(id, Step::Build, 0).await?;
         let _permit = self.permit_to_build(app).await?;
         self.wait_for_room(id, Step::Build, 0).await?;
+        tokio::select! {
+            built = self.look_and_build(id, jobs, found, hold) => built,
+            fault = self.until_disk_ends() => Err(fault),
+        }
+    }
+
+    async fn look_and_build(
+        &self,
+        id: &DeploymentId,
+        jobs: &[BuildJob],
+        found: &Found,
+        hold: &DeploymentLock,
+    ) -> Result<Vec<Built>, Fault> {
         let log = self.inner.folders.start_log(id, Log::Build);
         let mut log = log.map_err(|error| Fault::passing(format!("the build's log could not be written: {error}")))?;
         let looked = self.look_at_images(&found.detected, jobs, &mut |line| log.line(line)).await?;
