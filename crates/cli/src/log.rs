@@ -29,7 +29,7 @@ pub(crate) fn start(log: Log, known: Known) {
     tracing_subscriber::registry().with(at_least(log.level)).with(lines).init();
 }
 
-/// A log without secrets. It is written to once a line.
+/// A log without secrets. It is written to once an event, which is one line: what others wrote in several would look like ours.
 struct Masked<W> {
     known: Known,
     to: W,
@@ -38,7 +38,8 @@ struct Masked<W> {
 impl<W: Write> Write for Masked<W> {
     fn write(&mut self, line: &[u8]) -> io::Result<usize> {
         let shown = self.known.mask_of_all().over(&String::from_utf8_lossy(line));
-        self.to.write_all(shown.as_bytes())?;
+        let (event, end) = shown.strip_suffix('\n').map_or((&*shown, ""), |event| (event, "\n"));
+        self.to.write_all(format!("{}{end}", event.replace('\n', "\\n").replace('\r', "\\r")).as_bytes())?;
         Ok(line.len())
     }
 
@@ -91,6 +92,20 @@ mod tests {
         let written = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
         assert!(!written.contains("word") && !written.contains("two-lines"), "{written}");
         assert!(written.matches("[secret]").count() >= 12 && written.contains("it is [secret]"), "{written}");
+    }
+
+    #[test]
+    fn what_others_say_in_several_lines_is_one_of_ours() {
+        let paper = Paper::default();
+        let to = paper.clone();
+        let lines = fmt::layer().with_writer(move || Masked { known: Known::default(), to: to.clone() });
+        tracing::subscriber::with_default(tracing_subscriber::registry().with(lines), || {
+            tracing::info!(cause = %"x\n2026-01-01T00:00:00Z ERROR forged\r\n", "failed");
+            tracing::info!("next");
+        });
+        let written = String::from_utf8(paper.0.lock().unwrap().clone()).unwrap();
+        assert_eq!(written.lines().count(), 2, "{written}");
+        assert!(written.contains(r"x\n2026") && !written.contains(['\r']), "{written}");
     }
 
     #[test]
