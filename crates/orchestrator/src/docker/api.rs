@@ -13,6 +13,8 @@ use crate::needs::Fault;
 const CALL_LIMIT: Duration = Duration::from_secs(60);
 /// How long something may stay busy (its removal already under way, a container still letting go of a volume).
 const BUSY_LIMIT: Duration = Duration::from_secs(30);
+/// What the engine says, with status 500, of an image that somebody else removes at the same moment.
+const REMOVED_MEANWHILE: &str = "unrecognized image ID";
 /// Between two tries while it is busy.
 const BUSY_PAUSE: Duration = Duration::from_millis(100);
 
@@ -27,7 +29,7 @@ pub(super) struct Refused {
 impl Refused {
     /// There is no such thing (any more).
     pub(super) fn gone(&self) -> bool {
-        self.status == Some(404)
+        self.status == Some(404) || self.fault.cause.contains(REMOVED_MEANWHILE)
     }
 
     /// It can't be done *now*: 409 for containers, volumes and images, 403 for networks with endpoints.
@@ -108,6 +110,9 @@ mod tests {
     #[tokio::test(start_paused = true)]
     async fn what_is_gone_is_removed_and_what_is_busy_is_asked_for_again() {
         until_gone("x", async || Err::<(), _>(answer(404))).await.unwrap();
+        let message = format!("{REMOVED_MEANWHILE} sha256:a0103f54");
+        let raced = || Error::DockerResponseServerError { status_code: 500, message: message.clone() };
+        until_gone("x", async || Err::<(), _>(raced())).await.unwrap();
         let asked = std::cell::Cell::new(0);
         let busy_twice = || {
             asked.set(asked.get() + 1);

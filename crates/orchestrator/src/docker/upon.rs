@@ -73,14 +73,25 @@ impl Engine {
         let mut kept = Kept { reading: None, place, docker: self.docker.clone(), image: image.to_owned(), note };
         let reading = match kept.place.clone().try_write_owned() {
             Ok(writing) => self.get(&kept, anew, writing, log).await?,
-            Err(_) if anew => self.get(&kept, anew, kept.place.clone().write_owned().await, log).await?,
-            // Somebody builds upon it, or is about to: it is there, and stays.
-            Err(_) => kept.place.clone().read_owned().await,
+            Err(_) => match self.shared(&kept, anew).await? {
+                Some(reading) => reading,
+                None => self.get(&kept, anew, kept.place.clone().write_owned().await, log).await?,
+            },
         };
         kept.reading = Some(reading);
         let gone = || Fault::passing(format!("the image `{image}`, which is built upon, was removed by somebody else"));
         let facts = facts(self.inspected(image).await?.ok_or_else(gone)?);
         Ok(Looked { facts, kept: Box::new(kept) })
+    }
+
+    /// What others have got: where somebody builds upon the image, or is about to, it is there and stays. Who had it to themselves
+    /// may have been removing it.
+    async fn shared(&self, kept: &Kept, anew: bool) -> Result<Option<OwnedRwLockReadGuard<()>>, Fault> {
+        if anew {
+            return Ok(None);
+        }
+        let reading = kept.place.clone().read_owned().await;
+        Ok(self.inspected(&kept.image).await?.map(|_| reading))
     }
 
     /// Sees to it that the image is there.
