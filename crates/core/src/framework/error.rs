@@ -25,6 +25,18 @@ pub enum DetectError {
         /// All that would have been evidence.
         looked_for: String,
     },
+    /// A project of a language or a tool for which no Dockerfile is made here.
+    #[error(
+        "`{}` shows {project}, for which no Dockerfile is made here; add a `Dockerfile`, and say in `preview-config.yml` which port its \
+         app listens on, such as `app_port: 8080`",
+        file.escape_debug()
+    )]
+    Foreign {
+        /// The language or the tool.
+        project: &'static str,
+        /// What shows it.
+        file: String,
+    },
     /// The framework that `preview-config.yml` names isn't there.
     #[error("`preview-config.yml` says `framework: {framework}`, but there is no {evidence}")]
     NoEvidence {
@@ -222,6 +234,7 @@ impl DetectError {
     pub fn examples(&self) -> &'static [(&'static str, &'static str)] {
         match self {
             Self::NothingFound { .. } => &EXAMPLES,
+            Self::Foreign { .. } => &EXAMPLES[1..],
             _ => &[],
         }
     }

@@ -21,6 +21,7 @@ mod compose;
 mod database;
 mod error;
 mod files;
+mod foreign;
 mod go;
 mod go_work;
 mod image;
@@ -318,14 +319,13 @@ fn recipe(project: Project<'_>) -> Result<Recipe, DetectError> {
     let evidence = |framework| DETECTORS.iter().find(|detector| detector.framework == framework);
     match named.and_then(evidence) {
         Some(detector) => Err(DetectError::NoEvidence { framework: detector.framework, evidence: detector.evidence }),
-        None => Err(DetectError::NothingFound {
-            looked_for: [compose::EVIDENCE]
-                .into_iter()
-                .chain(DETECTORS.map(|detector| detector.evidence))
-                .collect::<Vec<_>>()
-                .join(", "),
-        }),
+        None => foreign::refused(project.files).and_then(|()| Err(nothing_found())),
     }
+}
+
+fn nothing_found() -> DetectError {
+    let looked_for = [compose::EVIDENCE].into_iter().chain(DETECTORS.map(|detector| detector.evidence));
+    DetectError::NothingFound { looked_for: looked_for.collect::<Vec<_>>().join(", ") }
 }
 
 /// The first framework that is there, or the one that was named.
