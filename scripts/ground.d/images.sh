@@ -4,7 +4,6 @@
 
 STANDINS_D=$REPO_ROOT/scripts/standins
 STANDIN_LABEL=preview-deployer.standin=1
-BOOTSTRAP_TAR=$STATE_DIR/bookworm-slim.tar
 
 image_table() { grep -v -e '^#' -e '^$' "$STANDINS_D/table"; }
 image_names() { image_table | cut -d ' ' -f 1; }
@@ -69,7 +68,9 @@ images_up() {
         die "no image registry answers, and this Docker ran before us, so nothing is put into it: pull or load" \
             "${absent//$'\n'/ }, or allow stand-ins with STANDINS=1"
     fi
-    if grep -q '^debian:' <<<"$absent"; then bootstrap_image; fi
+    for name in $(image_wanted | awk '$2 == "bootstrap" { print $1 }'); do
+        image_exists "$name" || bootstrap_image "$name"
+    done
     while read -r name builder; do
         if [ "$builder" = bootstrap ] || image_exists "$name"; then continue; fi
         build_standin "$name" "$builder" &
@@ -85,33 +86,36 @@ build_standin() {
     quietly docker build --quiet --label "$STANDIN_LABEL" --tag "$1" "$STANDINS_D/$2"
 }
 
-# debian:bookworm-slim, from which every other stand-in is built: it carries what containers need on this machine.
+# debian:…-slim. Every other stand-in is built from that of bookworm: it carries what containers need on this machine.
 bootstrap_image() {
-    local name=debian:bookworm-slim changes=() setting
-    if [ ! -s "$BOOTSTRAP_TAR" ]; then bootstrap_tar; fi
+    local name=$1 changes=() setting tar
+    tar=$STATE_DIR/${name#debian:}.tar
+    if [ ! -s "$tar" ]; then bootstrap_tar "$name" "$tar"; fi
     say "importing the stand-in for $name"
     while IFS= read -r setting; do changes+=(--change "ENV $setting"); done < <(container_environment)
-    docker import --change "LABEL $STANDIN_LABEL" --change 'CMD ["bash"]' "${changes[@]}" "$BOOTSTRAP_TAR" "$name" >/dev/null
+    docker import --change "LABEL $STANDIN_LABEL" --change 'CMD ["bash"]' "${changes[@]}" "$tar" "$name" >/dev/null
 }
 
 bootstrap_tar() {
-    local archive root
+    local name=$1 tar=$2 suite archive root
+    suite=${name#debian:}
+    suite=${suite%-slim}
     apt_update
     if ! have debootstrap || [ ! -s "$DEBIAN_KEYRING" ]; then apt_install debootstrap debian-archive-keyring; fi
     archive=$(debian_archive)
     root=$(scratch_folder bootstrap)
-    say "debootstrap of Debian 12 (under a minute on a good line)"
+    say "debootstrap of Debian's $suite (under a minute on a good line)"
     # shellcheck disable=SC2086  # no archive given: debootstrap knows its own
-    quietly debootstrap --variant=minbase --keyring="$DEBIAN_KEYRING" --include=ca-certificates bookworm "$root" $archive ||
+    quietly debootstrap --variant=minbase --keyring="$DEBIAN_KEYRING" --include=ca-certificates "$suite" "$root" $archive ||
         die "debootstrap failed"
     slim_down "$root"
-    write_sources "$root"
+    write_sources "$root" "$suite"
     # The host's CA bundle: behind a proxy that opens TLS, containers must trust what the host trusts.
     # The single certificates too, for update-ca-certificates makes the bundle anew from them.
     cp -L /etc/ssl/certs/ca-certificates.crt "$root/etc/ssl/certs/ca-certificates.crt"
     cp -rL /usr/local/share/ca-certificates/. "$root/usr/local/share/ca-certificates/"
-    tar -C "$root" --numeric-owner -c . >"$BOOTSTRAP_TAR.new"
-    mv "$BOOTSTRAP_TAR.new" "$BOOTSTRAP_TAR"
+    tar -C "$root" --numeric-owner -c . >"$tar.new"
+    mv "$tar.new" "$tar"
     rm -rf "$root"
 }
 
@@ -132,11 +136,11 @@ SLIM
     mkdir -p "$1"/usr/share/man/man{1,7,8} "$1/var/lib/apt/lists/partial" "$1/var/cache/apt/archives/partial"
 }
 
-# The sources of bookworm on the archives that this system uses, security and updates among them; where it uses none
+# The sources of a suite on the archives that this system uses, security and updates among them; where it uses none
 # (Ubuntu), the one that debootstrap took.
 write_sources() {
     local list=$1/etc/apt/sources.list folder=$1/etc/apt/sources.list.d uri suite
-    { debian_sources | grep . || awk '$1 == "deb" { print $2, $3 }' "$list"; } | while read -r uri suite; do
+    { debian_sources "$2" | grep . || awk '$1 == "deb" { print $2, $3 }' "$list"; } | while read -r uri suite; do
         printf 'Types: deb\nURIs: %s\nSuites: %s\nComponents: main\nSigned-By: %s\n\n' "$uri" "$suite" "$DEBIAN_KEYRING"
     done >"$folder/debian.sources"
     rm -f "$list"
@@ -145,8 +149,8 @@ write_sources() {
 debian_sources() {
     # shellcheck disable=SC2016  # apt fills in $(…), not the shell
     apt-get indextargets --format '$(ORIGIN) $(COMPONENT) $(REPO_URI) $(CODENAME)' 'Identifier: Packages' |
-        awk -v own="$(os_release VERSION_CODENAME)" '
-            $1 == "Debian" && $2 == "main" && $4 ~ "^" own "(-updates|-security)?$" { sub("^" own, "bookworm", $4); print $3, $4 }' |
+        awk -v own="$(os_release VERSION_CODENAME)" -v suite="$1" '
+            $1 == "Debian" && $2 == "main" && $4 ~ "^" own "(-updates|-security)?$" { sub("^" own, suite, $4); print $3, $4 }' |
         sort -u
 }
 
@@ -179,5 +183,5 @@ images_clean() {
             say "removed the stand-in $name"
         fi
     done
-    rm -f "$BOOTSTRAP_TAR"
+    rm -f "$STATE_DIR"/*-slim.tar
 }
