@@ -10,7 +10,7 @@ use secrecy::{ExposeSecret, SecretString};
 use serde::de::DeserializeOwned;
 use serde_json::Value;
 
-use crate::error::{Failure, root};
+use crate::error::{Failure, Kind, root};
 use crate::server::Place;
 use crate::{settings, ui};
 
@@ -39,6 +39,12 @@ const PATIENCE: Duration = Duration::from_secs(60);
 /// And to say how it is: it gives Docker and the router two seconds.
 const HEALTH: Duration = Duration::from_secs(10);
 
+/// What helps whoever is not on the service's machine.
+pub(crate) const FROM_ELSEWHERE: &str =
+    "from elsewhere, name the server: `--server user@host`; after `preview init` that is not needed";
+/// What helps where somebody else answers.
+const WHERE: &str = "--api, or ORCHESTRATOR_PORT, says where the service is";
+
 impl Service {
     /// Finds address and token where the service itself finds them: environment, `.env`, and the token's file.
     pub(crate) fn connect(&self) -> Result<Client, Failure> {
@@ -65,7 +71,7 @@ fn token(token: Token) -> Result<SecretString, Failure> {
         Failure::new(format!("the service's token could not be read from {}", path.display()))
             .because(&error)
             .hint("run this on the service's machine as its user, or give the token in API_TOKEN")
-            .hint("from elsewhere, name the server: `--server user@host`; after `preview init` that is not needed")
+            .hint(FROM_ELSEWHERE)
     })?;
     Ok(text.trim().to_owned().into())
 }
@@ -104,7 +110,7 @@ impl Client {
         let what = format!("what answers at {} is not the service, or of another version", self.api);
         let mut failure = Failure::new(what);
         failure.causes.push(why.to_owned());
-        failure.hint("--api, or ORCHESTRATOR_PORT, says where the service is")
+        failure.hint(WHERE)
     }
 
     /// What the service says of itself, whether it can do its work or not.
@@ -141,7 +147,9 @@ async fn refused(answer: Response) -> Failure {
     let failure = Failure::new(told.unwrap_or_else(|| format!("the service answered {status}")));
     match status {
         StatusCode::UNAUTHORIZED => failure.hint("run this as the service's user, or give its token in API_TOKEN"),
-        StatusCode::NOT_FOUND => failure.hint("`preview list` shows all previews"),
+        StatusCode::NOT_FOUND => failure.kind(Kind::Absent).hint("`preview list` shows all previews"),
+        _ if status.is_redirection() => failure.hint(WHERE),
+        _ if status.is_server_error() => failure.hint("`journalctl -u preview-orchestrator` says why"),
         _ => failure,
     }
 }

@@ -7,6 +7,8 @@ use std::error::Error;
 pub(crate) enum Kind {
     /// It was tried and did not work.
     Failed,
+    /// What it is about is not there.
+    Absent,
     /// The settings are wrong.
     Settings,
     /// An audit found something.
@@ -21,7 +23,7 @@ impl Kind {
     /// The process's exit code.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
-            Self::Failed => 1,
+            Self::Failed | Self::Absent => 1,
             Self::Settings => 2,
             Self::Findings => 3,
             // As `ssh` itself ends.

@@ -1,5 +1,7 @@
 //! How `preview --help` looks: commands in groups, in the order in which people meet them, and what exit codes mean.
 
+use std::ffi::OsString;
+
 use clap::Command;
 
 /// Every command, under what people look for.
@@ -24,6 +26,16 @@ pub(crate) fn grouped(command: Command) -> Command {
         "{{about-with-newline}}\n{{usage-heading}} {{usage}}\n\n{sections}{}\n{{options}}{{after-help}}",
         heading("Options")
     ))
+}
+
+/// What was typed, with `preview help logs` as `preview logs --help`: people who know `git` and `docker` type that.
+pub(crate) fn asked(typed: impl IntoIterator<Item = OsString>) -> Vec<OsString> {
+    let mut words: Vec<OsString> = typed.into_iter().collect();
+    if words.get(1).is_some_and(|word| word == "help") {
+        words.remove(1);
+        words.push("--help".into());
+    }
+    words
 }
 
 fn section(command: &Command, (title, names): &(&str, &[&str]), widest: usize) -> String {

@@ -69,7 +69,7 @@ enum Command {
 
 /// What the person at the terminal asks for; help and mistakes end the process here.
 fn arguments(wants_json: bool) -> Arguments {
-    let asked = help::grouped(Arguments::command()).try_get_matches();
+    let asked = help::grouped(Arguments::command()).try_get_matches_from(help::asked(std::env::args_os()));
     let asked = asked.and_then(|matches| Arguments::from_arg_matches(&matches));
     asked.unwrap_or_else(|error| {
         if wants_json && error.use_stderr() {

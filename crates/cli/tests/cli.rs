@@ -55,6 +55,7 @@ async fn every_command_has_its_help() {
         "open",
         "up",
         "status",
+        "config compose-keys",
         "doctor",
         "exec",
         "db",
@@ -69,6 +70,8 @@ async fn every_command_has_its_help() {
         insta::assert_snapshot!(format!("help_of_{name}"), output.text());
     }
 }
+        let help: Vec<&str> = ["help"].into_iter().chain(command.split_whitespace()).collect();
+        assert_eq!(ended(preview(&help)).await.1.text(), output.text());
 
 /// The names in the help of `preview` itself.
 async fn commands() -> Vec<String> {

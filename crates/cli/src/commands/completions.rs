@@ -10,8 +10,9 @@ use crate::ui;
 #[derive(Debug, Args)]
 #[command(after_help = "Examples:\n  \
     preview completions bash > ~/.local/share/bash-completion/completions/preview\n  \
-    preview completions zsh > ~/.zfunc/_preview      # with `fpath+=~/.zfunc` before `compinit` in .zshrc\n  \
-    preview completions fish > ~/.config/fish/completions/preview.fish")]
+    preview completions zsh > ~/.zfunc/_preview\n  \
+    preview completions fish > ~/.config/fish/completions/preview.fish\n\n\
+    Of zsh, .zshrc has to say `fpath+=~/.zfunc` before `compinit`.")]
 pub(crate) struct Completions {
     /// Whose
     #[arg(value_enum)]

@@ -36,10 +36,14 @@ pub(crate) struct Logs {
     #[arg(short, long)]
     follow: bool,
     /// How many of the last lines
-    #[arg(short = 'n', long, default_value_t = 200)]
+    #[arg(short = 'n', long, default_value = "200", value_parser = count)]
     lines: u32,
     #[command(flatten)]
     pub(crate) service: Service,
+}
+
+fn count(text: &str) -> Result<u32, &'static str> {
+    text.parse().map_err(|_| "expected a whole number, like 200")
 }
 
 /// A name as services have them, which needs no escaping in an address.

@@ -27,7 +27,10 @@ impl Man {
         // Gives every command its full name, `preview-config-check`.
         command.build();
         if let Some(dir) = &self.dir {
-            let unusable = |error| Failure::new(format!("`{}` can't be written", dir.display())).because(&error);
+            let unusable = |error| {
+                let failure = Failure::new(format!("`{}` can't be written", dir.display())).because(&error);
+                failure.hint("name a folder of yours")
+            };
             std::fs::create_dir_all(dir).and_then(|()| clap_mangen::generate_to(command, dir)).map_err(unusable)?;
             ui::note(format!("the pages are in {}", dir.display()));
             return Ok(());

@@ -166,7 +166,12 @@ async fn a_wrong_token_is_told_with_what_to_do() {
 async fn whoever_answers_otherwise_is_not_the_service() {
     let elsewhere = "302 Found\r\nlocation: http://127.0.0.1:9/\r\ncontent-length: 0\r\n\r\n";
     let (code, output) = Service::answering(elsewhere).await.ask(&["list"]).await;
-    assert_eq!((code, output.stderr.as_str()), (1, "error: the service answered 302 Found\n"));
+    let hint = "hint: --api, or ORCHESTRATOR_PORT, says where the service is\n";
+    assert_eq!((code, output.stderr), (1, format!("error: the service answered 302 Found\n{hint}")));
+    let broken = "500 Internal Server Error\r\ncontent-length: 0\r\n\r\n";
+    let (code, output) = Service::answering(broken).await.ask(&["list"]).await;
+    let hint = "hint: `journalctl -u preview-orchestrator` says why\n";
+    assert_eq!((code, output.stderr), (1, format!("error: the service answered 500 Internal Server Error\n{hint}")));
     let (code, output) = Service::json("200 OK", "<html>").await.ask(&["list"]).await;
     assert_eq!(code, 1);
     assert!(output.stderr.contains("is not the service, or of another version"), "{}", output.stderr);

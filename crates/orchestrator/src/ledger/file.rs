@@ -123,10 +123,12 @@ impl LedgerFile {
 pub fn peek(path: &Path) -> Result<State, OpenError> {
     match parse(path)? {
         Parsed::State(state) => Ok(*state),
-        Parsed::Missing => Err(io::ErrorKind::NotFound),
-        Parsed::Older(_) | Parsed::Unreadable => Err(io::ErrorKind::InvalidData),
+        Parsed::Missing => Err(io::Error::new(io::ErrorKind::NotFound, "there is no such file")),
+        Parsed::Older(_) | Parsed::Unreadable => {
+            Err(io::Error::new(io::ErrorKind::InvalidData, "it is no ledger of this version"))
+        }
     }
-    .map_err(|kind| OpenError::Io { what: "read", path: path.to_owned(), source: kind.into() })
+    .map_err(|source| OpenError::Io { what: "read", path: path.to_owned(), source })
 }
 
 /// What a file turned out to be.
