@@ -1,4 +1,4 @@
-//! A preview's record, as commands read it that go into its containers.
+//! A preview's record, as commands read it that go into its containers, or throw away what it has.
 
 use std::collections::BTreeSet;
 
@@ -7,7 +7,9 @@ use preview_core::deployment::Deployment;
 use preview_core::ids::{DeploymentId, Slot};
 
 use crate::client::Client;
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
+use crate::flags::Flags;
+use crate::ui;
 
 /// One preview, as the service tells of it.
 pub(crate) struct Record(Deployment);
@@ -16,6 +18,39 @@ impl Record {
     /// Asks the service.
     pub(crate) async fn ask(client: &Client, id: &DeploymentId) -> Result<Self, Failure> {
         client.json(&format!("/api/previews/{id}")).await.map(Self)
+    }
+
+    /// Shows what a command throws away of a preview, and asks. Gives whether it is to be done now. What is only set aside has no
+    /// record, and nothing to lose: whether there is such a one, the service says when it is told.
+    pub(crate) async fn may_lose(
+        client: &Client,
+        id: &DeploymentId,
+        flags: &Flags,
+        (what, question): (impl FnOnce(&Self) -> Vec<String>, &str),
+    ) -> Result<bool, Failure> {
+        match Self::ask(client, id).await {
+            Ok(record) => flags.may_lose(&what(&record), |asking| asking.may(question)),
+            Err(failure) if failure.kind == Kind::Absent && !flags.dry_run => Ok(true),
+            Err(failure) => Err(failure),
+        }
+    }
+
+    /// All that it is, line by line.
+    pub(crate) fn whole(&self) -> Vec<String> {
+        let url =
+            self.url().map_or_else(|| "which has no address yet".to_owned(), |url| format!("at {}", ui::harmless(url)));
+        [format!("the preview {}, {url}; the next push brings a new one", self.id())]
+            .into_iter()
+            .chain(self.data())
+            .collect()
+    }
+
+    /// What keeps something for it, line by line.
+    pub(crate) fn data(&self) -> Vec<String> {
+        let database = self.database().map(|main| format!("its database ({main}), with all that is in it"));
+        let beside =
+            self.0.extras.iter().map(ToString::to_string).chain(self.0.services.iter().map(ToString::to_string));
+        database.into_iter().chain(beside.map(|name| format!("what its service {name} keeps"))).collect()
     }
 
     pub(crate) fn id(&self) -> &DeploymentId {

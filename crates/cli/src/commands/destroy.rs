@@ -10,7 +10,7 @@ use serde_json::json;
 
 use crate::error::Failure;
 use crate::flags::Flags;
-use crate::installation::secrets::{SecretName, Secrets};
+use crate::installation::secrets::{Given, SecretName, Secrets};
 use crate::installation::{Config, Home, Server, State};
 use crate::provision::digitalocean::Client;
 use crate::provision::ready::{github_api, wants_webhooks, webhook_url};
@@ -30,6 +30,8 @@ pub(crate) struct Destroy {
     /// Save the service's ledger and the repositories' secrets here first
     #[arg(long)]
     keep_data: bool,
+    #[command(flatten)]
+    given: Given,
     #[command(flatten)]
     flags: Flags,
 }
@@ -72,20 +74,12 @@ impl Destroy {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let home = Home::find()?;
         let config = Config::required(&home)?;
-        let secrets = Secrets::open(&home, &self.flags.given).await?;
+        let secrets = Secrets::open(&home, &self.given).await?;
         let going = going(&config, &home)?;
-        if self.flags.dry_run {
-            if self.flags.json {
-                return ui::json(&json!({"goes": going}));
-            }
-            going.iter().for_each(ui::line);
-            return Ok(());
-        }
-        ui::note("This goes, and cannot be brought back:");
-        going.iter().for_each(|line| ui::note(format!("  {line}")));
         let name = config.project_name.as_str();
-        if !self.flags.asking.writes(&format!("Write its name, {name}, to take it down:"), name)? {
-            return Err(Failure::new("nothing was changed"));
+        let question = format!("Write its name, {name}, to take it down:");
+        if !self.flags.may_lose(&going, |asking| asking.writes(&question, name))? {
+            return Ok(());
         }
         let steps = Steps::begin("`preview destroy` goes on where it stopped")?;
         let saved = match self.keep_data {

@@ -12,7 +12,7 @@ use serde_json::json;
 
 use crate::error::{Failure, Kind};
 use crate::flags::Flags;
-use crate::installation::secrets::{Kept, SecretName, Secrets, checked, fresh};
+use crate::installation::secrets::{Given, Kept, SecretName, Secrets, checked, fresh};
 use crate::installation::{
     BROUGHT, Config, Destination, DigitalOcean, Domain, Home, ProjectName, Range, Region, Server, Size,
 };
@@ -70,6 +70,8 @@ pub(crate) struct Init {
     #[arg(long = "set", value_name = "NAME=VALUE", value_parser = setting)]
     settings: Vec<(String, String)>,
     #[command(flatten)]
+    given: Given,
+    #[command(flatten)]
     flags: Flags,
 }
 
@@ -88,7 +90,7 @@ impl Init {
     pub(crate) async fn run(mut self) -> Result<(), Failure> {
         let home = Home::find()?;
         self.may_replace(&home)?;
-        let secrets = Secrets::open(&home, &self.flags.given).await?;
+        let secrets = Secrets::open(&home, &self.given).await?;
         let mut tokens = Tokens::new();
         let (server, offer) = self.server(&secrets, &mut tokens).await?;
         let ssh_key = self.key(&home, &server).await?;

@@ -13,8 +13,10 @@ use preview_orchestrator::settings::VaultPaths;
 use secrecy::SecretString;
 use serde_json::json;
 
-use crate::ask::unseen;
+use crate::ask::{Asking, unseen};
+use crate::client::FROM_ELSEWHERE;
 use crate::error::Failure;
+use crate::flags::Flags;
 use crate::server::Place;
 use crate::{settings, ui};
 
@@ -54,6 +56,11 @@ enum What {
         repo: RepoName,
         /// The secret's name
         name: SecretName,
+        /// Show what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
+        #[command(flatten)]
+        asking: Asking,
     },
 }
 
@@ -102,11 +109,17 @@ impl Secret {
                 };
                 ui::table(&["REPOSITORY", "SECRET", "SET"], &listed.map(row).collect::<Vec<_>>());
             }
-            What::Rm { repo, name } => {
-                if !vault.remove(repositories.id(&repo)?, &name)? {
+            What::Rm { repo, name, dry_run, asking } => {
+                let id = repositories.id(&repo)?;
+                if !vault.list()?.iter().any(|secret| secret.repo == id && secret.name == name) {
                     let failure = Failure::new(format!("{repo} has no secret {name}"));
                     return Err(failure.hint("`preview secret list` shows all"));
                 }
+                let flags = Flags { dry_run, json: self.json, asking };
+                if !flags.may_lose(&[format!("the secret {name} of {repo}")], |asking| asking.may("Remove it?"))? {
+                    return Ok(());
+                }
+                vault.remove(id, &name)?;
                 if self.json {
                     return ui::json(
                         &json!({"repository": repo.to_string(), "secret": name.to_string(), "set": false}),
@@ -124,7 +137,9 @@ struct Repositories(Vec<(RepoId, Project)>);
 
 impl Repositories {
     fn of(ledger: &Path) -> Result<Self, Failure> {
-        let state = peek(ledger).map_err(|error| Failure::from(error).hint("run this as the service's user"))?;
+        let state = peek(ledger).map_err(|error| {
+            Failure::from(error).hint("run this on the service's machine as its user").hint(FROM_ELSEWHERE)
+        })?;
         Ok(Self(state.projects.into_iter().collect()))
     }
 

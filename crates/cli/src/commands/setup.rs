@@ -45,7 +45,7 @@ struct Plan {
 
 impl Setup {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let ServerFlags { binary, certificate_wait, flags: Flags { dry_run, json, given, asking } } = self.with;
+        let ServerFlags { binary, certificate_wait, given, flags: Flags { dry_run, json, asking } } = self.with;
         let ready = Ready::gather(Home::find()?, &given, binary).await?;
         let account = ui::waiting("asking DigitalOcean", Account::of(&ready)).await?;
         needs("ssh", "install an SSH client (openssh-client)")?;

@@ -25,7 +25,7 @@ pub(crate) struct Upgrade {
 
 impl Upgrade {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let ServerFlags { binary, certificate_wait, flags: Flags { dry_run, json, given, asking } } = self.with;
+        let ServerFlags { binary, certificate_wait, given, flags: Flags { dry_run, json, asking } } = self.with;
         let ready = Ready::gather(Home::find()?, &given, binary).await?;
         let to = ready.config.address(&ready.home)?;
         needs("ssh", "install an SSH client (openssh-client)")?;

@@ -1,5 +1,6 @@
 //! The commands that ask the service, against one that answers as it is told: what is printed, and what is not.
 
+mod losing;
 mod secret;
 mod words;
 
@@ -59,6 +60,16 @@ fn record(id: &str, status: &str, age_minutes: i64) -> serde_json::Value {
     serde_json::json!({
         "deploymentId": id, "status": status, "commitSha": "0123456789abcdef0123456789abcdef01234567",
         "updatedAt": since.to_string(), "url": format!("http://localhost:8080/{id}/"),
+    })
+}
+
+/// The record of a preview of which nothing exists yet, with every field.
+fn whole_record(id: &str) -> serde_json::Value {
+    serde_json::json!({
+        "repoName": "app", "repoOwner": "my-org", "repositoryId": 7, "deploymentId": id, "branch": "x", "framework": "go",
+        "dbType": null, "dbPort": null, "subnet": null, "createdAt": "2026-01-29T10:00:00Z", "updatedAt": "2026-01-29T10:00:00Z",
+        "head": "0123456789abcdef0123456789abcdef01234567", "activeAt": "2026-01-29T10:00:00Z", "url": null, "commentId": null,
+        "serving": null, "attempt": null,
     })
 }
 
@@ -304,12 +315,7 @@ async fn a_check_that_is_not_fine_is_told_by_the_exit_code() {
 
 #[tokio::test]
 async fn a_preview_without_an_address_cannot_be_opened_nor_one_entered_that_has_no_such_service() {
-    let mut record = serde_json::json!({
-        "repoName": "app", "repoOwner": "my-org", "repositoryId": 7, "deploymentId": "my-org-app-12", "branch": "x",
-        "framework": "go", "dbType": null, "dbPort": null, "subnet": null, "createdAt": "2026-01-29T10:00:00Z",
-        "updatedAt": "2026-01-29T10:00:00Z", "head": "0123456789abcdef0123456789abcdef01234567",
-        "activeAt": "2026-01-29T10:00:00Z", "url": null, "commentId": null, "serving": null, "attempt": null,
-    });
+    let mut record = whole_record("my-org-app-12");
     let (code, output) = Service::json("200 OK", &record.to_string()).await.ask(&["open", "my-org-app-12"]).await;
     assert_eq!(code, 1);
     let open = output.stderr;

@@ -41,9 +41,12 @@ async fn a_secret_is_set_listed_and_removed() {
     let json = listed.split_once('\n').unwrap().1.split("=>").next().unwrap();
     let json: serde_json::Value = serde_json::from_str(json).unwrap();
     assert_eq!((&json[0]["repository"], &json[0]["secret"]), (&"my-org/my-app".into(), &"STRIPE_KEY".into()));
-    told += &vault.screen(&["rm", "my-org/my-app", "STRIPE_KEY"], "").await;
+    let rm = ["rm", "my-org/my-app", "STRIPE_KEY"];
+    for flags in [&["--dry-run"][..], &["--dry-run", "--json"], &[], &["--no-input"], &["--yes"]] {
+        told += &vault.screen(&[&rm[..], flags].concat(), "").await;
+    }
     told += &vault.screen(&[&set[..], &["--json"]].concat(), VALUE).await;
-    told += &vault.screen(&["rm", "my-org/my-app", "STRIPE_KEY", "--json"], "").await;
+    told += &vault.screen(&[&rm[..], &["--yes", "--json"]].concat(), "").await;
     insta::assert_snapshot!(told);
 }
 

@@ -66,14 +66,17 @@ async fn a_preview_is_listed_read_and_built_again_and_removed() {
     assert_eq!(until.duration_since(jiff::Timestamp::now()).as_hours(), 12 * 24 - 1, "{until}");
     assert_eq!(preview(&rig, &["keep", &id, "31d"]).await.0, 2);
     let container = rig.containers(&id).await;
-    done(&rig, &["reset-db", &id]).await;
+    done(&rig, &["reset-db", &id, "--yes"]).await;
     rig.until_record(&id, "begun anew", |record| record.unwrap()["serving"].is_null()).await;
     rig.until_answers(&url, "version one").await;
     assert_ne!(rig.containers(&id).await, container, "in the other slot");
     rig.until_record(&id, "settled", |record| record.unwrap()["attempt"]["step"] == "done").await;
     assert_eq!(done(&rig, &["audit"]).await, "0 leftovers\n");
 
-    done(&rig, &["rm", &id]).await;
+    let going = done(&rig, &["rm", &id, "--dry-run"]).await;
+    assert_eq!(going, format!("the preview {id}, at {url}; the next push brings a new one\n"));
+    assert_eq!(preview(&rig, &["rm", &id]).await.0, 2, "nobody can be asked");
+    done(&rig, &["rm", &id, "--yes"]).await;
     rig.until_gone(&url).await;
     rig.until_record(&id, "gone", |record| record.is_none()).await;
     assert_eq!(preview(&rig, &["logs", &id]).await.0, 1);
