@@ -13,7 +13,7 @@ use serde_json::json;
 use crate::error::Failure;
 
 /// What a person waits for without a word.
-const A_WHILE: Duration = Duration::from_secs(1);
+pub(crate) const A_WHILE: Duration = Duration::from_secs(1);
 
 /// How a piece of text looks on a terminal.
 #[derive(Debug, Clone, Copy)]
@@ -102,10 +102,15 @@ pub(crate) fn note(text: impl AsRef<str>) {
     drop(writeln!(std::io::stderr(), "{}", text.as_ref()));
 }
 
-/// What is under way, in one line that the next one replaces; only where a person sees it. Nothing takes the line away.
+/// Whether a person sees standard error, on a terminal on which a line can be replaced.
+pub(crate) fn is_watched() -> bool {
+    std::io::stderr().is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb")
+}
+
+/// What is under way, in one line that the next one replaces; only where it [`is_watched`]. Nothing takes the line away.
 pub(crate) fn progress(text: &str) {
     let err = std::io::stderr();
-    if err.is_terminal() && std::env::var_os("TERM").is_none_or(|terminal| terminal != "dumb") {
+    if is_watched() {
         let columns = rustix::termios::tcgetwinsize(&err).map_or(80, |size| usize::from(size.ws_col.max(20)));
         let text: String = text.chars().take(columns - 1).collect();
         let mut err = err.lock();

@@ -187,7 +187,7 @@ async fn take_down(config: &Config, home: &Home, secrets: &Secrets, steps: &Step
             }
             let terraform = Terraform::new(home, config, droplet, token)?;
             let name = "the server is gone";
-            let tell = |line: &str| ui::progress(&format!("{name}: {}", ui::harmless(line)));
+            let tell = |line: &str| steps.at(name, line);
             steps.whole(name, terraform.destroy(&account, tell)).await
         }
     }

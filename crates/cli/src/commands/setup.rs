@@ -70,7 +70,7 @@ impl Setup {
         let url = base_url(&ready.config, &ready.home)?;
         let wanted = ready.wanted(url.clone());
         let name = "Docker, nginx and the service are on the server";
-        let tell = |task: &str| ui::progress(&format!("{name}: {task}"));
+        let tell = |task: &str| steps.at(name, task);
         let changed = steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await?;
         before::forget(&ssh).await?;
         if gets_certificates(&ready.config) {
@@ -189,7 +189,7 @@ impl Plan {
 async fn server(ready: &Ready, account: Option<&Account>, steps: &Steps) -> Result<Destination, Failure> {
     let Some(account) = account else { return ready.config.address(&ready.home) };
     let name = "the server is there";
-    let tell = |line: &str| ui::progress(&format!("{name}: {}", ui::harmless(line)));
+    let tell = |line: &str| steps.at(name, line);
     let make = async {
         let terraform::Made { server, reserved } = account.terraform.apply(&account.client, tell).await?;
         let address = Destination::of("root", server)?;

@@ -48,7 +48,7 @@ impl Upgrade {
         let version_before = steps.step("what the server has is put aside", before::put_aside(&ssh)).await?;
         let wanted = ready.wanted(base_url(&ready.config, &ready.home)?);
         let name = "the new version runs and is well";
-        let tell = |task: &str| ui::progress(&format!("{name}: {task}"));
+        let tell = |task: &str| steps.at(name, task);
         let changed = match steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await {
             Ok(changed) => changed,
             Err(failure) => return Err(back(&ssh, &steps, version_before.is_empty(), failure).await),

@@ -45,7 +45,7 @@ pub(crate) async fn step(
 ) -> Result<(), Failure> {
     let name = "there is a certificate for the server's address";
     let work = async {
-        let look = first(ssh, (steps.begun(), limit), |how| ui::progress(&format!("{name}: {how}")));
+        let look = first(ssh, (steps.begun(), limit), |how| steps.at(name, how));
         match look.await? {
             Ended::Served => Ok(()),
             Ended::Failed(standing) => Err(failed(&standing, config, home).await),

@@ -184,7 +184,9 @@ impl Rig {
             Some((begin, end)) if end.ends_with(" s)") && end.len() < 12 => begin.to_owned(),
             _ => line.to_owned(),
         };
-        text.lines().map(|line| time(line) + "\n").collect()
+        // Which steps take a while depends on it too.
+        let is_news = |line: &str| line.starts_with("begun ") || line.starts_with("at it ");
+        text.lines().filter(|line| !is_news(line)).map(|line| time(line) + "\n").collect()
     }
 
     fn secrets(&self) -> Vec<String> {

@@ -233,6 +233,20 @@ async fn a_test_delivery_has_to_be_answered() {
 
 async fn finishes_host(rig: &Rig) {
     let (code, text) = rig.run(&SETUP).await;
+#[tokio::test]
+async fn where_no_line_can_be_replaced_a_step_that_takes_a_while_tells_that_it_has_begun() {
+    let rig = Rig::new().await;
+    rig.init(&HOST).await;
+    rig.also("ansible-playbook", "sleep 2");
+    let output = rig.program(&["setup", "--yes", "--json"]).status().await.unwrap();
+    let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    assert_eq!(told["server"], "root@203.0.113.7");
+    let name = "Docker, nginx and the service are on the server";
+    let line = |mark: &str| output.stderr.lines().position(|line| line.starts_with(&format!("{mark} {name}")));
+    let (begun, done) = (line("begun"), line("done"));
+    assert!(begun.is_some() && begun < done, "{}", output.stderr);
+}
+
     assert_eq!(code, 0, "{text}");
     rig.has_one_hook();
 }

@@ -84,6 +84,7 @@ async fn a_person_gets_from_nothing_to_a_server_and_back() {
     terminal.types("y").await;
     terminal.shows("root@203.0.113.7 serves previews at ").await;
     rig.has_one_hook();
+    assert!(!terminal.screen().await.contains("begun "), "a line that is replaced says it");
 
     terminal.types(&format!("{program} destroy")).await;
     terminal.answers("Write its name, preview-deployer, to take it down:", "preview-deployer").await;
