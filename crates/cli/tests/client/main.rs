@@ -1,5 +1,6 @@
 //! The commands that ask the service, against one that answers as it is told: what is printed, and what is not.
 
+mod inside;
 mod losing;
 mod secret;
 mod words;
