@@ -22,7 +22,7 @@ pub(crate) async fn addresses(name: &str) -> Result<Vec<IpAddr>, String> {
 }
 
 /// The addresses of this machine by which it reaches the internet and the internet may reach it; none behind a router that translates.
-pub(crate) fn of_this_machine() -> Vec<IpAddr> {
+fn of_this_machine() -> Vec<IpAddr> {
     // Connecting such a socket sends nothing: it finds the way, and with it our end. Source of both addresses: RFC 5737, RFC 3849.
     let ways = [("0.0.0.0:0", "198.51.100.1:9"), ("[::]:0", "[2001:db8::1]:9")];
     let ends = ways.iter().filter_map(|(from, to)| {
@@ -31,6 +31,12 @@ pub(crate) fn of_this_machine() -> Vec<IpAddr> {
         Some(socket.local_addr().ok()?.ip())
     });
     ends.filter(is_of_the_internet).collect()
+}
+
+/// The addresses of this machine to which names have to lead: one that is said takes the place of its kind.
+pub(crate) fn of_this_server(said: Option<IpAddr>) -> Vec<IpAddr> {
+    let other = |own: &IpAddr| said.is_none_or(|said| said.is_ipv4() != own.is_ipv4());
+    said.into_iter().chain(of_this_machine().into_iter().filter(other)).collect()
 }
 
 fn is_of_the_internet(address: &IpAddr) -> bool {
@@ -196,6 +202,10 @@ mod tests {
             assert_eq!(is_of_the_internet(&address.parse().unwrap()), is_told, "{address}");
         }
         assert!(of_this_machine().iter().all(is_of_the_internet));
+        assert_eq!(of_this_server(None), of_this_machine());
+        let said = ips(&["203.0.113.8"])[0];
+        let server = of_this_server(Some(said));
+        assert!(server[0] == said && server[1..].iter().all(IpAddr::is_ipv6), "{server:?}");
     }
 
     #[tokio::test]

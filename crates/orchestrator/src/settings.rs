@@ -18,7 +18,7 @@ mod vault;
 mod tests;
 
 use std::collections::BTreeSet;
-use std::net::SocketAddr;
+use std::net::{IpAddr, SocketAddr};
 use std::path::PathBuf;
 use std::time::Duration;
 
@@ -132,6 +132,8 @@ pub struct Previews {
     pub base_url: BaseUrl,
     /// Where each gets a host of its own.
     pub domain: Option<String>,
+    /// Where visitors come, if that is said.
+    pub address: Option<IpAddr>,
 }
 
 /// A login in front of previews.

@@ -8,7 +8,7 @@ use reqwest::Method;
 
 use crate::certificates::{is_about_the_name, records, remedy};
 use crate::client::Service;
-use crate::dns::{Record, of_this_machine};
+use crate::dns::{Record, of_this_server};
 use crate::error::Failure;
 use crate::ui;
 
@@ -56,7 +56,7 @@ async fn advice(told: &Overview) -> Vec<String> {
     let names: BTreeSet<String> = named.map(|standing| Record::name_for(&ui::harmless(&standing.name))).collect();
     let mut advice = Vec::new();
     for name in names {
-        advice.extend(records(&[name], &of_this_machine()).await);
+        advice.extend(records(&[name], &of_this_server(told.address)).await);
     }
     let others: BTreeSet<String> = failed().filter_map(|standing| remedy(standing, told.by_record)).collect();
     advice.extend(others);

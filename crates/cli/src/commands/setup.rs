@@ -68,7 +68,7 @@ impl Setup {
         let ssh = Ssh::new(&ready.config, &ready.home, to);
         steps.step("the server lets us in", ssh.wait()).await?;
         let url = base_url(&ready.config, &ready.home)?;
-        let wanted = ready.wanted(url.clone());
+        let wanted = ready.wanted(url.clone(), State::load(&ready.home)?.public_address);
         let name = "Docker, nginx and the service are on the server";
         let tell = |task: &str| steps.at(name, task);
         let changed = steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await?;

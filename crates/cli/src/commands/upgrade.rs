@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::error::{Failure, Kind};
 use crate::flags::{Flags, ServerFlags};
-use crate::installation::Home;
+use crate::installation::{Home, State};
 use crate::provision::ready::{Ready, base_url, gets_certificates, needs};
 use crate::provision::ssh::Ssh;
 use crate::provision::steps::Steps;
@@ -46,7 +46,8 @@ impl Upgrade {
         let steps = Steps::begin("`preview upgrade` begins again; what the server had before is kept there")?;
         let ssh = Ssh::new(&ready.config, &ready.home, to);
         let version_before = steps.step("what the server has is put aside", before::put_aside(&ssh)).await?;
-        let wanted = ready.wanted(base_url(&ready.config, &ready.home)?);
+        let public_address = State::load(&ready.home)?.public_address;
+        let wanted = ready.wanted(base_url(&ready.config, &ready.home)?, public_address);
         let name = "the new version runs and is well";
         let tell = |task: &str| steps.at(name, task);
         let changed = match steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await {

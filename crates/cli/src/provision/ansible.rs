@@ -3,6 +3,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Write;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use preview_core::ids::RepoName;
@@ -31,6 +32,8 @@ pub(crate) struct Wanted<'a> {
     pub(crate) config: &'a Config,
     /// What visitors' and deliveries' addresses begin with.
     pub(crate) base_url: String,
+    /// Where visitors come, if that is another address than the machine's own.
+    pub(crate) public_address: Option<IpAddr>,
     /// The program.
     pub(crate) binary: PathBuf,
     pub(crate) identity: Identity,
@@ -45,6 +48,9 @@ impl Wanted<'_> {
         let mut settings = self.config.settings.clone();
         settings.insert("ALLOWED_REPOS".to_owned(), listed(&self.config.repositories));
         settings.entry("PREVIEW_BASE_URL".to_owned()).or_insert_with(|| self.base_url.clone());
+        if let Some(address) = self.public_address {
+            settings.entry("PUBLIC_ADDRESS".to_owned()).or_insert_with(|| address.to_string());
+        }
         settings
     }
 

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 use std::io::Read;
+use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
 use preview_orchestrator::settings::BaseUrl;
@@ -38,15 +39,16 @@ impl Ready {
         let ready = Self { home, config, secrets, binary, identity, webhook, records };
         // Whatever address the server will have.
         let host = ready.config.domain.as_ref().map_or_else(|| "203.0.113.7".to_owned(), ToString::to_string);
-        ready.wanted(url_at(&ready.config, &host)).check()?;
+        ready.wanted(url_at(&ready.config, &host), None).check()?;
         Ok(ready)
     }
 
-    /// What the server gets, once its address is known.
-    pub(crate) fn wanted(&self, base_url: String) -> Wanted<'_> {
+    /// What the server gets, once its address is known; and the one by which visitors come, if that is another.
+    pub(crate) fn wanted(&self, base_url: String, public_address: Option<IpAddr>) -> Wanted<'_> {
         Wanted {
             config: &self.config,
             base_url,
+            public_address,
             binary: self.binary.clone(),
             identity: self.identity.clone(),
             webhook: self.webhook.clone(),

@@ -15,7 +15,13 @@ fn told(state: Stage, served: bool) -> Overview {
     let none =
         Standing { name: DOMAIN.to_owned(), state, until: None, cause: None, problem: None, tried: None, next: None };
     let until = (state == Stage::Valid).then(|| "2026-04-29T10:00:00Z".parse().unwrap());
-    Overview { certificates: vec![Standing { until, ..none }], served, by_record: false, now: Timestamp::now() }
+    Overview {
+        certificates: vec![Standing { until, ..none }],
+        served,
+        by_record: false,
+        address: None,
+        now: Timestamp::now(),
+    }
 }
 
 fn ordered() -> Overview {

@@ -24,7 +24,8 @@ async fn rig() -> Rig {
         tried: None,
         next: None,
     };
-    let told = Overview { certificates: vec![valid], served: true, by_record: true, now: jiff::Timestamp::now() };
+    let now = jiff::Timestamp::now();
+    let told = Overview { certificates: vec![valid], served: true, by_record: true, address: None, now };
     std::fs::write(rig.path("certificates/00"), serde_json::to_vec(&told).unwrap()).unwrap();
     rig
 }

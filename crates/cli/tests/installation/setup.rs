@@ -42,6 +42,7 @@ async fn a_server_is_made_from_nothing_and_again_nothing_new() {
 
     let vars = rig.json("vars.json");
     assert_eq!(vars["preview_settings"]["ALLOWED_REPOS"], "my-org/my-app");
+    assert_eq!(vars["preview_settings"]["PUBLIC_ADDRESS"], "203.0.113.8", "the reserved one");
     assert_eq!(vars["preview_secrets"]["GITHUB_TOKEN"], rig.github.token());
     assert_eq!(vars["preview_binary"], env!("CARGO_BIN_EXE_preview"));
     assert!(!vars.to_string().contains(DO_TOKEN), "the cloud's token stays here");
@@ -59,6 +60,7 @@ async fn a_machine_that_is_there_is_set_up_without_terraform() {
     assert_eq!(code, 0, "{text}");
     insta::assert_snapshot!("setup_host", text);
     assert_eq!(rig.count("terraform"), 0);
+    assert!(rig.json("vars.json")["preview_settings"]["PUBLIC_ADDRESS"].is_null());
     rig.has_one_hook();
     let (code, text) = rig.run(&["setup", "--yes", "--json"]).await;
     let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
@@ -231,8 +233,6 @@ async fn a_test_delivery_has_to_be_answered() {
     finishes_host(&rig).await;
 }
 
-async fn finishes_host(rig: &Rig) {
-    let (code, text) = rig.run(&SETUP).await;
 #[tokio::test]
 async fn where_no_line_can_be_replaced_a_step_that_takes_a_while_tells_that_it_has_begun() {
     let rig = Rig::new().await;
@@ -247,6 +247,8 @@ async fn where_no_line_can_be_replaced_a_step_that_takes_a_while_tells_that_it_h
     assert!(begun.is_some() && begun < done, "{}", output.stderr);
 }
 
+async fn finishes_host(rig: &Rig) {
+    let (code, text) = rig.run(&SETUP).await;
     assert_eq!(code, 0, "{text}");
     rig.has_one_hook();
 }

@@ -163,12 +163,13 @@ fn policy(reader: &mut Reader<'_>) -> Option<Policy> {
 fn previews(reader: &mut Reader<'_>, router_port: Option<u16>) -> Option<Previews> {
     let base_url = reader.option(&PREVIEW_BASE_URL, values::origin);
     let domain = reader.option(&PREVIEW_DOMAIN, values::domain);
+    let address = reader.option(&PUBLIC_ADDRESS, values::ip_address);
     let base_url = match base_url? {
         Some(url) => url,
         None => values::origin(&format!("http://localhost:{}", router_port.filter(|port| *port != 0).unwrap_or(8080)))
             .ok()?,
     };
-    Some(Previews { base_url, domain: domain? })
+    Some(Previews { base_url, domain: domain?, address: address? })
 }
 
 fn login(reader: &mut Reader<'_>) -> Option<Option<PreviewLogin>> {

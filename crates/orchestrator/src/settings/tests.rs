@@ -149,6 +149,9 @@ fn certificates_are_for_names() {
     assert!(mistake(&[("ROUTER", "nginx"), ("ROUTER_TLS_PORT", "0")]).contains("a port that nginx listens on"));
     let nginx = read(&[("ROUTER", "nginx")]).unwrap();
     assert!(matches!(nginx.router, Router::Nginx(nginx) if nginx.probe_url.as_str() == "http://127.0.0.1"));
+    let reserved = read(&[("PUBLIC_ADDRESS", "203.0.113.8")]).unwrap();
+    assert_eq!((reserved.tls.unwrap().address, tls.address), (reserved.previews.address, None));
+    assert_eq!(reserved.previews.address, Some("203.0.113.8".parse().unwrap()));
     for wrong in ["me", "me@", "@example.org", "a@b@example.org", "me@example.org?subject=x"] {
         assert!(mistake(&[("ACME_EMAIL", wrong)]).contains("an email address"), "{wrong}");
     }
@@ -338,6 +341,7 @@ fn values_with_a_form_of_their_own() {
             &["*.x.org", "http://x.org", "x..org", "1.2.3.4", "-x.org"],
         ),
         ("PREVIEW_BASE_URL", &["https://x.org", "http://[::1]:80/"], &["x.org", "http://x.org/path", "http://x.org:0"]),
+        ("PUBLIC_ADDRESS", &["203.0.113.8", "2001:db8::8"], &["previews.example.com", "203.0.113.8:80"]),
         ("NGINX_RELOAD_COMMAND", &["systemctl reload nginx"], &["nginx; id", "sh -c 'x'", "$(id)"]),
         ("IMAGE_REGISTRY_PREFIX", &["registry.local:5000", "r.example.com/mirror/"], &["https://r", "r/../x", "r/A b"]),
         ("NGINX_CONFIG_DIR", &["/etc/nginx/a b"], &["/etc/$x", "/a\"b", "/a'b", "/a\\b", "/a\nb", "relative"]),

@@ -22,6 +22,8 @@ pub struct Tls {
     pub challenge: Challenge,
     /// Where the router speaks TLS; 0 is any free port.
     pub port: u16,
+    /// Where names have to lead, if that is said.
+    pub address: Option<IpAddr>,
 }
 
 /// How the authority is shown whose a name is.
@@ -56,7 +58,8 @@ pub(super) fn read(reader: &mut Reader<'_>, previews: Option<&Previews>) -> Opti
     if !wanted? {
         return Some(None);
     }
-    let named = has_a_name(reader, previews?);
+    let previews = previews?;
+    let named = has_a_name(reader, previews);
     let token = token?.or(token_file?);
     let challenge = match (by_dns?, token) {
         (false, _) => Some(Challenge::Http),
@@ -69,6 +72,7 @@ pub(super) fn read(reader: &mut Reader<'_>, previews: Option<&Previews>) -> Opti
         authorities: authorities?.unwrap_or_default(),
         challenge: challenge?,
         port: port?,
+        address: previews.address,
     };
     named.then_some(Some(tls))
 }

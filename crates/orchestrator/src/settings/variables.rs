@@ -14,7 +14,7 @@ pub const GROUPS: &[Group] = &[
     ),
     ("Webhooks and polling", &[WEBHOOKS, GITHUB_WEBHOOK_SECRET, RESYNC_INTERVAL_SECONDS]),
     ("Which pull requests", &[FORK_POLICY, DRAFTS, BOTS, REQUIRE_LABEL]),
-    ("Addresses of previews", &[PREVIEW_BASE_URL, PREVIEW_DOMAIN]),
+    ("Addresses of previews", &[PREVIEW_BASE_URL, PREVIEW_DOMAIN, PUBLIC_ADDRESS]),
     (
         "Certificates",
         &[
@@ -141,6 +141,12 @@ pub(super) const PREVIEW_DOMAIN: Variable = Variable::optional(
     "PREVIEW_DOMAIN",
     "previews are told apart by path alone",
     "Gives each preview a host of its own, `pr-12-my-org-my-app.PREVIEW_DOMAIN`; needs a wildcard DNS record.",
+);
+pub(super) const PUBLIC_ADDRESS: Variable = Variable::optional(
+    "PUBLIC_ADDRESS",
+    "that by which the machine itself reaches the internet",
+    "The address to which DNS records have to lead, where visitors come by another one, such as a reserved address: `preview setup` \
+     says it of a server that it makes.",
 );
 
 pub(super) const TLS: Variable = Variable::new(

@@ -109,7 +109,8 @@ impl Tls {
         let directory = settings.directory.as_str().to_owned();
         let authority = Authority::new(directory, settings.email.clone(), transport, store.clone(), proof);
         let retries = store.retries().unwrap_or_default();
-        let register = Register::new(parts, wildcard, shown.certificates.clone(), retries);
+        let names = register::Names { wildcard, address: settings.address };
+        let register = Register::new(parts, names, shown.certificates.clone(), retries);
         let keeper = Keeper { register, authority, store, patience };
         keeper.look_once();
         Ok(Self(keeper))

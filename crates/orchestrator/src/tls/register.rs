@@ -2,6 +2,7 @@
 //! the API and through it people look into it, and may ask that what failed is tried again now.
 
 use std::fmt;
+use std::net::IpAddr;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
@@ -15,12 +16,20 @@ use super::shown::Certificates;
 use crate::ledger::Ledger;
 use crate::needs::Clock;
 
+/// What is known of the names of an installation.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Names {
+    /// Whether one certificate is for all hosts below the domain, as records of the zone alone allow.
+    pub(super) wildcard: bool,
+    /// Where they have to lead, if that is said.
+    pub(super) address: Option<IpAddr>,
+}
+
 /// How certificates stand at this moment. Clones share it.
 #[derive(Clone)]
 pub struct Register {
     site: Site,
-    /// Whether one certificate is for all hosts below the domain, as records of the zone alone allow.
-    wildcard: bool,
+    names: Names,
     ledger: Ledger,
     clock: Arc<dyn Clock>,
     shown: Certificates,
@@ -46,6 +55,9 @@ pub struct Overview {
     /// Whether the authority is shown by a record of the zone whose the names are, and not by an answer at port 80.
     #[serde(default)]
     pub by_record: bool,
+    /// Where the names have to lead, if the settings say so.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub address: Option<IpAddr>,
     /// The service's time.
     pub now: Timestamp,
 }
@@ -89,19 +101,19 @@ pub enum Stage {
 impl Register {
     pub(super) fn new(
         (site, ledger, clock): (Site, Ledger, Arc<dyn Clock>),
-        wildcard: bool,
+        names: Names,
         shown: Certificates,
         retries: Retries,
     ) -> Self {
         let retries = Arc::new(Mutex::new(retries));
-        Self { site, wildcard, ledger, clock, shown, retries, served: Arc::default() }
+        Self { site, names, ledger, clock, shown, retries, served: Arc::default() }
     }
 
     /// The names that certificates are wanted for: of the ledger, and not of anybody who asks.
     pub(super) fn names(&self) -> Vec<CertName> {
         self.ledger.read(|state| {
             let staying = state.deployments.values().filter(|record| record.removing.is_none());
-            wanted(&self.site, self.wildcard, staying.map(|record| &record.id))
+            wanted(&self.site, self.names.wildcard, staying.map(|record| &record.id))
         })
     }
 
@@ -157,7 +169,8 @@ impl Register {
         let certificates = self.names().iter().map(|name| self.standing(name)).collect();
         // Both times, so that a change in between is not taken for one that is served.
         let served = served && self.is_served();
-        Overview { certificates, served, by_record: self.wildcard, now: self.now() }
+        let Names { wildcard: by_record, address } = self.names;
+        Overview { certificates, served, by_record, address, now: self.now() }
     }
 
     fn standing(&self, name: &CertName) -> Standing {
@@ -188,6 +201,7 @@ fn seconds(time: Timestamp) -> Timestamp {
 
 #[cfg(test)]
 mod tests {
+    use std::net::Ipv4Addr;
     use std::time::Duration;
 
     use super::*;
@@ -212,7 +226,8 @@ mod tests {
     fn register() -> Register {
         let site = Site::new("https://p.example.org".parse().unwrap(), None);
         let parts = (site, Ledger::new(State::default(), Nowhere), Arc::new(Noon) as Arc<dyn Clock>);
-        Register::new(parts, false, Certificates::default(), Retries::default())
+        let names = Names { wildcard: false, address: Some(Ipv4Addr::new(203, 0, 113, 8).into()) };
+        Register::new(parts, names, Certificates::default(), Retries::default())
     }
 
     fn fails(register: &Register, asked: Option<Duration>) {
@@ -226,6 +241,7 @@ mod tests {
         let register = register();
         let state = || register.overview().certificates[0].state;
         assert_eq!((state(), register.trouble()), (Stage::Ordered, None));
+        assert_eq!(register.overview().address.map(|address| address.to_string()).as_deref(), Some("203.0.113.8"));
         fails(&register, None);
         let told = register.overview().certificates.remove(0);
         assert_eq!(

@@ -112,6 +112,7 @@ impl Rig {
             authorities: vec![self.pebble.own_authority()],
             challenge: self.challenge.clone(),
             port: self.secure.port(),
+            address: None,
         };
         let patience =
             Patience { look: Duration::from_millis(50), retry: self.retry, records: Duration::from_millis(100) };

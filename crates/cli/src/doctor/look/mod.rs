@@ -8,6 +8,8 @@ mod nginx;
 mod said;
 mod service;
 
+use std::net::IpAddr;
+
 use preview_core::causes::with_causes;
 use preview_orchestrator::settings::{BaseUrl, Settings};
 
@@ -40,7 +42,7 @@ pub(super) async fn everything(api: Option<BaseUrl>) -> Facts {
     Facts {
         at_base_url,
         base_record: match settings {
-            Ok(settings) => Record::of_host(settings.previews.base_url.host(), &dns::of_this_machine()).await,
+            Ok(settings) => Record::of_host(settings.previews.base_url.host(), &server_of(settings)).await,
             Err(_) => None,
         },
         domain: domain(settings).await,
@@ -65,13 +67,19 @@ pub(super) async fn everything(api: Option<BaseUrl>) -> Facts {
     }
 }
 
+/// Where the server's names have to lead.
+fn server_of(settings: &Settings) -> Vec<IpAddr> {
+    dns::of_this_server(settings.previews.address)
+}
+
 async fn domain(settings: Known<'_>) -> Look<Option<Domain>> {
-    let previews = &settings?.previews;
+    let settings = settings?;
+    let previews = &settings.previews;
     let Some(name) = previews.domain.clone() else { return Ok(None) };
     let scheme = if previews.base_url.is_https() { "https" } else { "http" };
     let port = previews.base_url.port().map(|port| format!(":{port}")).unwrap_or_default();
     let url = format!("{scheme}://{}{port}", dns::below(&name));
-    let (server, wildcard) = (dns::of_this_machine(), format!("*.{name}"));
+    let (server, wildcard) = (server_of(settings), format!("*.{name}"));
     let (own, wildcard, at_wildcard) =
         tokio::join!(Record::look(&name, &server), Record::look(&wildcard, &server), network::answers_at(&url));
     Ok(Some(Domain { own, wildcard, at_wildcard }))
