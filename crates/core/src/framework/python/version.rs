@@ -8,13 +8,16 @@ const MINORS: [u64; 6] = [12, 13, 14, 11, 10, 9];
 
 /// The second number of the version that a project gets that requires this; `None`: the usual one.
 pub(super) fn required(specifier: &str) -> Option<u64> {
-    let found = MINORS.into_iter().find(|minor| specifier.split("||").any(|one| allows(one, *minor)));
+    // Poetry takes one bar for two.
+    let either: Vec<&str> = specifier.split('|').filter(|one| !one.trim().is_empty()).collect();
+    let found = MINORS.into_iter().find(|minor| either.iter().any(|one| allows(one, *minor)));
     found.filter(|minor| *minor != MINORS[0])
 }
 
-/// The three numbers of a version, as many as there are.
+/// The three numbers of a version, as many as there are; of `3.14.0rc1` those before the word.
 fn numbers(text: &str) -> Option<Vec<u64>> {
-    let parts = text.trim().trim_end_matches(".*").split('.').take(3);
+    let plain = text.find(|c: char| c.is_ascii_alphabetic()).map_or(text, |end| &text[..end]);
+    let parts = plain.trim().trim_end_matches(['*', '.']).split('.').take(3);
     parts.map(|part| part.parse().ok()).collect()
 }
 
@@ -44,7 +47,8 @@ fn allows(specifier: &str, minor: u64) -> bool {
             "^" => newest[..] >= full[..] && same(1),
             "~" => newest[..] >= full[..] && same(2),
             "~=" => newest[..] >= full[..] && same(asked.len().saturating_sub(1)),
-            "!=" => !same(2) || asked.len() > 2,
+            // `!=3.12` is 3.12.0 alone.
+            "!=" => !(text.ends_with('*') && asked.len() < 3 && same(2)),
             _ => same(2),
         }
     })
@@ -63,13 +67,31 @@ mod tests {
             "*",
             ">=3.9",
             "^3.11",
+            "^3",
+            ">=3.10,<4",
             ">=3.10,<4.0",
+            ">=3.12.1, <4",
             ">= 3.11, < 3.13",
+            "<3.13.0a1",
+            ">=3.12.0rc1",
             "~=3.11",
+            "~=3.12",
+            "~=3.12.4",
             "3.12.*",
+            "==3.12.*",
+            "== 3.12.*",
+            "==3.*",
             "==3.12.4",
+            "===3.12.4",
             "~3.12",
+            "~3",
             ">3.8",
+            ">3.12",
+            ">=3.9,!=3.12",
+            ">=3.9,!=3.12.3,!=3.9.7",
+            ">=3.9,!=3.11.*",
+            "^3.8 | ^3.13",
+            "||",
             "new",
             "3",
         ] {
@@ -77,19 +99,33 @@ mod tests {
         }
         for (specifier, minor) in [
             (">=3.13", 13),
+            (">=3.13,<4", 13),
+            (">3.12,!=3.12.*", 13),
             ("^3.13", 13),
+            ("^3.13.2", 13),
             (">=3.14,<4", 14),
+            (">=3.14.0rc1", 14),
+            (">=3.14.dev0", 14),
             (">=3.9,<3.12", 11),
+            (">=3.9 <3.12", 11),
+            ("<3.12.5", 11),
+            ("<3.12.0a1", 11),
             ("<=3.11", 10),
             ("~3.11", 11),
             ("~=3.11.4", 11),
+            ("==3.11.*", 11),
             ("==3.10.*", 10),
+            ("3.9.18", 9),
             ("<3.10 || >=3.13", 13),
+            ("~3.10 | ~3.11", 11),
             (">=3.9,!=3.12.*", 13),
+            (">=3.9,<3.14,!=3.12.*,!=3.13.*", 11),
         ] {
             assert_eq!(required(specifier), Some(minor), "{specifier}");
         }
         // Nothing that there is: the build says so.
-        assert_eq!(required(">=4"), None);
+        for none in [">=4", "^2.7", "<3.9", "~=3.8.0", ">=3.13,<3.13"] {
+            assert_eq!(required(none), None, "{none}");
+        }
     }
 }
