@@ -9,8 +9,7 @@ RUN apt-get update \
 {% if redis %}
 RUN pecl install redis && docker-php-ext-enable redis
 {% endif %}
-# Configuration of both programs, and how they are started. Where there is no database, sessions and caches lie in files: by default
-# Laravel expects tables for them.
+# Configuration of both programs, and how they are started.
 RUN printf '%s\n' \
         '[global]' 'error_log = /proc/self/fd/2' 'daemonize = no' \
         '[www]' 'listen = /tmp/php-fpm.sock' 'clear_env = no' 'catch_workers_output = yes' 'decorate_workers_output = no' \
@@ -38,22 +37,10 @@ RUN printf '%s\n' \
         > /etc/preview-nginx.conf \
     && printf '%s\n' \
         '#!/bin/bash' \
-        '# Made of what this preview alone knows, so that sessions outlive an update; else for this container.' \
-        'if [ -z "$APP_KEY" ]; then' \
-        '  APP_KEY=base64:$(php -r '"'"'$seed = getenv("DB_PASSWORD") ?: random_bytes(32);' \
-        '    echo base64_encode(hash_hmac("sha256", "APP_KEY", $seed, true));'"'"')' \
-        '  export APP_KEY' \
-        'fi' \
-        'if [ -z "$DB_CONNECTION$DATABASE_URL" ]; then' \
-        '  export SESSION_DRIVER=${SESSION_DRIVER:-file} CACHE_STORE=${CACHE_STORE:-file} QUEUE_CONNECTION=${QUEUE_CONNECTION:-sync}' \
-        'fi' \
-        'export APP_URL=${APP_URL:-$PREVIEW_URL} ASSET_URL=${ASSET_URL:-$PREVIEW_URL}' \
-        'exec "$@"' \
-        > /usr/local/bin/preview-env \
-    && printf '%s\n' \
-        '#!/bin/bash' \
         '# Two programs: when one ends, or the container shall, both do.' \
         'trap : TERM INT QUIT' \
+        '# Without a database nothing is known that no other preview knows: a key for this container.' \
+        '[ -n "$APP_KEY$DB_PASSWORD" ] || export APP_KEY=base64:$(head -c 32 /dev/urandom | base64)' \
         'php-fpm --fpm-config /etc/preview-php-fpm.conf &' \
         'nginx -e stderr -c /etc/preview-nginx.conf &' \
         'wait -n' \
@@ -62,7 +49,30 @@ RUN printf '%s\n' \
         'wait' \
         'exit $ended' \
         > /usr/local/bin/preview-serve \
-    && chmod 0755 /usr/local/bin/preview-env /usr/local/bin/preview-serve
+    && chmod 0755 /usr/local/bin/preview-serve
+# Read by every PHP before what it runs, so that migrations, seeders and consoles have it too. The key is made of what this preview alone
+# knows, so that what it seals outlives an update. Where there is no database, sessions and caches lie in files: by default Laravel expects
+# tables for them.
+RUN mkdir /usr/local/lib/preview \
+    && echo 'auto_prepend_file=/usr/local/lib/preview/settings.php' > /usr/local/lib/preview/settings.ini \
+    && printf '%s\n' \
+        '<?php' \
+        '(static function () {' \
+        '    $settings = ["APP_URL" => getenv("PREVIEW_URL"), "ASSET_URL" => getenv("PREVIEW_URL")];' \
+        '    if ($password = getenv("DB_PASSWORD")) {' \
+        '        $settings["APP_KEY"] = "base64:".base64_encode(hash_hmac("sha256", "APP_KEY", $password, true));' \
+        '    }' \
+        '    if (! getenv("DB_CONNECTION") && ! getenv("DATABASE_URL")) {' \
+        '        $settings += ["SESSION_DRIVER" => "file", "CACHE_STORE" => "file", "QUEUE_CONNECTION" => "sync"];' \
+        '    }' \
+        '    foreach ($settings as $name => $value) {' \
+        '        if ($value && ! getenv($name)) {' \
+        '            putenv("$name=$value");' \
+        '            $_ENV[$name] = $_SERVER[$name] = $value;' \
+        '        }' \
+        '    }' \
+        '})();' \
+        > /usr/local/lib/preview/settings.php
 
 FROM base AS vendor
 COPY --from={{ composer }} /usr/bin/composer /usr/local/bin/composer
@@ -101,7 +111,8 @@ RUN npm run build
 {% endif %}
 
 FROM base
-ENV APP_ENV=production LOG_CHANNEL=stderr PORT={{ port }} HOME=/tmp
+# The folder stands beside those that PHP reads anyway.
+ENV APP_ENV=production LOG_CHANNEL=stderr PORT={{ port }} HOME=/tmp PHP_INI_SCAN_DIR=:/usr/local/lib/preview
 WORKDIR /app
 COPY --from=vendor --chown=www-data:www-data /app ./
 {% if assets %}
@@ -112,5 +123,4 @@ USER www-data
 # The image asks for SIGQUIT, which is for php-fpm alone.
 STOPSIGNAL SIGTERM
 EXPOSE {{ port }}
-ENTRYPOINT ["preview-env"]
 CMD ["preview-serve"]
