@@ -59,8 +59,16 @@ pub(super) struct Names {
 const NAMES: Names = Names { server: "mysqld", client: "mysql", variables: "MYSQL" };
 
 impl Names {
+    /// The user may make further databases, as PostgreSQL's may: those whose names begin with that of its own. The image runs what lies
+    /// in that folder once it has made the first; an engine gives a folder in memory the mode of the image's, so its owner is who writes there.
     pub(super) fn shape(&self, service: &mut Service, account: &Account<'_>) {
-        service.command(&[&[self.server], &OPTIONS[..]].concat());
+        const FURTHER: &str = "/docker-entrypoint-initdb.d/further.sql";
+        let further = account.name.replace('_', r"\_");
+        let script = format!(
+            "printf '%s\\n' 'GRANT ALL ON `{further}\\_%`.* TO {USER};' >{FURTHER}; exec docker-entrypoint.sh \"$@\""
+        );
+        service.command(&[&["sh", "-c", &script, "sh", self.server], &OPTIONS[..]].concat());
+        service.in_memory("/docker-entrypoint-initdb.d:size=1m,uid=999,gid=999");
         let mut env = |name: &str, value: &str| service.env(&format!("{}_{name}", self.variables), value);
         env("ROOT_PASSWORD", account.password);
         env("ROOT_HOST", "localhost");
