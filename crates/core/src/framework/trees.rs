@@ -139,6 +139,25 @@ fn dockerfiles_of_other_languages() {
 }
 
 #[test]
+fn gems_are_compiled_in_a_stage_of_their_own_and_find_their_libraries_in_the_image() {
+    let text = dockerfile("Rails with esbuild");
+    let stages: Vec<&str> = text.split("\nFROM base").collect();
+    let [base, build, last] = stages[..] else { panic!("{text}") };
+    for (headers, library) in [
+        ("libpq-dev", "libpq5"),
+        ("libmariadb-dev", "libmariadb3"),
+        ("libsqlite3-dev", "libsqlite3-0"),
+        ("libyaml-dev", "libyaml-0-2"),
+    ] {
+        assert!(build.contains(headers) && base.contains(library), "{text}");
+    }
+    assert!(build.starts_with(" AS build\n") && build.contains("build-essential") && build.contains("bundle install"));
+    for packages in [base, last] {
+        assert!(!packages.contains("-dev") && !packages.contains("build-essential"), "{packages}");
+    }
+}
+
+#[test]
 fn tools_that_start_the_app_stay_installed() {
     for name in [
         "Express in TypeScript, run by tsx",
