@@ -38,9 +38,11 @@ COPY . .
 {{ command }}
 {% endfor %}
 {% if precompile %}
-# No secret is at hand while an image is built, and none is needed to translate assets. What style sheets name lies beside them, under
-# whatever path.
-RUN SECRET_KEY_BASE_DUMMY=1 SECRET_KEY_BASE=dummy RAILS_RELATIVE_URL_ROOT=.. bundle exec rails assets:precompile{{ " && rm -rf node_modules" if assets }}
+# No secret is at hand while an image is built, and none is needed to translate assets. Nor is the path at which the preview will be found:
+# a word stands in its place until the container starts, in the files that are listed. What they were compressed to would keep it.
+RUN SECRET_KEY_BASE_DUMMY=1 SECRET_KEY_BASE=dummy RAILS_RELATIVE_URL_ROOT=/__preview_base_path__ bundle exec rails assets:precompile{{ " && rm -rf node_modules" if assets }} \
+    && { grep -rlF /__preview_base_path__ public || true; } > /usr/local/lib/preview-assets \
+    && while read -r file; do rm -f "$file.gz" "$file.br" "$file.zst"; done < /usr/local/lib/preview-assets
 {% endif %}
 RUN mkdir -p db log storage tmp
 
@@ -67,9 +69,37 @@ RUN printf '%s\n' \
         'end' \
 {% endif %}
         > /usr/local/lib/preview.rb
+{% if precompile %}
+# What the assets name is below the preview's path, which a container knows and the image doesn't: style sheets in any folder, scripts, and
+# with them the hashes by which pages have browsers check them.
+RUN printf '%s\n' \
+        '#!/usr/bin/env -S ruby --disable=gems' \
+        'require "digest"' \
+        'path = ENV["RAILS_RELATIVE_URL_ROOT"].to_s' \
+        'kinds = [Digest::SHA256, Digest::SHA384, Digest::SHA512]' \
+        'hashes = {}' \
+        'files = File.readlines("/usr/local/lib/preview-assets", chomp: true).to_h do |file|' \
+        '  translated = File.binread(file)' \
+        '  placed = translated.gsub("/__preview_base_path__") { path }' \
+        '  kinds.each { |kind| hashes[kind.base64digest(translated)] = kind.base64digest(placed) }' \
+        '  [file, placed]' \
+        'end' \
+        '# A manifest, which tells the hashes, may be one of the files. It is written first: who is killed in between begins again.' \
+        'Dir.glob("public/**/*manifest*.json", File::FNM_DOTMATCH).each do |file|' \
+        '  files[file] = (files[file] || File.binread(file)).gsub(Regexp.union(hashes.keys), hashes)' \
+        'end' \
+        'files.reverse_each { |file, text| File.binwrite(file, text) }' \
+        'exec(*ARGV)' \
+        > /usr/local/bin/preview-assets \
+    && chmod 0755 /usr/local/bin/preview-assets
+{% endif %}
 ENV PORT={{ port }} HOME=/tmp RUBYOPT=-r/usr/local/lib/preview.rb
 COPY --from=build /usr/local/bundle /usr/local/bundle
 COPY --from=build --chown=10001:10001 /app ./
+{% if precompile %}
+COPY --from=build /usr/local/lib/preview-assets /usr/local/lib/preview-assets
+ENTRYPOINT ["preview-assets"]
+{% endif %}
 USER 10001:10001
 EXPOSE {{ port }}
 CMD ["bundle","exec","rails","server","--binding","0.0.0.0","--port","{{ port }}","--pid","/tmp/server.pid"]

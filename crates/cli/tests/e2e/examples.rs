@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::page;
 use crate::rig::{Rig, Setup, TOKEN, tell};
 use crate::variants::{
-    self, BUNDLER, COMPOSER, DIESEL, DRIZZLE, KNEX, PIPENV, PNPM, POETRY, SEQUELIZE, SQLX, TYPEORM, Tree, UV, Variant,
-    YARN, YARN_1,
+    self, BUNDLER, BUNDLER_MYSQL, COMPOSER, DIESEL, DRIZZLE, KNEX, PIPENV, PNPM, POETRY, SEQUELIZE, SQLX, TYPEORM,
+    Tree, UV, Variant, YARN, YARN_1,
 };
 
 /// The sentence that every example shows.
@@ -48,6 +48,8 @@ struct Example {
     names: &'static [&'static str],
     /// Whether its page has a form that leaves a note.
     form: bool,
+    /// Whether its preview has a host of its own.
+    own_host: bool,
     /// Whether it is deployed when nobody asks for all.
     quick: bool,
 }
@@ -76,6 +78,7 @@ const PLAIN: Example = Example {
     pages: &[],
     names: &[],
     form: false,
+    own_host: false,
     quick: false,
 };
 const BY_NPM: Example =
@@ -110,6 +113,29 @@ const RUST: Example = Example {
     installing: "Compiling guest-book",
     never_again: &["Downloaded ", "Downloading ", "Compiling tokio"],
     keeps: Keeps::Notes,
+    ..PLAIN
+};
+const RAILS: Example = Example {
+    folder: "rails-postgres",
+    variant: Some(&BUNDLER),
+    title: "Rails with PostgreSQL",
+    greeting: "app/models/greeting.rb",
+    manifest: Some(("Gemfile", "#")),
+    installing: "Installing bcrypt 3.1.20 with native extensions",
+    never_again: &["Fetching ", "Installing "],
+    keeps: Keeps::Notes,
+    // By a compiled extension.
+    pages: &[("", "<small>$2a$04$")],
+    // What style sheets name, those in a folder too, and a script.
+    names: &[
+        "api/notes",
+        "assets/application-",
+        "assets/admin/pages-",
+        "assets/paper-",
+        "assets/admin/dots-",
+        "assets/stamp-",
+    ],
+    form: true,
     ..PLAIN
 };
 
@@ -193,21 +219,13 @@ const EXAMPLES: &[Example] = &[
         installing: "composer install",
         never_again: &["Installing laravel/framework", "Setting up php"],
         keeps: Keeps::Notes,
+        // By a migration, with the key and the address that the app has.
+        pages: &[("", "sealed at http://127.0.0.1")],
         ..PLAIN
     },
-    Example {
-        folder: "rails-postgres",
-        variant: Some(&BUNDLER),
-        title: "Rails with PostgreSQL",
-        greeting: "app/models/greeting.rb",
-        manifest: Some(("Gemfile", "#")),
-        installing: "Installing rails 7.2",
-        never_again: &["Fetching ", "Installing "],
-        keeps: Keeps::Notes,
-        names: &["api/notes", "assets/application-", "assets/paper-"],
-        form: true,
-        ..PLAIN
-    },
+    RAILS,
+    Example { own_host: true, ..RAILS },
+    Example { variant: Some(&BUNDLER_MYSQL), title: "Rails with MySQL", ..RAILS },
     Example { folder: "fastify-redis", title: "Node.js with Redis", keeps: Keeps::Notes, ..BY_NPM },
     Example { folder: "workspace-api", greeting: "packages/greeting/src/greeting.ts", ..BY_NPM },
     Example { folder: "express-notes", ..BY_NPM },
@@ -241,7 +259,8 @@ impl Example {
     /// What it is called in the table.
     fn name(&self) -> String {
         let variant = self.variant.map(|variant| format!(" {}", variant.name)).unwrap_or_default();
-        format!("`{}`{variant}", self.folder)
+        let host = if self.own_host { ", on a host of its own" } else { "" };
+        format!("`{}`{variant}{host}", self.folder)
     }
 
     /// The changes that make a pull request of it: what is different from the example, and a sentence of its own.
@@ -299,7 +318,8 @@ struct Times {
 
 async fn deploy(example: &Example) -> Times {
     let folder = variants::example_folder(example.folder);
-    let rig = Setup::new().folder(folder.clone()).set("HEALTH_TIMEOUT_SECONDS", 120).start().await;
+    let setup = Setup::new().folder(folder.clone()).set("HEALTH_TIMEOUT_SECONDS", 120);
+    let rig = if example.own_host { setup.domain("previews.localhost") } else { setup }.start().await;
     let mut tree = variants::read(&folder);
     if let Some(variant) = example.variant {
         tree = variant.of(tree).await;

@@ -2,20 +2,27 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD;
 use reqwest::header::{CONTENT_TYPE, COOKIE, LOCATION, ORIGIN, SET_COOKIE};
 use reqwest::{Client, Url};
+use sha2::{Digest as _, Sha256};
 
 /// Asks for everything on this host that the page, and what it names, names in turn, and gives the addresses: each answers, and each is
-/// beneath the page.
+/// beneath the page. What a browser is told to check by a hash has it.
 pub(crate) async fn reached(http: &Client, page: &str) -> BTreeSet<String> {
     let page = Url::parse(page).unwrap();
     let mut seen = BTreeSet::from([page.to_string()]);
     let mut waiting = VecDeque::from([page.clone()]);
+    let (mut expected, mut hashes) = (BTreeSet::new(), BTreeSet::new());
     while let Some(url) = waiting.pop_front() {
         let answer = http.get(url.clone()).send().await.unwrap();
         assert!(answer.status().is_success(), "{url}: {}", answer.status());
         let text = answer.text().await.unwrap();
-        for named in ["href=\"", "src=\"", "url(\""].iter().flat_map(|mark| behind(&text, mark)) {
+        hashes.insert(format!("sha256-{}", BASE64_STANDARD.encode(Sha256::digest(&text))));
+        expected.extend(behind(&text, "integrity=\"").map(str::to_owned));
+        let text = text.replace("url(\"", "url(");
+        for named in ["href=\"", "src=\"", "url("].iter().flat_map(|mark| behind(&text, mark)) {
             let named = url.join(named).unwrap();
             if named.origin() != page.origin() {
                 continue;
@@ -26,12 +33,13 @@ pub(crate) async fn reached(http: &Client, page: &str) -> BTreeSet<String> {
             }
         }
     }
+    assert!(expected.is_subset(&hashes), "{expected:?} is not among {hashes:?}");
     seen
 }
 
-/// What stands behind each mark, up to the next quote.
+/// What stands behind each mark, up to the next quote or bracket.
 fn behind<'a>(text: &'a str, mark: &'a str) -> impl Iterator<Item = &'a str> {
-    text.split(mark).skip(1).filter_map(|rest| rest.split('"').next())
+    text.split(mark).skip(1).filter_map(|rest| rest.split(['"', ')']).next())
 }
 
 /// Sends the page's form with this message, as the page's own visitor: with its cookie and the token that is in the form. The answer leads

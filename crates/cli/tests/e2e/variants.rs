@@ -170,6 +170,9 @@ pub(crate) const BUNDLER: Variant = Variant {
     migrated: Some("CreateNotes: migrated"),
 };
 
+pub(crate) const BUNDLER_MYSQL: Variant =
+    Variant { name: "by Bundler, with MySQL", files: Some("rails-mysql"), ..BUNDLER };
+
 /// Where an example is: in `examples/`, or among these files, where it is for tests alone.
 pub(crate) fn example_folder(name: &str) -> PathBuf {
     let here = folder(name);

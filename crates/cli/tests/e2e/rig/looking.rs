@@ -21,10 +21,13 @@ impl Rig {
         self.ledger()["deployments"][id].clone()
     }
 
-    /// A preview's address in path form.
+    /// A preview's address in path form; with a domain that on a host of its own.
     pub(crate) fn url(&self, pull: &Pull) -> String {
         let slug = ProjectSlug::for_repo(&pull.repo().name(), |_| false);
-        format!("{}/{slug}/pr-{}/", self.base, pull.number())
+        match &self.domain {
+            Some(domain) => format!("http://pr-{}-{slug}.{domain}:{}/", pull.number(), self.setting("ROUTER_PORT")),
+            None => format!("{}/{slug}/pr-{}/", self.base, pull.number()),
+        }
     }
 
     /// Asks the API.

@@ -42,6 +42,8 @@ pub(crate) struct Rig {
     pub(crate) repos: Vec<String>,
     /// What previews' URLs begin with.
     pub(crate) base: String,
+    /// The domain below which each preview has a host of its own.
+    domain: Option<&'static str>,
     /// The API's address.
     pub(crate) api: String,
     pub(crate) http: reqwest::Client,

@@ -3,6 +3,7 @@
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
 
+use preview_core::ids::ProjectSlug;
 use preview_simulator::{APP_KEY, App, GitHub, Mimic, Options, Source, free_port};
 
 use super::berth::{Berth, unique_owner};
@@ -22,6 +23,7 @@ pub(crate) struct Setup {
     repos: Vec<String>,
     content: Option<PathBuf>,
     app: Option<App>,
+    domain: Option<&'static str>,
     settings: Vec<(String, String)>,
 }
 
@@ -35,6 +37,7 @@ impl Setup {
             repos: vec![format!("{}/app", unique_owner())],
             content: None,
             app: None,
+            domain: None,
             settings: settings.map(|(name, value)| (name.to_owned(), value.to_owned())).to_vec(),
         }
     }
@@ -65,6 +68,12 @@ impl Setup {
     pub(crate) fn app(mut self, app: App) -> Self {
         self.app = Some(app);
         self
+    }
+
+    /// Gives each preview a host of its own. The rig's client finds that of each repository's first pull request.
+    pub(crate) fn domain(mut self, domain: &'static str) -> Self {
+        self.domain = Some(domain);
+        self.set("PREVIEW_DOMAIN", domain)
     }
 
     /// Sets a variable of the service.
@@ -103,12 +112,16 @@ impl Setup {
         // A connection for each request: nginx closes idle ones when it reloads, and a request may be on its way by then. An
         // answer that never comes fails a test, instead of holding it for ever.
         let http = reqwest::Client::builder().pool_max_idle_per_host(0).timeout(PATIENCE);
-        let http = http.redirect(reqwest::redirect::Policy::none()).build().unwrap();
+        let http = http.redirect(reqwest::redirect::Policy::none());
+        let http =
+            hosts(&self.repos, self.domain).fold(http, |http, host| http.resolve(&host, ([127, 0, 0, 1], 0).into()));
+        let http = http.build().unwrap();
         let api = format!("http://127.0.0.1:{api}");
         Rig {
             github,
             repos: self.repos,
             base,
+            domain: self.domain,
             http,
             api,
             dir,
@@ -127,6 +140,12 @@ impl Setup {
         rig.start_service().await;
         rig
     }
+}
+
+/// The hosts of each repository's first pull request.
+fn hosts(repos: &[String], domain: Option<&'static str>) -> impl Iterator<Item = String> {
+    let slug = |repo: &String| ProjectSlug::for_repo(&repo.parse().unwrap(), |_| false);
+    domain.into_iter().flat_map(move |domain| repos.iter().map(move |repo| format!("pr-1-{}.{domain}", slug(repo))))
 }
 
 fn own_settings(
