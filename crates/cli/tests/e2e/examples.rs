@@ -133,6 +133,7 @@ const RAILS: Example = Example {
         "assets/admin/pages-",
         "assets/paper-",
         "assets/admin/dots-",
+        "assets/sign-",
         "assets/stamp-",
     ],
     form: true,
