@@ -104,6 +104,8 @@ impl Reconciler {
             Action::Switch => self.switch(work).await,
             Action::MarkRemoving(reason) => self.mark_removing(work, id, *reason).await,
             Action::Forget => self.forget(work, decision, id).await,
+            // Of one that was replaced in place the new version has the port, and the old one's visitors have left.
+            Action::Drain(_, port) if self.serves_at(id, *port) => Ok(()),
             Action::Drain(_, port) => self.drain(*port).await,
             Action::Settle => self.settle(id).await,
             Action::Release => self.release(id).await,
@@ -145,6 +147,11 @@ impl Reconciler {
         Ok(())
     }
 
+    fn serves_at(&self, id: &DeploymentId, port: HostPort) -> bool {
+        let serving = |state: &State| Some(state.deployments.get(id)?.serving.as_ref()?.app_port);
+        self.inner.ledger.read(serving) == Some(port)
+    }
+
     // ---------------------------------------------------------------------------------------------------------- settling
 
     async fn settle(&self, id: &DeploymentId) -> Result<(), Fault> {
@@ -163,7 +170,7 @@ impl Reconciler {
 
     /// Changes the ledger and lets the ports rest that this takes out of it, at once: written to the disk or not, they are
     /// free from then on.
-    async fn give_back(&self, take: impl FnOnce(&mut State) -> Option<Vec<HostPort>>) -> Result<(), Fault> {
+    pub(super) async fn give_back(&self, take: impl FnOnce(&mut State) -> Option<Vec<HostPort>>) -> Result<(), Fault> {
         let change = |state: &mut State| {
             let freed = take(state).unwrap_or_default();
             freed.into_iter().for_each(|port| self.inner.ports.rest(port));

@@ -7,6 +7,7 @@ use preview_core::ports::Pool;
 
 use crate::check::Expect;
 use crate::house::{House, good, minutes, with_database, with_service};
+use crate::world::trouble::{Call, Trouble};
 
 fn waits_for(house: &House, pull: PullKey) -> Option<QueueReason> {
     match house.record(pull)?.attempt?.stage {
@@ -115,6 +116,43 @@ async fn replaced_in_place_the_services_beside_the_app_are_the_new_ones_too() {
     house.world().room = plenty;
     house.settle().await;
     assert!(house.world().comment(pull).contains("was away for a moment"));
+}
+
+/// The old version has the memory that the new one waits for: whatever fails while it goes, it goes.
+#[tokio::test(start_paused = true)]
+async fn replaced_in_place_the_old_version_goes_also_where_that_fails_at_first() {
+    for call in [Call::Apply, Call::Drain, Call::RemovePart, Call::Store] {
+        let mut house = House::new().await;
+        let pull = house.open(with_service()).await;
+        house.settle().await;
+        house.world().fits = Some(1);
+        house.push(pull, with_service()).await;
+        house.until("it waits", |house| waits_for(house, pull) == Some(QueueReason::Memory)).await;
+        house.until("all is told", |house| house.reconciler().overview().reports == 0).await;
+        house.trouble(call, 1, Trouble::FailsBefore);
+        house.settle().await;
+        assert!(house.world().comment(pull).contains("was away for a moment"), "{call:?}");
+        house.kill().await;
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_disk_that_was_full_for_long_is_no_want_of_memory() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    house.push(pull, good()).await;
+    house.until("it is being built", |house| house.world().builds.len() == 2).await;
+    house.world().room.disk_free = 8 << 30;
+    house.until("it waits", |house| waits_for(house, pull) == Some(QueueReason::Disk)).await;
+    house.pass(minutes(15)).await;
+    house.world().room.disk_free = 80 << 30;
+    house.world().fits = Some(1);
+    house.until("it waits for memory", |house| waits_for(house, pull) == Some(QueueReason::Memory)).await;
+    house.pass(minutes(8)).await;
+    house.world().fits = None;
+    house.settle().await;
 }
 
 #[tokio::test(start_paused = true)]

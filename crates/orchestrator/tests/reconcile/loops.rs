@@ -2,8 +2,11 @@
 
 #![expect(clippy::print_stderr, reason = "a test's own output, shown when it fails")]
 
+use std::time::Duration;
+
 use preview_core::desired::SetAsideReason;
 use preview_orchestrator::ledger::Reason;
+use preview_orchestrator::reconcile::Pace;
 
 use crate::check::Expect;
 use crate::house::{House, broken_build, good, that_migrates, that_runs, with_database, with_service};
@@ -28,10 +31,12 @@ enum Story {
     Service,
     /// It is named no more.
     NoService,
+    /// There is no memory for two versions at once.
+    InPlace,
 }
 
 impl Story {
-    const ALL: [Self; 13] = [
+    const ALL: [Self; 14] = [
         Self::Deploy,
         Self::Update,
         Self::BrokenUpdate,
@@ -45,11 +50,14 @@ impl Story {
         Self::Loss,
         Self::Service,
         Self::NoService,
+        Self::InPlace,
     ];
 
     /// Tells it, with this trouble. Gives how many calls it took.
     async fn told(self, rule: Option<Rule>) -> usize {
-        let mut house = House::new().await;
+        // Each look at the memory is a call to be broken; of all those in ten minutes none is another.
+        let patience = if matches!(self, Self::InPlace) { Duration::from_secs(10) } else { Pace::default().memory };
+        let mut house = House::with(|config| config.pace.memory = patience).await;
         if matches!(self, Self::Deploy) {
             begin(&house, rule);
             house.open(with_database()).await;
@@ -60,7 +68,7 @@ impl Story {
             house.open(that_migrates(Migration::Works)).await;
             return end(house).await;
         }
-        let beside = matches!(self, Self::Service | Self::NoService);
+        let beside = matches!(self, Self::Service | Self::NoService | Self::InPlace);
         let pull = house.open(if beside { with_service() } else { with_database() }).await;
         house.settle().await;
         house.keep_watch(pull);
@@ -78,6 +86,11 @@ impl Story {
             Self::Redeploy => house.command(pull, Reason::Redeploy).await,
             Self::Service => drop(house.push(pull, with_service()).await),
             Self::NoService => drop(house.push(pull, good()).await),
+            Self::InPlace => {
+                house.world().must_serve.clear();
+                house.world().fits = Some(1);
+                house.push(pull, with_service()).await;
+            }
             Self::Removal => house.close(pull).await,
             Self::Stop => {
                 house.world().must_serve.clear();

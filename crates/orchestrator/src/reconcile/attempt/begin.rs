@@ -49,6 +49,7 @@ impl Reconciler {
             users: BTreeMap::new(),
             command: Vec::new(),
             bases: BTreeMap::new(),
+            started: false,
             seed: None,
             seed_untouched: false,
         });
@@ -107,6 +108,7 @@ impl Reconciler {
         let former = record.attempt.take();
         let same = former.as_ref().filter(|former| former.commit == *wish.commit && is_open(&former.stage));
         let started_at = same.map(|same| same.started_at).or(queued_since).unwrap_or(now);
+        let in_place = same.is_some_and(|same| same.in_place);
         // The slot's former port stays with it: the slot is cleared before anything starts.
         let (kept, freed) = match former {
             Some(former) if former.slot == wish.slot => (former.app_port, None),
@@ -127,7 +129,7 @@ impl Reconciler {
             app_port: port.filter(|_| refusal.is_none()),
             started_at,
             stage: refusal.map_or(Stage::Running(Step::Checkout), Stage::Queued),
-            in_place: false,
+            in_place,
         });
         record.updated_at = now;
         if let Some(reason) = refusal {

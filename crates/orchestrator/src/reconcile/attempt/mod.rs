@@ -58,6 +58,8 @@ pub(super) struct Trying {
     command: Vec<String>,
     /// What its images were built from, with digests.
     bases: BTreeMap<String, String>,
+    /// Whether its slot was started before, or may have been.
+    started: bool,
     /// The text that a new database is filled with.
     seed: Option<Arc<str>>,
     /// It is noted that the database is being filled, and nothing has been put into it yet.

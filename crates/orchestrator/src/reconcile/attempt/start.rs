@@ -24,10 +24,14 @@ impl Reconciler {
         let hold = work.hold()?;
         let trying = work.trying()?;
         let found = trying.found()?;
+        let (dir, app) = (self.inner.folders.of(&trying.id), Part::App(trying.slot));
         self.step(&trying.id, Step::Start).await?;
+        if std::mem::replace(&mut trying.started, true) {
+            // Of a try that failed half-way: it has the memory that this one would wait for.
+            self.inner.out.engine.remove_part(&trying.id, app).await?;
+        }
         self.make_room(trying, &found, Step::Start).await?;
         let stack = self.stack(trying, &found)?;
-        let (dir, app) = (self.inner.folders.of(&trying.id), Part::App(trying.slot));
         // Services that had to be built are up from now on; those that are up already stay as they are until the switch.
         let parts: Vec<Part> = found.services().map(Part::Own).chain([app]).collect();
         let started = self.inner.out.engine.start(&stack, dir, &parts, &hold).await;
@@ -42,36 +46,56 @@ impl Reconciler {
     /// Waits for the memory that one more container may use. An update that waits too long for it replaces in place.
     pub(super) async fn make_room(&self, trying: &Trying, found: &Found, step: Step) -> Result<(), Fault> {
         let limit = u64::from(found.limits.memory_mb) << 20;
-        let record = self.inner.ledger.read(|state| state.deployments.get(&trying.id).cloned());
-        let Some(serving) = record.and_then(|record| record.serving) else {
-            return self.wait_for_room(&trying.id, step, limit).await;
-        };
-        let patience = self.inner.config.pace.memory;
-        if self.room_within(&trying.id, step, limit, patience).await? {
-            return Ok(());
+        if self.serves(&trying.id) {
+            if self.room_within(&trying.id, step, limit, self.inner.config.pace.memory).await? {
+                return Ok(());
+            }
+            self.begin_to_give_way(trying).await?;
         }
-        self.give_way(&trying.id, &serving).await?;
+        self.give_way(trying).await?;
         self.wait_for_room(&trying.id, step, limit).await
     }
 
-    /// Takes the old version away to make room for the new one: its visitors first, and its services last. Those are not made
-    /// anew by a start, so they would be the old ones for ever.
-    async fn give_way(&self, id: &DeploymentId, serving: &Serving) -> Result<(), Fault> {
-        tracing::warn!(deployment = %id, "no memory for a second slot: replacing the old version in place");
+    /// Writes down that the old version goes to make room for the new one. Until it has gone, the attempt has its slot and its
+    /// port: so nobody else is given the port, and whoever tries again, or comes after us, finds what is left to do.
+    async fn begin_to_give_way(&self, trying: &Trying) -> Result<(), Fault> {
+        tracing::warn!(deployment = %trying.id, "no memory for a second slot: replacing the old version in place");
         let change = |state: &mut State| {
-            let record = state.deployments.get_mut(id)?;
-            record.serving = None;
-            record.attempt.as_mut()?.in_place = true;
+            let record = state.deployments.get_mut(&trying.id)?;
+            let Serving { slot, app_port, .. } = record.serving.take()?;
+            let attempt = record.attempt.as_mut()?;
+            (attempt.slot, attempt.in_place) = (slot, true);
+            let unused = attempt.app_port.replace(app_port);
             set_step(record, Step::Start);
-            Some(record.services.clone())
+            Some(unused.into_iter().collect())
         };
-        let services = self.inner.ledger.change(change).await?.unwrap_or_default();
+        self.give_back(change).await
+    }
+
+    /// Takes an old version away that is to go, if it is not gone yet: its visitors first, and its services last. Those are not
+    /// made anew by a start, so they would be the old ones for ever.
+    async fn give_way(&self, trying: &Trying) -> Result<(), Fault> {
+        let id = &trying.id;
+        let leaving = self.inner.ledger.read(|state| {
+            let record = state.deployments.get(id)?;
+            let attempt = record.attempt.as_ref().filter(|attempt| attempt.slot != trying.slot)?;
+            Some((attempt.slot, attempt.app_port, record.services.clone()))
+        });
+        let Some((slot, port, services)) = leaving else { return Ok(()) };
         self.report(id);
         self.apply_routes().await?;
-        self.drain(serving.app_port).await?;
+        if let Some(port) = port {
+            self.drain(port).await?;
+        }
         let engine = &self.inner.out.engine;
-        engine.remove_part(id, Part::App(serving.slot)).await?;
-        try_join_all(services.into_iter().map(|name| engine.remove_part(id, Part::Own(name)))).await.map(drop)
+        engine.remove_part(id, Part::App(slot)).await?;
+        try_join_all(services.into_iter().map(|name| engine.remove_part(id, Part::Own(name)))).await?;
+        let change = |state: &mut State| {
+            let attempt = state.deployments.get_mut(id)?.attempt.as_mut()?;
+            attempt.slot = trying.slot;
+            Some(())
+        };
+        Ok(self.inner.ledger.change(change).await.map(drop)?)
     }
 
     /// Waits until a container with this limit may start, saying so in the record while it lasts.
@@ -81,23 +105,26 @@ impl Reconciler {
 
     /// As [`Reconciler::wait_for_room`]; `false` when it was memory that was wanting for as long as this.
     async fn room_within(&self, id: &DeploymentId, step: Step, limit: u64, patience: Duration) -> Result<bool, Fault> {
-        let mut since: Option<Instant> = None;
+        let mut waiting: Option<(QueueReason, Instant)> = None;
         loop {
             let reason = match may_start(self.inner.out.engine.room().await?, limit) {
-                Ok(()) if since.is_some() => return self.step(id, step).await.map(|()| true),
+                Ok(()) if waiting.is_some() => return self.step(id, step).await.map(|()| true),
                 Ok(()) => return Ok(true),
                 Err(reason) => reason,
             };
             if reason == QueueReason::Disk {
                 self.inner.housekeeper.ring();
             }
-            match since {
-                None => {
-                    since = Some(Instant::now());
+            match waiting {
+                Some((same, since)) if same == reason => {
+                    if reason == QueueReason::Memory && since.elapsed() >= patience {
+                        return Ok(false);
+                    }
+                }
+                _ => {
+                    waiting = Some((reason, Instant::now()));
                     self.queue_for(id, reason).await?;
                 }
-                Some(since) if reason == QueueReason::Memory && since.elapsed() >= patience => return Ok(false),
-                Some(_) => {}
             }
             tokio::time::sleep(Duration::from_secs(2)).await;
         }

@@ -141,6 +141,10 @@ pub(crate) struct World {
     pub(crate) engine: BTreeMap<DeploymentId, Stock>,
     pub(crate) routes: RouteTable,
     pub(crate) room: Room,
+    /// For how many containers of apps there is memory, where that is limited.
+    pub(crate) fits: Option<usize>,
+    /// Previews that take every request and answer none.
+    pub(crate) hanging: BTreeSet<DeploymentId>,
     pub(crate) disk_use: DiskUse,
     /// What containers have written, and which of them were stopped for it.
     pub(crate) written: Vec<Filled>,
@@ -208,6 +212,8 @@ impl World {
             engine: BTreeMap::new(),
             routes: RouteTable::new(),
             room: Room { memory_available: 8 * GB, disk_free: 80 * GB, disk_total: 100 * GB },
+            fits: None,
+            hanging: BTreeSet::new(),
             disk_use: DiskUse::default(),
             written: Vec::new(),
             halted: Vec::new(),
@@ -340,6 +346,8 @@ impl World {
             self.must_serve.remove(&id);
             self.violation(format!("{id} does not answer"));
         }
+        let held: Vec<String> = self.engine.iter().flat_map(|(id, stock)| self.unheld_ports(id, stock)).collect();
+        held.into_iter().for_each(|wrong| self.violation(wrong));
         let running: Vec<CommitSha> =
             self.engine.values().flat_map(|stock| stock.apps.values()).map(|a| a.commit.clone()).collect();
         running.iter().for_each(|commit| self.check_approved(commit, "a container"));
@@ -348,6 +356,21 @@ impl World {
         if up > self.most_previews && !self.tampered {
             self.violation(format!("{up} previews at once"));
         }
+    }
+
+    /// Ports on which something of a preview is up although the ledger would give them to another.
+    fn unheld_ports(&self, id: &DeploymentId, stock: &Stock) -> Vec<String> {
+        let Some(record) = self.stored.as_ref().and_then(|state| state.deployments.get(id)) else { return Vec::new() };
+        let unheld = stock.apps.values().filter(|app| !record.ports().any(|port| port == app.port));
+        let unheld = unheld.filter(|_| !self.tampered);
+        unheld.map(|app| format!("{id} has a container on port {}, which the ledger says is free", app.port)).collect()
+    }
+
+    /// The room that there is now.
+    fn room(&self) -> Room {
+        let up: usize = self.engine.values().map(|stock| stock.apps.len()).sum();
+        let full = self.fits.is_some_and(|fits| up >= fits);
+        Room { memory_available: if full { 0 } else { self.room.memory_available }, ..self.room }
     }
 
     /// Whether the ledger says that the preview's visitors go to this port: a switch that was cut off before is taken back.
@@ -368,7 +391,7 @@ impl World {
         self.may_go.insert(id.clone());
     }
 
-    fn tell(&mut self, deployment: &DeploymentId, action: &str) {
+    pub(crate) fn tell(&mut self, deployment: &DeploymentId, action: &str) {
         // Nobody may be listening.
         _ = self.events.send(EngineEvent { deployment: deployment.clone(), action: action.to_owned() });
     }

@@ -138,6 +138,18 @@ fn files(app: &App) -> MemoryFiles {
 #[async_trait]
 impl Prober for Fakes {
     async fn probe(&self, port: HostPort, _: &str, limit: Duration) -> Probe {
+        let hangs = {
+            let world = self.world();
+            world
+                .hanging
+                .iter()
+                .filter_map(|id| world.engine.get(id))
+                .any(|stock| stock.apps.values().any(|app| app.port == port))
+        };
+        if hangs {
+            self.take(limit).await;
+            return Probe::Slow;
+        }
         let ask = move |world: &mut World| {
             let app = world.engine.values().flat_map(|stock| stock.apps.values()).find(|app| app.port == port);
             Ok(match app {

@@ -350,7 +350,7 @@ impl ContainerEngine for Fakes {
     }
 
     async fn room(&self) -> Result<Room, Fault> {
-        self.call(Call::Room, LOOK, |world| Ok(world.room)).await
+        self.call(Call::Room, LOOK, |world| Ok(world.room())).await
     }
 
     async fn ping(&self) -> Result<String, Fault> {
