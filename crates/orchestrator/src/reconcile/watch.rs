@@ -1,9 +1,10 @@
 //! Keeping an eye on what serves: an app that ends is restarted by Docker; one that stays down changes its comment.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use futures_util::StreamExt;
+use futures_util::stream;
 use preview_core::deployment::{Deployment, Serving};
 use preview_core::ids::DeploymentId;
 use tokio::time::Instant;
@@ -14,7 +15,7 @@ use crate::needs::{ContainerState, Fault, Part, Probe};
 
 /// Between two looks at everything that serves.
 const SLOW: Duration = Duration::from_secs(30);
-/// After an event, between two looks at what had it.
+/// Between two looks at what was seen away.
 const FAST: Duration = Duration::from_secs(2);
 /// How long an app may be away before it counts as down: Docker's own restarts take seconds.
 const AWAY: Duration = Duration::from_secs(10);
@@ -24,6 +25,10 @@ const MANY: u64 = 2;
 const ASK: Duration = Duration::from_secs(5);
 /// Lines of its output that are kept of an app that went down.
 const KEPT: usize = 2000;
+/// How many are looked at side by side: one that takes its time to answer holds up nobody's look.
+const LOOKS: usize = 8;
+/// Events that are taken as one: what happened to the same preview meanwhile is worth one look.
+const EVENTS: usize = 256;
 
 /// An app that was seen away: what is remembered of it until it is well again.
 struct Trouble {
@@ -67,21 +72,33 @@ impl Trouble {
 type Troubles = BTreeMap<DeploymentId, Trouble>;
 
 impl Reconciler {
-    /// Watches for ever: events, and a slow poll for what events missed.
+    /// Watches for ever: events, and a slow poll for what events missed. However many events there are, the polls go on: what one
+    /// preview does again and again must not hide another.
     pub(super) async fn keep_watching(self) {
         let mut troubles = Troubles::new();
         loop {
-            let mut events = self.inner.out.engine.events().await;
-            self.look_at_all(&mut troubles).await;
+            let mut events = self.inner.out.engine.events().await.ready_chunks(EVENTS);
+            let (mut slow, mut fast) = (Instant::now(), Instant::now());
             loop {
-                let pause = if troubles.is_empty() { SLOW } else { FAST };
+                let next = if troubles.is_empty() { slow } else { slow.min(fast) };
                 tokio::select! {
                     biased;
-                    event = events.next() => match event {
-                        Some(event) => self.look_at(&event.deployment, &mut troubles).await,
+                    () = tokio::time::sleep_until(next) => {
+                        let all = next == slow;
+                        let these = if all { self.serving() } else { troubles.keys().cloned().collect() };
+                        self.look_at(these, &mut troubles).await;
+                        fast = Instant::now() + FAST;
+                        if all {
+                            slow = Instant::now() + SLOW;
+                        }
+                    }
+                    events = events.next() => match events {
+                        Some(events) => {
+                            let these = events.into_iter().map(|event| event.deployment).collect();
+                            self.look_at(these, &mut troubles).await;
+                        }
                         None => break,
                     },
-                    () = tokio::time::sleep(pause) => self.look_at_all(&mut troubles).await,
                 }
             }
             // The engine went away; it is asked again soon.
@@ -89,34 +106,39 @@ impl Reconciler {
         }
     }
 
-    async fn look_at_all(&self, troubles: &mut Troubles) {
-        let serving: Vec<DeploymentId> = self.inner.ledger.read(|state| {
+    fn serving(&self) -> BTreeSet<DeploymentId> {
+        self.inner.ledger.read(|state| {
             let serving = state.deployments.values().filter(|d| d.serving.is_some() && d.removing.is_none());
             serving.map(|d| d.id.clone()).collect()
-        });
-        troubles.retain(|id, _| serving.contains(id));
-        for id in serving {
-            self.look_at(&id, troubles).await;
+        })
+    }
+
+    async fn look_at(&self, these: BTreeSet<DeploymentId>, troubles: &mut Troubles) {
+        let looks = these.into_iter().map(|id| async move { (self.see(&id).await, id) });
+        let mut seen = stream::iter(looks).buffer_unordered(LOOKS);
+        while let Some((seen, id)) = seen.next().await {
+            match seen {
+                Ok(Some((serving, up, restarts))) => self.judge(&id, &serving, (up, restarts), troubles).await,
+                Ok(None) => drop(troubles.remove(&id)),
+                Err(fault) => tracing::debug!(deployment = %id, cause = %fault, "could not look at a preview"),
+            }
         }
     }
 
-    async fn look_at(&self, id: &DeploymentId, troubles: &mut Troubles) {
+    /// What serves, whether it is up, and how often the engine restarted it; `None` where nothing serves, or what was stopped by us.
+    async fn see(&self, id: &DeploymentId) -> Result<Option<(Serving, bool, u64)>, Fault> {
         let record = self.inner.ledger.read(|state| state.deployments.get(id).cloned());
         let Some((record, serving)) = record.and_then(|record| record.serving.clone().map(|s| (record, s))) else {
-            troubles.remove(id);
-            return;
+            return Ok(None);
         };
         if serving.filled {
-            // It was stopped by us, and stays so.
-            return;
+            return Ok(None);
         }
-        let (up, restarts) = match self.is_up(&record, &serving).await {
-            Ok(seen) => seen,
-            Err(fault) => {
-                tracing::debug!(deployment = %id, cause = %fault, "could not look at a preview");
-                return;
-            }
-        };
+        let (up, restarts) = self.is_up(&record, &serving).await?;
+        Ok(Some((serving, up, restarts)))
+    }
+
+    async fn judge(&self, id: &DeploymentId, serving: &Serving, (up, restarts): (bool, u64), troubles: &mut Troubles) {
         if up && !serving.down && !troubles.contains_key(id) {
             return;
         }
@@ -133,7 +155,7 @@ impl Reconciler {
             }
         };
         if down != serving.down {
-            self.note_down(id, &serving, down).await;
+            self.note_down(id, serving, down).await;
         }
     }
 

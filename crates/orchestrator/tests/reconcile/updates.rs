@@ -1,8 +1,10 @@
 //! Pushes that go wrong, and what happens to a version that serves.
 
+use std::time::Duration;
+
 use preview_core::backing::{Backing, Database};
 use preview_core::deployment::Stage;
-use preview_core::ids::Slot;
+use preview_core::ids::{DeploymentId, Slot};
 
 use crate::check::Expect;
 use crate::house::{House, broken_build, good, hours, minutes, that_runs, with_database, with_service};
@@ -296,7 +298,44 @@ async fn an_app_that_ends_later_changes_the_comment_and_so_does_its_return() {
     house.settle().await;
 }
 
+fn break_down(house: &House, id: &DeploymentId) {
+    house.world().engine.get_mut(id).unwrap().apps.get_mut(&Slot::A).unwrap().broken = true;
+}
+
+/// What one preview does again and again hides no other.
 #[tokio::test(start_paused = true)]
+async fn an_app_that_went_down_is_told_of_however_much_happens_to_another() {
+    let mut house = House::new().await;
+    let (pull, noisy) = (house.open(good()).await, house.open(good()).await);
+    house.settle().await;
+    let (id, other) = (house.id(pull), house.id(noisy));
+    break_down(&house, &id);
+    for _ in 0..60 {
+        house.world().tell(&other, "health_status");
+        house.pass(Duration::from_secs(1)).await;
+    }
+    let comment = house.world().comment(pull);
+    assert!(comment.contains("stopped answering"), "{comment}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn an_app_that_went_down_is_told_of_while_twenty_others_hang() {
+    let mut house = House::with(|config| config.max_previews = 21).await;
+    let pull = house.open(good()).await;
+    let mut others = Vec::new();
+    for _ in 0..20 {
+        others.push(house.open(good()).await);
+    }
+    house.settle().await;
+    let hanging = others.iter().map(|pull| house.id(*pull)).collect();
+    house.world().hanging = hanging;
+    break_down(&house, &house.id(pull));
+    house.pass(Duration::from_secs(75)).await;
+    let comment = house.world().comment(pull);
+    assert!(comment.contains("stopped answering"), "{comment}");
+}
+
+/// A house #[tokio::test(start_paused = true)]
 async fn what_somebody_else_removed_comes_back_and_is_counted() {
     let mut house = House::new().await;
     let pull = house.open(with_database()).await;
