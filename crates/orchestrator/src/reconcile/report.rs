@@ -75,7 +75,7 @@ struct Words {
 impl Reconciler {
     /// Notes that a record changed in a way that its comment should tell.
     pub(super) fn report(&self, id: &DeploymentId) {
-        self.inner.reporter.turns().add(id);
+        self.inner.reporter.turns().add(id, Instant::now());
         self.inner.reporter.told.notify_one();
     }
 
@@ -142,7 +142,7 @@ impl Reconciler {
         };
         let Words { key, body, status, told, known, mut comment_id, asks } = words;
         let Reporter { gap, .. } = self.inner.reporter;
-        self.inner.reporter.turns().note_writing(id, Instant::now(), gap, asks);
+        self.inner.reporter.turns().note_writing(id, Instant::now(), gap);
         if known.is_some() {
             // Should we be killed or unheard while writing, nobody knows what people were told.
             self.inner.ledger.change(|state| voice(state, id).and_then(|(_, told)| told.take())).await?;
@@ -153,6 +153,9 @@ impl Reconciler {
                 Written::Comment(written) => comment_id = Some(written),
                 Written::Refused(reason) => tracing::warn!(deployment = %id, reason, "GitHub refused the comment"),
                 Written::NotPermitted(_) => permitted = false,
+            }
+            if asks {
+                self.inner.reporter.turns().note_asked(Instant::now());
             }
         }
         if let Some(status) = status.filter(|_| known.as_ref().map(|known| &known.status) != Some(&told.status)) {

@@ -211,6 +211,22 @@ async fn five_hundred_hostile_pull_requests_cost_bounded_work_and_bounded_commen
     assert!(house.world().comment(friendly).contains(head.short()));
 }
 
+/// An hour's questions are for those that were asked: GitHub's bad minutes use up none.
+#[tokio::test(start_paused = true)]
+async fn questions_that_github_did_not_take_are_not_counted() {
+    let mut house = House::new().await;
+    house.trouble(Call::Comment, 40, Trouble::FailsBefore);
+    let mut pulls = Vec::new();
+    for _ in 0..20 {
+        pulls.push(house.open_fork(good()).await);
+    }
+    house.pass(minutes(20)).await;
+    assert!(house.world().rules.iter().all(|rule| rule.left == 0));
+    for pull in pulls {
+        assert!(house.world().comment(pull).contains("/preview deploy"), "{pull}");
+    }
+}
+
 /// A stranger's may add from no address at all, whoever wrote that down; a member's may.
 #[tokio::test(start_paused = true)]
 async fn an_image_that_adds_from_the_internet_is_for_members_alone() {

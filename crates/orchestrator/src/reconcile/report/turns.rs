@@ -10,11 +10,14 @@ use tokio::time::Instant;
 /// Comments an hour that ask for a fork's approval.
 const MOST_ASKED: usize = 30;
 const HOUR: Duration = Duration::from_secs(3600);
+/// The longest rest of a comment that could not be written: an hour without GitHub must not cost it another one.
+const LONGEST_REST: Duration = Duration::from_secs(300);
 
 /// Who is to be told, and when.
 #[derive(Default)]
 pub(super) struct Turns {
-    changed: BTreeSet<DeploymentId>,
+    /// Those of which there is news, and since when.
+    changed: BTreeMap<DeploymentId, Instant>,
     /// Not before this: a comment that was edited a moment ago, and one that could not be written.
     rests: BTreeMap<DeploymentId, Instant>,
     /// How often it could not be written, one after the other.
@@ -36,9 +39,9 @@ pub(super) enum Next {
 }
 
 impl Turns {
-    /// There is news of it.
-    pub(super) fn add(&mut self, id: &DeploymentId) {
-        self.changed.insert(id.clone());
+    /// There is news of it. Later news keeps the place of the first.
+    pub(super) fn add(&mut self, id: &DeploymentId, now: Instant) {
+        self.changed.entry(id.clone()).or_insert(now);
     }
 
     /// Nothing more is to be told of it.
@@ -69,26 +72,26 @@ impl Turns {
             let due = self.rests.get(id).copied().unwrap_or(now);
             if asking.contains(id) { due.max(next_ask) } else { due }
         };
-        let first =
-            self.changed.iter().min_by_key(|id| (due(id) > now, !failed.contains(*id), asking.contains(*id), due(id)));
-        let Some(id) = first.cloned() else { return Next::At(None) };
-        let when = due(&id);
-        if when > now {
-            return Next::At(Some(when));
-        }
+        let may_be_told = self.changed.iter().filter(|(id, _)| due(id) <= now);
+        let first = may_be_told.min_by_key(|(id, since)| (!failed.contains(*id), asking.contains(*id), **since));
+        let Some(id) = first.map(|(id, _)| id.clone()) else {
+            return Next::At(self.changed.keys().map(due).min());
+        };
         self.changed.remove(&id);
         Next::Tell(id)
     }
 
     /// It is being written, and not again within `gap`.
-    pub(super) fn note_writing(&mut self, id: &DeploymentId, now: Instant, gap: Duration, asks: bool) {
+    pub(super) fn note_writing(&mut self, id: &DeploymentId, now: Instant, gap: Duration) {
         self.rests.insert(id.clone(), now + gap);
-        if asks {
-            while self.asked.front().is_some_and(|oldest| *oldest + HOUR <= now) {
-                self.asked.pop_front();
-            }
-            self.asked.push_back(now);
+    }
+
+    /// A comment that asks for approval was written. What GitHub did not take is no part of what it lets us write.
+    pub(super) fn note_asked(&mut self, now: Instant) {
+        while self.asked.front().is_some_and(|oldest| *oldest + HOUR <= now) {
+            self.asked.pop_front();
         }
+        self.asked.push_back(now);
     }
 
     /// It was written, or says so already.
@@ -108,12 +111,12 @@ impl Turns {
     ) {
         let tries = self.failing.entry(id.clone()).or_default();
         *tries += 1;
-        self.rests.insert(id.clone(), now + backoff(*tries));
+        self.rests.insert(id.clone(), now + backoff(*tries).min(LONGEST_REST));
         if asked_to_wait.is_some() || self.stuck {
             self.pause = Some(now + asked_to_wait.unwrap_or_default().max(backoff(1)));
         }
         self.stuck = true;
-        self.add(id);
+        self.add(id, now);
     }
 
     /// When the next stranger's pull request may be written on.
@@ -136,7 +139,7 @@ mod tests {
 
     fn turns(names: &[&str]) -> Turns {
         let mut turns = Turns::default();
-        names.iter().for_each(|name| turns.add(&id(name)));
+        names.iter().for_each(|name| turns.add(&id(name), Instant::now()));
         turns
     }
 
@@ -160,7 +163,7 @@ mod tests {
     #[test]
     fn what_was_written_a_moment_ago_waits() {
         let (mut turns, now) = (turns(&["app-1"]), Instant::now());
-        turns.note_writing(&id("app-1"), now, GAP, false);
+        turns.note_writing(&id("app-1"), now, GAP);
         assert_eq!(next(&mut turns, now + SECOND), Next::At(Some(now + GAP)));
         assert_eq!(next(&mut turns, now + GAP), Next::Tell(id("app-1")));
     }
@@ -170,9 +173,9 @@ mod tests {
         let (mut turns, mut now) = (turns(&["app-1"]), Instant::now());
         let mut tries = Vec::new();
         for _ in 0..300 {
-            turns.add(&id("app-2"));
+            turns.add(&id("app-2"), now);
             while let Next::Tell(told) = next(&mut turns, now) {
-                turns.note_writing(&told, now, GAP, false);
+                turns.note_writing(&told, now, GAP);
                 if told == id("app-1") {
                     turns.note_failure(&told, now, None, backoff);
                     tries.push(now);
@@ -196,11 +199,51 @@ mod tests {
         }
         assert_eq!(next(&mut turns, now), Next::At(Some(now + 4 * SECOND)));
         let later = now + 4 * SECOND;
-        assert_eq!(next(&mut turns, later), Next::Tell(id("app-1")), "it waits longest");
-        turns.note_success(&id("app-1"));
+        assert_eq!(next(&mut turns, later), Next::Tell(id("app-3")), "it waits longest");
+        turns.note_success(&id("app-3"));
+        assert_eq!(next(&mut turns, later), Next::Tell(id("app-1")));
+        turns.note_failure(&id("app-1"), later, None, backoff);
         assert_eq!(next(&mut turns, later), Next::Tell(id("app-2")));
-        turns.note_failure(&id("app-2"), later, None, backoff);
-        assert_eq!(next(&mut turns, later), Next::Tell(id("app-3")));
+    }
+
+    /// GitHub takes a write each nine seconds; so many previews whose place in the queue changes all the time would keep it busy.
+    #[test]
+    fn who_was_never_told_waits_no_longer_than_those_who_change_again_and_again() {
+        let (mut turns, mut now) = (Turns::default(), Instant::now());
+        let busy: Vec<DeploymentId> = (1..=9).map(|n| id(&format!("app-{n}"))).collect();
+        let tell = |turns: &mut Turns, now| {
+            let Next::Tell(told) = next(turns, now) else { panic!("there is news") };
+            turns.note_writing(&told, now, GAP);
+            turns.note_success(&told);
+            told
+        };
+        let mut told = Vec::new();
+        for write in 0..30 {
+            busy.iter().for_each(|id| turns.add(id, now));
+            if write == 10 {
+                turns.add(&id("quiet-1"), now);
+            }
+            told.push(tell(&mut turns, now));
+            now += 9 * SECOND;
+        }
+        let quiet = told.iter().position(|told| *told == id("quiet-1"));
+        assert!(quiet.is_some_and(|place| place <= 20), "{quiet:?}");
+    }
+
+    #[test]
+    fn what_github_did_not_take_for_hours_is_tried_again_within_minutes() {
+        let (mut turns, begun) = (turns(&["app-1"]), Instant::now());
+        let (mut now, mut tried) = (begun, begun);
+        while now < begun + 3 * HOUR {
+            match next(&mut turns, now) {
+                Next::Tell(told) => {
+                    assert!(now - tried <= LONGEST_REST, "{:?} after the last try", now - tried);
+                    tried = now;
+                    turns.note_failure(&told, now, None, backoff);
+                }
+                Next::At(when) => now = when.unwrap(),
+            }
+        }
     }
 
     #[test]
@@ -215,13 +258,14 @@ mod tests {
         let now = Instant::now();
         let mut turns = Turns::default();
         let asking: BTreeSet<DeploymentId> = (1..=MOST_ASKED + 1).map(|n| id(&format!("app-{n}"))).collect();
-        asking.iter().for_each(|id| turns.add(id));
+        asking.iter().for_each(|id| turns.add(id, now));
         for _ in 0..MOST_ASKED {
             let Next::Tell(asked) = turns.next(now, &BTreeSet::new(), &asking) else { panic!("still below the limit") };
-            turns.note_writing(&asked, now, GAP, true);
+            turns.note_writing(&asked, now, GAP);
+            turns.note_asked(now);
         }
         assert_eq!(turns.next(now, &BTreeSet::new(), &asking), Next::At(Some(now + HOUR)));
-        turns.add(&id("other-1"));
+        turns.add(&id("other-1"), now);
         assert_eq!(turns.next(now, &BTreeSet::new(), &asking), Next::Tell(id("other-1")));
     }
 }
