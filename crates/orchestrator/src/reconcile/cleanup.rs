@@ -11,6 +11,7 @@ use preview_core::ttl;
 
 use super::Reconciler;
 use super::allowed::Standing;
+use super::mishap::contained;
 use crate::needs::Fault;
 
 impl Reconciler {
@@ -55,7 +56,12 @@ impl Reconciler {
                 Some((key, Standing::Allowed | Standing::Unknown)) => self.wake(key),
                 Some((key, Standing::NotAllowed)) if self.inner.workers.works_for(key) => {}
                 None if !self.has_listed_all() => {}
-                Some((_, Standing::NotAllowed)) | None => self.sweep_stray(&id).await?,
+                Some((_, Standing::NotAllowed)) | None => {
+                    // One that can't be removed keeps nothing else from being looked at.
+                    if let Err(fault) = contained(self.sweep_stray(&id)).await {
+                        fault.log(&format!("could not remove what is left over of {id}"));
+                    }
+                }
             }
         }
         self.inner

@@ -6,7 +6,7 @@ use preview_orchestrator::reconcile::NotAccepted;
 use crate::check::Expect;
 use crate::house::{House, good, minutes, with_database};
 use crate::world::engine::Stock;
-use crate::world::trouble::Call;
+use crate::world::trouble::{Call, Trouble};
 
 #[tokio::test(start_paused = true)]
 async fn what_was_open_before_us_stays_untouched_until_it_is_pushed_to() {
@@ -241,4 +241,21 @@ async fn what_is_left_over_is_removed_and_counted() {
         assert_eq!(house.read(|state| state.repairs), repairs, "{id}");
         house.kill().await;
     }
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_is_left_over_and_cannot_be_removed_holds_up_nothing_else() {
+    let mut house = House::new().await;
+    house.world().tampered = true;
+    for id in ["elsewhere-3", "elsewhere-4"] {
+        let mut stock = Stock::default();
+        stock.volumes.insert("data".into());
+        house.world().engine.insert(id.parse().unwrap(), stock);
+    }
+    house.trouble(Call::RemoveVolumes, 1, Trouble::FailsBefore);
+    house.pass(minutes(61)).await;
+    let left: Vec<String> = house.world().engine.keys().map(ToString::to_string).collect();
+    assert_eq!(left, ["elsewhere-3"]);
+    house.pass(minutes(60)).await;
+    house.settle().await;
 }
