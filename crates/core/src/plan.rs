@@ -9,7 +9,7 @@ use std::collections::BTreeSet;
 use crate::backing::Backing;
 use crate::compose::own::OwnName;
 use crate::deployment::data::Content;
-use crate::deployment::{Blame, Deployment, RemovalReason, Serving, Stage};
+use crate::deployment::{Blame, Deployment, RemovalReason, Serving, Stage, Step};
 use crate::ids::{CommitSha, HostPort, Slot};
 
 /// What should be.
@@ -252,7 +252,7 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
     }
     let attempt = record.attempt.as_ref().filter(|attempt| attempt.commit == *commit);
     let failed = attempt.is_some_and(|attempt| matches!(attempt.stage, Stage::Failed(_)));
-    if again == Again::No && serving.is_some_and(|serving| serving.commit_sha == *commit) {
+    if again == Again::No && !is_mixed(record) && serving.is_some_and(|serving| serving.commit_sha == *commit) {
         return settle(record, seen);
     }
     if again == Again::No && failed {
@@ -279,6 +279,17 @@ fn keep(commit: &CommitSha, again: Again, record: &Deployment, seen: &Observed) 
     let old = serving.map(|serving| (serving.slot, serving.app_port));
     actions.extend(bring_up(commit, record.idle_slot(), old));
     actions
+}
+
+/// Whether the services beside what serves may be those of another commit: its switch came to no end, and they are replaced in it.
+fn is_mixed(record: &Deployment) -> bool {
+    let Some((attempt, serving)) = record.attempt.as_ref().zip(record.serving.as_ref()) else { return false };
+    let step = match &attempt.stage {
+        Stage::Running(step) => Some(*step),
+        Stage::Failed(failure) => Some(failure.step),
+        Stage::Queued(_) | Stage::Done => None,
+    };
+    !record.services.is_empty() && attempt.commit != serving.commit_sha && step == Some(Step::Route)
 }
 
 /// Takes down all but the folder and brings the commit up: first the attempt, whose line in the ledger what serves now takes.

@@ -3,13 +3,14 @@
 use std::time::Duration;
 
 use preview_core::backing::{Backing, Database};
+use preview_core::compose::own_image;
 use preview_core::deployment::Stage;
-use preview_core::ids::{DeploymentId, Slot};
+use preview_core::ids::{CommitSha, DeploymentId, PullKey, Slot};
 
 use crate::check::Expect;
 use crate::house::{House, broken_build, good, hours, minutes, that_runs, with_database, with_service};
-use crate::world::trouble::{Call, Trouble};
-use crate::world::{App, Build, Run};
+use crate::world::trouble::{Call, Rule, Trouble};
+use crate::world::{App, Build, Run, SERVICE};
 
 /// Apps that don't come up, and what their comment says.
 fn broken() -> [(App, &'static str); 4] {
@@ -335,7 +336,42 @@ async fn an_app_that_went_down_is_told_of_while_twenty_others_hang() {
     assert!(comment.contains("stopped answering"), "{comment}");
 }
 
-/// A house #[tokio::test(start_paused = true)]
+/// A house in which one version with a service beside it serves, and another is pushed, with this trouble.
+async fn pushed_beside_a_service(rule: Option<Rule>) -> (House, PullKey, CommitSha) {
+    let mut house = House::new().await;
+    let pull = house.open(with_service()).await;
+    house.settle().await;
+    let old = house.world().head(pull);
+    house.world().mark();
+    house.world().rules.extend(rule);
+    house.push(pull, with_service()).await;
+    (house, pull, old)
+}
+
+/// The services beside an app are replaced in the middle of a switch; one that came to no end is not forgotten.
+#[tokio::test(start_paused = true)]
+async fn going_back_to_what_serves_after_a_switch_that_was_cut_off_brings_its_services_back() {
+    let (mut house, ..) = pushed_beside_a_service(None).await;
+    house.settle().await;
+    let replacing = house.world().calls.iter().rposition(|call| *call == Call::Start).unwrap();
+    house.kill().await;
+
+    let (mut house, pull, old) = pushed_beside_a_service(Some(Rule::nth(replacing, Trouble::CrashAfter))).await;
+    while house.world().rules[0].left > 0 {
+        tokio::time::sleep(Duration::from_millis(100)).await;
+    }
+    tokio::time::sleep(Duration::from_secs(2)).await;
+    let id = house.id(pull);
+    let services: Vec<String> = house.world().engine[&id].services.values().cloned().collect();
+    let new = house.world().head(pull);
+    assert_eq!(services, [own_image(&id, &new, SERVICE.parse().unwrap())]);
+    house.world().pull(pull).head = old.clone();
+    house.expect(pull, Expect::Serves(old));
+    house.restart().await;
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
 async fn what_somebody_else_removed_comes_back_and_is_counted() {
     let mut house = House::new().await;
     let pull = house.open(with_database()).await;
