@@ -114,10 +114,10 @@ impl Folders {
         file.sync_all()
     }
 
-    /// The database password of a deployment, if it has one.
+    /// The database password of a deployment, if it has one; what lies in its place and is none counts for nothing.
     pub fn known_password(&self, id: &DeploymentId) -> io::Result<Option<DatabasePassword>> {
-        match fs::read_to_string(self.of(id).join("password")) {
-            Ok(text) => Ok(text.trim().parse().ok()),
+        match fs::read(self.of(id).join("password")) {
+            Ok(text) => Ok(str::from_utf8(&text).ok().and_then(|text| text.trim().parse().ok())),
             Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(None),
             Err(error) => Err(error),
         }
@@ -221,7 +221,11 @@ mod tests {
         let mode = fs::metadata(folders.of(&id).join("password")).unwrap().permissions().mode();
         assert_eq!(mode & 0o777, 0o600);
         folders.forget_password(&id).unwrap();
-        assert_ne!(first.expose(), folders.password(&id).unwrap().expose());
+        let second = folders.password(&id).unwrap();
+        assert_ne!(first.expose(), second.expose());
+        // Of a disk that failed.
+        fs::write(folders.of(&id).join("password"), [0xFF; 48]).unwrap();
+        assert_ne!(second.expose(), folders.password(&id).unwrap().expose());
     }
 
     #[tokio::test]

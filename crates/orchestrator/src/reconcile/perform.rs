@@ -62,7 +62,8 @@ impl Reconciler {
             images: engine.images.into_iter().collect(),
             folder: self.inner.folders.exists(id),
             checkout: self.inner.folders.checkout(id).exists(),
-            password: self.inner.folders.known_password(id).is_ok_and(|password| password.is_some()),
+            // One that can't be read just now is not lost: without it the data would be.
+            password: self.inner.folders.known_password(id).map_or(true, |password| password.is_some()),
             route: routes.get(id),
         })
     }

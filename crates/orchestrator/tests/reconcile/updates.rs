@@ -6,6 +6,7 @@ use preview_core::backing::{Backing, Database};
 use preview_core::compose::own_image;
 use preview_core::deployment::Stage;
 use preview_core::ids::{CommitSha, DeploymentId, PullKey, Slot};
+use preview_orchestrator::ledger::Reason;
 
 use crate::check::Expect;
 use crate::house::{House, broken_build, good, hours, minutes, that_runs, with_database, with_service};
@@ -133,7 +134,7 @@ async fn going_back_to_the_commit_that_serves_is_no_work() {
     house.world().mark();
     house.world().pull(pull).head = old.clone();
     house.expect(pull, Expect::Serves(old));
-    house.tell(pull, preview_orchestrator::ledger::Reason::Pushed).await;
+    house.tell(pull, Reason::Pushed).await;
     house.settle().await;
     assert_eq!(house.world().count(Call::Build), 0);
 }
@@ -369,6 +370,28 @@ async fn going_back_to_what_serves_after_a_switch_that_was_cut_off_brings_its_se
     house.expect(pull, Expect::Serves(old));
     house.restart().await;
     house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_password_that_cannot_be_read_for_a_moment_costs_no_data() {
+    let mut house = House::new().await;
+    let pull = house.open(with_database()).await;
+    house.settle().await;
+    let id = house.id(pull);
+    let (password, aside) = (house.folders().of(&id).join("password"), house.folders().of(&id).join("aside"));
+    std::fs::rename(&password, &aside).unwrap();
+    // A folder can't be read either.
+    std::fs::create_dir(&password).unwrap();
+    house.world().tampered = true;
+    house.world().remove_backing(&id, "db");
+    house.world().mark();
+    house.tell(pull, Reason::Changed).await;
+    house.until("it is missed", |house| house.record(pull).unwrap().serving.is_none()).await;
+    house.pass(Duration::from_secs(5)).await;
+    std::fs::remove_dir(&password).unwrap();
+    std::fs::rename(&aside, &password).unwrap();
+    house.settle().await;
+    assert_eq!(house.world().count(Call::RemoveVolumes), 0);
 }
 
 #[tokio::test(start_paused = true)]
