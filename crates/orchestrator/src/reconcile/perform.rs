@@ -341,11 +341,12 @@ impl Reconciler {
         let written = self.give_back(change).await;
         // Locking made the folder anew if it was lost; with the record gone nothing of it stays, its lock included: should
         // the pull request be wanted again by now, the next attempt makes both afresh.
-        self.remove_folder(id)?;
+        let removed = self.remove_folder(id);
         work.hold = None;
         self.inner.reporter.forget(id);
         self.inner.places.moved();
         written?;
+        removed?;
         tracing::info!(deployment = %id, "the preview is gone");
         Ok(())
     }
