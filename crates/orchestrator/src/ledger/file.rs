@@ -193,7 +193,10 @@ fn lock(path: &Path) -> Result<File, OpenError> {
         file.read_to_string(&mut pid).map_err(io("read the lock of"))?;
         return Err(OpenError::InUse { path: path.to_owned(), pid: pid.trim().to_owned() });
     }
-    file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())).map_err(io("write the lock of"))?;
+    if let Err(error) = file.set_len(0).and_then(|()| writeln!(file, "{}", std::process::id())) {
+        // It is for people to read; a full disk must not keep away who makes room on it.
+        tracing::warn!(path = %path_of_lock.display(), %error, "could not write down which process holds the ledger");
+    }
     Ok(file)
 }
 

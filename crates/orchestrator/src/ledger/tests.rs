@@ -116,6 +116,16 @@ fn a_second_orchestrator_is_refused_and_told_who_the_first_is() {
     assert!(matches!(&error, OpenError::InUse { pid, .. } if *pid == std::process::id().to_string()), "{error}");
 }
 
+/// Who makes room has to be started before there is any.
+#[test]
+fn a_full_disk_keeps_nobody_from_reading_the_ledger() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("deployments.json");
+    fs::write(&path, text(&sample())).unwrap();
+    std::os::unix::fs::symlink("/dev/full", dir.path().join("deployments.json.lock")).unwrap();
+    assert_eq!(reopen(&path), (sample(), Found::Whole));
+}
+
 fn reopen(path: &Path) -> (State, Found) {
     let (_file, state, found) = LedgerFile::open(path, now()).unwrap();
     (state, found)
