@@ -108,7 +108,7 @@ pub(super) const RULES: &[Rule] = &[
             Says(&["ERR_PNPM_NO_SCRIPT"]),
         ],
         kind: Kind::Script,
-        cause: "`package.json` has no such thing as {}",
+        cause: "{} is not in `package.json`",
         advice: "Add it under `scripts` in `package.json`, or let `preview-config.yml` or the `Dockerfile` run what there is.",
     },
     Rule {
@@ -121,7 +121,7 @@ pub(super) const RULES: &[Rule] = &[
             Names("No such file or directory: '", "'"),
         ],
         kind: Kind::File,
-        cause: "there is no {}",
+        cause: "{} is not there",
         advice: "Let the build make it or the `Dockerfile` copy it (a `.dockerignore` may leave it out), or name the right one with \
                  `app_entrypoint` in `preview-config.yml`.",
     },
@@ -400,7 +400,7 @@ pub(super) const RULES: &[Rule] = &[
         phases: &[Build],
         signs: &[Names("E: Unable to locate package ", ""), Names("E: Package '", "' has no installation candidate")],
         kind: Kind::Package,
-        cause: "Debian knows no such thing as {}, or its lists were not fetched",
+        cause: "{} is not among Debian's packages, or their lists were not fetched",
         advice: "Write `apt-get update && apt-get install -y NAME` in one `RUN`, with a package of the image's own release.",
     },
     // ---------------------------------------------------------------------------------------------------------- the engine

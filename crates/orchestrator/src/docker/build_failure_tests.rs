@@ -59,8 +59,7 @@ fn a_failed_step_is_named_with_its_exit_code_and_its_own_output() {
 fn what_a_known_tool_prints_is_told_with_what_helps() {
     let log = STEP_FAILED.replace("npm ERR! missing script: build", "npm error Missing script: \"build\"");
     let fault = read(&log);
-    let said =
-        "`RUN set -x; npm run build` failed with exit code 2: `package.json` has no such thing as the script `build`";
+    let said = "`RUN set -x; npm run build` failed with exit code 2: the script `build` is not in `package.json`";
     assert_eq!((fault.blame, fault.cause.as_str()), (Blame::Author, said));
     assert!(fault.advice.unwrap().contains("under `scripts`"));
     // What it prints never makes it anybody else's.
