@@ -14,10 +14,15 @@ use crate::router::Login;
 use crate::secrets::{Known, Whose};
 use crate::settings::{Challenge, INSTANCE, Identity, Settings};
 
-/// This installation's own name, made at its first start.
+/// This installation's own name, made at its first start. Under another, nothing that runs would be ours any more.
 pub(super) fn instance(state: &Path) -> Result<InstanceId, StartError> {
-    let text = kept(&state.join(INSTANCE), || InstanceId::from_bytes(rand::random()).to_string())?;
-    Ok(text.parse().unwrap_or_else(|_| InstanceId::from_bytes(rand::random())))
+    let path = state.join(INSTANCE);
+    let text = kept(&path, || InstanceId::from_bytes(rand::random()).to_string())?;
+    text.parse().map_err(|_| {
+        let why = "it should hold this installation's name, 12 hexadecimal digits: write that into it, which containers of previews carry \
+                   as the label `preview-deployer.instance`, or remove the file if there are none";
+        StartError::File { path, source: io::Error::new(io::ErrorKind::InvalidData, why) }
+    })
 }
 
 /// A text that is made once and kept in a private file.
@@ -74,4 +79,19 @@ pub(super) fn learn_own(known: &Known, settings: &Settings, api_token: &SecretSt
     let (read_token, secret) = (settings.http.read_token.as_ref(), settings.webhooks.secret.as_ref());
     let own = [token, login.as_ref(), Some(api_token), read_token, secret, zones];
     own.into_iter().flatten().for_each(|secret| known.learn(Whose::Service, secret.expose_secret()));
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn an_installations_name_is_kept_and_a_damaged_one_is_not_replaced() {
+        let dir = tempfile::tempdir().unwrap();
+        let name = instance(dir.path()).unwrap();
+        assert_eq!(instance(dir.path()).unwrap(), name);
+        std::fs::write(dir.path().join(INSTANCE), &name.as_str()[..7]).unwrap();
+        let error = instance(dir.path()).unwrap_err();
+        assert!(matches!(error, StartError::File { .. }), "{error}");
+    }
 }
