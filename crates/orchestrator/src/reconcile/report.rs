@@ -154,7 +154,7 @@ impl Reconciler {
                 Written::Refused(reason) => tracing::warn!(deployment = %id, reason, "GitHub refused the comment"),
                 Written::NotPermitted(_) => permitted = false,
             }
-            if asks {
+            if asks && permitted {
                 self.inner.reporter.turns().note_asked(Instant::now());
             }
         }
