@@ -8,7 +8,7 @@ use jiff::Timestamp;
 use preview_core::ids::{RepoId, RepoName};
 use preview_core::secrets::{self, SecretName};
 use preview_orchestrator::ledger::{Project, peek};
-use preview_orchestrator::secrets::{Known, Vault};
+use preview_orchestrator::secrets::{Known, Listed, Vault};
 use preview_orchestrator::settings::VaultPaths;
 use secrecy::SecretString;
 use serde_json::json;
@@ -44,6 +44,9 @@ enum What {
         repo: RepoName,
         /// The secret's name: letters, digits and `_`
         name: SecretName,
+        /// Show what would be done, and change nothing
+        #[arg(long)]
+        dry_run: bool,
     },
     /// Lists the names of secrets, never a value
     List {
@@ -76,59 +79,86 @@ impl Secret {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let paths = VaultPaths::read(&settings::variables()?).map_err(settings::wrong)?;
         let repositories = Repositories::of(&paths.ledger)?;
-        let vault = Vault::new(paths.secrets, paths.key, Known::default());
+        let kept = Kept { vault: Vault::new(paths.secrets, paths.key, Known::default()), repositories };
         match self.what {
-            What::Set { repo, name } => {
-                let id = repositories.id(&repo)?;
-                let value = value(&name)?;
-                vault.set(id, name.clone(), &value, Timestamp::now())?;
-                if self.json {
-                    return ui::json(&json!({"repository": repo.to_string(), "secret": name.to_string(), "set": true}));
-                }
-                ui::note(format!("{repo} has the secret {name}; it is there for the next deployment"));
-            }
-            What::List { repo } => {
-                let only = repo.as_ref().map(|repo| repositories.id(repo)).transpose()?;
-                let listed = vault.list()?.into_iter().filter(|secret| only.is_none_or(|only| only == secret.repo));
-                if self.json {
-                    let told = |secret: preview_orchestrator::secrets::Listed| {
-                        json!({
-                            "repository": repositories.name(secret.repo), "secret": secret.name.to_string(), "set": secret.since,
-                        })
-                    };
-                    return ui::json(&listed.map(told).collect::<Vec<_>>());
-                }
-                let mut listed = listed.peekable();
-                if listed.peek().is_none() {
-                    ui::note("no secrets");
-                    return Ok(());
-                }
-                let row = |secret: preview_orchestrator::secrets::Listed| {
-                    let age = ui::age(Some(&secret.since.to_string()));
-                    vec![repositories.name(secret.repo), secret.name.to_string(), age]
-                };
-                ui::table(&["REPOSITORY", "SECRET", "SET"], &listed.map(row).collect::<Vec<_>>());
-            }
+            What::Set { repo, name, dry_run } => kept.set(&repo, name, dry_run, self.json),
+            What::List { repo } => kept.show(repo.as_ref(), self.json),
             What::Rm { repo, name, dry_run, asking } => {
-                let id = repositories.id(&repo)?;
-                if !vault.list()?.iter().any(|secret| secret.repo == id && secret.name == name) {
-                    let failure = Failure::new(format!("{repo} has no secret {name}"));
-                    return Err(failure.hint("`preview secret list` shows all"));
-                }
-                let flags = Flags { dry_run, json: self.json, asking };
-                if !flags.may_lose(&[format!("the secret {name} of {repo}")], |asking| asking.may("Remove it?"))? {
-                    return Ok(());
-                }
-                vault.remove(id, &name)?;
-                if self.json {
-                    return ui::json(
-                        &json!({"repository": repo.to_string(), "secret": name.to_string(), "set": false}),
-                    );
-                }
-                ui::note(format!("the secret {name} of {repo} is gone; what runs keeps it until it is deployed again"));
+                kept.remove(&repo, &name, &Flags { dry_run, json: self.json, asking })
             }
         }
+    }
+}
+
+/// What is kept, and for whom.
+struct Kept {
+    vault: Vault,
+    repositories: Repositories,
+}
+
+impl Kept {
+    fn set(&self, repo: &RepoName, name: SecretName, dry_run: bool, json: bool) -> Result<(), Failure> {
+        let id = self.repositories.id(repo)?;
+        let value = value(&name)?;
+        let before = self.find(id, &name)?.map(|listed| ui::age(Some(&listed.since.to_string())));
+        if !dry_run {
+            self.vault.set(id, name.clone(), &value, Timestamp::now())?;
+        }
+        if json {
+            let (repo, name, replaces) = (repo.to_string(), name.to_string(), before.is_some());
+            return ui::json(&json!({"repository": repo, "secret": name, "set": !dry_run, "replaces": replaces}));
+        }
+        let before = before.map(|age| format!(", in place of the one set {age}")).unwrap_or_default();
+        if dry_run {
+            ui::line(format!("{repo} gets the secret {name}{before}"));
+        } else {
+            ui::note(format!("{repo} has the secret {name}{before}; it is there for the next deployment"));
+        }
         Ok(())
+    }
+
+    fn show(&self, repo: Option<&RepoName>, json: bool) -> Result<(), Failure> {
+        let only = repo.map(|repo| self.repositories.id(repo)).transpose()?;
+        let listed = self.vault.list()?.into_iter().filter(|secret| only.is_none_or(|only| only == secret.repo));
+        if json {
+            let told = |secret: Listed| {
+                let (repository, name) = (self.repositories.name(secret.repo), secret.name.to_string());
+                json!({"repository": repository, "secret": name, "set": secret.since})
+            };
+            return ui::json(&listed.map(told).collect::<Vec<_>>());
+        }
+        let row = |secret: Listed| {
+            let age = ui::age(Some(&secret.since.to_string()));
+            vec![self.repositories.name(secret.repo), secret.name.to_string(), age]
+        };
+        let rows: Vec<_> = listed.map(row).collect();
+        if rows.is_empty() {
+            ui::note("no secrets");
+        } else {
+            ui::table(&["REPOSITORY", "SECRET", "SET"], &rows);
+        }
+        Ok(())
+    }
+
+    fn remove(&self, repo: &RepoName, name: &SecretName, flags: &Flags) -> Result<(), Failure> {
+        let id = self.repositories.id(repo)?;
+        if self.find(id, name)?.is_none() {
+            let failure = Failure::new(format!("{repo} has no secret {name}"));
+            return Err(failure.hint("`preview secret list` shows all"));
+        }
+        if !flags.may_lose(&[format!("the secret {name} of {repo}")], |asking| asking.may("Remove it?"))? {
+            return Ok(());
+        }
+        self.vault.remove(id, name)?;
+        if flags.json {
+            return ui::json(&json!({"repository": repo.to_string(), "secret": name.to_string(), "set": false}));
+        }
+        ui::note(format!("the secret {name} of {repo} is gone; what runs keeps it until it is deployed again"));
+        Ok(())
+    }
+
+    fn find(&self, repo: RepoId, name: &SecretName) -> Result<Option<Listed>, Failure> {
+        Ok(self.vault.list()?.into_iter().find(|secret| secret.repo == repo && secret.name == *name))
     }
 }
 

@@ -35,7 +35,10 @@ async fn a_secret_is_set_listed_and_removed() {
     let vault = Vault::new();
     let set = ["set", "my-org/my-app", "STRIPE_KEY"];
     let mut told = vault.screen(&["list"], "").await + &vault.screen(&["list", "--json"], "").await;
+    told += &vault.screen(&[&set[..], &["--dry-run"]].concat(), VALUE).await;
     told += &vault.screen(&set, VALUE).await;
+    told += &vault.screen(&[&set[..], &["--dry-run"]].concat(), VALUE).await;
+    told += &vault.screen(&[&set[..], &["--dry-run", "--json"]].concat(), VALUE).await;
     told += &vault.screen(&["list"], "").await;
     let listed = vault.screen(&["list", "--json"], "").await;
     let json = listed.split_once('\n').unwrap().1.split("=>").next().unwrap();
