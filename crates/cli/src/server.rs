@@ -143,7 +143,8 @@ impl Server {
     pub(crate) async fn relay_json(&self, given: &[u8]) -> Result<ExitCode, Failure> {
         let words = std::env::args_os().skip(1).map(|word| word.to_string_lossy().into_owned()).collect();
         let script = script(As::Service, &without_server(words))?;
-        let output = self.ssh(false, &script).stdin(given).limits(JSON).status().await.map_err(missing)?;
+        let ssh = self.ssh(false, &script).stdin(given).limits(JSON);
+        let output = ui::waiting(&format!("waiting for {}", self.host()), ssh.status()).await.map_err(missing)?;
         let code = match output.status.code().and_then(|code| u8::try_from(code).ok()) {
             Some(code) if i32::from(code) != NOT_THERE => code,
             _ => return Err(self.unreachable(&output.stderr).kind(Kind::Unreachable)),

@@ -44,7 +44,7 @@ impl Certificates {
         for Standing { name, cause, .. } in &told.certificates {
             cause.iter().for_each(|cause| ui::note(format!("{}: {}", ui::harmless(name), ui::harmless(cause))));
         }
-        advice(&told).await.iter().for_each(ui::hint);
+        ui::waiting("looking names up", advice(&told)).await.iter().for_each(ui::hint);
         Ok(())
     }
 }

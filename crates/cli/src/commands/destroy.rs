@@ -180,7 +180,8 @@ async fn take_down(config: &Config, home: &Home, secrets: &Secrets, steps: &Step
                 None => secrets.required(SecretName::DigitalOcean).await?,
             };
             let account = Client::new(&token)?;
-            let made = account.made_for(&config.project_name, &public_key(&config.ssh_key)?).await?;
+            let key = public_key(&config.ssh_key)?;
+            let made = ui::waiting("asking DigitalOcean", account.made_for(&config.project_name, &key)).await?;
             if made.is_empty() && !Terraform::is_begun(home) {
                 nothing_made();
                 return Ok(());

@@ -252,7 +252,8 @@ impl Init {
         match (&config.server, tokens.get(&SecretName::DigitalOcean)) {
             // A dry run makes no key, and there is none to check.
             (Server::DigitalOcean(_), Some(token)) if config.ssh_key.exists() => {
-                Client::new(token)?.takes_key(&config.project_name, &public_key(&config.ssh_key)?).await
+                let (client, key) = (Client::new(token)?, public_key(&config.ssh_key)?);
+                ui::waiting("asking DigitalOcean", client.takes_key(&config.project_name, &key)).await
             }
             _ => Ok(()),
         }
@@ -312,7 +313,8 @@ impl Init {
             "the server's token may not manage webhooks, as it should be: another one may, which stays on this machine",
         );
         let token = self.ask(SecretName::Hooks)?;
-        may_manage(&webhooks::Client::new(api, &token)?, &config.repositories).await?;
+        let client = webhooks::Client::new(api, &token)?;
+        ui::waiting("asking GitHub", may_manage(&client, &config.repositories)).await?;
         tokens.insert(SecretName::Hooks, token);
         Ok(())
     }

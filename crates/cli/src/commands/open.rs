@@ -56,7 +56,10 @@ impl Open {
 
     /// The server knows the address, and the browser is here.
     pub(crate) async fn run_with(self, server: &Server) -> Result<(), Failure> {
-        let (code, output) = server.ask(As::Service, &["open", "--print", &self.preview.to_string()]).await?;
+        let preview = self.preview.to_string();
+        let args = ["open", "--print", &preview];
+        let asked = server.ask(As::Service, &args);
+        let (code, output) = ui::waiting(&format!("waiting for {}", server.host()), asked).await?;
         let said = output.text();
         let url = said.lines().next().filter(|_| code == 0);
         let url = url.ok_or_else(|| server.refused(&format!("knows no address of {}", self.preview), &output))?;
