@@ -262,12 +262,18 @@ impl Drop for Machine {
         }
         let docker =
             |words: &[&str]| Program::new("docker").args(words).inherit_env("HOME").limits(Limits::seconds(120));
+        // What went wrong on it goes with it.
+        let last_words = "journalctl --unit preview-orchestrator --lines 300 --no-pager --output cat";
+        let last_words = std::thread::panicking().then(|| docker(&["exec", &self.name, "sh", "-c", last_words]));
         let container = docker(&["rm", "--force", "--volumes", &self.name]);
         let network = docker(&["network", "rm", &self.name]);
         // Its own runtime: this may be the end of the test's.
         let remove = std::thread::spawn(move || {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
+                if let Some(last_words) = last_words {
+                    eprintln!("the service's log: {}", last_words.run().await.map(|said| said.text()).unwrap_or_default());
+                }
                 _ = container.run().await;
                 _ = network.run().await;
             });
