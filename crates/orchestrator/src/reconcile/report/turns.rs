@@ -239,7 +239,7 @@ mod tests {
                 Next::Tell(told) => {
                     assert!(now - tried <= LONGEST_REST, "{:?} after the last try", now - tried);
                     tried = now;
-                    turns.note_failure(&told, now, None, backoff);
+                    turns.note_failure(&told, now, None, |tries| backoff(tries.min(6)));
                 }
                 Next::At(when) => now = when.unwrap(),
             }
