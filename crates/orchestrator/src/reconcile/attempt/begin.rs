@@ -105,14 +105,17 @@ impl Reconciler {
         record.trust = wish.pull.trust();
         record.notices.clear();
         let queued_since = record.queued_since();
+        let (draining, serves_at) = (record.is_draining(), record.serving.as_ref().map(|serving| serving.app_port));
         let former = record.attempt.take();
         let same = former.as_ref().filter(|former| former.commit == *wish.commit && is_open(&former.stage));
         let started_at = same.map(|same| same.started_at).or(queued_since).unwrap_or(now);
         let in_place = same.is_some_and(|same| same.in_place);
-        // The slot's former port stays with it: the slot is cleared before anything starts.
+        // The slot's former port stays with it: the slot is cleared before anything starts. While an old version drains, it is
+        // that one's slot, and the former attempt has its port.
+        let port_of = |former: Attempt| former.app_port.filter(|port| Some(*port) != serves_at);
         let (kept, freed) = match former {
-            Some(former) if former.slot == wish.slot => (former.app_port, None),
-            former => (None, former.and_then(|former| former.app_port)),
+            Some(former) if former.slot == wish.slot || draining => (port_of(former), None),
+            former => (None, former.and_then(port_of)),
         };
         freed.into_iter().for_each(|port| self.inner.ports.rest(port));
         let port = kept.or(port);
