@@ -46,6 +46,7 @@ async fn nginx_takes_the_server_of_previews() {
         assert_eq!(server.contains("listen [::]:80"), ipv6);
         assert_eq!(server.contains("server_name *.previews.example.com;"), !domain.is_empty());
         assert_eq!(server.matches("proxy_pass").count(), 1, "nothing but deliveries leads to the service");
+        assert!(server.contains("keepalive_timeout 0;"), "no delivery goes over a connection that a reload may close");
         // Its ports may be taken on this machine, or forbidden to whoever runs the test.
         std::fs::write(
             dir.path().join("server.conf"),
