@@ -272,10 +272,8 @@ impl Drop for Machine {
             let runtime = tokio::runtime::Builder::new_current_thread().enable_all().build().unwrap();
             runtime.block_on(async {
                 if let Some(last_words) = last_words {
-                    eprintln!(
-                        "the service's log: {}",
-                        last_words.run().await.map(|said| said.text()).unwrap_or_default()
-                    );
+                    let said = last_words.run().await.map(|said| said.text());
+                    tell(&format!("the service's log: {}", said.unwrap_or_default()));
                 }
                 _ = container.run().await;
                 _ = network.run().await;
