@@ -6,8 +6,8 @@
 //! would arrive at the host (`INPUT`). Rules of ours only ever refuse or hand on; they open nothing that others closed.
 //!
 //! A preview is known by its source address, a stranger's by the name of its bridge ([`bridge_name`]), all of an installation in
-//! the same fixed set of rules. So nothing has to be changed when a preview comes or goes, and there is no moment without walls. IPv6
-//! is refused altogether: previews' networks have none.
+//! the same fixed set of rules. So nothing of ours has to be changed when a preview comes or goes. IPv6 is refused altogether:
+//! previews' networks have none.
 //!
 //! Source: <https://docs.docker.com/engine/network/packet-filtering-firewalls/>
 
