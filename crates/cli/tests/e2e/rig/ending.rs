@@ -20,24 +20,24 @@ impl Rig {
         self.until("every record is gone, and nothing is told that is not dealt with", async || {
             let ledger = self.ledger();
             let empty = |name: &str| ledger[name].as_object().is_some_and(serde_json::Map::is_empty);
-            // Whoever looks after a pull request that has no preview any more has its folder for a moment.
             let dealt_with = ledger["pending"].as_array().is_some_and(Vec::is_empty);
             (empty("deployments") && empty("portAllocations") && dealt_with).then_some(())
         })
         .await;
+        self.assert_nothing_runs().await;
+        // Whoever looks after a pull request that has no preview any more has its folder for a moment.
         self.until("no folder is left", async || self.folders_left().is_empty().then_some(())).await;
-        self.assert_nothing_left().await;
         let audit = self.preview(&["audit"]).status().await.unwrap();
         assert!(audit.status.success(), "{}{}", audit.text(), audit.stderr);
         self.stop_service().await;
-        self.assert_nothing_left().await;
+        self.assert_nothing_runs().await;
+        assert_eq!(self.folders_left(), Vec::<PathBuf>::new());
         let log = self.log();
         assert!(!log.contains("panicked"), "the service panicked:\n{log}");
     }
 
-    async fn assert_nothing_left(&self) {
+    async fn assert_nothing_runs(&self) {
         assert_eq!(self.engine_leftovers().await, Vec::<String>::new());
-        assert_eq!(self.folders_left(), Vec::<PathBuf>::new());
         if let Some(nginx) = &self.nginx {
             assert_eq!(nginx.preview_files(), Vec::<String>::new());
         }
