@@ -2,8 +2,12 @@
 //!
 //! A bridge network keeps containers of different networks apart and nothing else from them: the host's own services, on every address
 //! that the host has, the metadata service of a cloud (169.254.169.254), and whatever else the host can reach. So what a
-//! preview sends is looked at twice: where it would leave its network (Docker's own chain `DOCKER-USER`, or `FORWARD`), and where it
+//! preview sends is looked at where it would leave its network (Docker's own chain `DOCKER-USER`, or `FORWARD`), and where it
 //! would arrive at the host (`INPUT`). Rules of ours only ever refuse or hand on; they open nothing that others closed.
+//!
+//! Docker takes what leads into its chains away for some milliseconds whenever it makes a network, and with it both our rules and its
+//! own between networks. So what leaves a network is looked at once more by the same rules where Docker never is: in the table
+//! `security`, which the kernel asks after `filter`. In rest nothing is left for it: the first look has answered already.
 //!
 //! A preview is known by its source address, a stranger's by the name of its bridge ([`bridge_name`]), all of an installation in
 //! the same fixed set of rules. So nothing of ours has to be changed when a preview comes or goes. IPv6 is refused altogether:
@@ -11,7 +15,6 @@
 //!
 //! Source: <https://docs.docker.com/engine/network/packet-filtering-firewalls/>
 
-use std::fmt::Write as _;
 use std::net::{IpAddr, Ipv4Addr};
 use std::str::FromStr;
 
@@ -168,9 +171,11 @@ pub struct Walls {
     pub egress: ByTrust<Egress>,
 }
 
-/// Rules for one of the two protocols.
+/// Rules for one of the two protocols, in one table.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Rules {
+    /// Where they are.
+    pub table: Table,
     /// For `iptables-restore --noflush`: our own chains, whole. Nobody else's chain is touched.
     pub chains: String,
     /// What leads into them. Each has to stand in the chain that it names, before anything that accepts.
@@ -186,59 +191,107 @@ pub struct Jump {
     pub rule: Vec<String>,
 }
 
+/// The tables that rules of ours are in.
+///
+/// Source of their order: `NF_IP_PRI_FILTER`, `NF_IP_PRI_SECURITY` in the kernel's `netfilter_ipv4.h`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Table {
+    /// The first look; it alone can answer with a refusal.
+    Filter,
+    /// The second, at what the first let pass.
+    Security,
+}
+
+impl Table {
+    /// Its name for `iptables`.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Filter => "filter",
+            Self::Security => "security",
+        }
+    }
+
+    /// What a rule does with a packet that may not pass. An answer where there can be one, so that an app's attempt fails at once
+    /// instead of waiting for its own time limit.
+    fn refusal(self) -> &'static str {
+        match self {
+            Self::Filter => "-j REJECT --reject-with icmp-admin-prohibited",
+            Self::Security => "-j DROP",
+        }
+    }
+}
+
 /// The two places where packets are looked at.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub enum Place {
-    /// What the host would pass on: `DOCKER-USER` where there is one, else `FORWARD`.
+    /// What the host would pass on: in the table `filter` `DOCKER-USER` where there is one, else `FORWARD`.
     Forward,
     /// What is for the host itself.
     Input,
 }
 
 impl Walls {
-    /// The rules for IPv4.
-    pub fn v4(&self) -> Rules {
-        let (out, host) = (self.chain(Place::Forward), self.chain(Place::Input));
-        let mut chains = format!("*filter\n:{out} - [0:0]\n:{host} - [0:0]\n");
-        let mut add = |chain: &str, rule: &str| {
-            // Writing into a String can't fail.
-            let _ = writeln!(chains, "-A {chain} {rule}");
-        };
-        for chain in [&out, &host] {
-            // Answers: without them, no published port and no visitor.
-            add(chain, "-m conntrack --ctstate ESTABLISHED,RELATED -j RETURN");
-            self.excepted().iter().for_each(|condition| add(chain, &format!("{condition} -j RETURN")));
-        }
-        // Its own network; Docker itself keeps one network from another. No packet that leaves a network comes here.
-        let previews = self.previews;
-        add(&out, &format!("-s {previews} -d {previews} -j RETURN"));
-        if let Some(bridge) = &self.builds {
-            add(&out, &format!("-i {bridge} -o {bridge} -j RETURN"));
-        }
-        INSIDE.iter().for_each(|network| add(&out, &format!("-d {network} {REFUSE}")));
-        if self.egress.stranger == Egress::Deny {
-            let bridges = bridge_prefix(&self.instance, Trust::Stranger);
-            add(&out, &format!("-i {bridges}+ {REFUSE}"));
-        }
-        if self.egress.member == Egress::Deny {
-            // By the other's name: networks of older versions have names of Docker's.
-            let strangers = bridge_prefix(&self.instance, Trust::Stranger);
-            add(&out, &format!("-s {previews} ! -i {strangers}+ {REFUSE}"));
-        }
-        add(&host, REFUSE);
-        chains.push_str("COMMIT\n");
-        let sources = [Some(format!("-s {previews}")), self.builds.as_ref().map(|bridge| format!("-i {bridge}"))];
-        Rules { chains, jumps: self.jumps(sources.into_iter().flatten().collect()) }
+    /// The rules for IPv4: the first look and the second.
+    pub fn v4(&self) -> [Rules; 2] {
+        let out = |table| (Place::Forward, self.out(table));
+        let previews = format!("-s {}", self.previews);
+        let sources: Vec<String> =
+            [previews].into_iter().chain(self.builds.as_ref().map(|bridge| format!("-i {bridge}"))).collect();
+        [
+            self.rules(Table::Filter, &sources, &[out(Table::Filter), (Place::Input, self.host())]),
+            self.rules(Table::Security, &sources, &[out(Table::Security)]),
+        ]
     }
 
     /// The rules for IPv6: nothing.
     pub fn v6(&self) -> Rules {
-        let (out, host) = (self.chain(Place::Forward), self.chain(Place::Input));
-        let chains =
-            format!("*filter\n:{out} - [0:0]\n:{host} - [0:0]\n-A {out} -j REJECT\n-A {host} -j REJECT\nCOMMIT\n");
-        let trusts = [Trust::Member, Trust::Stranger];
-        let bridges = trusts.map(|trust| format!("-i {}+", bridge_prefix(&self.instance, trust)));
-        Rules { chains, jumps: self.jumps(bridges.to_vec()) }
+        let bridges =
+            [Trust::Member, Trust::Stranger].map(|trust| format!("-i {}+", bridge_prefix(&self.instance, trust)));
+        let nothing = || vec!["-j REJECT".to_owned()];
+        self.rules(Table::Filter, &bridges, &[(Place::Forward, nothing()), (Place::Input, nothing())])
+    }
+
+    /// What may not be passed on to where it is meant for.
+    fn out(&self, table: Table) -> Vec<String> {
+        let (previews, refuse) = (self.previews, table.refusal());
+        let mut rules = vec![ANSWERS.to_owned()];
+        // From one preview's network to another's: what stays on its own bridge is passed on by that bridge alone.
+        rules.push(format!("-s {previews} -d {previews} -m physdev ! --physdev-is-bridged {refuse}"));
+        rules.extend(self.excepted());
+        rules.push(format!("-s {previews} -d {previews} -j RETURN"));
+        rules.extend(self.builds.iter().map(|bridge| format!("-i {bridge} -o {bridge} -j RETURN")));
+        rules.extend(INSIDE.iter().map(|network| format!("-d {network} {refuse}")));
+        let strangers = bridge_prefix(&self.instance, Trust::Stranger);
+        if self.egress.stranger == Egress::Deny {
+            rules.push(format!("-i {strangers}+ {refuse}"));
+        }
+        if self.egress.member == Egress::Deny {
+            // By the other's name: networks of older versions have names of Docker's.
+            rules.push(format!("-s {previews} ! -i {strangers}+ {refuse}"));
+        }
+        rules
+    }
+
+    /// What may not arrive at the host itself.
+    fn host(&self) -> Vec<String> {
+        let excepted = self.excepted();
+        [ANSWERS.to_owned()].into_iter().chain(excepted).chain([Table::Filter.refusal().to_owned()]).collect()
+    }
+
+    /// Chains of ours with these rules, and what leads from these sources into them.
+    fn rules(&self, table: Table, sources: &[String], places: &[(Place, Vec<String>)]) -> Rules {
+        let names = places.iter().map(|(place, _)| format!(":{} - [0:0]\n", self.chain(*place)));
+        let rules = places.iter().flat_map(|(place, rules)| {
+            let chain = self.chain(*place);
+            rules.iter().map(move |rule| format!("-A {chain} {rule}\n"))
+        });
+        let chains = format!("*{}\n{}{}COMMIT\n", table.name(), names.collect::<String>(), rules.collect::<String>());
+        let to = |source: &String, from: Place| {
+            let words = source.split(' ').map(str::to_owned);
+            Jump { from, rule: words.chain(["-j".to_owned(), self.chain(from)]).collect() }
+        };
+        let jumps = sources.iter().flat_map(|source| places.iter().map(move |(place, _)| to(source, *place)));
+        Rules { table, chains, jumps: jumps.collect() }
     }
 
     /// The names of our chains. A chain's name has 28 characters at most.
@@ -249,23 +302,17 @@ impl Walls {
         }
     }
 
-    fn jumps(&self, sources: Vec<String>) -> Vec<Jump> {
-        let to = |from: Place, source: &String| {
-            let words = source.split(' ').map(str::to_owned);
-            Jump { from, rule: words.chain(["-j".to_owned(), self.chain(from)]).collect() }
-        };
-        sources.iter().flat_map(|source| [to(Place::Forward, source), to(Place::Input, source)]).collect()
-    }
-
-    /// Conditions of what may be reached in any case.
-    fn excepted(&self) -> Vec<String> {
+    /// What may be reached in any case.
+    fn excepted(&self) -> impl Iterator<Item = String> {
         let dns = self.resolvers.iter().map(|address| Allowed { base: *address, prefix: 32, port: Some(DNS) });
-        dns.chain(self.allow.iter().copied()).flat_map(|allowed| allowed.conditions()).collect()
+        dns.chain(self.allow.iter().copied())
+            .flat_map(|allowed| allowed.conditions())
+            .map(|condition| format!("{condition} -j RETURN"))
     }
 }
 
-/// An answer, so that an app's attempt fails at once instead of waiting for its own time limit.
-const REFUSE: &str = "-j REJECT --reject-with icmp-admin-prohibited";
+/// Answers: without them, no published port and no visitor.
+const ANSWERS: &str = "-m conntrack --ctstate ESTABLISHED,RELATED -j RETURN";
 
 #[cfg(test)]
 mod tests;

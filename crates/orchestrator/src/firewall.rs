@@ -69,9 +69,10 @@ impl Plan {
         tables::script(&self.rules())
     }
 
-    fn rules(&self) -> [(Protocol, Rules); 2] {
+    fn rules(&self) -> [(Protocol, Rules); 3] {
         let walls = self.walls();
-        [(Protocol::V4, walls.v4()), (Protocol::V6, walls.v6())]
+        let [first, second] = walls.v4();
+        [(Protocol::V4, first), (Protocol::V4, second), (Protocol::V6, walls.v6())]
     }
 
     /// Puts the walls up, or makes them what they should be. Asking twice changes nothing.

@@ -236,8 +236,8 @@ async fn an_app_does_not_reach_another_preview() {
     let asked: Vec<&str> = open.into_iter().chain(closed.iter().map(String::as_str)).collect();
     let app = format!("{id}-app-a-1");
     let once = reached_by(&rig, &app, &asked).await;
-    // The engine puts its rules in front anew whenever a network is made, here by other tests: for a moment there are none
-    // (docs/SECURITY.md). What is open is so twice.
+    // Without the firewall the engine alone keeps them apart, and it puts its rules in front anew whenever a network is made, here
+    // by other tests: for a moment there are none (docs/SECURITY.md). What is open is so twice.
     let once: Vec<&str> = once.iter().map(String::as_str).collect();
     assert_eq!(reached_by(&rig, &app, &once).await, open);
     rig.finish().await;

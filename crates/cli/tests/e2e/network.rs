@@ -92,7 +92,13 @@ async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> 
 
 /// All rules for IPv4 and IPv6.
 pub(crate) async fn rules() -> String {
-    format!("{}{}", run("iptables", &["-S"]).await, run("ip6tables", &["-S"]).await)
+    let mut rules = String::new();
+    for program in ["iptables", "ip6tables"] {
+        for table in ["filter", "security"] {
+            rules.push_str(&run(program, &["-t", table, "-S"]).await);
+        }
+    }
+    rules
 }
 
 /// Changes a rule for IPv4.

@@ -9,6 +9,9 @@ use crate::engine::Engine;
 use crate::network::{self, Outside, iptables, rules};
 use crate::rig::{Rig, Setup};
 
+/// Docker's chains that its jumps in `FORWARD` lead to, and that it takes away and puts in front again with each network.
+const DOCKERS: [&str; 2] = ["DOCKER-ISOLATION-STAGE-1", "DOCKER-USER"];
+
 /// A rig on an engine of its own that uses the firewall.
 async fn rig_on(engine: &Engine) -> Rig {
     Setup::new().set("DOCKER_HOST", engine.host()).prepare().await
@@ -81,6 +84,17 @@ async fn a_preview_reaches_the_internet_and_nothing_near() {
         std::slice::from_ref(&neighbour)
     );
     rig.until_answers(&url, "ours").await;
+
+    // As for the moment in which the engine makes a network.
+    for chain in DOCKERS {
+        iptables(&["-D", "FORWARD", "-j", chain]).await;
+    }
+    let beside = [near.clone(), vec![format!("{theirs}:3000")]].concat();
+    assert_eq!(reached(&rig, &ours, &beside).await, [""; 0]);
+    assert_eq!(reached(&rig, &ours, &[internet.clone(), vec![neighbour.clone()]].concat()).await.len(), 2);
+    for chain in DOCKERS {
+        iptables(&["-I", "FORWARD", "-j", chain]).await;
+    }
     assert_eq!(rig.ask_api("/health").await["checks"]["walls"]["ok"], true);
     assert_build_is_shut_in(&rig, &near, &internet).await;
 

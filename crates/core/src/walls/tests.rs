@@ -13,10 +13,11 @@ fn walls() -> Walls {
     }
 }
 
-/// The rules of one chain, in their order.
+/// The rules of one chain of the first look, in their order.
 fn rules(walls: &Walls, place: Place) -> Vec<String> {
     let begin = format!("-A {} ", walls.chain(place));
-    walls.v4().chains.lines().filter_map(|line| line.strip_prefix(&begin)).map(str::to_owned).collect()
+    let [first, _] = walls.v4();
+    first.chains.lines().filter_map(|line| line.strip_prefix(&begin)).map(str::to_owned).collect()
 }
 
 #[test]
@@ -25,14 +26,36 @@ fn the_rules_of_an_installation() {
         let jumps = rules.jumps.iter().map(|jump| format!("{:?} {}\n", jump.from, jump.rule.join(" ")));
         format!("{}{}", rules.chains, jumps.collect::<String>())
     };
-    insta::assert_snapshot!(format!("{}\n{}", shown(walls().v4()), shown(walls().v6())));
+    let [first, second] = walls().v4().map(shown);
+    insta::assert_snapshot!(format!("{first}\n{second}\n{}", shown(walls().v6())));
+}
+
+#[test]
+fn the_second_look_forbids_what_the_first_does() {
+    let [first, second] = walls().v4();
+    let out = |rules: &Rules| -> Vec<String> {
+        let begin = format!("-A {} ", walls().chain(Place::Forward));
+        let refusal = rules.table.refusal();
+        rules
+            .chains
+            .lines()
+            .filter_map(|line| line.strip_prefix(&begin))
+            .map(|rule| rule.replace(refusal, "no"))
+            .collect()
+    };
+    assert_eq!(out(&first), out(&second));
+    let forwarded = |rules: &Rules| -> Vec<Jump> {
+        rules.jumps.iter().filter(|jump| jump.from == Place::Forward).cloned().collect()
+    };
+    assert_eq!(forwarded(&first), second.jumps);
 }
 
 #[test]
 fn exceptions_come_before_what_they_are_exceptions_of() {
     for place in [Place::Forward, Place::Input] {
         let rules = rules(&walls(), place);
-        let refusal = rules.iter().position(|rule| rule.contains("REJECT")).unwrap();
+        let refuses = |rule: &&String| rule.contains("REJECT") && !rule.contains("physdev");
+        let refusal = rules.iter().position(|rule| refuses(&rule)).unwrap();
         for exception in ["ESTABLISHED", "10.0.0.53/32 -p udp --dport 53", "10.0.0.5/32 -p tcp --dport 5432"] {
             assert!(
                 rules.iter().position(|rule| rule.contains(exception)).unwrap() < refusal,
@@ -40,7 +63,11 @@ fn exceptions_come_before_what_they_are_exceptions_of() {
             );
         }
     }
-    assert_eq!(rules(&walls(), Place::Input).last().unwrap(), REFUSE, "the host's own services end it");
+    assert_eq!(
+        rules(&walls(), Place::Input).last().unwrap(),
+        Table::Filter.refusal(),
+        "the host's own services end it"
+    );
 }
 
 #[test]

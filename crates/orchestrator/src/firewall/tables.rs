@@ -2,7 +2,7 @@
 
 use std::path::Path;
 
-use preview_core::walls::{Jump, Place, Rules};
+use preview_core::walls::{Jump, Place, Rules, Table};
 use preview_exec::{ExecError, Limits, Program};
 
 const LIMIT: Limits = Limits::seconds(20);
@@ -47,14 +47,14 @@ impl Protocol {
         }
     }
 
-    async fn run<'a>(self, words: impl IntoIterator<Item = &'a str>) -> Result<(), Refused> {
-        let program = Program::new(self.program()).args(["--wait", WAIT]).args(words);
+    async fn run<'a>(self, table: Table, words: impl IntoIterator<Item = &'a str>) -> Result<(), Refused> {
+        let program = Program::new(self.program()).args(["--wait", WAIT, "-t", table.name()]).args(words);
         program.limits(LIMIT).run().await.map(drop).map_err(|error| refused(self.program(), error))
     }
 
     /// Whether something stands; that it can't be found out counts as no, and is met again when it is set.
-    async fn holds<'a>(self, words: impl IntoIterator<Item = &'a str>) -> bool {
-        self.run(words).await.is_ok()
+    async fn holds<'a>(self, table: Table, words: impl IntoIterator<Item = &'a str>) -> bool {
+        self.run(table, words).await.is_ok()
     }
 }
 
@@ -71,11 +71,17 @@ pub(super) fn refused(program: &str, error: ExecError) -> Refused {
 /// Docker's own chain for such rules, made by Docker and never emptied by it; where it has none, the one that it stands in.
 const USER: &str = "DOCKER-USER";
 
-fn chains(place: Place) -> &'static [&'static str] {
+/// The kernel's own chain for a place.
+fn kernel_chain(place: Place) -> &'static str {
     match place {
-        Place::Forward => &[USER, "FORWARD"],
-        Place::Input => &["INPUT"],
+        Place::Forward => "FORWARD",
+        Place::Input => "INPUT",
     }
+}
+
+/// Whether Docker's chain is the one to stand in, where there is one.
+fn prefers_user(table: Table, place: Place) -> bool {
+    (table, place) == (Table::Filter, Place::Forward)
 }
 
 fn words(jump: &Jump) -> impl Iterator<Item = &str> {
@@ -87,33 +93,34 @@ pub(super) async fn put_up(protocol: Protocol, rules: &Rules) -> Result<(), Refu
     let restore = Program::new(protocol.restore()).args(["--noflush", "--wait", WAIT]);
     let restored = restore.stdin(rules.chains.clone()).limits(LIMIT).run().await;
     restored.map_err(|error| refused(protocol.restore(), error))?;
-    let user_chain = protocol.holds(["-S", USER]).await;
     for jump in &rules.jumps {
-        let chain = match jump.from {
-            Place::Forward if user_chain => USER,
-            Place::Forward => "FORWARD",
-            Place::Input => "INPUT",
-        };
-        if !protocol.holds(["-C", chain].into_iter().chain(words(jump))).await {
-            protocol.run(["-I", chain, "1"].into_iter().chain(words(jump))).await?;
+        let chain = chain_for(protocol, rules.table, jump.from).await;
+        if !protocol.holds(rules.table, ["-C", chain].into_iter().chain(words(jump))).await {
+            protocol.run(rules.table, ["-I", chain, "1"].into_iter().chain(words(jump))).await?;
         }
     }
     Ok(())
 }
 
+/// Where a jump has to stand.
+async fn chain_for(protocol: Protocol, table: Table, place: Place) -> &'static str {
+    if prefers_user(table, place) && protocol.holds(table, ["-S", USER]).await { USER } else { kernel_chain(place) }
+}
+
 /// Takes away what leads into our chains, then the chains.
 pub(super) async fn take_down(protocol: Protocol, rules: &Rules) -> Result<(), Refused> {
+    let table = rules.table;
     for jump in &rules.jumps {
-        for chain in chains(jump.from) {
-            while protocol.holds(["-C", chain].into_iter().chain(words(jump))).await {
-                protocol.run(["-D", chain].into_iter().chain(words(jump))).await?;
+        for chain in [USER, kernel_chain(jump.from)] {
+            while protocol.holds(table, ["-C", chain].into_iter().chain(words(jump))).await {
+                protocol.run(table, ["-D", chain].into_iter().chain(words(jump))).await?;
             }
         }
     }
     for chain in own_chains(rules) {
-        if protocol.holds(["-S", chain]).await {
-            protocol.run(["-F", chain]).await?;
-            protocol.run(["-X", chain]).await?;
+        if protocol.holds(table, ["-S", chain]).await {
+            protocol.run(table, ["-F", chain]).await?;
+            protocol.run(table, ["-X", chain]).await?;
         }
     }
     Ok(())
@@ -131,9 +138,13 @@ pub(super) fn script(all: &[(Protocol, Rules)]) -> String {
         let condition = if *protocol == Protocol::V6 { "if [ -e /proc/net/if_inet6 ]; then\n" } else { "" };
         text.push_str(condition);
         text.push_str(&format!("{restore} --noflush --wait {WAIT} <<'RULES'\n{}RULES\n", rules.chains));
-        text.push_str(&format!("user=FORWARD; {program} -S {USER} >/dev/null 2>&1 && user={USER}\n"));
+        let table = rules.table;
+        if table == Table::Filter {
+            text.push_str(&format!("user=FORWARD; {program} -S {USER} >/dev/null 2>&1 && user={USER}\n"));
+        }
+        let program = format!("{program} -t {}", table.name());
         for jump in &rules.jumps {
-            let chain = if jump.from == Place::Forward { "\"$user\"" } else { "INPUT" };
+            let chain = if prefers_user(table, jump.from) { "\"$user\"" } else { kernel_chain(jump.from) };
             let rule = jump.rule.join(" ");
             text.push_str(&format!("{program} -C {chain} {rule} 2>/dev/null || {program} -I {chain} 1 {rule}\n"));
         }
