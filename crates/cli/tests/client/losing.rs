@@ -1,7 +1,6 @@
 //! What throws a preview's data away, `rm` and `reset-db`: it is shown before, asked about, and done only then.
 
 use std::sync::{Arc, Mutex};
-use std::time::{Duration, Instant};
 
 use axum::Router;
 use axum::http::{Method, StatusCode, Uri};
@@ -99,19 +98,6 @@ async fn what_is_set_aside_has_nothing_to_lose_and_what_is_unknown_is_an_error()
     }
 }
 
-/// Waits until this is on the screen.
-async fn shows(terminal: &Tmux, text: &str) {
-    let begun = Instant::now();
-    loop {
-        let screen = terminal.screen().await;
-        if screen.contains(text) {
-            return;
-        }
-        assert!(begun.elapsed() < Duration::from_secs(60), "`{text}` does not come:\n{screen}");
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-}
-
 #[tokio::test]
 async fn a_person_is_asked_and_no_is_no() {
     let house = House::with(Some(with_data())).await;
@@ -120,15 +106,15 @@ async fn a_person_is_asked_and_no_is_no() {
     let terminal = Tmux::open(dir.path().join("tmux"), 150, prepare).await;
     let rm = format!("{} rm {PREVIEW} --api {}; echo code $?", env!("CARGO_BIN_EXE_preview"), house.service.api);
     terminal.types(&rm).await;
-    shows(&terminal, "This goes, and cannot be brought back:\n  the preview my-org-app-12, at http://").await;
-    shows(&terminal, "Remove it? [y/N]").await;
+    terminal.shows("This goes, and cannot be brought back:\n  the preview my-org-app-12, at http://").await;
+    terminal.shows("Remove it? [y/N]").await;
     terminal.types("n").await;
-    shows(&terminal, "error: nothing was changed\ncode 1").await;
+    terminal.shows("error: nothing was changed\ncode 1").await;
     assert_eq!(house.wishes(), [] as [&str; 0]);
     terminal.types("clear").await;
     terminal.types(&rm).await;
-    shows(&terminal, "Remove it? [y/N]").await;
+    terminal.shows("Remove it? [y/N]").await;
     terminal.types("y").await;
-    shows(&terminal, "my-org-app-12 will be removed, and come back with the next push\ncode 0").await;
+    terminal.shows("my-org-app-12 will be removed, and come back with the next push\ncode 0").await;
     assert_eq!(house.wishes(), [COMMANDS[0].1]);
 }

@@ -33,15 +33,7 @@ impl Terminal {
 
     /// Waits until this is on the screen.
     async fn shows(&self, text: &str) {
-        let begun = Instant::now();
-        loop {
-            let screen = self.screen().await;
-            if screen.contains(text) {
-                return;
-            }
-            assert!(begun.elapsed() < Duration::from_secs(60), "`{text}` does not come:\n{screen}");
-            tokio::time::sleep(Duration::from_millis(50)).await;
-        }
+        self.0.shows(text).await;
     }
 
     /// Answers a question once it is there.

@@ -30,7 +30,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use axum::Router;
-use axum::middleware::{from_fn, from_fn_with_state};
+use axum::middleware::{from_fn, from_fn_with_state, map_response};
 use axum::routing::{delete, get, post};
 use http::StatusCode;
 use secrecy::SecretString;
@@ -109,7 +109,8 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
     let webhook = desk.webhook_secret.as_ref().map(|secret| {
         let (reconciler, clock) = (desk.reconciler.clone(), desk.clock.clone());
         let mailbox = Mailbox::new(secret, reconciler, clock, deliveries.clone(), allowance.clone());
-        Router::new().route("/webhook/github", post(webhook::receive)).with_state(Arc::new(mailbox))
+        let receive = post(webhook::receive).layer(map_response(webhook::closed_behind));
+        Router::new().route("/webhook/github", receive).with_state(Arc::new(mailbox))
     });
     let certificates = desk.certificates.clone();
     let health = Router::new().route("/health", get(health::health)).with_state(Arc::new(Pulse {

@@ -20,6 +20,7 @@ pub(crate) struct Request {
     headers: Vec<(String, String)>,
     body: Vec<u8>,
     chunked: bool,
+    stays: bool,
 }
 
 /// An answer.
@@ -33,7 +34,15 @@ pub(crate) struct Answer {
 impl Request {
     pub(crate) fn new(address: SocketAddr, line: &str) -> Self {
         let host = address.to_string();
-        Self { address, line: line.to_owned(), host, headers: Vec::new(), body: Vec::new(), chunked: false }
+        Self {
+            address,
+            line: line.to_owned(),
+            host,
+            headers: Vec::new(),
+            body: Vec::new(),
+            chunked: false,
+            stays: false,
+        }
     }
 
     pub(crate) fn header(mut self, name: &str, value: &str) -> Self {
@@ -65,8 +74,15 @@ impl Request {
         self
     }
 
+    /// Without asking for the connection's end: it is for the other side to close it.
+    pub(crate) fn staying(mut self) -> Self {
+        self.stays = true;
+        self
+    }
+
     fn bytes(&self) -> Vec<u8> {
-        let mut head = format!("{} HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n", self.line, self.host);
+        let end = if self.stays { "" } else { "Connection: close\r\n" };
+        let mut head = format!("{} HTTP/1.1\r\nHost: {}\r\n{end}", self.line, self.host);
         for (name, value) in &self.headers {
             head += &format!("{name}: {value}\r\n");
         }

@@ -65,6 +65,8 @@ async fn what_github_signed_is_on_the_disk_when_it_is_answered() {
         assert_eq!(answer.json()["decision"], "accepted");
         assert!(house.pending_on_disk().contains(&number), "{number}");
     }
+    let asked = signed(&house, "pull_request", opened(6).to_string().as_bytes()).staying().send().await;
+    assert_eq!(asked.header("connection"), Some("close"), "whoever would send the next one over it: {asked:?}");
     let chunked = signed(&house, "pull_request", opened(7).to_string().as_bytes()).chunked().send().await;
     assert_eq!(chunked.status, 202);
     assert_eq!(house.pending_on_disk(), [2, 3, 4, 5, 6, 7]);

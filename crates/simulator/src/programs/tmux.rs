@@ -1,8 +1,12 @@
 //! A terminal: `tmux` with a shell in it.
 
 use std::path::PathBuf;
+use std::time::{Duration, Instant};
 
 use preview_exec::Program;
+
+/// How long a text may take to come to the screen.
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A terminal of tmux's with a shell in it; it goes when this is dropped.
 #[derive(Debug)]
@@ -41,6 +45,22 @@ impl Tmux {
     pub async fn screen(&self) -> String {
         let shown = self.command(&["capture-pane", "-p", "-J", "-S", "-"]).run().await;
         shown.expect("tmux shows its screen").text()
+    }
+
+    /// Waits until this is on the screen.
+    ///
+    /// # Panics
+    /// When it is not there within a minute; with the screen.
+    pub async fn shows(&self, text: &str) {
+        let begun = Instant::now();
+        loop {
+            let screen = self.screen().await;
+            if screen.contains(text) {
+                return;
+            }
+            assert!(begun.elapsed() < PATIENCE, "`{text}` does not come:\n{screen}");
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::net::SocketAddr;
 
+use http::header::CONNECTION;
 use http::uri::{Authority, Scheme};
 use http::{HeaderValue, Request, Response, Uri};
 use http_body_util::{BodyExt, Either, Full, Limited};
@@ -39,5 +40,7 @@ pub(super) async fn pass_on(
     let (mut head, body) = client.request(outgoing).await.ok()?.into_parts();
     let body = Limited::new(body, ANSWER).collect().await.ok()?.to_bytes();
     headers::strip_hop_by_hop(&mut head.headers);
+    // As the service does where it is asked itself.
+    head.headers.insert(CONNECTION, HeaderValue::from_static("close"));
     Some(Response::from_parts(head, Either::Left(Full::new(body))))
 }
