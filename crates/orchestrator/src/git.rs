@@ -107,7 +107,7 @@ impl GitSource {
             return Mirror::open(&self.mirrors, repo, &self.git, None).await?.keep_house(self.limits.mirror).await;
         }
         let mirrors = self.mirrors.clone();
-        blocking(move || mirror::remove(&mirrors, repo)).await?;
+        blocking(&[], move || mirror::remove(&mirrors, repo)).await?;
         tracing::info!(repository = %repo, "removed the git mirror of a repository that is no longer served");
         Ok(0)
     }
@@ -143,7 +143,7 @@ impl GitSource {
             counted => counted?,
         }
         let fresh = staging.to_owned();
-        blocking(move || {
+        blocking(mirror.held(), move || {
             remove_tree(&fresh)?;
             std::fs::create_dir_all(fresh.join(FILES))
         })
@@ -174,7 +174,8 @@ impl Source for GitSource {
                 Err(trouble)
             }
         };
-        blocking(move || Ok(finish())).await.flatten().map_err(|trouble| trouble.into_fault(want))
+        let done = blocking(std::slice::from_ref(hold), move || Ok(finish())).await;
+        done.flatten().map_err(|trouble| trouble.into_fault(want))
     }
 
     async fn tidy(&self, repositories: &BTreeSet<RepoId>) -> Result<u64, Fault> {
@@ -209,8 +210,18 @@ fn swap(staging: &Path, into: PathBuf) -> io::Result<Checkout> {
     Ok(Checkout { dir: into, files })
 }
 
-/// Does what may take a disk's time, off the runtime's own threads.
-async fn blocking<T: Send + 'static>(work: impl FnOnce() -> io::Result<T> + Send + 'static) -> Result<T, Trouble> {
+/// Does what may take a disk's time, off the runtime's own threads. It can't be called back: who gives up waiting leaves it the locks,
+/// so that it is through before whoever comes next begins.
+async fn blocking<T: Send + 'static>(
+    held: &[DeploymentLock],
+    work: impl FnOnce() -> io::Result<T> + Send + 'static,
+) -> Result<T, Trouble> {
+    let held = held.to_vec();
+    let work = move || {
+        let done = work();
+        drop(held);
+        done
+    };
     let done = spawn_blocking(work).await.unwrap_or_else(|error| Err(io::Error::other(error)));
     done.map_err(|error| Trouble::ours(&error))
 }

@@ -5,9 +5,7 @@
 
 use std::fs;
 use std::io;
-use std::os::fd::OwnedFd;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::time::Duration;
 
 use preview_core::ids::{CommitSha, RepoId};
@@ -42,7 +40,7 @@ const LOCKED: &[&str] = &["", "refs", "refs/preview", "objects/info"];
 pub(super) struct Mirror<'a> {
     dir: PathBuf,
     git: &'a Git,
-    held: Vec<Arc<OwnedFd>>,
+    held: Vec<DeploymentLock>,
 }
 
 fn path(mirrors: &Path, repo: RepoId) -> PathBuf {
@@ -100,6 +98,11 @@ impl<'a> Mirror<'a> {
         Ok(mirror)
     }
 
+    /// The locks that keep others out.
+    pub(super) fn held(&self) -> &[DeploymentLock] {
+        &self.held
+    }
+
     fn attributes(&self) -> PathBuf {
         self.dir.join("info/attributes")
     }
@@ -107,7 +110,7 @@ impl<'a> Mirror<'a> {
     /// Throws away what is there and makes an empty mirror.
     pub(super) async fn renew(&self) -> Result<(), Trouble> {
         let dir = self.dir.clone();
-        blocking(move || remove_tree(&dir).and_then(|()| fs::create_dir(&dir))).await?;
+        blocking(&self.held, move || remove_tree(&dir).and_then(|()| fs::create_dir(&dir))).await?;
         self.run(self.git.local(&["init", "--quiet", "--bare", "--template="])).await?;
         let info = self.dir.join("info");
         let written = fs::create_dir_all(info).and_then(|()| fs::write(self.attributes(), ATTRIBUTES));
@@ -220,7 +223,7 @@ impl<'a> Mirror<'a> {
 
     async fn size(&self) -> Result<u64, Trouble> {
         let dir = self.dir.clone();
-        blocking(move || size_of(&dir)).await
+        blocking(&self.held, move || size_of(&dir)).await
     }
 
     fn program(&self, program: Program) -> Program {

@@ -5,10 +5,11 @@ use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 use std::time::Duration;
 
-use preview_core::deployment::Blame;
+use preview_orchestrator::file_lock::lock_file;
+use preview_orchestrator::needs::Source;
 use rustix::fs::{FlockOperation, flock};
 
-use crate::world::{TOKEN, World, names, text};
+use crate::world::{TOKEN, World, names, text, want};
 
 #[tokio::test]
 async fn locks_of_a_killed_git_are_cleared() {
@@ -66,14 +67,14 @@ async fn giving_up_in_the_middle_leaves_nothing_in_the_way() {
     let source = world.source();
     for n in 0..12 {
         let commit = world.files(&[("n", &n.to_string())]).await;
-        let early = tokio::time::timeout(Duration::from_millis(4 * n), world.checkout_by(&source, &commit)).await;
-        drop(early);
-        // A call to the disk that was begun can't be taken back, and may meet the next try's: the service makes another, too.
-        let checkout = match world.checkout_by(&source, &commit).await {
-            Err(fault) if fault.blame == Blame::Passing => world.checkout_by(&source, &commit).await,
-            other => other,
+        // As the service does: each try takes the deployment's lock, which a call to the disk that can't be taken back keeps.
+        let attempt = async || {
+            let hold = lock_file(&world.dir.path().join("lock")).await.unwrap();
+            source.checkout(&want(&commit, 1), world.src(), &hold).await
         };
-        let checkout = checkout.unwrap();
+        let early = tokio::time::timeout(Duration::from_millis(4 * n), attempt()).await;
+        drop(early);
+        let checkout = attempt().await.unwrap();
         assert_eq!(text(&checkout.dir, "n"), n.to_string());
         assert_eq!(names(world.src().parent().unwrap()), ["src"]);
     }
