@@ -10,8 +10,8 @@
 //! `security`, which the kernel asks after `filter`. In rest nothing is left for it: the first look has answered already.
 //!
 //! A preview is known by its source address, a stranger's by the name of its bridge ([`bridge_name`]), all of an installation in
-//! the same fixed set of rules. So nothing of ours has to be changed when a preview comes or goes. IPv6 is refused altogether:
-//! previews' networks have none.
+//! the same fixed set of rules. So nothing of ours has to be changed when a preview comes or goes. IPv6 is refused to them altogether:
+//! their networks have none.
 //!
 //! Source: <https://docs.docker.com/engine/network/packet-filtering-firewalls/>
 
@@ -243,12 +243,22 @@ impl Walls {
         ]
     }
 
-    /// The rules for IPv6: nothing.
+    /// The rules for IPv6: nothing for previews; for builds, whose bridge others share and may have given addresses, no more than the
+    /// internet.
     pub fn v6(&self) -> Rules {
-        let bridges =
+        let previews =
             [Trust::Member, Trust::Stranger].map(|trust| format!("-i {}+", bridge_prefix(&self.instance, trust)));
-        let nothing = || vec!["-j REJECT".to_owned()];
-        self.rules(Table::Filter, &bridges, &[(Place::Forward, nothing()), (Place::Input, nothing())])
+        let builds = self.builds.as_ref().map(|bridge| format!("-i {bridge}"));
+        let sources: Vec<String> = previews.into_iter().chain(builds.clone()).collect();
+        let chain = |free: &[&str]| -> Vec<String> {
+            let free = builds.iter().flat_map(|from| free.iter().map(move |what| format!("{from} {what}")));
+            free.chain(["-j REJECT".to_owned()]).collect()
+        };
+        let neighbours = self.builds.as_ref().map_or_else(String::new, |bridge| format!("-o {bridge} -j RETURN"));
+        let out = chain(&[ANSWERS, &neighbours, "-d 2000::/3 -j RETURN"]);
+        // How neighbours find each other's address is a part of IPv6.
+        let host = chain(&[ANSWERS, "-p ipv6-icmp -j RETURN"]);
+        self.rules(Table::Filter, &sources, &[(Place::Forward, out), (Place::Input, host)])
     }
 
     /// What may not be passed on to where it is meant for.

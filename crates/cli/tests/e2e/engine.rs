@@ -120,6 +120,11 @@ impl Engine {
         self.dir.path().join(name)
     }
 
+    /// Its default bridge.
+    pub(crate) fn bridge(&self) -> &str {
+        &self.bridge
+    }
+
     /// Where its data lie.
     pub(crate) fn disk(&self) -> PathBuf {
         self.path("data")

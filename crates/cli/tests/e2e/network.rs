@@ -33,6 +33,8 @@ async fn run(program: &str, words: &[&str]) -> String {
 
 /// The world beyond this machine: another machine at the end of a wire, with one address for each kind of place.
 pub(crate) struct Outside {
+    pid: String,
+    web_server: PathBuf,
     _machine: JoinHandle<()>,
     _folder: tempfile::TempDir,
 }
@@ -51,7 +53,8 @@ impl Outside {
     pub(crate) async fn connect() -> Self {
         let folder = tempfile::tempdir().unwrap();
         let pid = folder.path().join("pid");
-        let machine = tokio::spawn(Self::machine(pid.clone(), mimic::binary().await.unwrap()));
+        let web_server = mimic::binary().await.unwrap();
+        let machine = tokio::spawn(Self::machine(pid.clone(), web_server.clone()));
         let pid = eventually("the other machine runs", async || {
             std::fs::read_to_string(&pid).ok().filter(|text| text.ends_with('\n')).map(|text| text.trim().to_owned())
         })
@@ -65,7 +68,29 @@ impl Outside {
         for place in [Self::INTERNET, Self::PRIVATE, Self::METADATA] {
             eventually(place, async || tokio::net::TcpStream::connect(place).await.ok()).await;
         }
-        Self { _machine: machine, _folder: folder }
+        Self { pid, web_server, _machine: machine, _folder: folder }
+    }
+
+    /// Plugs it into a bridge of ours too, and gives the place where IPv6 leads to this port of ours from there: every bridge has
+    /// an address of version 6, wanted or not.
+    pub(crate) async fn plug_into(&self, bridge: &str, port: u16) -> String {
+        run("ip", &["link", "add", "plug", "type", "veth", "peer", "name", "plug", "netns", &self.pid]).await;
+        run("ip", &["link", "set", "plug", "master", bridge, "up"]).await;
+        self.within("ip", &["link", "set", "plug", "up"]).await;
+        let index = self.within("ip", &["-o", "link", "show", "plug"]).await;
+        let index = index.split(':').next().unwrap().to_owned();
+        let ours = run("ip", &["-6", "-o", "address", "show", "dev", bridge, "scope", "link"]).await;
+        let ours = ours.split_whitespace().find_map(|word| word.split_once('/')).unwrap().0.to_owned();
+        format!("[{ours}%{index}]:{port}")
+    }
+
+    /// Whether it reaches a place.
+    pub(crate) async fn reaches(&self, place: &str) -> bool {
+        self.within(self.web_server.to_str().unwrap(), &["reach", place]).await.trim_end().ends_with("open")
+    }
+
+    async fn within(&self, program: &str, words: &[&str]) -> String {
+        run("nsenter", &[&[&format!("--net=/proc/{}/ns/net", self.pid), program][..], words].concat()).await
     }
 
     async fn machine(pid: PathBuf, web_server: PathBuf) {
@@ -78,7 +103,7 @@ impl Outside {
     }
 }
 
-async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
+pub(crate) async fn eventually<T>(what: &str, mut look: impl AsyncFnMut() -> Option<T>) -> T {
     let looking = async {
         loop {
             if let Some(found) = look().await {

@@ -6,7 +6,7 @@ use preview_exec::Program;
 use preview_simulator::{Change, Mimic, Pull};
 
 use crate::engine::Engine;
-use crate::network::{self, Outside, iptables, rules};
+use crate::network::{self, Outside, eventually, iptables, rules};
 use crate::rig::{Rig, Setup};
 
 /// Docker's chains that its jumps in `FORWARD` lead to, and that it takes away and puts in front again with each network.
@@ -61,8 +61,8 @@ async fn a_preview_reaches_the_internet_and_nothing_near() {
     if !network::is_own("walls::a_preview_reaches_the_internet_and_nothing_near").await {
         return;
     }
-    let (engine, _outside) = (Engine::start().await, Outside::connect().await);
-    let host = TcpListener::bind("0.0.0.0:0").unwrap();
+    let (engine, outside) = (Engine::start().await, Outside::connect().await);
+    let host = TcpListener::bind("[::]:0").unwrap();
     let host_port = host.local_addr().unwrap().port();
     let mut rig = rig_on(&engine).await;
     rig.start_service().await;
@@ -72,11 +72,16 @@ async fn a_preview_reaches_the_internet_and_nothing_near() {
     let (_, theirs) = addresses(&rig, &other).await;
     let neighbour = neighbour(&rig, &ours).await;
 
+    let by_ipv6 = outside.plug_into(engine.bridge(), host_port).await;
+
     // Without the firewall all of it is open but what Docker keeps apart itself: so the refusals below are the firewall's.
     assert_eq!(reached(&rig, &ours, &near).await, near);
     assert_eq!(reached(&rig, &ours, &[format!("{theirs}:3000")]).await, [""; 0]);
+    eventually("what is beside builds reaches us by IPv6", async || outside.reaches(&by_ipv6).await.then_some(()))
+        .await;
 
     restart(&mut rig, &[("FIREWALL", "all")]).await;
+    assert!(!outside.reaches(&by_ipv6).await, "{by_ipv6}");
     assert_eq!(reached(&rig, &ours, &near).await, [""; 0]);
     assert_eq!(reached(&rig, &ours, &internet).await, internet);
     assert_eq!(
