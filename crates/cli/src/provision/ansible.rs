@@ -2,6 +2,7 @@
 //! may read, and that is gone afterwards.
 
 use std::collections::BTreeMap;
+use std::ffi::{OsStr, OsString};
 use std::io::Write;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
@@ -16,7 +17,7 @@ use super::embedded;
 use super::identity::{APP_KEY_FILE, Identity};
 use super::records;
 use crate::error::Failure;
-use crate::installation::{Config, Destination, Home};
+use crate::installation::{Config, Destination, Home, Range, Server};
 use crate::{settings, ui};
 
 /// Installing Docker over a slow line takes its time; a task that says nothing for long is one that hangs.
@@ -102,6 +103,13 @@ impl Wanted<'_> {
         if let Some(domain) = &self.config.domain {
             variables["preview_domain"] = domain.as_str().into();
         }
+        // Its own firewall lets in what the cloud's does, and SSH where it is reached.
+        match &self.config.server {
+            Server::DigitalOcean(droplet) => {
+                variables["hardening_ssh_from"] = droplet.ssh_from.iter().map(Range::as_str).collect();
+            }
+            Server::Host(destination) => variables["hardening_ssh_port"] = destination.port().into(),
+        }
         variables
     }
 }
@@ -134,9 +142,11 @@ pub(crate) async fn apply(
         .arg("site.yml")
         .env("ANSIBLE_CONFIG", folder.join("ansible.cfg"))
         .env("ANSIBLE_NOCOLOR", "1")
-        .env("LANG", "C.UTF-8")
         .dir(&folder)
         .limits(LIMITS);
+    for (name, value) in locale(cfg!(target_os = "linux"), std::env::vars_os()) {
+        program = program.env(name, value);
+    }
     for name in PASSED_ON {
         program = program.inherit_env(name);
     }
@@ -155,6 +165,13 @@ pub(crate) async fn apply(
     ran.map(|_| changes).map_err(|error| failed(&error, &task))
 }
 
+/// The language for Ansible, which wants one with UTF-8 that the system has: on Linux that is `C.UTF-8`, elsewhere the person's own.
+fn locale(is_linux: bool, variables: impl Iterator<Item = (OsString, OsString)>) -> Vec<(OsString, OsString)> {
+    let is_of_it = |name: &OsStr| name == "LANG" || name.to_str().is_some_and(|name| name.starts_with("LC_"));
+    let own: Vec<_> = variables.filter(|(name, value)| is_of_it(name) && !value.is_empty()).collect();
+    if is_linux || own.is_empty() { vec![("LANG".into(), "C.UTF-8".into())] } else { own }
+}
+
 /// How many tasks changed something: `203.0.113.7 : ok=52 changed=31 unreachable=0 failed=0 …`, the last that Ansible says.
 fn changed(line: &str) -> Option<u32> {
     let (_, counts) = line.split_once(" : ok=")?;
@@ -171,7 +188,8 @@ fn secret_file(home: &Home, variables: &Value) -> Result<tempfile::NamedTempFile
     Ok(file)
 }
 
-fn sweep(folder: &Path) -> Result<(), Failure> {
+/// Removes what a killed run left of such files.
+pub(crate) fn sweep(folder: &Path) -> Result<(), Failure> {
     for entry in std::fs::read_dir(folder)? {
         let entry = entry?;
         if entry.file_name().to_string_lossy().starts_with(FILE) {
@@ -214,10 +232,12 @@ fn failed(error: &ExecError, task: &str) -> Failure {
     failure
 }
 
-/// What a line of Ansible's says that tells a failure: `fatal: [host]: FAILED! => {"msg": …}`.
+/// What a line of Ansible's says that tells a failure: `fatal: [host]: FAILED! => {"msg": …}`, and of each turn of a task that goes over
+/// a list `failed: [host] (item=…) => {"msg": …}`.
 fn fatal(line: &str) -> Option<String> {
-    let (_, rest) = line.strip_prefix("fatal: [")?.split_once("]: ")?;
-    let (kind, answer) = rest.split_once(" => ")?;
+    let told = line.strip_prefix("fatal: [").or_else(|| line.strip_prefix("failed: ["))?;
+    let (kind, answer) = told.split_once(" => ")?;
+    let kind = kind.split_once("] ").or_else(|| kind.split_once("]: "))?.1;
     let answer: Value = serde_json::from_str(answer).unwrap_or_default();
     let text = ["stderr", "msg"].into_iter().filter_map(|field| answer[field].as_str()).find(|text| !text.is_empty());
     let text: String =
@@ -235,6 +255,10 @@ mod tests {
         assert_eq!(fatal(line).unwrap(), "No package matching 'docker.io'");
         let line = r#"fatal: [203.0.113.7]: UNREACHABLE! => {"msg": "Failed to connect", "unreachable": true}"#;
         assert_eq!(fatal(line).unwrap(), "Failed to connect");
+        let line = r#"failed: [203.0.113.7] (item=docker.io) => {"item": "docker.io", "msg": "No package matching 'docker.io'"}"#;
+        assert_eq!(fatal(line).unwrap(), "No package matching 'docker.io'");
+        let line = r#"failed: [203.0.113.7 -> localhost] (item=(censored due to no_log)) => {"censored": "hidden"}"#;
+        assert_eq!(fatal(line).unwrap(), "(item=(censored due to no_log))");
         assert_eq!(fatal("ok: [203.0.113.7]"), None);
     }
 
@@ -243,6 +267,16 @@ mod tests {
         let line = "203.0.113.7                : ok=52   changed=31   unreachable=0    failed=0    skipped=3";
         assert_eq!(changed(line), Some(31));
         assert_eq!(changed("changed: [203.0.113.7]"), None);
+    }
+
+    #[test]
+    fn ansible_speaks_a_language_that_the_system_has() {
+        let pair = |name: &str, value: &str| (OsString::from(name), OsString::from(value));
+        let own = [pair("LANG", "de_DE.UTF-8"), pair("LC_ALL", ""), pair("LC_TIME", "C"), pair("HOME", "/home/me")];
+        let spoken = |is_linux, variables: &[_]| locale(is_linux, variables.iter().cloned());
+        assert_eq!(spoken(true, &own), [pair("LANG", "C.UTF-8")]);
+        assert_eq!(spoken(false, &own), [pair("LANG", "de_DE.UTF-8"), pair("LC_TIME", "C")]);
+        assert_eq!(spoken(false, &own[3..]), [pair("LANG", "C.UTF-8")]);
     }
 
     #[test]

@@ -74,6 +74,10 @@ impl Ssh {
     }
 
     fn unreachable(&self, error: &ExecError) -> Failure {
+        if let ExecError::TooLong { limit, .. } | ExecError::Silent { limit, .. } = error {
+            let what = format!("{} still sets itself up, after {} min", self.to, limit.as_secs() / 60);
+            return Failure::new(what).hint("on it, `cloud-init status --long` says what it is at; then try again");
+        }
         let said = error.stderr().to_owned();
         let mut failure = Failure::new(format!("the server does not let us in as {}", self.to));
         failure.causes = said.lines().rev().take(3).map(ui::harmless).filter(|line| !line.is_empty()).collect();
@@ -93,5 +97,21 @@ impl Ssh {
             () => &elsewhere,
         };
         failure.hint(hint)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_machine_that_never_ends_setting_itself_up_is_not_said_to_keep_us_out() {
+        let to: Destination = "root@203.0.113.7".parse().unwrap();
+        let ssh = Ssh { to, options: Vec::new(), patience: NEW_MACHINE };
+        let limit = Duration::from_secs(600);
+        let error = ExecError::TooLong { program: "ssh".to_owned(), limit, stderr: String::new() };
+        let Failure { what, hints, .. } = ssh.unreachable(&error);
+        assert_eq!(what, "root@203.0.113.7 still sets itself up, after 10 min");
+        assert!(hints[0].contains("cloud-init status --long"), "{hints:?}");
     }
 }
