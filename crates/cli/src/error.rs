@@ -9,6 +9,8 @@ pub(crate) enum Kind {
     Failed,
     /// What it is about is not there.
     Absent,
+    /// A service does not take the token: it is wrong, or has expired.
+    Token,
     /// The settings are wrong.
     Settings,
     /// An audit found something.
@@ -23,7 +25,7 @@ impl Kind {
     /// The process's exit code.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
-            Self::Failed | Self::Absent => 1,
+            Self::Failed | Self::Absent | Self::Token => 1,
             Self::Settings => 2,
             Self::Findings => 3,
             // As `ssh` itself ends.

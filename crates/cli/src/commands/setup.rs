@@ -10,6 +10,7 @@ use crate::flags::{Flags, ServerFlags};
 use crate::installation::secrets::SecretName;
 use crate::installation::{Destination, Home, Server, State};
 use crate::provision::digitalocean::{self, SizeFound};
+use crate::provision::made::Made;
 use crate::provision::ready::{
     Ready, base_url, gets_certificates, github_api, needs, wants_webhooks, webhook_url, wrong_records,
 };
@@ -38,6 +39,8 @@ struct Plan {
     server: String,
     /// US dollars; `None` for a machine that is there.
     monthly_price: Option<f64>,
+    /// What comes of another region or size.
+    consequences: Vec<String>,
     repositories: Vec<String>,
     program: String,
     steps: Vec<&'static str>,
@@ -63,12 +66,13 @@ impl Setup {
         if !asking.may("Do it?")? {
             return Err(Failure::new("nothing was changed"));
         }
+        let _alone = ready.home.alone()?;
         let steps = Steps::begin("`preview setup` goes on where it stopped")?;
         let to = server(&ready, account.as_ref(), &steps).await?;
         let ssh = Ssh::new(&ready.config, &ready.home, to);
         steps.step("the server lets us in", ssh.wait()).await?;
         let url = base_url(&ready.config, &ready.home)?;
-        let wanted = ready.wanted(url.clone(), State::load(&ready.home)?.public_address);
+        let wanted = ready.wanted(url.clone(), ready.config.reserved_address(&ready.home)?);
         let name = "Docker, nginx and the service are on the server";
         let tell = |task: &str| steps.at(name, task);
         let changed = steps.step(name, ansible::apply(&ready.home, ssh.to(), &wanted, tell)).await?;
@@ -110,11 +114,13 @@ fn tell_done(server: &str, url: &str, changed: Option<u32>) {
 pub(crate) struct Account {
     client: digitalocean::Client,
     offer: SizeFound,
+    /// What it means for the server that is there.
+    consequences: Vec<String>,
     terraform: Terraform,
 }
 
 impl Account {
-    /// Checks token, region, size and key; `None` where the server is there already.
+    /// Checks token, region, size, zone, name and key; `None` where the server is there already.
     async fn of(ready: &Ready) -> Result<Option<Self>, Failure> {
         let Server::DigitalOcean(droplet) = &ready.config.server else { return Ok(None) };
         needs("terraform", "https://developer.hashicorp.com/terraform/install")?;
@@ -122,9 +128,19 @@ impl Account {
         let client = digitalocean::Client::new(&token)?;
         client.account().await?;
         let offer = client.offer(droplet).await?;
-        client.takes_key(&ready.config.project_name, &public_key(&ready.config.ssh_key)?).await?;
+        if let Some(zone) = &droplet.dns_zone {
+            client.has_zone(zone).await?;
+        }
+        let (name, key) = (&ready.config.project_name, public_key(&ready.config.ssh_key)?);
+        client.takes_key(name, &key).await?;
+        let made = Made::find(&client, name, &key).await?;
+        // Of what Terraform has begun here it says itself what it knows.
+        if !Terraform::is_begun(&ready.home) {
+            made.is_free(name, &[])?;
+        }
+        let consequences = made.consequences(droplet);
         let terraform = Terraform::new(&ready.home, &ready.config, droplet, token)?;
-        Ok(Some(Self { client, offer, terraform }))
+        Ok(Some(Self { client, offer, consequences, terraform }))
     }
 }
 
@@ -164,6 +180,7 @@ fn plan(ready: &Ready, account: Option<&Account>) -> Plan {
     Plan {
         server,
         monthly_price: price,
+        consequences: account.map(|account| account.consequences.clone()).unwrap_or_default(),
         repositories: config.repositories.iter().map(ToString::to_string).collect(),
         program: format!("preview {}, {}", env!("CARGO_PKG_VERSION"), ready.binary().display()),
         steps,
@@ -182,6 +199,7 @@ impl Plan {
                 format!("Program       {}", self.program),
             ])
             .chain(steps)
+            .chain(self.consequences.iter().cloned())
     }
 }
 
@@ -191,7 +209,7 @@ async fn server(ready: &Ready, account: Option<&Account>, steps: &Steps) -> Resu
     let name = "the server is there";
     let tell = |line: &str| steps.at(name, line);
     let make = async {
-        let terraform::Made { server, reserved } = account.terraform.apply(&account.client, tell).await?;
+        let terraform::Server { server, reserved } = account.terraform.apply(&account.client, tell).await?;
         let address = Destination::of("root", server)?;
         let state = State::load(&ready.home)?;
         let state = State { address: Some(address.clone()), public_address: Some(reserved), ..state };
@@ -204,6 +222,7 @@ async fn server(ready: &Ready, account: Option<&Account>, steps: &Steps) -> Resu
 /// One webhook for each repository, each proved by a delivery. Its number is written down as soon as it is known.
 async fn announce(ready: &Ready, client: &webhooks::Client, steps: &Steps) -> Result<(), Failure> {
     let url = webhook_url(&ready.config, &ready.home)?;
+    rename(ready, client).await?;
     for repo in &ready.config.repositories {
         let id = steps.step(&format!("GitHub tells it of {repo}"), webhook(ready, client, repo, &url)).await?;
         steps.step(&format!("a test delivery of {repo} was answered"), delivered(ready, client, repo, id)).await?;
@@ -211,6 +230,24 @@ async fn announce(ready: &Ready, client: &webhooks::Client, steps: &Steps) -> Re
     for (repo, id) in State::load(&ready.home)?.webhooks {
         if !ready.config.repositories.contains(&repo) {
             steps.step(&format!("GitHub tells it no more of {repo}"), silence(ready, client, &repo, id)).await?;
+        }
+    }
+    Ok(())
+}
+
+/// Writes repositories that are no longer listed down by the names that they have now: one that was renamed keeps its webhook, and
+/// one that is gone has none.
+async fn rename(ready: &Ready, client: &webhooks::Client) -> Result<(), Failure> {
+    let mut state = State::load(&ready.home)?;
+    let known = state.webhooks.clone();
+    for (repo, id) in known.into_iter().filter(|(repo, _)| !ready.config.repositories.contains(repo)) {
+        let now = client.called_now(&repo).await?;
+        if now.as_ref() != Some(&repo) {
+            state.webhooks.remove(&repo);
+            if let Some(now) = now {
+                state.webhooks.entry(now).or_insert(id);
+            }
+            state.store(&ready.home)?;
         }
     }
     Ok(())

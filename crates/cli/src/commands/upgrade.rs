@@ -5,7 +5,7 @@ use serde_json::json;
 
 use crate::error::{Failure, Kind};
 use crate::flags::{Flags, ServerFlags};
-use crate::installation::{Home, State};
+use crate::installation::Home;
 use crate::provision::ready::{Ready, base_url, gets_certificates, needs};
 use crate::provision::ssh::Ssh;
 use crate::provision::steps::Steps;
@@ -43,10 +43,11 @@ impl Upgrade {
         if !asking.may("Do it?")? {
             return Err(Failure::new("nothing was changed"));
         }
+        let _alone = ready.home.alone()?;
         let steps = Steps::begin("`preview upgrade` begins again; what the server had before is kept there")?;
         let ssh = Ssh::new(&ready.config, &ready.home, to);
         let version_before = steps.step("what the server has is put aside", before::put_aside(&ssh)).await?;
-        let public_address = State::load(&ready.home)?.public_address;
+        let public_address = ready.config.reserved_address(&ready.home)?;
         let wanted = ready.wanted(base_url(&ready.config, &ready.home)?, public_address);
         let name = "the new version runs and is well";
         let tell = |task: &str| steps.at(name, task);

@@ -92,15 +92,24 @@ impl Config {
         if let Some(domain) = &self.domain {
             return Ok(domain.to_string());
         }
-        match State::load(home)?.public_address {
+        match self.reserved_address(home)? {
             Some(address) => Ok(bracketed(&address.to_string())),
             None => Ok(bracketed(self.address(home)?.host())),
         }
     }
 
+    /// The address by which visitors come to a server that was made, if it has one. What is written down of another server is not
+    /// this one's.
+    pub(crate) fn reserved_address(&self, home: &Home) -> Result<Option<IpAddr>, Failure> {
+        match self.server {
+            Server::Host(_) => Ok(None),
+            Server::DigitalOcean(_) => Ok(State::load(home)?.public_address),
+        }
+    }
+
     /// The addresses that names have to lead to, as far as they are known here.
     pub(crate) async fn internet_addresses(&self, home: &Home) -> Vec<IpAddr> {
-        if let Ok(State { public_address: Some(address), .. }) = State::load(home) {
+        if let Ok(Some(address)) = self.reserved_address(home) {
             return vec![address];
         }
         let Ok(destination) = self.address(home) else { return Vec::new() };
@@ -110,14 +119,21 @@ impl Config {
         }
     }
 
-    /// What `ssh` and Ansible are told of the way to the server, besides its name: the key and nothing that asks. A key that the server
-    /// shows for the first time is written down; another one later is refused.
+    /// What `ssh` and Ansible are told of the way to the server, besides its name: the key and nothing that asks. That key alone is
+    /// tried: an agent with many would use up the tries that a hardened server allows. A key that the server shows for the first time is
+    /// written down; another one later is refused.
     pub(crate) fn ssh_options(&self, home: &Home) -> Vec<String> {
         // ssh splits the list of files at spaces, but for those in quotes. A new server's address may have been another's before,
         // whose key the person's own file still has.
         let others = if matches!(self.server, Server::Host(_)) { " ~/.ssh/known_hosts" } else { "" };
         let known = format!("UserKnownHostsFile=\"{}\"{others}", home.known_hosts().display());
-        let options = [known.as_str(), "StrictHostKeyChecking=accept-new", "BatchMode=yes", "ConnectTimeout=10"];
+        let options = [
+            known.as_str(),
+            "StrictHostKeyChecking=accept-new",
+            "IdentitiesOnly=yes",
+            "BatchMode=yes",
+            "ConnectTimeout=10",
+        ];
         let key = ["-i".to_owned(), self.ssh_key.display().to_string()];
         key.into_iter().chain(options.into_iter().flat_map(|option| ["-o".to_owned(), option.to_owned()])).collect()
     }

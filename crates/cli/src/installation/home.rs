@@ -1,5 +1,6 @@
 //! The folder of the installation, and what is where in it.
 
+use std::fs::{File, TryLockError};
 use std::io::Write;
 use std::path::{Path, PathBuf};
 
@@ -76,6 +77,20 @@ impl Home {
                 .because(&error)
                 .hint("set PREVIEW_HOME to a folder that you may write")
         })
+    }
+
+    /// Keeps other commands that change what is installed away until what is given is dropped, or its process ends.
+    pub(crate) fn alone(&self) -> Result<File, Failure> {
+        self.make()?;
+        let folder = File::open(&self.0)?;
+        match folder.try_lock() {
+            Ok(()) => Ok(folder),
+            Err(TryLockError::Error(error)) => Err(error.into()),
+            Err(TryLockError::WouldBlock) => {
+                let what = format!("another `preview` is at work on the installation in {}", self.0.display());
+                Err(Failure::new(what).hint("wait until it has ended, then try again"))
+            }
+        }
     }
 
     /// Writes a file of the folder, whole or not at all, for its owner alone.

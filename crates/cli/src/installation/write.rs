@@ -9,7 +9,7 @@ impl Config {
     pub(crate) fn text(&self) -> String {
         let mut text = format!(
             "# This installation of Preview Deployer: what `preview setup` makes and `preview destroy` takes down.
-# It holds no secret: those are in the system's keychain. `preview upgrade` brings a change to the server.
+# It holds no secret: `preview init` says where those are kept. `preview upgrade` brings a change to the server.
 
 # What it is called, and everything that is made for it.
 project_name: {}

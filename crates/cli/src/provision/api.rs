@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use jiff::Timestamp;
 use preview_orchestrator::settings::BaseUrl;
-use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK};
+use reqwest::header::{AUTHORIZATION, HeaderMap, HeaderValue, LINK, LOCATION};
 use reqwest::redirect::Policy;
 use reqwest::{Method, Response, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
@@ -43,6 +43,9 @@ pub(crate) enum ApiError {
     /// It answered with a refusal or a failure of its own.
     #[error("{whose} answered {}{}", .status.as_u16(), said(.message))]
     Refused { whose: &'static str, status: StatusCode, message: String },
+    /// It has another address now. Nobody is sent there unasked: it may be another thing's own.
+    #[error("{whose} has it at another address now")]
+    Moved { whose: &'static str, to: String },
     /// It asked for a pause that is longer than we wait.
     #[error("{whose} wants fewer requests, and a pause of {} s", .pause.as_secs())]
     Limited { whose: &'static str, pause: Duration },
@@ -104,6 +107,16 @@ impl Api {
         self.read(self.send(Method::GET, &self.url(path), None).await?).await
     }
 
+    /// Reads one thing, wherever it is by now.
+    pub(crate) async fn find<T: DeserializeOwned>(&self, path: &str) -> Result<T, ApiError> {
+        match self.send(Method::GET, &self.url(path), None).await {
+            Err(ApiError::Moved { to, .. }) if self.is_ours(&to) => {
+                self.read(self.send(Method::GET, &to, None).await?).await
+            }
+            answer => self.read(answer?).await,
+        }
+    }
+
     /// Reads a list of which further pages are told in the header `Link`.
     pub(crate) async fn list<T: DeserializeOwned>(&self, path: &str) -> Result<Vec<T>, ApiError> {
         let mut url = self.url(path);
@@ -159,7 +172,7 @@ impl Api {
             let passing = match &error {
                 ApiError::Refused { status, .. } => status.is_server_error() && method != Method::POST,
                 ApiError::Unreachable { .. } => method != Method::POST,
-                ApiError::Limited { .. } | ApiError::Odd { .. } => false,
+                ApiError::Moved { .. } | ApiError::Limited { .. } | ApiError::Odd { .. } => false,
             };
             let pause = match pause {
                 Some(pause) if pause > LONGEST_PAUSE => return Err(ApiError::Limited { whose: self.whose, pause }),
@@ -189,6 +202,10 @@ impl Api {
     /// What a refusal says. Both services put it into `message`, GitHub its details into `errors`.
     async fn refused(&self, answer: Response) -> ApiError {
         let status = answer.status();
+        let to = answer.headers().get(LOCATION).and_then(|to| Some(to.to_str().ok()?.to_owned()));
+        if let Some(to) = to.filter(|_| status.is_redirection()) {
+            return ApiError::Moved { whose: self.whose, to };
+        }
         let body: Value = answer.json().await.unwrap_or_default();
         let details = body["errors"].as_array().into_iter().flatten().filter_map(|error| error["message"].as_str());
         let words: Vec<&str> = body["message"].as_str().into_iter().chain(details).collect();

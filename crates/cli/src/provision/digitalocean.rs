@@ -10,7 +10,7 @@ use serde_json::Value;
 
 use super::api::{Api, ApiError};
 use crate::error::{Failure, Kind};
-use crate::installation::{DigitalOcean, ProjectName, Region};
+use crate::installation::{DigitalOcean, Domain, ProjectName, Region};
 
 /// Where the API is; another address is for tests, and for who must go through a gateway.
 const VARIABLE: &str = "DIGITALOCEAN_API_URL";
@@ -57,36 +57,16 @@ pub(crate) struct SizeFound {
 
 /// A key for SSH that the account has.
 #[derive(Debug, Deserialize)]
-struct Key {
-    id: u64,
-    name: String,
+pub(super) struct Key {
+    pub(super) id: u64,
+    pub(super) name: String,
     public_key: String,
 }
 
-/// Something that is there, by its number or name, and what Terraform calls it.
-#[derive(Debug)]
-pub(crate) struct Found {
-    pub(crate) address: &'static str,
-    pub(crate) id: String,
-}
-
-/// Whatever has a name.
-#[derive(Debug, Deserialize)]
-struct Named {
-    /// A number, or a text.
-    #[serde(default)]
-    id: Value,
-    name: String,
-}
-
-impl Named {
-    /// What Terraform imports it by: a tag has no number and goes by its name.
-    fn id(&self) -> String {
-        match &self.id {
-            Value::Null => self.name.clone(),
-            Value::String(id) => id.clone(),
-            id => id.to_string(),
-        }
+impl Key {
+    /// Whether this line is its public half.
+    pub(super) fn is(&self, public: &str) -> bool {
+        body(&self.public_key) == body(public)
     }
 }
 
@@ -129,60 +109,27 @@ impl Client {
         Ok(fitting)
     }
 
-    /// The account's key with the same public half as this line, if there is one.
-    async fn key(&self, public: &str) -> Result<Option<Key>, Failure> {
-        let all: Vec<Key> = self.all("/v2/account/keys", "ssh_keys").await?;
-        Ok(all.into_iter().find(|key| body(&key.public_key) == body(public)))
+    /// The keys that the account has.
+    pub(super) async fn keys(&self) -> Result<Vec<Key>, Failure> {
+        self.all("/v2/account/keys", "ssh_keys").await
     }
 
-    /// What was made for a project: it has its name, and droplets its tag.
-    pub(crate) async fn made_for(&self, project: &ProjectName, public: &str) -> Result<Vec<Found>, Failure> {
-        let is_ours = |thing: &&Named| thing.name == project.as_str();
-        let mut found = Vec::new();
-        for (path, list, address) in [
-            ("/v2/tags".to_owned(), "tags", "digitalocean_tag.preview"),
-            (format!("/v2/droplets?tag_name={project}"), "droplets", "digitalocean_droplet.preview"),
-            ("/v2/firewalls".to_owned(), "firewalls", "digitalocean_firewall.preview"),
-        ] {
-            let all: Vec<Named> = self.all(&path, list).await?;
-            found.extend(all.iter().filter(is_ours).map(|thing| Found { address, id: thing.id() }));
+    /// Refuses a domain that the account has not, since nobody could write names into it.
+    pub(crate) async fn has_zone(&self, zone: &Domain) -> Result<(), Failure> {
+        match self.0.get::<Value>(&format!("/v2/domains/{zone}")).await {
+            Ok(_) => Ok(()),
+            Err(error) if error.status() == Some(404) => {
+                let what = format!("DigitalOcean has no domain {zone} in this account");
+                let hint = "dns_zone is one that is listed under Networking, Domains; without it, you write the records yourself";
+                Err(Failure::new(what).kind(Kind::Settings).hint(hint))
+            }
+            Err(error) => Err(told(error)),
         }
-        let key = self.key(public).await?.filter(|key| key.name == project.as_str());
-        found.extend(key.map(|key| Found { address: "digitalocean_ssh_key.preview", id: key.id.to_string() }));
-        let droplet =
-            found.iter().find(|found| found.address == "digitalocean_droplet.preview").map(|found| found.id.clone());
-        if let Some(droplet) = droplet {
-            found.extend(self.addresses_of(&droplet).await?);
-        }
-        Ok(found)
-    }
-
-    /// The addresses that lead to a droplet. One that leads nowhere could be anybody's: it has no name.
-    async fn addresses_of(&self, droplet: &str) -> Result<Vec<Found>, Failure> {
-        #[derive(Deserialize)]
-        struct Reserved {
-            ip: String,
-            droplet: Option<Assigned>,
-        }
-        #[derive(Deserialize)]
-        struct Assigned {
-            id: u64,
-        }
-        let all: Vec<Reserved> = self.all("/v2/reserved_ips", "reserved_ips").await?;
-        let ours = all.into_iter().filter(|one| one.droplet.as_ref().is_some_and(|to| to.id.to_string() == droplet));
-        let found = |one: Reserved| {
-            let assigned = format!("{},{droplet}", one.ip);
-            [
-                Found { address: "digitalocean_reserved_ip.preview", id: one.ip },
-                Found { address: "digitalocean_reserved_ip_assignment.preview", id: assigned },
-            ]
-        };
-        Ok(ours.flat_map(found).collect())
     }
 
     /// Whether the account takes this key: DigitalOcean has each but once, under the name it was first given.
     pub(crate) async fn takes_key(&self, project: &ProjectName, public: &str) -> Result<(), Failure> {
-        match self.key(public).await? {
+        match self.keys().await?.into_iter().find(|key| key.is(public)) {
             Some(key) if key.name != project.as_str() => {
                 let what =
                     format!("DigitalOcean has this SSH key already, as \"{}\", and takes each but once", key.name);
@@ -215,7 +162,7 @@ impl Client {
     }
 
     /// All pages of a list, which stands under its name; the next page is told in the answer.
-    async fn all<T: serde::de::DeserializeOwned>(&self, path: &str, name: &str) -> Result<Vec<T>, Failure> {
+    pub(super) async fn all<T: serde::de::DeserializeOwned>(&self, path: &str, name: &str) -> Result<Vec<T>, Failure> {
         let odd = |error: serde_json::Error| {
             Failure::new("DigitalOcean answered something that is not understood").because(&error)
         };
@@ -246,7 +193,9 @@ fn told(error: ApiError) -> Failure {
     let status = error.status();
     let failure = error.told();
     match status {
-        Some(401) => failure.hint("its token is wrong or has expired: make a new one under API, Tokens"),
+        Some(401) => {
+            failure.kind(Kind::Token).hint("its token is wrong or has expired: make a new one under API, Tokens")
+        }
         Some(403) => failure.hint("give the token the scopes that docs/SERVER.md names"),
         _ => failure,
     }

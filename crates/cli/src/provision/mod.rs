@@ -4,6 +4,7 @@
 //! | --- | --- |
 //! | `api` | one request to somebody's REST API and its answer: pauses that it asks for, pages, refusals in plain words |
 //! | `digitalocean` | what there is to have at DigitalOcean, and what it costs |
+//! | `made` | what has an installation's name there, and whether it is this one's |
 //! | `webhooks` | GitHub's webhooks: one for each repository, as it should be |
 //! | `identity` | who the server is to GitHub: a token's owner, or a GitHub App |
 //! | `records` | the server's token for the records of its zone |
@@ -21,6 +22,7 @@ pub(crate) mod certificate;
 pub(crate) mod digitalocean;
 mod embedded;
 pub(crate) mod identity;
+pub(crate) mod made;
 pub(crate) mod ready;
 pub(crate) mod records;
 pub(crate) mod ssh;

@@ -11,6 +11,7 @@ use std::time::{Duration, Instant};
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tokio::sync::watch;
 
+use crate::ask::Asking;
 use crate::error::{Failure, Kind};
 use crate::ui::{self, A_WHILE, Style};
 
@@ -29,11 +30,11 @@ pub(crate) struct Steps {
 }
 
 impl Steps {
-    /// Listens to SIGINT and SIGTERM from now on.
+    /// Listens from now on to SIGINT, SIGTERM and SIGHUP, which comes when the terminal is closed.
     pub(crate) fn begin(hint: &'static str) -> Result<Self, Failure> {
-        let (interrupt, terminate) = (signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?);
+        let [interrupt, terminate, hangup] = [SignalKind::interrupt(), SignalKind::terminate(), SignalKind::hangup()];
         let (tell, asked) = watch::channel(0);
-        tokio::spawn(count(interrupt, terminate, tell));
+        tokio::spawn(count([signal(interrupt)?, signal(terminate)?, signal(hangup)?], tell));
         Ok(Self { asked, now: RefCell::default(), begun: Instant::now(), hint })
     }
 
@@ -90,6 +91,21 @@ impl Steps {
         if *self.asked.borrow() > 0 { Err(self.stopped()) } else { Ok(done) }
     }
 
+    /// Whether somebody can be asked between two steps; `--yes` is of what was told before them.
+    pub(crate) fn can_ask(&self, asking: Asking) -> bool {
+        !asking.yes && asking.can_ask()
+    }
+
+    /// Asks between two steps, where Ctrl-C is an answer too.
+    pub(crate) async fn asks(&self, asking: Asking, question: &'static str) -> Result<bool, Failure> {
+        let answer = tokio::task::spawn_blocking(move || asking.may(question));
+        tokio::select! {
+            biased;
+            () = self.heard(1) => Err(self.stopped()),
+            answer = answer => answer?,
+        }
+    }
+
     async fn limited<T>(
         &self,
         name: &str,
@@ -140,11 +156,12 @@ impl Steps {
     }
 }
 
-async fn count(mut interrupt: Signal, mut terminate: Signal, tell: watch::Sender<u32>) {
+async fn count([mut interrupt, mut terminate, mut hangup]: [Signal; 3], tell: watch::Sender<u32>) {
     loop {
         tokio::select! {
             _ = interrupt.recv() => {}
             _ = terminate.recv() => {}
+            _ = hangup.recv() => {}
             () = tell.closed() => return,
         }
         tell.send_modify(|asked| *asked += 1);

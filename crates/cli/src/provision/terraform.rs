@@ -8,8 +8,9 @@ use preview_exec::{ExecError, Limits, Program};
 use secrecy::SecretString;
 use serde::Deserialize;
 
-use super::digitalocean::{Client, Found};
+use super::digitalocean::Client;
 use super::embedded;
+use super::made::{Found, Made};
 use crate::error::Failure;
 use crate::installation::{Config, DigitalOcean, Domain, Home, ProjectName, Range};
 use crate::ui;
@@ -29,6 +30,14 @@ const PASSED_ON: [&str; 9] = [
     "DIGITALOCEAN_API_URL",
 ];
 
+/// What the variables begin with that a `backend.tf` of the person's is opened by.
+///
+/// Sources: <https://developer.hashicorp.com/terraform/language/backend/s3>, `…/backend/http`,
+/// <https://developer.hashicorp.com/terraform/cli/config/config-file#environment-variable-credentials>
+const OF_BACKENDS: [&str; 3] = ["AWS_", "TF_HTTP_", "TF_TOKEN_"];
+/// The person's own file beside ours, which says where the state is kept.
+const BACKEND: &str = "backend.tf";
+
 /// Terraform with all that it is told.
 pub(crate) struct Terraform {
     home: Home,
@@ -37,9 +46,9 @@ pub(crate) struct Terraform {
     project: ProjectName,
 }
 
-/// What was made.
+/// Where what was made is.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) struct Made {
+pub(crate) struct Server {
     /// Where SSH goes.
     pub(crate) server: IpAddr,
     /// Where visitors and deliveries come.
@@ -78,31 +87,48 @@ impl Terraform {
         home.terraform().join("main.tf").exists()
     }
 
-    /// Makes what is missing.
-    pub(crate) async fn apply(&self, account: &Client, tell: impl Fn(&str) + Copy) -> Result<Made, Failure> {
-        self.begin(tell).await?;
-        self.take_over(account, tell).await?;
-        self.run(&["apply", "-input=false", "-no-color", "-auto-approve"], tell).await?;
-        self.made().await
+    /// Forgets what it left here, but for what the person wrote.
+    pub(crate) fn forget(home: &Home) -> std::io::Result<()> {
+        let folder = home.terraform();
+        let backend = std::fs::read(folder.join(BACKEND)).ok();
+        std::fs::remove_dir_all(&folder)?;
+        let Some(backend) = backend else { return Ok(()) };
+        std::fs::create_dir(&folder)?;
+        std::fs::write(folder.join(BACKEND), backend)
     }
 
-    /// Unmakes all of it, what its state has lost sight of too.
+    /// Makes what is missing.
+    pub(crate) async fn apply(&self, account: &Client, tell: impl Fn(&str) + Copy) -> Result<Server, Failure> {
+        self.begin(tell).await?;
+        let (made, known) = self.look(account).await?;
+        made.is_free(&self.project, &known)?;
+        self.take_over(&made, &known, tell).await?;
+        self.run(&["apply", "-input=false", "-no-color", "-auto-approve"], tell).await?;
+        self.server().await
+    }
+
+    /// Unmakes all of it, what its state has lost sight of too, and nothing of another installation's.
     pub(crate) async fn destroy(&self, account: &Client, tell: impl Fn(&str) + Copy) -> Result<(), Failure> {
         self.begin(tell).await?;
-        self.take_over(account, tell).await?;
+        let (made, known) = self.look(account).await?;
+        if !made.is_anothers(&known) {
+            self.take_over(&made, &known, tell).await?;
+        }
         self.run(&["destroy", "-input=false", "-no-color", "-auto-approve"], tell).await.map(drop)
     }
 
-    /// Takes over what an earlier try made and could not write down any more: it was killed in between.
-    async fn take_over(&self, account: &Client, tell: impl Fn(&str) + Copy) -> Result<(), Failure> {
-        let found = account.made_for(&self.project, &self.variables[0].1).await?;
-        if found.is_empty() {
-            return Ok(());
-        }
+    /// What there is under the project's name, and what the state here knows, by address.
+    async fn look(&self, account: &Client) -> Result<(Made, Vec<String>), Failure> {
+        let made = Made::find(account, &self.project, &self.variables[0].1).await?;
         // Where there is no state yet, listing it is an error.
         let known = self.run(&["state", "list", "-no-color"], |_| {}).await.unwrap_or_default();
-        let is_known = |address: &str| known.lines().any(|line| line.trim() == address);
-        for Found { address, id } in found.iter().filter(|found| !is_known(found.address)) {
+        Ok((made, known.lines().map(|line| line.trim().to_owned()).collect()))
+    }
+
+    /// Takes over what an earlier try made and could not write down any more: it was killed in between.
+    async fn take_over(&self, made: &Made, known: &[String], tell: impl Fn(&str) + Copy) -> Result<(), Failure> {
+        let found = &made.found;
+        for Found { address, id } in found.iter().filter(|found| !known.iter().any(|known| known == found.address)) {
             if found.iter().filter(|other| other.address == *address).count() > 1 {
                 let what = format!("DigitalOcean has several things called {} that could be {address}", self.project);
                 return Err(Failure::new(what).hint("remove those that are nobody's, or choose another project_name"));
@@ -112,7 +138,7 @@ impl Terraform {
         Ok(())
     }
 
-    async fn made(&self) -> Result<Made, Failure> {
+    async fn server(&self) -> Result<Server, Failure> {
         #[derive(Deserialize)]
         struct Outputs {
             server_ip: Output,
@@ -125,13 +151,18 @@ impl Terraform {
         let text = self.run(&["output", "-no-color", "-json"], |_| {}).await?;
         let outputs: Outputs = serde_json::from_str(&text)
             .map_err(|error| Failure::new("Terraform does not say where the server is").because(&error))?;
-        Ok(Made { server: outputs.server_ip.value, reserved: outputs.reserved_ip.value })
+        Ok(Server { server: outputs.server_ip.value, reserved: outputs.reserved_ip.value })
     }
 
     async fn run(&self, args: &[&str], tell: impl Fn(&str)) -> Result<String, Failure> {
         let mut program = Program::new("terraform").args(args).dir(self.home.terraform()).limits(LIMITS);
         for name in PASSED_ON {
             program = program.inherit_env(name);
+        }
+        let texts =
+            std::env::vars_os().filter_map(|(name, value)| Some((name.into_string().ok()?, value.into_string().ok()?)));
+        for (name, value) in texts.filter(|(name, _)| OF_BACKENDS.iter().any(|of| name.starts_with(of))) {
+            program = program.secret_env(name, value.into());
         }
         program = program.env("TF_IN_AUTOMATION", "1").env("CHECKPOINT_DISABLE", "1");
         for (name, value) in &self.variables {
@@ -149,9 +180,11 @@ pub(crate) fn public_key(private: &Path) -> Result<String, Failure> {
     path.push(".pub");
     let path = PathBuf::from(path);
     let text = std::fs::read_to_string(&path).map_err(|error| {
-        Failure::new(format!("the public key {} could not be read", path.display()))
-            .because(&error)
-            .hint(format!("`ssh-keygen -t ed25519 -f {}` makes a pair", private.display()))
+        let hint = match private.exists() {
+            true => format!("`ssh-keygen -y -f {} >{}` writes it", private.display(), path.display()),
+            false => format!("`ssh-keygen -t ed25519 -f {}` makes a pair", private.display()),
+        };
+        Failure::new(format!("the public key {} could not be read", path.display())).because(&error).hint(hint)
     })?;
     Ok(text.trim().to_owned())
 }

@@ -14,7 +14,7 @@ use serde_json::{Value, json};
 use tokio::time::Instant;
 
 use super::api::{Api, ApiError};
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 
 /// What the service needs to hear of, and no more.
 const EVENTS: [&str; 2] = ["issue_comment", "pull_request"];
@@ -29,7 +29,7 @@ pub(crate) struct Client(Api);
 /// A repository as far as it matters here.
 #[derive(Debug, Deserialize)]
 pub(crate) struct Repository {
-    pub(crate) full_name: String,
+    pub(crate) full_name: RepoName,
     pub(crate) private: bool,
     archived: bool,
 }
@@ -71,11 +71,16 @@ impl Client {
 
     /// The repository, if the token sees it and pull requests can be read.
     pub(crate) async fn repository(&self, repo: &RepoName) -> Result<Repository, Failure> {
-        let found: Repository = self.0.get(&format!("/repos/{repo}")).await.map_err(|error| {
-            let missing =
-                format!("GitHub does not show {repo} to this token: it is not there, or the token may not see it");
-            told(error, &missing, "name it as owner/name, and give the token access to it")
-        })?;
+        let found: Repository = match self.0.get(&format!("/repos/{repo}")).await {
+            Ok(found) => found,
+            Err(error) => {
+                let missing =
+                    format!("GitHub does not show {repo} to this token: it is not there, or the token may not see it");
+                return Err(self
+                    .refused(repo, error, &missing, "name it as owner/name, and give the token access to it")
+                    .await);
+            }
+        };
         if found.archived {
             return Err(Failure::new(format!("{repo} is archived: it has no more pull requests")));
         }
@@ -85,6 +90,17 @@ impl Client {
             told(error, &missing, "give it these permissions: contents read, pull requests and commit statuses write")
         })?;
         Ok(found)
+    }
+
+    /// What a repository is called now; `None` where GitHub shows none of this name.
+    pub(crate) async fn called_now(&self, repo: &RepoName) -> Result<Option<RepoName>, Failure> {
+        match self.0.find::<Repository>(&format!("/repos/{repo}")).await {
+            Ok(found) => Ok(Some(found.full_name)),
+            Err(error) if error.status() == Some(404) => Ok(None),
+            Err(error) => {
+                Err(told(error, &format!("the token may not see {repo}"), "give it access to this repository"))
+            }
+        }
     }
 
     /// Whether the token may see the repository's webhooks; whether it may write them shows when it does.
@@ -173,10 +189,25 @@ impl Client {
     }
 
     async fn hooks(&self, repo: &RepoName) -> Result<Vec<Hook>, Failure> {
-        self.0.list(&format!("/repos/{repo}/hooks?per_page=100")).await.map_err(|error| {
-            let missing = format!("the token may not see the webhooks of {repo}");
-            told(error, &missing, "give it the permission webhooks write, or a token of its own in GITHUB_HOOKS_TOKEN")
-        })
+        let error = match self.0.list(&format!("/repos/{repo}/hooks?per_page=100")).await {
+            Ok(hooks) => return Ok(hooks),
+            Err(error) => error,
+        };
+        let missing = format!("the token may not see the webhooks of {repo}");
+        let remedy = "give it the permission webhooks write, or a token of its own in GITHUB_HOOKS_TOKEN";
+        Err(self.refused(repo, error, &missing, remedy).await)
+    }
+
+    /// What a refusal means for the person, who may have written a name that the repository had before.
+    async fn refused(&self, repo: &RepoName, error: ApiError, missing: &str, remedy: &str) -> Failure {
+        if !matches!(error, ApiError::Moved { .. }) {
+            return told(error, missing, remedy);
+        }
+        let failure = Failure::new(format!("{repo} has another name on GitHub now")).kind(Kind::Settings);
+        match self.called_now(repo).await {
+            Ok(Some(name)) => failure.hint(format!("it is {name}: write that instead, in config.yml or as --repo")),
+            _ => failure.hint("its old address in the browser leads to it: write the name that is there"),
+        }
     }
 }
 
@@ -193,7 +224,12 @@ fn answered(repo: &RepoName, delivery: &Delivery) -> Result<(), Failure> {
         0 => Err(with(failure, format!("GitHub could not reach the server: {status}")).hint(
             "port 80, or 443 with TLS, has to be open to the internet; is there another firewall in front of it?",
         )),
-        401 | 403 => Err(with(failure, "the server does not accept the webhook's secret".to_owned())
+        403 => Err(with(
+            failure,
+            "the server takes no deliveries of this repository: it is not in its ALLOWED_REPOS".to_owned(),
+        )
+        .hint("`preview upgrade` brings the list of repositories to the server")),
+        401 => Err(with(failure, "the server does not accept the webhook's secret".to_owned())
             .hint("`preview upgrade` brings the secret that is known here to the server")),
         code @ (502..=504) => Err(with(failure, format!("nginx answered {code}: the service does not run"))
             .hint("on the server, `journalctl -u preview-orchestrator` says why")),
@@ -205,7 +241,9 @@ fn answered(repo: &RepoName, delivery: &Delivery) -> Result<(), Failure> {
 /// What a refusal of GitHub's means for the person: one of rights in our words, anything else in its own.
 fn told(error: ApiError, missing: &str, remedy: &str) -> Failure {
     match error.status() {
-        Some(401) => Failure::from(error).hint("its token is wrong or has expired: make a new one on GitHub"),
+        Some(401) => {
+            Failure::from(error).kind(Kind::Token).hint("its token is wrong or has expired: make a new one on GitHub")
+        }
         // What a token may not see, GitHub says is not there.
         Some(403 | 404) => Failure::new(missing).because(&error).hint(remedy),
         _ => error.told(),

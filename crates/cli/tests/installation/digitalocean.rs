@@ -6,7 +6,7 @@ use std::collections::HashMap;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 
-use axum::extract::{Query, Request, State};
+use axum::extract::{Path, Query, Request, State};
 use axum::http::StatusCode;
 use axum::http::header::AUTHORIZATION;
 use axum::middleware::{self, Next};
@@ -89,6 +89,7 @@ pub(crate) async fn start(folder: PathBuf) -> Cloud {
         .route("/v2/droplets", get(droplets))
         .route("/v2/firewalls", get(firewalls))
         .route("/v2/reserved_ips", get(reserved_ips))
+        .route("/v2/domains/{name}", get(domain))
         .layer(middleware::from_fn_with_state(world.clone(), check))
         .with_state(world.clone());
     tokio::spawn(async move { axum::serve(listener, app).await });
@@ -156,10 +157,8 @@ async fn sizes(State(world): Shared, query: Asked) -> Json<Value> {
 }
 
 async fn keys(State(world): Shared, query: Asked) -> Json<Value> {
-    let mut all: Vec<Value> = made(&world, "ssh_key")
-        .into_iter()
-        .map(|(id, line)| json!({"id": id, "fingerprint": "3b:16", "name": "preview-deployer", "public_key": line.trim()}))
-        .collect();
+    let key = |of: Thing| json!({"id": of.id, "fingerprint": "3b:16", "name": of.name, "public_key": of.key});
+    let mut all: Vec<Value> = made(&world, "ssh_key").into_iter().map(key).collect();
     let others = world.lock().unwrap().keys.clone();
     all.extend(
         others
@@ -170,46 +169,73 @@ async fn keys(State(world): Shared, query: Asked) -> Json<Value> {
 }
 
 async fn tags(State(world): Shared, query: Asked) -> Json<Value> {
-    let all =
-        made(&world, "tag").iter().map(|_| json!({"name": "preview-deployer", "resources": {"count": 0}})).collect();
-    page(&world, &query, "tags", "/v2/tags", all)
+    let tag = |of: Thing| json!({"name": of.name, "resources": {"count": 0}});
+    page(&world, &query, "tags", "/v2/tags", made(&world, "tag").into_iter().map(tag).collect())
 }
 
 async fn droplets(State(world): Shared, query: Asked) -> Json<Value> {
-    assert_eq!(query.get("tag_name").map(String::as_str), Some("preview-deployer"));
-    let droplet = |(id, _): (usize, String)| json!({"id": id, "name": "preview-deployer", "status": "active"});
-    let all = made(&world, "droplet").into_iter().map(droplet).collect();
-    page(&world, &query, "droplets", "/v2/droplets?tag_name=preview-deployer", all)
+    let tag = query.get("tag_name").unwrap();
+    let droplet = |of: Thing| {
+        json!({
+            "id": of.id, "name": of.name, "status": "active", "size_slug": of.size,
+            "region": {"slug": of.region, "name": "Somewhere 1", "available": true, "features": [], "sizes": []},
+        })
+    };
+    let all = made(&world, "droplet").into_iter().filter(|of| of.name == *tag).map(droplet).collect();
+    page(&world, &query, "droplets", &format!("/v2/droplets?tag_name={tag}"), all)
 }
 
 async fn firewalls(State(world): Shared, query: Asked) -> Json<Value> {
-    let firewall = |(id, _): (usize, String)| json!({"id": format!("bb4b2611-{id}"), "name": "preview-deployer"});
+    let firewall = |of: Thing| json!({"id": format!("bb4b2611-{}", of.id), "name": of.name});
     let all = made(&world, "firewall").into_iter().map(firewall).collect();
     page(&world, &query, "firewalls", "/v2/firewalls", all)
 }
 
 async fn reserved_ips(State(world): Shared, query: Asked) -> Json<Value> {
-    let is_assigned = !made(&world, "reserved_ip_assignment").is_empty();
-    let droplet = made(&world, "droplet").first().filter(|_| is_assigned).map(|(id, _)| json!({"id": id}));
+    let of_name = |kind: &str, name: &str| made(&world, kind).into_iter().find(|of| of.name == name);
+    let reserved = |of: Thing| {
+        let droplet = of_name("reserved_ip_assignment", &of.name).and_then(|_| of_name("droplet", &of.name));
+        json!({"ip": "203.0.113.8", "droplet": droplet.map(|droplet| json!({"id": droplet.id})), "locked": false})
+    };
     let mut all = vec![json!({"ip": "198.51.100.1", "droplet": null, "locked": false})];
-    all.extend(
-        made(&world, "reserved_ip").iter().map(|_| json!({"ip": "203.0.113.8", "droplet": droplet, "locked": false})),
-    );
+    all.extend(made(&world, "reserved_ip").into_iter().map(reserved));
     page(&world, &query, "reserved_ips", "/v2/reserved_ips", all)
 }
 
-/// What there is of a kind: its number, and what it is of.
-fn made(world: &Mutex<World>, kind: &str) -> Vec<(usize, String)> {
+async fn domain(Path(name): Path<String>) -> Response {
+    if name == "example.com" {
+        let zone = "$ORIGIN example.com.\n$TTL 1800\n";
+        return Json(json!({"domain": {"name": name, "ttl": 1800, "zone_file": zone}})).into_response();
+    }
+    let body = json!({"id": "not_found", "message": "The resource you were accessing could not be found."});
+    (StatusCode::NOT_FOUND, Json(body)).into_response()
+}
+
+/// Something that was made: its number, and what it was made with.
+struct Thing {
+    id: usize,
+    name: String,
+    key: String,
+    region: String,
+    size: String,
+}
+
+/// What there is of a kind.
+fn made(world: &Mutex<World>, kind: &str) -> Vec<Thing> {
     let folder = world.lock().unwrap().folder.clone();
-    let mut found: Vec<(usize, String)> = Vec::new();
+    let mut found = Vec::new();
     for entry in std::fs::read_dir(folder).unwrap() {
         let entry = entry.unwrap();
-        let name = entry.file_name().to_string_lossy().into_owned();
-        if let Some(number) = name.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-')) {
-            found.push((number.parse().unwrap(), std::fs::read_to_string(entry.path()).unwrap()));
+        let file = entry.file_name().to_string_lossy().into_owned();
+        if let Some(number) = file.strip_prefix(kind).and_then(|rest| rest.strip_prefix('-')) {
+            let text = std::fs::read_to_string(entry.path()).unwrap();
+            let mut lines = text.lines().map(str::to_owned);
+            let mut next = || lines.next().unwrap();
+            let id = number.parse().unwrap();
+            found.push(Thing { id, name: next(), key: next(), region: next(), size: next() });
         }
     }
-    found.sort();
+    found.sort_by_key(|of| of.id);
     found
 }
 

@@ -112,6 +112,9 @@ async fn each_answer_is_held_against_reality() {
         "init_no_key",
         refused(&rig, &HOST, &["--repo", "my-org/my-app", "--ssh-key", "/no/such/key"]).await
     );
+    let public = rig.path("person/.ssh/id_ed25519.pub");
+    let public = ["--repo", "my-org/my-app", "--ssh-key", public.to_str().unwrap()];
+    insta::assert_snapshot!("init_public_key", refused(&rig, &HOST, &public).await);
     insta::assert_snapshot!("init_no_repository", refused(&rig, &HOST, &["--repo", "my-org/nothing"]).await);
     insta::assert_snapshot!(
         "init_wrong_setting",

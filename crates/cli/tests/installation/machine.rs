@@ -116,6 +116,14 @@ async fn the_service_goes_and_the_machine_stays() {
     let rig = Rig::new().await;
     rig.init(&["--host", "root@203.0.113.7"]).await;
     let machine = Machine::new(&rig).await;
+    // While nobody knows what Docker has, nothing is said to be gone.
+    let down = "mv /usr/bin/docker /docker; printf '#!/bin/sh\necho Cannot connect to the Docker daemon >&2; exit 1\n' >/usr/bin/docker
+                chmod 755 /usr/bin/docker";
+    machine.does(down).await;
+    let (code, text) = rig.run(&["destroy", "--yes"]).await;
+    assert!(code == 1 && rig.home("secrets.yml").exists(), "{text}");
+    insta::assert_snapshot!("destroy_docker_is_down", text);
+    machine.does("ls /opt/preview-deployer/deployments.json; mv /docker /usr/bin/docker").await;
     let (code, text) = rig.run(&["destroy", "--yes", "--keep-data"]).await;
     assert_eq!(code, 0, "{text}");
     let saved = std::fs::read_dir(rig.path("home")).unwrap().map(|entry| entry.unwrap().path());

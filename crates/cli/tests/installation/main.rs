@@ -3,12 +3,14 @@
 
 mod app;
 mod certificates;
+mod changed;
 mod destroy;
 mod digitalocean;
 mod door;
 mod init;
 mod keychain;
 mod machine;
+mod neighbours;
 mod records;
 mod rig;
 mod setup;

@@ -37,7 +37,8 @@ apply)
     for thing in tag ssh_key droplet reserved_ip reserved_ip_assignment firewall; do
         if ! grep -qs "digitalocean_$thing.preview" $state; then
             count=$(ls "$here/cloud" | wc -l)
-            echo "$TF_VAR_ssh_public_key" >"$here/cloud/$thing-$count"
+            printf '%s\n' "$TF_VAR_project_name" "$TF_VAR_ssh_public_key" "$TF_VAR_region" "$TF_VAR_droplet_size" \
+                >"$here/cloud/$thing-$count"
             also "terraform-made-$thing"
             echo "digitalocean_$thing.preview" >>$state
         fi
@@ -46,7 +47,9 @@ output)
     echo '{"server_ip": {"value": "203.0.113.7"}, "reserved_ip": {"value": "203.0.113.8"}, "droplet_id": {"value": "2"}}' ;;
 destroy)
     touch $state
-    sed 's/digitalocean_\(.*\).preview/\1/' $state | while read -r thing; do rm -f "$here/cloud/$thing"-*; done
+    sed 's/digitalocean_\(.*\).preview/\1/' $state | while read -r thing; do
+        grep -lx "$TF_VAR_project_name" "$here/cloud/$thing"-* | xargs -r rm -f
+    done
     : >$state ;;
 esac
 "#;
@@ -175,8 +178,11 @@ impl Rig {
         let github = self.github.api_url();
         let text =
             text.replace(env!("CARGO_BIN_EXE_preview"), "PROGRAM").replace(&*self.dir.path().to_string_lossy(), "DIR");
-        let text =
-            text.replace(&github, "GITHUB").replace(&self.cloud.url, "DIGITALOCEAN").replace(&self.url, "SERVER");
+        let text = text
+            .replace(&github, "GITHUB")
+            .replace(&self.github.server_url(), "GITHUB")
+            .replace(&self.cloud.url, "DIGITALOCEAN")
+            .replace(&self.url, "SERVER");
         // Whether anybody can be asked for names depends on the machine.
         let reasons = ["Temporary failure in name resolution", "Name or service not known", "no name server answers"];
         let text = reasons.iter().fold(text, |text, reason| text.replace(reason, "NO ADDRESS"));

@@ -28,7 +28,7 @@ async fn finishes(rig: &Rig) {
 #[tokio::test]
 async fn a_server_is_made_from_nothing_and_again_nothing_new() {
     let rig = Rig::new().await;
-    rig.init(&DROPLET).await;
+    rig.init(&["--region", "fra1", "--ssh-from", "198.51.100.0/24", "--ssh-from", "2001:db8::/32"]).await;
     let (code, text) = rig.run(&SETUP).await;
     assert_eq!(code, 0, "{text}");
     insta::assert_snapshot!("setup_droplet", text);
@@ -46,6 +46,7 @@ async fn a_server_is_made_from_nothing_and_again_nothing_new() {
     assert_eq!(vars["preview_secrets"]["GITHUB_TOKEN"], rig.github.token());
     assert_eq!(vars["preview_binary"], env!("CARGO_BIN_EXE_preview"));
     assert!(!vars.to_string().contains(DO_TOKEN), "the cloud's token stays here");
+    assert_eq!(vars["hardening_ssh_from"], serde_json::json!(["198.51.100.0/24", "2001:db8::/32"]), "as the cloud's");
     assert_eq!(std::fs::read_to_string(rig.path("vars-mode")).unwrap(), "600\n");
 
     finishes(&rig).await;
@@ -163,6 +164,41 @@ async fn terraform_is_left_to_finish_by_the_first_signal_and_cut_off_by_the_seco
 }
 
 #[tokio::test]
+async fn a_terminal_that_is_closed_leaves_no_secrets_behind_and_terraform_to_finish() {
+    let rig = Rig::new().await;
+    rig.init(&DROPLET).await;
+    rig.also("terraform-made-droplet", "kill -HUP $PPID; sleep 1");
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!((code, rig.made()), (130, ALL.map(str::to_owned).to_vec()), "{text}");
+    rig.also("ansible-playbook", "kill -HUP $PPID; sleep 30");
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!(code, 130, "{text}");
+    rig.left_no_variables();
+    rig.no_more("ansible-playbook");
+    finishes(&rig).await;
+}
+
+#[tokio::test]
+async fn a_missing_half_of_the_key_is_made_without_a_new_key() {
+    let rig = Rig::new().await;
+    rig.init(&DROPLET).await;
+    std::fs::remove_file(rig.home("id_ed25519.pub")).unwrap();
+    let (code, text) = rig.run(&SETUP).await;
+    let hint = "hint: `ssh-keygen -y -f DIR/home/id_ed25519 >DIR/home/id_ed25519.pub` writes it";
+    assert!(code == 1 && text.contains(hint) && !text.contains("-t ed25519"), "{text}");
+}
+
+#[tokio::test]
+async fn a_port_of_its_own_for_ssh_reaches_the_servers_firewall() {
+    let rig = Rig::new().await;
+    rig.init(&["--host", "root@203.0.113.7:2222"]).await;
+    finishes_host(&rig).await;
+    let vars = rig.json("vars.json");
+    assert_eq!(vars["hardening_ssh_port"], 2222);
+    assert!(vars["hardening_ssh_from"].is_null(), "who may come to a machine of the person's is theirs to say");
+}
+
+#[tokio::test]
 async fn killed_at_any_step_it_makes_nothing_twice() {
     let steps = [
         "terraform-init",
@@ -222,9 +258,12 @@ async fn a_test_delivery_has_to_be_answered() {
     let rig = Rig::new().await;
     rig.init(&HOST).await;
     finishes_host(&rig).await;
-    for (name, status) in
-        [("setup_delivery_refused", 401), ("setup_delivery_to_nobody", 502), ("setup_delivery_elsewhere", 404)]
-    {
+    for (name, status) in [
+        ("setup_delivery_refused", 401),
+        ("setup_delivery_to_nobody", 502),
+        ("setup_delivery_elsewhere", 404),
+        ("setup_delivery_not_allowed", 403),
+    ] {
         *rig.door.instead.lock().unwrap() = Some(StatusCode::from_u16(status).unwrap());
         let (code, text) = rig.run(&SETUP).await;
         assert_eq!(code, 1, "{text}");
@@ -363,7 +402,14 @@ async fn the_real_ansible_takes_what_it_is_told() {
         .find(|line| line.contains("203.0.113.7") && !line.ends_with(" sh -s") && line.starts_with("ssh"))
         .unwrap();
     let known = format!("UserKnownHostsFile=\"{}\" ~/.ssh/known_hosts", rig.home("known_hosts").display());
-    for option in [known.as_str(), "StrictHostKeyChecking=accept-new", "Port=2222", "User=\"me\"", "203.0.113.7"] {
+    for option in [
+        known.as_str(),
+        "StrictHostKeyChecking=accept-new",
+        "IdentitiesOnly=yes",
+        "Port=2222",
+        "User=\"me\"",
+        "203.0.113.7",
+    ] {
         assert!(ansible.contains(option), "{option}: {ansible}");
     }
     rig.left_no_variables();

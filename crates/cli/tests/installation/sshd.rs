@@ -45,7 +45,7 @@ impl Sshd {
         std::fs::set_permissions(&command, std::fs::Permissions::from_mode(0o755)).unwrap();
         let settings = format!(
             "Port {port}\nListenAddress 127.0.0.1\nHostKey {}\nAuthorizedKeysFile {}\nForceCommand {}\nPidFile none\nStrictModes no\n\
-             UsePAM no\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n",
+             UsePAM no\nMaxAuthTries 4\nPasswordAuthentication no\nKbdInteractiveAuthentication no\n",
             host_key.display(),
             rig.path("person/.ssh/id_ed25519.pub").display(),
             command.display(),
@@ -65,14 +65,43 @@ impl Sshd {
     }
 }
 
-#[tokio::test]
-async fn the_real_ssh_reaches_a_real_server_and_knows_it_again() {
+/// A rig without stand-ins for SSH, and with a real key of the person's.
+async fn real() -> Rig {
     let rig = Rig::new().await;
     std::fs::remove_file(rig.path("bin/ssh")).unwrap();
     for half in ["id_ed25519", "id_ed25519.pub"] {
         std::fs::remove_file(rig.path("person/.ssh").join(half)).unwrap();
     }
     keygen(&rig.path("person/.ssh/id_ed25519")).await;
+    rig
+}
+
+#[tokio::test]
+async fn an_agent_with_many_other_keys_uses_up_no_tries() {
+    let rig = real().await;
+    let socket = rig.path("agent");
+    let agent = Program::new("ssh-agent").args(["-D", "-a"]).arg(&socket).limits(Limits::seconds(600));
+    let agent = tokio::spawn(async move { drop(agent.run().await) });
+    let begun = Instant::now();
+    while tokio::net::UnixStream::connect(&socket).await.is_err() {
+        assert!(begun.elapsed() < Duration::from_secs(20), "ssh-agent does not start");
+        tokio::time::sleep(Duration::from_millis(50)).await;
+    }
+    for number in 0..5 {
+        let key = rig.path(&format!("key-{number}"));
+        keygen(&key).await;
+        Program::new("ssh-add").arg("-q").arg(&key).env("SSH_AUTH_SOCK", &socket).run().await.unwrap();
+    }
+    let server = Sshd::start(&rig, preview_simulator::free_port()).await;
+    rig.init(&["--host", &format!("root@127.0.0.1:{}", server.port)]).await;
+    let (code, text) = rig.ended(rig.program(&["setup", "--yes"]).env("SSH_AUTH_SOCK", &socket)).await;
+    assert_eq!(code, 0, "{text}");
+    agent.abort();
+}
+
+#[tokio::test]
+async fn the_real_ssh_reaches_a_real_server_and_knows_it_again() {
+    let rig = real().await;
     let server = Sshd::start(&rig, preview_simulator::free_port()).await;
     rig.init(&["--host", &format!("root@127.0.0.1:{}", server.port)]).await;
     let (code, text) = rig.run(&["setup", "--yes"]).await;

@@ -36,6 +36,16 @@ impl Terminal {
         self.0.shows(text).await;
     }
 
+    /// Answers a question once it was asked so often.
+    async fn answers_the(&self, times: usize, question: &str, answer: &str) {
+        let begun = Instant::now();
+        while self.screen().await.matches(question).count() < times {
+            assert!(begun.elapsed() < Duration::from_secs(60), "{question}: {}", self.screen().await);
+            tokio::time::sleep(Duration::from_millis(50)).await;
+        }
+        self.types(answer).await;
+    }
+
     /// Answers a question once it is there.
     async fn answers(&self, question: &str, answer: &str) {
         self.shows(question).await;
@@ -67,13 +77,7 @@ async fn a_person_gets_from_nothing_to_a_server_and_back() {
     terminal.shows("error: nothing was changed").await;
     assert_eq!(rig.hooks(), []);
     terminal.types(&format!("{program} setup")).await;
-    // The second time that it is asked.
-    let begun = Instant::now();
-    while terminal.screen().await.matches("Do it? [y/N]").count() < 2 {
-        assert!(begun.elapsed() < Duration::from_secs(60));
-        tokio::time::sleep(Duration::from_millis(50)).await;
-    }
-    terminal.types("y").await;
+    terminal.answers_the(2, "Do it? [y/N]", "y").await;
     terminal.shows("root@203.0.113.7 serves previews at ").await;
     rig.has_one_hook();
     assert!(!terminal.screen().await.contains("begun "), "a line that is replaced says it");
@@ -105,6 +109,64 @@ async fn a_region_and_a_size_are_chosen_with_their_price_in_view() {
     let config = std::fs::read_to_string(rig.home("config.yml")).unwrap();
     assert!(config.contains("region: fra1") && config.contains("size: s-2vcpu-4gb"), "{config}");
     assert!(!terminal.screen().await.contains(DO_TOKEN));
+}
+
+#[tokio::test]
+async fn what_cannot_be_taken_down_is_asked_about() {
+    let rig = Rig::new().await;
+    rig.init(&["--host", "root@203.0.113.7"]).await;
+    let (code, text) = rig.run(&["setup", "--yes"]).await;
+    assert_eq!(code, 0, "{text}");
+    let archived = serde_json::json!({"message": "Repository was archived so is read-only."});
+    let _archived = rig.github.fail_while(Matching::path(Method::DELETE, "/hooks/"), Fault::Answer(403, archived));
+    rig.also("ssh", "echo 'Permission denied (publickey).' >&2; exit 255");
+    let terminal = Terminal::open(&rig).await;
+    let destroy = format!("{} destroy; echo ended with $?.", env!("CARGO_BIN_EXE_preview"));
+    let (name, hook) = ("to take it down:", "Leave that webhook, and go on? [y/N]");
+    let machine = "Is that machine gone for good, and to be forgotten? [y/N]";
+    terminal.types(&destroy).await;
+    terminal.answers_the(1, name, "preview-deployer").await;
+    terminal.shows("/my-org/my-app/settings/hooks/").await;
+    terminal.shows(hook).await;
+    terminal.0.presses("C-c").await;
+    terminal.shows("ended with 130.").await;
+
+    terminal.types(&destroy).await;
+    terminal.answers_the(2, name, "preview-deployer").await;
+    terminal.answers_the(2, hook, "y").await;
+    terminal.answers_the(1, machine, "n").await;
+    terminal.shows("ended with 1.").await;
+    assert!(rig.home("state.json").exists());
+
+    terminal.types(&destroy).await;
+    terminal.answers_the(3, name, "preview-deployer").await;
+    terminal.answers_the(3, hook, "y").await;
+    terminal.answers_the(2, machine, "y").await;
+    terminal.shows("ended with 0.").await;
+    assert!(!rig.home("state.json").exists());
+}
+
+#[tokio::test]
+async fn a_kept_token_that_has_expired_is_asked_for_again() {
+    let rig = Rig::new().await;
+    rig.init(&["--region", "fra1"]).await;
+    let kept = std::fs::read_to_string(rig.home("secrets.yml")).unwrap();
+    std::fs::write(
+        rig.home("secrets.yml"),
+        kept.replace(DO_TOKEN, "of-last-year").replace(rig.github.token(), "of-last-year"),
+    )
+    .unwrap();
+    let terminal = Terminal::open(&rig).await;
+    let program = env!("CARGO_BIN_EXE_preview");
+    let api =
+        format!("--set GITHUB_API_URL={} --set GITHUB_SERVER_URL={}", rig.github.api_url(), rig.github.server_url());
+    terminal.types(&format!("{program} init --region fra1 --size s-1vcpu-2gb --repo my-org/my-app {api} --yes")).await;
+    terminal.shows("the token for DigitalOcean is wrong, or has expired").await;
+    terminal.answers("The token for DigitalOcean (it is not shown):", DO_TOKEN).await;
+    terminal.shows("the server's token for GitHub is wrong, or has expired").await;
+    terminal.answers("The server's token for GitHub (it is not shown):", rig.github.token()).await;
+    terminal.shows("wrote ").await;
+    assert_eq!(std::fs::read_to_string(rig.home("secrets.yml")).unwrap(), kept);
 }
 
 #[tokio::test]

@@ -118,6 +118,11 @@ impl Secrets {
         &self.kept
     }
 
+    /// Whether it was given for this run, so that nothing kept counts.
+    pub(crate) fn is_given(&self, name: SecretName) -> bool {
+        self.given.contains_key(&name)
+    }
+
     /// Where secrets are kept, as the rest of a sentence.
     pub(crate) fn place(&self) -> String {
         match &self.kept {

@@ -1,27 +1,28 @@
 //! `preview init`
 
+mod keys;
+mod tokens;
+
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use clap::Args;
 use preview_core::ids::RepoName;
 use preview_core::repo_config::Mistake;
-use preview_exec::Program;
-use secrecy::{ExposeSecret, SecretString};
+use secrecy::SecretString;
 use serde_json::json;
 
 use crate::error::{Failure, Kind};
 use crate::flags::Flags;
-use crate::installation::secrets::{Given, Kept, SecretName, Secrets, checked, fresh};
+use crate::installation::secrets::{Given, Kept, SecretName, Secrets, fresh};
 use crate::installation::{
-    BROUGHT, Config, Destination, DigitalOcean, Domain, Home, ProjectName, Range, Region, Server, Size,
+    BROUGHT, Config, Destination, DigitalOcean, Domain, Home, ProjectName, Range, Region, Server, Size, State,
 };
 use crate::provision::digitalocean::{Client, SizeFound};
 use crate::provision::identity;
-use crate::provision::ready::{github_api, wants_webhooks};
+use crate::provision::made::Made;
 use crate::provision::records;
-use crate::provision::terraform::public_key;
-use crate::provision::webhooks;
+use crate::provision::terraform::{Terraform, public_key};
 use crate::ui;
 
 /// Describes an installation: asks what it has to know, checks each answer, and writes config.yml
@@ -92,7 +93,7 @@ impl Init {
         self.may_replace(&home)?;
         let secrets = Secrets::open(&home, &self.given).await?;
         let mut tokens = Tokens::new();
-        let (server, offer) = self.server(&secrets, &mut tokens).await?;
+        let (server, offer) = self.server(&home, &secrets, &mut tokens).await?;
         let ssh_key = self.key(&home, &server).await?;
         let repositories = self.repositories()?;
         let config = Config {
@@ -105,7 +106,7 @@ impl Init {
         };
         // What the flags say is held to the rules of the file, before anybody is asked for a token.
         Config::parse(&config.text()).map_err(|mistakes| wrong_flags(&mistakes))?;
-        self.check_key(&config, &tokens).await?;
+        self.check_account(&home, &config, &tokens).await?;
         self.github(&config, &secrets, &mut tokens).await?;
         if records::are_made(&config) && records::file(&config).is_none() {
             self.token(SecretName::Records, &secrets, &mut tokens).await?;
@@ -154,9 +155,9 @@ impl Init {
         Err(Failure::new("nothing was changed").hint("another PREVIEW_HOME holds another installation"))
     }
 
-    async fn server(&self, secrets: &Secrets, tokens: &mut Tokens) -> Result<Chosen, Failure> {
+    async fn server(&self, home: &Home, secrets: &Secrets, tokens: &mut Tokens) -> Result<Chosen, Failure> {
         if let Some(host) = &self.host {
-            return Ok((Server::Host(host.clone()), None));
+            return machine(home, host.clone());
         }
         if self.region.is_none() {
             let question = "A machine of yours (user@address), or nothing for a new one at DigitalOcean";
@@ -165,12 +166,15 @@ impl Init {
                 text => text.parse::<Destination>().map(Some).map_err(|error| error.to_string()),
             };
             if let Some(host) = self.flags.asking.text(question, "--host or --region", None, parse)? {
-                return Ok((Server::Host(host), None));
+                return machine(home, host);
             }
         }
-        let token = self.token(SecretName::DigitalOcean, secrets, tokens).await?;
-        let client = Client::new(&token)?;
-        let account = ui::waiting("asking DigitalOcean", client.account()).await?;
+        let ask = async |token: &SecretString| {
+            let client = Client::new(token)?;
+            let account = ui::waiting("asking DigitalOcean", client.account()).await?;
+            Ok((client, account))
+        };
+        let (client, account) = self.token_that_works(SecretName::DigitalOcean, secrets, tokens, ask).await?;
         ui::note(format!("DigitalOcean: the account of {}", ui::harmless(&account.email)));
         let (droplet, offer) = self.droplet(&client).await?;
         Ok((Server::DigitalOcean(droplet), Some(offer)))
@@ -220,43 +224,27 @@ impl Init {
         self.flags.asking.text("Size", "--size", Some(&cheapest.slug), parse)
     }
 
-    /// The private key: what was said, else the person's own for a machine that is there, and a new pair for a new server, since
-    /// DigitalOcean takes each key but once.
-    async fn key(&self, home: &Home, server: &Server) -> Result<PathBuf, Failure> {
-        if let Some(key) = &self.ssh_key {
-            let key = std::path::absolute(key)?;
-            let read = std::fs::File::open(&key).map(drop);
-            return read.map(|()| key.clone()).map_err(|error| {
-                Failure::new(format!("the SSH key {} could not be read", key.display()))
-                    .because(&error)
-                    .kind(Kind::Settings)
-                    .hint("name the private key's file with --ssh-key")
-            });
-        }
-        match server {
-            Server::Host(_) => {
-                let folder = std::env::var_os("HOME").map(|home| Path::new(&home).join(".ssh"));
-                let names = ["id_ed25519", "id_ecdsa", "id_rsa"].into_iter();
-                let found = folder.into_iter().flat_map(|folder| names.clone().map(move |name| folder.join(name)));
-                found.into_iter().find(|key| key.is_file()).ok_or_else(|| {
-                    let failure = Failure::new("there is no SSH key in ~/.ssh").kind(Kind::Settings);
-                    failure.hint("name the one that opens the machine with --ssh-key")
-                })
+    /// Whether DigitalOcean would take key, name and zone.
+    async fn check_account(&self, home: &Home, config: &Config, tokens: &Tokens) -> Result<(), Failure> {
+        let (Server::DigitalOcean(droplet), Some(token)) = (&config.server, tokens.get(&SecretName::DigitalOcean))
+        else {
+            return Ok(());
+        };
+        let (client, name) = (Client::new(token)?, &config.project_name);
+        let check = async {
+            if let Some(zone) = &droplet.dns_zone {
+                client.has_zone(zone).await?;
             }
-            Server::DigitalOcean(_) => made_key(home, self.flags.dry_run).await,
-        }
-    }
-
-    /// Whether DigitalOcean would take the key.
-    async fn check_key(&self, config: &Config, tokens: &Tokens) -> Result<(), Failure> {
-        match (&config.server, tokens.get(&SecretName::DigitalOcean)) {
             // A dry run makes no key, and there is none to check.
-            (Server::DigitalOcean(_), Some(token)) if config.ssh_key.exists() => {
-                let (client, key) = (Client::new(token)?, public_key(&config.ssh_key)?);
-                ui::waiting("asking DigitalOcean", client.takes_key(&config.project_name, &key)).await
+            if !config.ssh_key.exists() {
+                return Ok(());
             }
-            _ => Ok(()),
-        }
+            let key = public_key(&config.ssh_key)?;
+            client.takes_key(name, &key).await?;
+            // What has the name may be what was made from here.
+            if Terraform::is_begun(home) { Ok(()) } else { Made::find(&client, name, &key).await?.is_free(name, &[]) }
+        };
+        ui::waiting("asking DigitalOcean", check).await
     }
 
     fn repositories(&self) -> Result<Vec<RepoName>, Failure> {
@@ -270,73 +258,6 @@ impl Init {
             if names.is_empty() { Err("expected owner/name, or several with a comma".to_owned()) } else { Ok(names) }
         };
         self.flags.asking.text("Repositories (owner/name, several with a comma)", "--repo", None, parse)
-    }
-
-    /// Checks what GitHub says of the repositories; where the server's token may not manage webhooks, another one does.
-    async fn github(&self, config: &Config, secrets: &Secrets, tokens: &mut Tokens) -> Result<(), Failure> {
-        let api = github_api(&config.settings)?;
-        let app = ui::waiting("asking GitHub", identity::app_token(config)).await?;
-        let (is_app, token) = match app {
-            Some(token) => (true, token),
-            None => (false, self.token(SecretName::GitHub, secrets, tokens).await?),
-        };
-        let client = webhooks::Client::new(api.clone(), &token)?;
-        for repo in &config.repositories {
-            let found = ui::waiting("asking GitHub", client.repository(repo)).await?;
-            let kind = if found.private { "private" } else { "public" };
-            ui::note(format!("GitHub: {} ({kind})", ui::harmless(&found.full_name)));
-        }
-        if !wants_webhooks(config) {
-            return Ok(());
-        }
-        let own = match secrets.get(SecretName::Hooks).await? {
-            // An App's tokens are the server's. One that is given beside it is for nothing else.
-            None if is_app => match secrets.get(SecretName::GitHub).await? {
-                Some(token) => Some(token),
-                None => Some(self.ask(SecretName::Hooks)?),
-            },
-            own => own,
-        };
-        let manages = match &own {
-            Some(token) => webhooks::Client::new(api.clone(), token)?,
-            None => client,
-        };
-        let looked = may_manage(&manages, &config.repositories);
-        let Err(refusal) = ui::waiting("asking GitHub", looked).await else {
-            tokens.extend(own.map(|token| (SecretName::Hooks, token)));
-            return Ok(());
-        };
-        if own.is_some() || !self.flags.asking.can_ask() {
-            return Err(refusal);
-        }
-        ui::note(
-            "the server's token may not manage webhooks, as it should be: another one may, which stays on this machine",
-        );
-        let token = self.ask(SecretName::Hooks)?;
-        let client = webhooks::Client::new(api, &token)?;
-        ui::waiting("asking GitHub", may_manage(&client, &config.repositories)).await?;
-        tokens.insert(SecretName::Hooks, token);
-        Ok(())
-    }
-
-    /// A token that was given or kept, else asked for.
-    async fn token(&self, name: SecretName, secrets: &Secrets, tokens: &mut Tokens) -> Result<SecretString, Failure> {
-        let token = match secrets.get(name).await? {
-            Some(token) => token,
-            None => self.ask(name)?,
-        };
-        tokens.insert(name, token.clone());
-        Ok(token)
-    }
-
-    fn ask(&self, name: SecretName) -> Result<SecretString, Failure> {
-        let flag = format!("the environment variable {}", name.variable());
-        let mut question = name.what().to_owned();
-        question[..1].make_ascii_uppercase();
-        match self.flags.asking.secret(&question, &flag)? {
-            Some(token) => checked(name, token.expose_secret()),
-            None => Err(Failure::new(format!("{} was not given", name.what())).kind(Kind::Settings)),
-        }
     }
 
     fn tell(&self, home: &Home, config: &Config, secrets: &Secrets, offer: Option<&SizeFound>) -> Result<(), Failure> {
@@ -366,24 +287,13 @@ fn wrong_flags(mistakes: &[Mistake]) -> Failure {
     failure.hint("docs/CONFIGURATION.md has all settings")
 }
 
-async fn may_manage(client: &webhooks::Client, repositories: &[RepoName]) -> Result<(), Failure> {
-    for repo in repositories {
-        client.may_manage(repo).await?;
+/// A machine that is there, in whose place nothing was made from here: `preview destroy` would no longer know of it.
+fn machine(home: &Home, host: Destination) -> Result<Chosen, Failure> {
+    if !Terraform::is_begun(home) && State::load(home)?.address.is_none() {
+        return Ok((Server::Host(host), None));
     }
-    Ok(())
-}
-
-/// The installation's own pair of keys, made if it isn't there.
-async fn made_key(home: &Home, dry_run: bool) -> Result<PathBuf, Failure> {
-    let key = home.key();
-    if key.exists() || dry_run {
-        return Ok(key);
-    }
-    home.make()?;
-    let make =
-        Program::new("ssh-keygen").args(["-q", "-t", "ed25519", "-N", "", "-C", "preview-deployer", "-f"]).arg(&key);
-    make.run()
-        .await
-        .map_err(|error| Failure::from(error).hint("install an SSH client, or name a key of yours with --ssh-key"))?;
-    Ok(key)
+    let what = format!("{} knows of a server at DigitalOcean, which would go on and cost", home.folder().display());
+    Err(Failure::new(what)
+        .kind(Kind::Settings)
+        .hint("`preview destroy` takes it down first; another PREVIEW_HOME holds another installation"))
 }
