@@ -1,8 +1,29 @@
-FROM {{ node }} AS base
+{% set installs_tool = "RUN --mount=type=cache,id=npm,target=/root/.npm npm install --global --force " ~ tool %}
+{% if system or manager_runs %}
+# What both the build and the app want: no repository's code is in this stage.
+FROM {{ image }} AS system
+{% if system %}
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends {{ system }} \
+ && rm -rf /var/lib/apt/lists/*
+{% endif %}
+{% if manager_runs %}
+{{ installs_tool }}
+{% endif %}
+
+{% set image = "system" %}
+{% endif %}
+FROM {{ image }} AS base
 ENV {{ env }}
 WORKDIR /app
-{% if tool %}
-RUN --mount=type=cache,id=npm,target=/root/.npm npm install --global --force {{ tool }}
+{% if tool and not manager_runs %}
+{{ installs_tool }}
+{% endif %}
+{% if git %}
+# Packages are fetched by it.
+RUN apt-get update \
+ && apt-get install -y --no-install-recommends git ca-certificates \
+ && rm -rf /var/lib/apt/lists/*
 {% endif %}
 
 # A stage of its own: as long as what is copied here stays the same, nothing is installed again.
@@ -17,6 +38,9 @@ RUN --mount=type=cache,{{ cache }} {{ install }} && mkdir -p {{ modules | join("
 # The build writes into node_modules what the app runs, so that they are pruned after it.
 FROM dependencies AS build
 COPY . .
+{% for line in generate %}
+RUN {{ line }}
+{% endfor %}
 {% for command in commands %}
 {{ command }}
 {% endfor %}
@@ -41,8 +65,8 @@ COPY . .
 RUN {% for folder in modules %}--mount=type=bind,from=dependencies,source=/app/{{ folder }},target=/app/{{ folder }},rw {% endfor %}{{ build }}
 {% endif %}
 
-FROM {{ node }}
-ENV NODE_ENV=production PORT={{ port }}
+FROM {{ image }}
+ENV NODE_ENV=production PORT={{ port }}{{ settings }}{{ " " ~ env if run_env }}
 USER node
 WORKDIR /app
 {% if not build_in_place and workspace %}

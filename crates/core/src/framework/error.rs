@@ -76,8 +76,11 @@ pub enum DetectError {
         column: usize,
     },
     /// A Node app that can't be built.
-    #[error("`package.json` has no `build` script; add one, such as `\"build\": \"nest build\"`, or a `Dockerfile`")]
-    NoBuildScript,
+    #[error("`package.json` has no `build` script; add one, such as {}, or a `Dockerfile`", build_script(*.by_nx))]
+    NoBuildScript {
+        /// Whether Nx builds it.
+        by_nx: bool,
+    },
     /// A workspace's own file that doesn't say which packages it has.
     #[error("`{0}` can't be read as the list of a workspace's packages")]
     BadWorkspace(String),
@@ -211,6 +214,16 @@ pub enum DetectError {
         /// Why not.
         problem: DockerfileError,
     },
+}
+
+fn build_script(by_nx: bool) -> &'static str {
+    match by_nx {
+        true => {
+            "`\"build\": \"nx build api\"` with the app's name (and say in `preview-config.yml` what it makes, such as \
+             `app_entrypoint: dist/apps/api/main.js`)"
+        }
+        false => "`\"build\": \"nest build\"`",
+    }
 }
 
 impl DetectError {

@@ -81,6 +81,11 @@ impl NodeTool {
         self.needs_all || !package.depends_on(self.package)
     }
 
+    /// What is run, as a line.
+    pub(super) fn line(&self) -> String {
+        self.words.join(" ")
+    }
+
     fn migration(self, package: &Package) -> FoundMigration {
         let kept = if self.keeps_dev(package) { "; the image keeps `devDependencies` for it" } else { "" };
         let reason = format!("{}{kept}", self.evidence);

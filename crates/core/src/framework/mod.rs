@@ -30,7 +30,11 @@ mod migration;
 mod nestjs;
 mod node;
 mod node_install;
+mod node_package;
+mod node_prisma;
+mod node_running;
 mod node_server;
+mod node_version;
 mod node_workspace;
 mod own;
 pub mod own_dockerfile;
@@ -391,6 +395,8 @@ fn render(template: &str, images: &BaseImages, values: minijinja::Value) -> Stri
     environment.render_str(template, values).expect("a template of ours renders: each is rendered by a test")
 }
 
+#[cfg(test)]
+mod node_tests;
 #[cfg(test)]
 mod tests;
 #[cfg(test)]

@@ -11,7 +11,8 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         return Ok(None);
     };
     if app.package.script("build").is_none() {
-        return Err(DetectError::NoBuildScript);
+        let by_nx = app.package.has_tool("nx") || app.base_package().has_tool("nx");
+        return Err(DetectError::NoBuildScript { by_nx });
     }
     let start = match (&project.config.app_entrypoint, app.package.script("start:prod")) {
         (Some(entry), _) => Start::File(entry.to_string()),

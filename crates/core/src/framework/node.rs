@@ -3,17 +3,26 @@
 use std::collections::BTreeSet;
 
 use minijinja::context;
-use serde_json::Value;
 
+use crate::base_images::BaseImage;
 use crate::repo_config::{ContainerPort, RelativePath};
 
+use super::migration::NodeTool;
 use super::node_install::Installation;
+pub(super) use super::node_package::Package;
+use super::node_running::Running;
+use super::node_version::OtherNode;
 use super::node_workspace::{App, Part};
-use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, database, migration, render};
+use super::{
+    Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, database, migration, node_prisma,
+    node_version, render,
+};
 
 const TEMPLATE: &str = include_str!("../../../../templates/node.Dockerfile");
 /// Where the generators and the examples of most libraries let an app listen when `PORT` says nothing.
 const PORT: ContainerPort = ContainerPort::new(3000).unwrap();
+/// What AdonisJS wants to be told, and a preview can tell.
+const ADONIS: &str = " HOST=0.0.0.0 LOG_LEVEL=info";
 
 /// What runs the app.
 pub(super) enum Start {
@@ -37,7 +46,9 @@ impl Start {
         let script = package.script(name).unwrap_or_default();
         let words: Vec<String> = script.split_whitespace().map(str::to_owned).collect();
         let plain = |word: &String| word.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-/=:@".contains(&b));
-        if words.len() > 1 && words[0] == "node" && words.iter().all(plain) {
+        // Which npm runs before and after it.
+        let others = ["pre", "post"].iter().any(|when| package.script(&format!("{when}{name}")).is_some());
+        if words.len() > 1 && words[0] == "node" && words.iter().all(plain) && !others {
             words
         } else {
             ["npm", "run", name].map(str::to_owned).to_vec()
@@ -58,31 +69,29 @@ pub(super) fn recipe(
     let installation = Installation::find(&base, app.base_package(), app.members())?;
     let app_port = project.config.app_port.unwrap_or(PORT);
     let parts = app.parts();
-    let build = build_command(&base, app, &parts)?;
-    let generates = parts.iter().any(|part| part.package.generates_dependencies());
-    let modules = std::iter::once(RelativePath::default()).chain(parts.iter().map(|part| part.folder.clone()));
-    let modules: BTreeSet<String> = modules.map(|folder| folder.join(&node_modules()).to_string()).collect();
-    let commands = &project.config.build_commands;
-    let keeps_dev = needs_dev(app, start) || migration_needs_dev(project, app)?;
+    let other_node = node_version::find(&base, &Beneath::new(project.checkout, &app.at), app)?;
+    let images = &project.rules.base_images;
     let values = context! {
-        prune => (!keeps_dev).then_some(installation.prune),
-        commands => commands::run_lines(commands, &format!("--mount=type=cache,{} ", installation.cache)),
-        build => &build,
-        // What an install script, a generator or a command leaves in the tree must be there for the build, and stay.
-        build_in_place => !commands.is_empty()
-            || build.is_some() && (generates || app.in_workspace() && installation.needs_sources),
-        modules,
+        image => match &other_node {
+            Some(OtherNode { major, .. }) => images.named(&format!("node:{major}-bookworm-slim")),
+            None => images.get(BaseImage::Node),
+        },
+        system => node_prisma::is_used(app, &parts).then_some(node_prisma::SYSTEM),
+        git => app.members().iter().map(|member| &member.package).chain([&app.package, app.base_package()]).any(Package::wants_git),
         workspace => app.in_workspace(),
         folder => (!app.folder.is_all()).then(|| app.folder.to_string()),
+        settings => if app.package.depends_on("@adonisjs/core") { ADONIS } else { "" },
         port => app_port.get(),
         command => serde_json::json!(start.command(&app.package)).to_string(),
-        ..installation.values()
+        ..stages(project, app, start, &installation, &parts)?
     };
     let from = if app.folder.is_all() { "" } else { ", from the root of its workspace" };
+    let node =
+        other_node.map(|OtherNode { major, asked_by }| format!("; Node.js {major}, since `{asked_by}` asks for it"));
     Ok(Recipe {
         framework,
-        reason: format!("{evidence}; {}{from}", installation.reason),
-        dockerfile: render(TEMPLATE, &project.rules.base_images, values),
+        reason: format!("{evidence}; {}{from}{}", installation.reason, node.unwrap_or_default()),
+        dockerfile: render(TEMPLATE, images, values),
         app_port,
         user: Some("node".to_owned()),
         scope: Scope {
@@ -93,16 +102,55 @@ pub(super) fn recipe(
     })
 }
 
-/// Whether what brings the database up to date is only there if development dependencies stay in the image.
-fn migration_needs_dev(project: Project<'_>, app: &App) -> Result<bool, DetectError> {
-    // Whoever says what migrates knows what it needs, and of a workspace nothing is found.
+/// What is installed, what the stages of the build do, and what is left for the image.
+fn stages(
+    project: Project<'_>,
+    app: &App,
+    start: &Start,
+    installation: &Installation,
+    parts: &[Part<'_>],
+) -> Result<minijinja::Value, DetectError> {
+    let base = Beneath::new(project.checkout, &app.base);
+    let commands = &project.config.build_commands;
+    let build = build_command(&base, app, parts)?;
+    let generate = node_prisma::generate(&base, app, parts, commands)?;
+    let migrates = migration_tool(project, app)?;
+    let running = Running::of(project.config, app, start, migrates.as_ref());
+    let keeps_dev = running.needs_dev(app) || migrates.is_some_and(|tool| tool.keeps_dev(&app.package));
+    let manager_runs = running.needs_manager(installation);
+    let generates = parts.iter().any(|part| part.package.generates_dependencies());
+    let generates_alone = generates && parts.iter().any(|part| part.package.generates_prisma());
+    let modules = std::iter::once(RelativePath::default()).chain(parts.iter().map(|part| part.folder.clone()));
+    let modules: BTreeSet<String> = modules.map(|folder| folder.join(&node_modules()).to_string()).collect();
+    Ok(context! {
+        prune => installation.prune.filter(|_| !keeps_dev),
+        commands => commands::run_lines(commands, &format!("--mount=type=cache,{} ", installation.cache)),
+        build => &build,
+        // What an install script, a generator or a command leaves in the tree must be there for the build, and stay; so must what Yarn
+        // keeps of its installation, without which it runs no script.
+        build_in_place => !commands.is_empty()
+            || !generate.is_empty()
+            || generates_alone
+            || manager_runs && installation.keeps_state
+            || build.is_some() && (generates || app.in_workspace() && installation.needs_sources),
+        generate,
+        manager_runs,
+        run_env => manager_runs && installation.keeps_state,
+        modules,
+        ..installation.values()
+    })
+}
+
+/// What brings the database up to date, where a tool does that was found by its migrations.
+fn migration_tool(project: Project<'_>, app: &App) -> Result<Option<NodeTool>, DetectError> {
+    // Whoever says what migrates is read elsewhere, and of a workspace nothing is found.
     if project.config.migrate.is_some() || app.in_workspace() {
-        return Ok(false);
+        return Ok(None);
     }
     let here = Beneath::new(project.checkout, project.root);
     let (database, _) = database::find(&[here], project.config)?;
     let tool = migration::of_node(project.files, &app.package)?;
-    Ok(database.database.is_some() && tool.is_some_and(|tool| tool.keeps_dev(&app.package)))
+    Ok(tool.filter(|_| database.database.is_some()))
 }
 
 fn node_modules() -> RelativePath {
@@ -125,168 +173,4 @@ fn build_command(base: &dyn Files, app: &App, parts: &[Part<'_>]) -> Result<Opti
         false => format!("(cd {} && npm run build)", part.folder),
     });
     Ok(Some(commands.collect::<Vec<_>>().join(" && ")))
-}
-
-/// Whether what starts the app is, or needs, a tool among the development dependencies: `tsx src/server.ts`.
-fn needs_dev(app: &App, start: &Start) -> bool {
-    let packages = [&app.package, app.base_package()];
-    match start {
-        Start::File(_) => false,
-        Start::TypeScript(_) => packages.iter().any(|package| package.has_dev("tsx")),
-        Start::Script(name) => {
-            let words = app.package.words_run_by(name);
-            let is_dev = |word: &String| packages.iter().any(|package| package.has_dev_program(word));
-            words.iter().any(is_dev)
-        }
-    }
-}
-
-/// The parts of `package.json` that matter here.
-#[derive(Debug, Clone)]
-pub(super) struct Package(Value);
-
-/// Programs whose package has another name.
-const PROGRAMS: [(&str, &str); 6] = [
-    ("tsc", "typescript"),
-    ("nest", "@nestjs/cli"),
-    ("babel-node", "@babel/node"),
-    ("dotenv", "dotenv-cli"),
-    ("swc", "@swc/cli"),
-    ("dotenvx", "@dotenvx/dotenvx"),
-];
-
-impl Package {
-    /// Reads it; `None` where there is none.
-    pub(super) fn read(files: &dyn Files) -> Result<Option<Self>, DetectError> {
-        Self::read_in(files, &RelativePath::default())
-    }
-
-    /// Reads that of a folder.
-    pub(super) fn read_in(files: &dyn Files, folder: &RelativePath) -> Result<Option<Self>, DetectError> {
-        let path = manifest(folder);
-        let Some(text) = files.read(&path)? else { return Ok(None) };
-        let text = text.strip_prefix('\u{FEFF}').unwrap_or(&text);
-        let bad =
-            |error: serde_json::Error| DetectError::BadManifest { path, line: error.line(), column: error.column() };
-        serde_json::from_str(text).map(|value| Some(Self(value))).map_err(bad)
-    }
-
-    /// The packages that it depends on at run time.
-    pub(super) fn dependencies(&self) -> impl Iterator<Item = &str> {
-        self.0["dependencies"].as_object().into_iter().flat_map(|all| all.keys()).map(String::as_str)
-    }
-
-    /// The patterns of the folders with the packages of its workspace; none where it has none.
-    ///
-    /// Source: <https://docs.npmjs.com/cli/v11/configuring-npm/package-json#workspaces>; Yarn 1 also has an object with `packages`.
-    pub(super) fn workspaces(&self) -> Vec<String> {
-        let workspaces = &self.0["workspaces"];
-        let list = workspaces.as_array().or_else(|| workspaces["packages"].as_array());
-        list.into_iter().flatten().filter_map(|pattern| pattern.as_str().map(str::to_owned)).collect()
-    }
-
-    /// The name by which other packages depend on it.
-    pub(super) fn name(&self) -> Option<&str> {
-        self.0["name"].as_str()
-    }
-
-    /// Whether it names this package among what it needs, to be built or to run.
-    pub(super) fn needs(&self, package: &str) -> bool {
-        let sections = ["dependencies", "devDependencies", "optionalDependencies", "peerDependencies"];
-        sections.into_iter().any(|section| self.0[section].get(package).is_some())
-    }
-
-    /// Whether it names this package as a tool or a dependency.
-    pub(super) fn has_tool(&self, package: &str) -> bool {
-        self.depends_on(package) || self.has_dev(package)
-    }
-
-    fn has_dev(&self, package: &str) -> bool {
-        self.0["devDependencies"].get(package).is_some()
-    }
-
-    /// Whether a word of a command line is a program or a module of a development dependency: `tsx`, `ts-node/register`.
-    fn has_dev_program(&self, word: &str) -> bool {
-        let mut parts = word.split('/');
-        let first = parts.next().unwrap_or_default();
-        let scoped = parts.next().filter(|_| first.starts_with('@')).map(|name| format!("{first}/{name}"));
-        let named = PROGRAMS.iter().find(|(program, _)| *program == word).map(|(_, package)| *package);
-        [Some(first), scoped.as_deref(), named].into_iter().flatten().any(|package| self.has_dev(package))
-    }
-
-    /// The words of a script, of the one that runs before it, and of those that these run by name.
-    fn words_run_by(&self, script: &str) -> Vec<String> {
-        let mut names = vec![format!("pre{script}"), script.to_owned()];
-        let mut words: Vec<String> = Vec::new();
-        let mut at = 0;
-        while at < names.len() {
-            let text = self.script(&names[at]).unwrap_or_default();
-            let more =
-                text.split(|c: char| c.is_whitespace() || "=;&|()'\"".contains(c)).filter(|word| !word.is_empty());
-            let more: Vec<String> = more.map(str::to_owned).collect();
-            // A word that is a script's name is taken for one: at worst, too much stays installed.
-            for word in more.iter().filter(|word| self.script(word).is_some()) {
-                if !names.contains(word) {
-                    names.extend([format!("pre{word}"), word.clone()]);
-                }
-            }
-            words.extend(more);
-            at += 1;
-        }
-        words
-    }
-
-    /// Whether it brings programs, which an install links to where the file is there.
-    pub(super) fn has_programs(&self) -> bool {
-        self.0.get("bin").is_some()
-    }
-
-    /// Whether it is a dependency at run time.
-    pub(super) fn depends_on(&self, package: &str) -> bool {
-        self.0["dependencies"].get(package).is_some()
-    }
-
-    /// Whether it is a dependency at run time or in development.
-    pub(super) fn has(&self, package: &str) -> bool {
-        self.depends_on(package) || self.0["devDependencies"].get(package).is_some()
-    }
-
-    /// A script's command line.
-    pub(super) fn script(&self, name: &str) -> Option<&str> {
-        self.0["scripts"].get(name)?.as_str().filter(|script| !script.trim().is_empty())
-    }
-
-    /// The file that it calls its `main`, if that is a path within the tree.
-    pub(super) fn main(&self) -> Option<RelativePath> {
-        self.0["main"].as_str()?.trim_start_matches("./").parse().ok()
-    }
-
-    /// Version of the package manager that the `packageManager` field pins, where it pins this one.
-    ///
-    /// Source: <https://nodejs.org/api/packages.html#packagemanager>
-    pub(super) fn pinned(&self, manager: &str) -> Option<&str> {
-        let version = self.0["packageManager"].as_str()?.strip_prefix(manager)?.strip_prefix('@')?;
-        let version = version.split('+').next()?;
-        let plain = |b: u8| b.is_ascii_alphanumeric() || b == b'.' || b == b'-';
-        (version.starts_with(|c: char| c.is_ascii_digit()) && version.bytes().all(plain)).then_some(version)
-    }
-
-    /// Why an install may need more of the tree than the manifests: scripts of the project's own that run with it.
-    pub(super) fn install_needs_sources(&self) -> bool {
-        // Git hooks are what `prepare` most often installs; husky leaves a tree without `.git` alone.
-        let of_hooks = |script: &&str| script.starts_with("husky");
-        let scripts = ["preinstall", "install", "postinstall", "prepare"];
-        scripts.iter().filter_map(|name| self.script(name)).any(|script| !of_hooks(&script))
-    }
-
-    /// Whether building writes code into `node_modules` that the app runs.
-    fn generates_dependencies(&self) -> bool {
-        self.depends_on("@prisma/client")
-    }
-}
-
-/// Where the `package.json` of a folder is.
-pub(super) fn manifest(folder: &RelativePath) -> String {
-    let name: RelativePath = "package.json".parse().expect("a plain name is a path");
-    folder.join(&name).to_string()
 }

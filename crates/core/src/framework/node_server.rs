@@ -3,6 +3,8 @@
 //! Recognised by what starts it: a `start:prod` or `start` script, the `main` of `package.json`, or a file of a usual name. A
 //! `build` script is run where there is one. A `package.json` with none of these may be there for tools alone.
 
+use crate::repo_config::RelativePath;
+
 use super::node::{self, Package, Start};
 use super::node_workspace::App;
 use super::{Beneath, DetectError, Files, Framework, Project, Recipe};
@@ -83,7 +85,10 @@ fn start(project: Project<'_>, app: &App) -> Result<Option<(Start, String)>, Det
         return Ok(Some((Start::File(entry.to_string()), "`app_entrypoint`".to_owned())));
     }
     if let Some(script) = SCRIPTS.into_iter().find(|script| package.script(script).is_some()) {
-        return Ok(Some((Start::Script(script), format!("its `{script}` script"))));
+        return Ok(Some(match built_by_adonis(files, package, script)? {
+            Some(file) => (Start::File(file), format!("its `{script}` script, in what is built,")),
+            None => (Start::Script(script), format!("its `{script}` script")),
+        }));
     }
     let built = package.script("build").is_some();
     if let Some(main) = package.main()
@@ -104,6 +109,19 @@ fn start(project: Project<'_>, app: &App) -> Result<Option<(Start, String)>, Det
         }
     }
     Ok(None)
+}
+
+/// The file that a script of AdonisJS starts: it is meant for the folder that its build makes.
+///
+/// Source: <https://docs.adonisjs.com/guides/getting-started/deployment>
+fn built_by_adonis(files: &dyn Files, package: &Package, script: &str) -> Result<Option<String>, DetectError> {
+    if !package.depends_on("@adonisjs/core") || package.script("build").is_none() {
+        return Ok(None);
+    }
+    let words: Vec<&str> = package.script(script).unwrap_or_default().split_whitespace().collect();
+    let ["node", file] = words[..] else { return Ok(None) };
+    let Ok(file) = file.trim_start_matches("./").parse::<RelativePath>() else { return Ok(None) };
+    Ok((!file.as_str().starts_with("build/") && !exists(files, file.as_str())?).then(|| format!("build/{file}")))
 }
 
 /// Whether a package of a workspace is a server, rather than a library, a front end, or tools.

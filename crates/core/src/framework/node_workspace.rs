@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use crate::repo_config::RelativePath;
 use crate::yaml::{self, Budget, Value};
 
-use super::node::{Package, manifest};
+use super::node_package::{Package, manifest};
 use super::node_server::is_server;
 use super::{Beneath, DetectError, Files, Framework, Project, Refusal};
 

@@ -123,6 +123,10 @@ fn dockerfiles_of_workspaces() {
         dockerfile("npm: the driver is in a package beside it")
     );
     insta::assert_snapshot!("workspace_of_pnpm_with_turborepo", dockerfile("pnpm with Turborepo: NestJS and Next.js"));
+    insta::assert_snapshot!(
+        "workspace_of_npm_with_prisma",
+        dockerfile("npm: a schema of Prisma's in a package beside it")
+    );
     insta::assert_snapshot!("workspace_of_go", dockerfile("A workspace with one program"));
 }
 

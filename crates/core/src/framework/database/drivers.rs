@@ -23,10 +23,11 @@ const NODE: Drivers = &[
     ("slonik", POSTGRES),
     ("@fastify/postgres", POSTGRES),
     ("mysql2", MYSQL),
-    ("mysql", MYSQL),
     ("@mikro-orm/mysql", MYSQL),
     ("@fastify/mysql", MYSQL),
     ("mariadb", MARIADB),
+    // It can't log in to a MySQL from 8.4 on, which MariaDB stands in for.
+    ("mysql", MARIADB),
     ("@mikro-orm/mariadb", MARIADB),
     ("mongodb", MONGODB),
     ("mongoose", MONGODB),
