@@ -99,6 +99,19 @@ impl fmt::Display for Refusal {
     }
 }
 
+/// The text of a file: UTF-8, or UTF-16 where a mark at its beginning says so, as PowerShell writes what is sent into a file. `None`: it
+/// is neither.
+pub fn decoded(bytes: Vec<u8>) -> Option<String> {
+    let read: fn([u8; 2]) -> u16 = match bytes.get(..2) {
+        Some([0xFF, 0xFE]) => u16::from_le_bytes,
+        Some([0xFE, 0xFF]) => u16::from_be_bytes,
+        _ => return String::from_utf8(bytes).ok(),
+    };
+    let (pairs, rest) = bytes[2..].as_chunks::<2>();
+    let units: Vec<u16> = pairs.iter().copied().map(read).collect();
+    String::from_utf16(&units).ok().filter(|_| rest.is_empty())
+}
+
 /// A checkout that is a table of paths and texts: for tests, and for showing what would be detected.
 #[derive(Debug, Clone, Default)]
 pub struct MemoryFiles {
@@ -137,5 +150,27 @@ impl Files for MemoryFiles {
         };
         let names: BTreeSet<String> = self.files.keys().chain(&self.links).filter_map(below).collect();
         Ok(names.into_iter().collect())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::decoded;
+
+    #[test]
+    fn utf_16_is_read_where_a_mark_says_so() {
+        let units = |mark: [u8; 2], bytes: fn(u16) -> [u8; 2]| {
+            mark.into_iter().chain("fläsk==3\r\n".encode_utf16().flat_map(bytes)).collect::<Vec<u8>>()
+        };
+        for bytes in
+            [units([0xFF, 0xFE], u16::to_le_bytes), units([0xFE, 0xFF], u16::to_be_bytes), "fläsk==3\r\n".into()]
+        {
+            assert_eq!(decoded(bytes).as_deref(), Some("fläsk==3\r\n"));
+        }
+        assert_eq!(decoded("\u{FEFF}x".into()).as_deref(), Some("\u{FEFF}x"));
+        // Half a character, half of a pair, and no text at all.
+        for bytes in [vec![0xFF, 0xFE, b'x'], vec![0xFF, 0xFE, 0x00, 0xD8], vec![b'x', 0x80]] {
+            assert_eq!(decoded(bytes), None);
+        }
     }
 }

@@ -50,7 +50,7 @@ pub use database::{FoundDatabase, FoundExtras};
 pub use error::DetectError;
 use error::listed;
 use files::Beneath;
-pub use files::{Files, MemoryFiles, ReadFileError, Refusal};
+pub use files::{Files, MemoryFiles, ReadFileError, Refusal, decoded};
 pub use migration::FoundMigration;
 pub use own::{OwnBuild, ToLookAt};
 use own_dockerfile::DockerfileError;

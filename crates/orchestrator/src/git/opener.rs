@@ -9,7 +9,7 @@ use std::io::{self, Read};
 use std::os::fd::OwnedFd;
 use std::path::Path;
 
-use preview_core::framework::{Files, ReadFileError, Refusal};
+use preview_core::framework::{Files, ReadFileError, Refusal, decoded};
 use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
 use rustix::io::Errno;
 
@@ -68,7 +68,7 @@ impl CheckoutFiles {
         if bytes.len() as u64 > self.largest {
             return Err(Refusal::TooLarge { limit: self.largest });
         }
-        String::from_utf8(bytes).map(Some).map_err(|_| Refusal::NotText)
+        decoded(bytes).map(Some).ok_or(Refusal::NotText)
     }
 
     fn names(&self, folder: &str) -> Result<Vec<String>, Refusal> {
