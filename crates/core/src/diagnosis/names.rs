@@ -17,6 +17,8 @@ pub(super) enum Kind {
     Package,
     /// A file or folder, by its path.
     File,
+    /// A library of the system's, by the name of its file.
+    Library,
     /// A script of `package.json`.
     Script,
     /// A program.
@@ -58,6 +60,7 @@ impl Kind {
             Self::Module => "module",
             Self::Package => "package",
             Self::File => "file",
+            Self::Library => "library",
             Self::Script => "script",
             Self::Command => "program",
             Self::Variable => "variable",
