@@ -1,4 +1,5 @@
-//! Which Node.js runs an app: 22, unless the project says that it works with another one alone. pnpm and Yarn 1 install nothing otherwise.
+//! Which Node.js runs an app: 22, unless the project says that it works with another one alone. Yarn 1 installs nothing otherwise, nor do
+//! npm and pnpm where `engine-strict` is set.
 //!
 //! Source: <https://docs.npmjs.com/cli/v11/configuring-npm/package-json#engines>, <https://github.com/npm/node-semver#ranges>,
 //! <https://github.com/nvm-sh/nvm#nvmrc>
