@@ -43,11 +43,14 @@ fn only_regular_text_files_of_the_checkout_are_read() {
     fs::write(dir.path().join("outside"), "secret").unwrap();
     fs::write(root.join("folder/file"), "text").unwrap();
     fs::write(root.join("latin"), b"caf\xe9").unwrap();
+    fs::write(root.join("wide"), b"\xff\xfet\0e\0x\0t\0").unwrap();
     fs::File::create(root.join("large")).unwrap().set_len((4 << 20) + 1).unwrap();
     mknodat(CWD, root.join("pipe"), FileType::Fifo, 0o600.into(), 0).unwrap();
     let _socket = UnixListener::bind(root.join("socket")).unwrap();
     let files = CheckoutFiles::open(&root).unwrap();
-    assert_eq!(files.read("folder/file").unwrap().as_deref(), Some("text"));
+    for text in ["folder/file", "wide"] {
+        assert_eq!(files.read(text).unwrap().as_deref(), Some("text"));
+    }
     for missing in ["missing", "folder/missing", "folder/file/deeper", &"n".repeat(5000)] {
         assert_eq!(files.read(missing).unwrap(), None);
     }
