@@ -69,7 +69,9 @@ pub(super) fn recipe(
     let installation = Installation::find(&base, app.base_package(), app.members())?;
     let app_port = project.config.app_port.unwrap_or(PORT);
     let parts = app.parts();
-    let other_node = node_version::find(&base, &Beneath::new(project.checkout, &app.at), app)?;
+    let other_node = node_version::find(&[&Beneath::new(project.checkout, &app.at), &base, project.checkout], app);
+    let members = app.members().iter().map(|member| &member.package);
+    let wants_git = members.chain([&app.package, app.base_package()]).any(Package::wants_git);
     let images = &project.rules.base_images;
     let values = context! {
         image => match &other_node {
@@ -77,7 +79,7 @@ pub(super) fn recipe(
             None => images.get(BaseImage::Node),
         },
         system => node_prisma::is_used(app, &parts).then_some(node_prisma::SYSTEM),
-        git => app.members().iter().map(|member| &member.package).chain([&app.package, app.base_package()]).any(Package::wants_git),
+        git => wants_git,
         workspace => app.in_workspace(),
         folder => (!app.folder.is_all()).then(|| app.folder.to_string()),
         settings => if app.package.depends_on("@adonisjs/core") { ADONIS } else { "" },

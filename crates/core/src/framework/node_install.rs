@@ -47,9 +47,11 @@ impl Installation {
             (pnpm(files, package)?, Some("pnpm-lock.yaml"))
         } else if has("yarn.lock") {
             let text = files.read("yarn.lock")?.unwrap_or_default();
-            let classic = text.contains("# yarn lockfile v1");
-            let berry = || yarn_berry(files, package, &text, !members.is_empty());
-            (if classic { yarn_classic(package) } else { berry()? }, Some("yarn.lock"))
+            let installation = match text.contains("# yarn lockfile v1") {
+                true => yarn_classic(package),
+                false => yarn_berry(files, package, &text, !members.is_empty()),
+            };
+            (installation, Some("yarn.lock"))
         } else if let Some(lock) = ["package-lock.json", "npm-shrinkwrap.json"].into_iter().find(|lock| has(lock)) {
             (npm_locked(), Some(lock))
         } else if has("bun.lock") || has("bun.lockb") {
@@ -68,19 +70,9 @@ impl Installation {
             // Packages that were not found: whatever they are, they are in the tree.
             || members.is_empty() && !package.workspaces().is_empty()
             || members.iter().any(|member| reads_more(member) || member.package.has_programs());
-        installation.manifests = if installation.needs_sources {
-            vec![(".".to_owned(), ".".to_owned())]
-        } else {
-            let files = MANAGER_FILES.into_iter().filter(|name| has(name));
-            let names: Vec<&str> = std::iter::once("package.json").chain(lock).chain(files).collect();
-            let folders = MANAGER_FOLDERS.into_iter().filter(|name| has(name));
-            let folders = folders.map(|name| (name.to_owned(), format!("./{name}")));
-            let manifests = members.iter().map(|member| {
-                let folder = member.folder.as_str();
-                (format!("{folder}/package.json"), format!("./{folder}/"))
-            });
-            let first = std::iter::once((names.join(" "), "./".to_owned()));
-            first.chain(folders).chain(manifests).chain(schema.into_iter().flatten()).collect()
+        installation.manifests = match schema.filter(|_| !installation.needs_sources) {
+            Some(schema) => manifests(&root, lock, members).chain(schema).collect(),
+            None => vec![(".".to_owned(), ".".to_owned())],
         };
         Ok(installation)
     }
@@ -95,6 +87,20 @@ impl Installation {
             manifests => self.manifests.iter().map(|(from, to)| format!("{from} {to}")).collect::<Vec<_>>(),
         }
     }
+}
+
+/// What package managers read before they install, as copies (from, to).
+fn manifests(root: &[String], lock: Option<&str>, members: &[Member]) -> impl Iterator<Item = (String, String)> {
+    let has = |name: &&str| root.iter().any(|found| found == name);
+    let files = MANAGER_FILES.into_iter().filter(has);
+    let names: Vec<&str> = std::iter::once("package.json").chain(lock).chain(files).collect();
+    let folders = MANAGER_FOLDERS.into_iter().filter(has);
+    let folders = folders.map(|name| (name.to_owned(), format!("./{name}")));
+    let manifests = members.iter().map(|member| {
+        let folder = member.folder.as_str();
+        (format!("{folder}/package.json"), format!("./{folder}/"))
+    });
+    std::iter::once((names.join(" "), "./".to_owned())).chain(folders).chain(manifests)
 }
 
 fn npm_locked() -> Installation {
@@ -180,14 +186,14 @@ fn yarn_classic(package: &Package) -> Installation {
     }
 }
 
-fn yarn_berry(files: &dyn Files, package: &Package, lock: &str, workspace: bool) -> Result<Installation, DetectError> {
-    let release = yarn_release(files, package, lock)?;
+fn yarn_berry(files: &dyn Files, package: &Package, lock: &str, workspace: bool) -> Installation {
+    let release = yarn_release(files, package, lock);
     // Before 4 it is a plugin's.
     let focuses = !["2", "3"].contains(&release.split('.').next().unwrap_or_default())
-        || files.has(".yarn/plugins/@yarnpkg", "plugin-workspace-tools.cjs")?;
+        || files.has(".yarn/plugins/@yarnpkg", "plugin-workspace-tools.cjs").unwrap_or_default();
     let focus =
         if workspace { "yarn workspaces focus --all --production" } else { "yarn workspaces focus --production" };
-    Ok(Installation {
+    Installation {
         reason: "Yarn by its lock file",
         tool: Some(format!("@yarnpkg/cli-dist@{release}")),
         programs: &["yarn", "yarnpkg"],
@@ -205,20 +211,21 @@ fn yarn_berry(files: &dyn Files, package: &Package, lock: &str, workspace: bool)
         manifests: Vec::new(),
         keeps_state: true,
         needs_sources: false,
-    })
+    }
 }
 
 /// The release of Yarn from 2 on: that which `packageManager` pins, or which the repository brings, or the line that wrote the lock file.
-fn yarn_release(files: &dyn Files, package: &Package, lock: &str) -> Result<String, DetectError> {
+fn yarn_release(files: &dyn Files, package: &Package, lock: &str) -> String {
     if let Some(pinned) = package.pinned("yarn") {
-        return Ok(pinned.to_owned());
+        return pinned.to_owned();
     }
-    let brought = files.list(".yarn/releases")?.into_iter().find_map(|name| {
+    // A link in its place is passed over.
+    let brought = files.list(".yarn/releases").unwrap_or_default().into_iter().find_map(|name| {
         let version = name.strip_prefix("yarn-")?.strip_suffix(".cjs")?.to_owned();
         let parts: Vec<&str> = version.split('.').collect();
         let plain = |part: &&str| !part.is_empty() && part.bytes().all(|b| b.is_ascii_digit());
         (parts.len() == 3 && parts.iter().all(plain)).then_some(version)
     });
     let format = lock.lines().find_map(|line| line.trim().strip_prefix("version:")?.trim().parse::<u32>().ok());
-    Ok(brought.unwrap_or_else(|| if format.is_some_and(|format| format < 8) { "3" } else { "4" }.to_owned()))
+    brought.unwrap_or_else(|| if format.is_some_and(|format| format < 8) { "3" } else { "4" }.to_owned())
 }

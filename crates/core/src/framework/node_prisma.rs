@@ -61,15 +61,19 @@ pub(super) fn generate(
 fn has_schema(files: &dyn Files, package: &Package) -> Result<bool, DetectError> {
     let known = |name: &String| name == "schema.prisma" || name.starts_with(CONFIG);
     let in_folder = |name: &String| name.ends_with(".prisma") || name == "schema";
-    Ok(package.prisma_schema().is_some()
-        || files.list("")?.iter().any(known)
-        || files.list("prisma")?.iter().any(in_folder))
+    Ok(package.prisma_schema().is_some() || files.list("")?.iter().any(known) || inside(files).iter().any(in_folder))
 }
 
 /// The names of the files with Prisma's settings, and their texts.
 fn configs(files: &dyn Files) -> Result<Vec<(String, String)>, DetectError> {
     let names = files.list("")?.into_iter().filter(|name| name.starts_with(CONFIG));
-    names.map(|name| Ok((name.clone(), files.read(&name)?.unwrap_or_default()))).collect()
+    // A link says nothing here, and is a fault only where it has to be followed.
+    Ok(names.map(|name| (name.clone(), files.read(&name).ok().flatten().unwrap_or_default())).collect())
+}
+
+/// What is in the folder that Prisma looks into; a link in its place is passed over.
+fn inside(files: &dyn Files) -> Vec<String> {
+    files.list("prisma").unwrap_or_default()
 }
 
 /// The variables without which the settings can't be read, each as `NAME=value `.
@@ -96,7 +100,7 @@ pub(super) fn copies(files: &dyn Files, package: &Package) -> Result<Option<Vec<
         text.lines().any(imports) || text.contains("schema") && !named
     };
     let told = package.prisma_schema().is_none_or(|path| path.as_str().starts_with("prisma/"));
-    let inside = files.list("prisma")?;
+    let inside = inside(files);
     if !told || configs.iter().any(|(_, text)| elsewhere(text)) {
         return Ok(None);
     }

@@ -1,6 +1,7 @@
 //! What is generated for Node apps that want more than most: Prisma, a package manager or development packages when they run, Git.
 
 use super::tests::{Tree, dockerfile};
+use super::*;
 
 const SCHEMA: (&str, &str) = ("prisma/schema.prisma", "datasource db {\n  provider = \"postgresql\"\n}\n");
 const LOCK: (&str, &str) = ("package-lock.json", "{}");
@@ -242,6 +243,17 @@ fn another_node_is_another_image_in_every_stage() {
     let text = of(&express(r#""engines": {"node": ">=24"}"#), &[LOCK], "");
     assert_eq!(text.matches("FROM node:24-bookworm-slim").count(), 2, "{text}");
     assert!(!text.contains("node:22"), "{text}");
+}
+
+#[test]
+fn a_version_managers_file_counts_from_the_repositorys_root_and_not_as_a_link() {
+    let package = express(r#""name": "x""#);
+    let tree = [("api/package.json", package.as_str()), ("api/package-lock.json", "{}"), (".nvmrc", "v24.1\n")];
+    assert!(dockerfile(&tree, "root: api\n").starts_with("FROM node:24-bookworm-slim AS base\n"));
+    let files = MemoryFiles::new([("package.json", package.as_str()), (".node-version", "20")]).with_link(".nvmrc");
+    let rules = BuildRules { base_images: BaseImages::public(), trust: Trust::Stranger };
+    let text = detect(&files, &RepoConfig::default(), &rules).unwrap().dockerfile;
+    assert!(text.starts_with("FROM node:20-bookworm-slim AS base\n"), "{text}");
 }
 
 #[test]

@@ -4,8 +4,8 @@
 //! Source: <https://docs.npmjs.com/cli/v11/configuring-npm/package-json#engines>, <https://github.com/npm/node-semver#ranges>,
 //! <https://github.com/nvm-sh/nvm#nvmrc>
 
+use super::Files;
 use super::node_workspace::App;
-use super::{DetectError, Files};
 
 /// The releases with long-term support that have an image on Debian 12, in the order in which they are taken.
 const MAJORS: [u64; 4] = [22, 24, 20, 18];
@@ -22,8 +22,9 @@ pub(super) struct OtherNode {
     pub(super) asked_by: &'static str,
 }
 
-/// The version that the app gets; `None`: the usual one. What contradicts the app's own `engines` isn't heard.
-pub(super) fn find(base: &dyn Files, here: &dyn Files, app: &App) -> Result<Option<OtherNode>, DetectError> {
+/// The version that the app gets; `None`: the usual one. Of these places the first with a file counts; what contradicts the app's own
+/// `engines` isn't heard.
+pub(super) fn find(places: &[&dyn Files], app: &App) -> Option<OtherNode> {
     let mut majors = MAJORS.to_vec();
     let mut asked_by = "";
     let mut hear = |by: &'static str, fits: &dyn Fn(u64) -> bool| {
@@ -39,14 +40,15 @@ pub(super) fn find(base: &dyn Files, here: &dyn Files, app: &App) -> Result<Opti
         hear("package.json", &|major| package.engine("node").is_none_or(|range| allows(range, major)));
     }
     for name in FILES {
-        let text = here.read(name)?.or(base.read(name)?).unwrap_or_default();
-        let wanted = named(&text);
+        // One that can't be read, such as a link, is nobody's trouble.
+        let text = places.iter().find_map(|files| files.read(name).ok().flatten());
+        let wanted = text.as_deref().and_then(named);
         hear(name, &|major| wanted.is_none_or(|wanted| wanted == major));
     }
     for member in app.members() {
         hear("package.json", &|major| member.package.engine("node").is_none_or(|range| allows(range, major)));
     }
-    Ok((majors[0] != MAJORS[0]).then_some(OtherNode { major: majors[0], asked_by }))
+    (majors[0] != MAJORS[0]).then_some(OtherNode { major: majors[0], asked_by })
 }
 
 /// The first number of the version in a file for a version manager.
