@@ -65,6 +65,75 @@ async fn nginx_takes_the_server_of_previews() {
     }
 }
 
+/// The rules by which SSH is reached, and no set with a pattern: nftables before 1.0.3 (Ubuntu 22.04 has 1.0.2) refuses the whole file.
+async fn rules_for_ssh(given: &serde_json::Value) -> Vec<String> {
+    let dir = tempfile::tempdir().unwrap();
+    let rules = render("hardening", "host-firewall.nft.j2", given, &dir.path().join("rules")).await;
+    for set in rules.lines().filter(|line| !line.trim().starts_with('#')).filter_map(|line| line.split_once("{ ")) {
+        assert!(!set.1.contains('*'), "{set:?}");
+    }
+    assert_eq!(rules.matches("iifname \"br-*\" accept").count(), 2, "{rules}");
+    assert!(rules.contains("        oifname \"docker0\" drop\n        oifname \"br-*\" drop\n"), "{rules}");
+    rules.lines().filter(|line| line.contains(" saddr ")).map(|line| line.trim().to_owned()).collect()
+}
+
+#[tokio::test]
+async fn whoever_came_in_by_ssh_can_come_back() {
+    let bare = rules_for_ssh(&json!({})).await;
+    assert_eq!(bare, ["ip saddr 0.0.0.0/0 tcp dport { 22 } accept", "ip6 saddr ::/0 tcp dport { 22 } accept"]);
+    let said = "port 22\nport 2022\nloglevel INFO\nlistenaddress [::]:2022\nlistenaddress 192.0.2.7:2200\nport x\n";
+    let given = json!({
+        "ansible_port": 2222, "hardening_sshd": {"stdout": said}, "hardening_ssh_from": ["198.51.100.0/24", "2001:db8::/32"],
+    });
+    let told = ["ip saddr 198.51.100.0/24", "ip6 saddr 2001:db8::/32"];
+    let told = told.map(|from| format!("{from} tcp dport {{ 22, 2022, 2200, 2222 }} accept"));
+    assert_eq!(rules_for_ssh(&given).await, told);
+    // What the command line says is what counts, in digits or in a text.
+    let given = json!({"ansible_port": 2222, "hardening_ssh_port": "2223", "hardening_ssh_from": ["198.51.100.7/32"]});
+    assert_eq!(rules_for_ssh(&given).await, ["ip saddr 198.51.100.7/32 tcp dport { 22, 2223 } accept"]);
+}
+
+/// Whether a handler is told of a unit that systemd says began then and that reads these files.
+async fn is_told(began: &str, files: &[&Path], folder: &Path) -> bool {
+    let play = json!([{
+        "hosts": "all", "connection": "local", "gather_facts": false,
+        "environment": {"PATH": format!("{}:/usr/bin:/bin", folder.display()), "BEGAN": began},
+        "tasks": [{"ansible.builtin.import_role": {"name": "catch_up"}, "vars": {
+            "catch_up_unit": "preview-x.service", "catch_up_files": files, "catch_up_since": "StateChangeTimestamp",
+            "catch_up_handler": "Restart it",
+        }}],
+        "handlers": [{"name": "Restart it", "ansible.builtin.debug": {"msg": "it is restarted"}}],
+    }]);
+    let systemctl = "#!/bin/sh\n[ \"$TZ $*\" = 'UTC show --value --property=StateChangeTimestamp preview-x.service' ] && echo \"$BEGAN\"\n";
+    std::fs::write(folder.join("systemctl"), systemctl).unwrap();
+    std::fs::set_permissions(folder.join("systemctl"), std::fs::Permissions::from_mode(0o755)).unwrap();
+    std::fs::write(folder.join("play.yml"), play.to_string()).unwrap();
+    let run = ansible("ansible-playbook").args(["--inventory", "localhost,"]).arg(folder.join("play.yml"));
+    let said = run.limits(Limits::seconds(120)).run().await.unwrap().text();
+    assert_eq!(said.contains("changed=1"), said.contains("it is restarted"), "{said}");
+    said.contains("it is restarted")
+}
+
+#[tokio::test]
+async fn what_a_run_that_was_cut_off_wrote_is_told_in_the_next() {
+    let dir = tempfile::tempdir().unwrap();
+    let (file, missing) = (dir.path().join("a file's"), dir.path().join("missing"));
+    std::fs::write(&file, "x").unwrap();
+    // As of a package, or of `cp -p`: when it came here is what counts.
+    let touch = Program::new("touch").args(["--date", "2001-01-01"]).arg(&file);
+    touch.run().await.unwrap();
+    for (began, files, told) in [
+        ("Mon 2001-01-01 00:00:00 UTC", &[missing.as_path(), &file][..], true),
+        ("Fri 2100-01-01 00:00:00 UTC", &[&missing, &file], false),
+        ("Mon 2001-01-01 00:00:00 UTC", &[&missing], false),
+        // It never ran, as one version of systemd says it and as another.
+        ("", &[&file], false),
+        ("n/a", &[&file], false),
+    ] {
+        assert_eq!(is_told(began, files, dir.path()).await, told, "{began:?} {files:?}");
+    }
+}
+
 #[tokio::test]
 async fn secrets_stand_in_the_environment_as_they_are() {
     let dir = tempfile::tempdir().unwrap();
