@@ -5,8 +5,8 @@ use preview_exec::Limits;
 use super::ssh::Ssh;
 use crate::error::Failure;
 
-/// Puts program and settings aside, and the files of the person's that these name, and tells which version that was. Those of a try
-/// that was cut off stay: they are the ones that were well.
+/// Puts program and settings aside, the files of the person's that these name, units, and nginx's files of ours, and tells which version
+/// that was. Those of a try that was cut off stay: they are the ones that were well.
 const PUT_ASIDE: &str = "set -eu
 test -x /usr/local/bin/preview || exit 0
 mkdir -p -m 0700 /var/lib/preview-deployer/before
@@ -16,13 +16,20 @@ test -e complete || {
     for file in github-app.pem digitalocean-token acme-ca.pem; do
         if [ -e /opt/preview-deployer/$file ]; then cp -p /opt/preview-deployer/$file .; fi
     done
+    cd /
+    ls -d etc/systemd/system/preview-*.service etc/systemd/system/preview-*.socket \\
+        etc/systemd/system/nginx.service.d/preview-deployer.conf etc/nginx/sites-available/preview-deployer \\
+        etc/nginx/preview-configs/limits/preview-deployer.conf 2>/dev/null |
+        tar -cf /var/lib/preview-deployer/before/system.tar -T -
+    cd /var/lib/preview-deployer/before
     touch complete
 }
 ./preview --version
 ";
 /// Forgets what was put aside.
 const FORGET: &str = "rm -rf /var/lib/preview-deployer/before\n";
-/// Brings back what was put aside, and waits until the service answers. `mv` replaces the program of a running process.
+/// Brings back what was put aside, and waits until the service answers. `mv` replaces the program of a running process. nginx reads what
+/// it had before, unless somebody else's file is broken: then it goes on with what it has.
 const BRING_BACK: &str = "set -eu
 cd /var/lib/preview-deployer/before
 test -e complete
@@ -31,6 +38,10 @@ cp -p environment /etc/preview-deployer/environment
 for file in github-app.pem digitalocean-token acme-ca.pem; do
     if [ -e $file ]; then cp -p $file /opt/preview-deployer/$file; fi
 done
+# An older version has put none of these aside.
+if [ -e system.tar ]; then tar -xpf system.tar -C /; fi
+systemctl daemon-reload
+if nginx -t 2>/dev/null; then systemctl reload nginx.service || true; fi
 systemctl restart preview-orchestrator.service
 for _ in $(seq 60); do
     if python3 -c 'import urllib.request; urllib.request.urlopen(\"http://127.0.0.1:3000/health\", timeout=5)' 2>/dev/null; then

@@ -8,14 +8,16 @@ use crate::rig::Rig;
 
 /// The service and what belongs to it, and stand-ins for what a container doesn't have.
 const FURNISH: &str = r#"set -e
-mkdir -p /etc/systemd/system /etc/preview-deployer /opt/preview-deployer/logs /opt/preview-deployments/x /etc/nginx/preview-configs /etc/nginx/sites-enabled
+mkdir -p /etc/systemd/system/nginx.service.d /etc/nginx/sites-available /etc/preview-deployer /opt/preview-deployer/logs /opt/preview-deployments/x /etc/nginx/preview-configs /etc/nginx/sites-enabled
 printf '#!/bin/sh\necho preview 0.0.9\n' >/usr/local/bin/preview
 chmod 755 /usr/local/bin/preview
 echo old >/etc/preview-deployer/environment
 echo old-token >/opt/preview-deployer/digitalocean-token
 chmod 600 /etc/preview-deployer/environment /opt/preview-deployer/digitalocean-token
 for file in deployments.json secrets.json secrets.key api-token; do echo $file >/opt/preview-deployer/$file; done
-touch /etc/systemd/system/preview-orchestrator.service /etc/systemd/system/other.service /etc/nginx/sites-enabled/preview-deployer
+for file in preview-orchestrator.service preview-api.socket nginx.service.d/preview-deployer.conf; do echo old >/etc/systemd/system/$file; done
+echo old >/etc/nginx/sites-available/preview-deployer
+touch /etc/systemd/system/other.service /etc/nginx/sites-enabled/preview-deployer
 for program in systemctl docker nginx python3; do
     printf '#!/bin/sh\necho %s "$@" >>/asked\ncase "$1 $2" in "ps -aq") echo c0ffee ;; esac\n' $program >/usr/bin/$program
     chmod 755 /usr/bin/$program
@@ -75,10 +77,14 @@ fn docker(args: &[&str]) -> Program {
 fn changes(machine: &Machine) -> String {
     let name = &machine.name;
     format!(
-        "docker exec {name} sh -c 'printf \"#!/bin/sh\\necho preview 9.9.9\\n\" >/usr/local/bin/preview; echo new >/etc/preview-deployer/environment; echo new-token >/opt/preview-deployer/digitalocean-token'\n"
+        "docker exec {name} sh -c 'printf \"#!/bin/sh\\necho preview 9.9.9\\n\" >/usr/local/bin/preview; echo new-token >/opt/preview-deployer/digitalocean-token; \
+         for file in /etc/preview-deployer/environment {SYSTEM} /etc/systemd/system/other.service; do echo new >$file; done'\n"
     )
 }
 
+/// The units, and nginx's files of ours.
+const SYSTEM: &str = "/etc/systemd/system/preview-orchestrator.service /etc/systemd/system/preview-api.socket \
+                      /etc/systemd/system/nginx.service.d/preview-deployer.conf /etc/nginx/sites-available/preview-deployer";
 const FATAL: &str = r#"echo 'fatal: [203.0.113.7]: FAILED! => {"msg": "Status code was -1 and not [200]"}'; exit 2"#;
 
 #[tokio::test]
@@ -88,6 +94,7 @@ async fn a_version_that_is_not_well_is_replaced_by_the_one_before() {
     let machine = Machine::new(&rig).await;
     let what_runs = "cd /opt/preview-deployer; preview; cat /etc/preview-deployer/environment digitalocean-token; \
                      stat -c %a /etc/preview-deployer/environment digitalocean-token";
+    let system = format!("cat {SYSTEM} /etc/systemd/system/other.service");
 
     // Stopped in between, and begun again: what was well before both is what comes back.
     rig.also("ansible-playbook", &format!("{}kill -INT $PPID; sleep 30", changes(&machine)));
@@ -97,8 +104,11 @@ async fn a_version_that_is_not_well_is_replaced_by_the_one_before() {
     let (code, text) = rig.run(&["upgrade", "--yes"]).await;
     assert!(code == 1 && text.contains("hint: the server runs what it ran before"), "{text}");
     assert_eq!(machine.does(what_runs).await, "preview 0.0.9\nold\nold-token\n600\n600\n");
+    assert_eq!(machine.does(&system).await, "old\nold\nold\nold\nnew\n", "what is not ours stays as it is");
     let asked = machine.does("cat /asked; rm /asked").await;
-    let restart = asked.find("systemctl restart preview-orchestrator.service").unwrap();
+    let find = |asked_for| asked.find(asked_for).unwrap_or_else(|| panic!("{asked_for}: {asked}"));
+    let restart = find("systemctl restart preview-orchestrator.service");
+    assert!(find("systemctl daemon-reload") < restart && find("nginx -t") < find("systemctl reload nginx"), "{asked}");
     assert!(restart < asked.find("python3 -c").unwrap(), "it is restarted, and then asked whether it is well: {asked}");
     assert_eq!(machine.does("ls /var/lib/preview-deployer").await, "", "nothing is left aside");
 
@@ -108,6 +118,7 @@ async fn a_version_that_is_not_well_is_replaced_by_the_one_before() {
     let told: serde_json::Value = serde_json::from_str(text.split("---\n").next().unwrap()).unwrap();
     assert_eq!((code, &told["before"]), (0, &"preview 0.0.9".into()), "{text}");
     assert_eq!(machine.does(what_runs).await, "preview 9.9.9\nnew\nnew-token\n600\n600\n");
+    assert_eq!(machine.does(&system).await, "new\nnew\nnew\nnew\nnew\n");
     assert_eq!(machine.does("ls /var/lib/preview-deployer").await, "");
 }
 
@@ -131,7 +142,7 @@ async fn the_service_goes_and_the_machine_stays() {
     let listed = Program::new("tar").args(["-tzf"]).arg(&saved[0]).run().await.unwrap().text();
     assert_eq!(listed, "deployments.json\nsecrets.json\nsecrets.key\n");
 
-    let left = "ls -d /usr/local/bin/preview /etc/preview-deployer /opt/preview-* /etc/systemd/system/*.s* /etc/nginx/*/* 2>/dev/null; true";
+    let left = "ls -d /usr/local/bin/preview /etc/preview-deployer /opt/preview-* /etc/systemd/system/*.service /etc/systemd/system/*.socket /etc/systemd/system/nginx.service.d/* /etc/nginx/*/* 2>/dev/null; true";
     assert_eq!(machine.does(left).await, "/etc/systemd/system/other.service\n");
     let asked = machine.does("cat /asked").await;
     let (stopped, removed) = (
