@@ -6,6 +6,7 @@
 //! die; output streamed line by line with bounds; and a `Debug` that prints names of environment variables, never values.
 
 mod lines;
+mod platform;
 mod program;
 mod run;
 mod take_over;

@@ -8,6 +8,7 @@ use std::path::PathBuf;
 use std::sync::Arc;
 use std::time::Duration;
 
+use rustix::fs::RawMode;
 use secrecy::{ExposeSecret, SecretString};
 
 /// An environment value that must not be printed.
@@ -53,7 +54,7 @@ pub struct Program {
     pub(crate) dir: Option<PathBuf>,
     pub(crate) stdin: Vec<u8>,
     pub(crate) held: Vec<Arc<OwnedFd>>,
-    pub(crate) umask: Option<u32>,
+    pub(crate) umask: Option<RawMode>,
     pub(crate) largest_file: Option<u64>,
     pub(crate) memory: Option<u64>,
     pub(crate) limits: Limits,
@@ -131,7 +132,7 @@ impl Program {
     }
 
     /// Sets the mask of the permissions of files that it makes, so that they don't depend on how we were started.
-    pub fn umask(mut self, mask: u32) -> Self {
+    pub fn umask(mut self, mask: RawMode) -> Self {
         self.umask = Some(mask);
         self
     }

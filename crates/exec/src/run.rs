@@ -10,6 +10,7 @@ use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until};
 
 use crate::lines::{Lines, Tail};
+use crate::platform::die_with_parent;
 use crate::program::Program;
 
 /// Which of the two output streams a line came from.
@@ -195,15 +196,12 @@ impl Program {
 }
 
 /// Between fork and exec: asks for SIGKILL when our process dies, keeps held files open across the exec, sets mask and limits.
-///
-/// The signal fires when the *thread* that spawned ends. Programs are spawned by tokio's workers, which live as
-/// long as the runtime; nothing here is ever called from its blocking pool.
 fn prepare(command: &mut Command, program: &Program) {
     let parent = rustix::process::getpid();
     let (held, umask) = (program.held.clone(), program.umask);
     let limits = [(Resource::Fsize, program.largest_file), (Resource::Data, program.memory)];
     let in_child = move || -> io::Result<()> {
-        rustix::process::set_parent_process_death_signal(Some(Signal::KILL))?;
+        die_with_parent()?;
         if rustix::process::getppid() != Some(parent) {
             return Err(io::Error::other("the parent died during the start"));
         }

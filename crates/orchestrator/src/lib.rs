@@ -29,6 +29,7 @@ mod host;
 pub mod http;
 pub mod ledger;
 pub mod needs;
+mod platform;
 pub mod reconcile;
 mod remove_tree;
 pub mod router;
@@ -38,4 +39,6 @@ pub mod service;
 pub mod settings;
 pub mod sockets;
 pub mod tls;
+#[cfg(any(not(target_os = "linux"), test))]
+mod walk;
 pub mod why;

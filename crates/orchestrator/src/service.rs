@@ -49,6 +49,9 @@ const GOODBYE: Duration = Duration::from_secs(10);
 /// Why the service did not start. Each says what to do.
 #[derive(Debug, thiserror::Error)]
 pub enum StartError {
+    /// What holds builds and previews is Linux's.
+    #[error("the service runs on Linux only")]
+    System,
     /// An address is taken or may not be used.
     #[error("cannot listen on {address} for {what}: choose another with {variable}")]
     Listen {
@@ -157,6 +160,9 @@ impl Clock for SystemClock {
 impl Service {
     /// Starts the service. It answers when this returns.
     pub async fn start(settings: &Settings, given: Given) -> Result<Self, StartError> {
+        if cfg!(not(target_os = "linux")) {
+            return Err(StartError::System);
+        }
         install_tls();
         if let Some((network, interface)) = host::in_the_way_of(settings.network.subnet) {
             return Err(StartError::Subnet { network, interface });

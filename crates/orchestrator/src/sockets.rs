@@ -8,7 +8,8 @@ use std::os::fd::{FromRawFd, OwnedFd, RawFd};
 use std::sync::atomic::{AtomicBool, Ordering};
 
 use rustix::io::{FdFlags, fcntl_getfd, fcntl_setfd};
-use rustix::net::sockopt::socket_acceptconn;
+
+use crate::platform::listens;
 
 /// The first descriptor that is passed on (`SD_LISTEN_FDS_START`).
 const FIRST: RawFd = 3;
@@ -118,10 +119,10 @@ fn adopt(number: RawFd) -> Option<TcpListener> {
     let socket = unsafe { OwnedFd::from_raw_fd(number) };
     let flags = fcntl_getfd(&socket).ok()?;
     fcntl_setfd(&socket, flags.union(FdFlags::CLOEXEC)).ok()?;
-    let listens = socket_acceptconn(&socket).unwrap_or(false);
+    let waits = listens(&socket);
     let listener = TcpListener::from(socket);
     // One of another family has no address of ours.
-    (listens && listener.local_addr().is_ok()).then_some(listener)
+    (waits && listener.local_addr().is_ok()).then_some(listener)
 }
 
 #[cfg(test)]

@@ -15,7 +15,6 @@ use preview_exec::{ExecError, Limits, Program};
 use preview_orchestrator::docker::hand_over_builder_group;
 use preview_orchestrator::service::firewall_plan;
 use preview_orchestrator::settings::Settings;
-use rustix::net::sockopt::socket_peercred;
 use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
 use tokio::net::UnixStream;
 use tokio::time::timeout;
@@ -110,9 +109,9 @@ async fn ask(verb: Verb, socket: &Path) -> Result<(), Failure> {
 /// Answers one question.
 async fn serve() -> Result<(), Failure> {
     let socket = StdStream::from(std::io::stdin().as_fd().try_clone_to_owned()?);
-    let asks = socket_peercred(&socket)?.uid.as_raw();
     socket.set_nonblocking(true)?;
     let mut stream = UnixStream::from_std(socket)?;
+    let asks = stream.peer_cred()?.uid();
     let question = timeout(ASKING, text(&mut stream, LONGEST_QUESTION)).await??;
     let done = match verb(&question) {
         Some(verb) => perform(verb, asks).await,

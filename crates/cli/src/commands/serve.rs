@@ -83,7 +83,8 @@ fn not_started(error: StartError) -> Failure {
         StartError::Engine(_) => {
             failure.hint("it needs Docker Engine with Compose v2; in a checkout, `make ground` sees to that")
         }
-        StartError::Firewall(_)
+        StartError::System
+        | StartError::Firewall(_)
         | StartError::Listen { .. }
         | StartError::File { .. }
         | StartError::Tls(_)

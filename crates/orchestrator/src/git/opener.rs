@@ -1,8 +1,6 @@
 //! Reading single files of a checkout: beneath its folder, through no link, regular files only, and not more than a limit.
 //!
-//! The kernel holds to that, not a check of ours beforehand.
-//!
-//! Source: <https://man7.org/linux/man-pages/man2/openat2.2.html>
+//! On Linux the kernel holds to that, not a check of ours beforehand.
 
 use std::fs::File;
 use std::io::{self, Read};
@@ -10,8 +8,10 @@ use std::os::fd::OwnedFd;
 use std::path::Path;
 
 use preview_core::framework::{Files, ReadFileError, Refusal, decoded};
-use rustix::fs::{Dir, FileType, Mode, OFlags, ResolveFlags, fstat, openat2};
+use rustix::fs::{Dir, FileType, OFlags, fstat};
 use rustix::io::Errno;
+
+use crate::platform::{look_beneath, open_beneath, open_folder};
 
 /// Largest file that is read. Lock files of large applications come near.
 const LARGEST: u64 = 4 << 20;
@@ -26,34 +26,16 @@ pub struct CheckoutFiles {
 impl CheckoutFiles {
     /// The files under `root`.
     pub fn open(root: &Path) -> io::Result<Self> {
-        let flags = OFlags::DIRECTORY | OFlags::CLOEXEC | OFlags::NOFOLLOW | OFlags::PATH;
-        let root = rustix::fs::open(root, flags, Mode::empty())?;
-        Ok(Self { root, largest: LARGEST })
-    }
-
-    /// Resolves `path`; `None`: nothing is there.
-    fn beneath(&self, path: &str, flags: OFlags) -> Result<Option<OwnedFd>, Refusal> {
-        let resolve = ResolveFlags::BENEATH | ResolveFlags::NO_SYMLINKS | ResolveFlags::NO_MAGICLINKS;
-        let path = if path.is_empty() { "." } else { path };
-        match openat2(&self.root, path, flags | OFlags::CLOEXEC | OFlags::NOFOLLOW, Mode::empty(), resolve) {
-            Ok(file) => Ok(Some(file)),
-            Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => Ok(None),
-            Err(Errno::LOOP) => Err(Refusal::Link),
-            Err(Errno::XDEV) => Err(Refusal::Outside),
-            // A socket or a device without a driver.
-            Err(Errno::NXIO) => Err(Refusal::NotAFile),
-            Err(error) => Err(unreadable(error)),
-        }
+        Ok(Self { root: open_folder(root)?, largest: LARGEST })
     }
 
     /// Opens what is at `path` for reading, and says what it is.
     fn open_beneath(&self, path: &str) -> Result<Option<(OwnedFd, FileType)>, Refusal> {
         // Without NONBLOCK, opening a pipe would wait for whoever writes into it.
-        let Some(file) = self.beneath(path, OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY)? else {
-            return Ok(None);
-        };
-        let found = fstat(&file).map_err(unreadable)?;
-        Ok(Some((file, FileType::from_raw_mode(found.st_mode))))
+        let flags = OFlags::RDONLY | OFlags::NONBLOCK | OFlags::NOCTTY;
+        let Some(file) = found(open_beneath(&self.root, path, flags))? else { return Ok(None) };
+        let kind = FileType::from_raw_mode(fstat(&file).map_err(unreadable)?.st_mode);
+        Ok(Some((file, kind)))
     }
 
     fn text(&self, path: &str) -> Result<Option<String>, Refusal> {
@@ -82,6 +64,19 @@ impl CheckoutFiles {
     }
 }
 
+/// What there is at a path; `None`: nothing.
+fn found<T>(looked: Result<T, Errno>) -> Result<Option<T>, Refusal> {
+    match looked {
+        Ok(there) => Ok(Some(there)),
+        Err(Errno::NOENT | Errno::NOTDIR | Errno::NAMETOOLONG) => Ok(None),
+        Err(Errno::LOOP) => Err(Refusal::Link),
+        Err(Errno::XDEV) => Err(Refusal::Outside),
+        // A socket or a device without a driver.
+        Err(Errno::NXIO) => Err(Refusal::NotAFile),
+        Err(error) => Err(unreadable(error)),
+    }
+}
+
 fn unreadable(error: Errno) -> Refusal {
     Refusal::Unreadable(io::Error::from(error).kind())
 }
@@ -97,7 +92,7 @@ impl Files for CheckoutFiles {
 
     fn has(&self, folder: &str, name: &str) -> Result<bool, ReadFileError> {
         let path = if folder.is_empty() { name.to_owned() } else { format!("{folder}/{name}") };
-        let found = self.beneath(&path, OFlags::PATH);
-        found.map(|found| found.is_some()).map_err(|refusal| ReadFileError { path, refusal })
+        let looked = found(look_beneath(&self.root, &path));
+        looked.map(|found| found.is_some()).map_err(|refusal| ReadFileError { path, refusal })
     }
 }

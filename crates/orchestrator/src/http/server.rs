@@ -19,6 +19,7 @@ use tower::ServiceExt;
 
 use super::askers::Ends;
 use crate::crowd::Places;
+use crate::platform::give_up_after;
 
 /// The server's patience.
 #[derive(Debug, Clone, Copy)]
@@ -77,8 +78,7 @@ async fn converse(stream: TcpStream, from: IpAddr, app: Router, limits: Limits, 
     // Neither is needed to be right: without the first, small answers may wait for an acknowledgement; without the second,
     // the kernel takes longer to give up on somebody who reads nothing.
     let _ = stream.set_nodelay(true);
-    let _ =
-        rustix::net::sockopt::set_tcp_user_timeout(&stream, limits.taking.as_millis().try_into().unwrap_or(u32::MAX));
+    give_up_after(&stream, limits.taking);
     let Ok(ends) = stream.local_addr().map(|to| Ends { from, to: to.ip() }) else { return };
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);

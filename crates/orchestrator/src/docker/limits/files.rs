@@ -2,15 +2,14 @@
 //!
 //! Source: <https://docs.kernel.org/admin-guide/cgroup-v1/index.html>, <https://docs.kernel.org/admin-guide/cgroup-v2.html>
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, OpenOptions};
 use std::io;
-use std::os::fd::{AsRawFd, OwnedFd};
+use std::os::fd::OwnedFd;
 use std::os::unix::fs::chown;
 use std::path::{Path, PathBuf};
 
-use rustix::event::{EventfdFlags, eventfd};
-
 use super::Ceilings;
+use crate::platform::events_of;
 
 /// The kernel's default period in microseconds, of which a quota is a share.
 const CPU_PERIOD_US: f64 = 100_000.0;
@@ -155,7 +154,7 @@ impl Files {
     pub(super) fn count_out_of_memory(&self) -> OutOfMemory {
         match self {
             Self::First { memory, .. } => {
-                events(memory).map_or(OutOfMemory::Untold, |counter| OutOfMemory::Event { counter, times: 0 })
+                events_of(memory).map_or(OutOfMemory::Untold, |counter| OutOfMemory::Event { counter, times: 0 })
             }
             Self::Second(group) => {
                 let file = group.join("memory.events");
@@ -199,14 +198,6 @@ fn limit_memory_and_swap(dir: &Path, bytes: &str) -> io::Result<()> {
     both.iter().try_for_each(|file| fs::write(file, "-1"))?;
     fs::write(dir.join("memory.limit_in_bytes"), bytes)?;
     both.iter().try_for_each(|file| fs::write(file, bytes))
-}
-
-fn events(memory: &Path) -> Option<OwnedFd> {
-    let events = eventfd(0, EventfdFlags::CLOEXEC | EventfdFlags::NONBLOCK).ok()?;
-    let control = File::open(memory.join("memory.oom_control")).ok()?;
-    let wish = format!("{} {}", events.as_raw_fd(), control.as_raw_fd());
-    fs::write(memory.join("cgroup.event_control"), wish).ok()?;
-    Some(events)
 }
 
 fn kills(file: &Path) -> Option<u64> {
