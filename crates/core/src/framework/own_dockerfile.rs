@@ -8,26 +8,32 @@
 //!
 //! Source: <https://docs.docker.com/reference/dockerfile/>
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::BTreeMap;
 
 use crate::repo_config::{ContainerPort, EnvVars};
 
 mod error;
 mod flags;
+mod head;
+mod heredocs;
 mod images;
+mod lines;
 mod near;
 mod put_aside;
 mod refused;
 mod stages;
+mod variables;
 
 pub use error::DockerfileError;
+use head::{Head, without_lines};
 pub use images::arch;
 use images::{images, registry};
+use lines::{Dialect, Instruction, Lines, all_known, instructions};
 use near::{AddedFrom, is_near};
 use put_aside::with_put_aside;
 pub use put_aside::{ImageFacts, KnownImages};
-use refused::{steers_builder, uses_preview, wants_privilege};
-use stages::{Stage, all_variables, stages};
+use refused::{hides_preview, names_preview, steers_builder, uses_preview, wants_privilege};
+use stages::{Of, Stage, all_variables, stages};
 
 /// Largest Dockerfile that is read, in bytes.
 pub const MAX_BYTES: usize = 64 * 1024;
@@ -63,32 +69,11 @@ pub struct BuiltWith {
     pub target: Option<String>,
 }
 
-/// Every instruction of the reference.
-const INSTRUCTIONS: [&str; 18] = [
-    "ADD",
-    "ARG",
-    "CMD",
-    "COPY",
-    "ENTRYPOINT",
-    "ENV",
-    "EXPOSE",
-    "FROM",
-    "HEALTHCHECK",
-    "LABEL",
-    "MAINTAINER",
-    "ONBUILD",
-    "RUN",
-    "SHELL",
-    "STOPSIGNAL",
-    "USER",
-    "VOLUME",
-    "WORKDIR",
-];
-
 /// Whether a container with this user in its image's configuration would run as root. Capabilities are gone either way.
 pub fn runs_as_root(user: &str) -> bool {
     let name = user.split(':').next().unwrap_or_default().trim();
-    name.is_empty() || name == "root" || name.parse::<u64>() == Ok(0)
+    // Docker reads a number with its sign, too.
+    name.is_empty() || name == "root" || name.parse::<i64>() == Ok(0)
 }
 
 impl OwnDockerfile {
@@ -120,26 +105,36 @@ impl OwnDockerfile {
         }
         let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
         let head = Head::read(text)?;
-        let read = Dialect::ALL.map(|dialect| instructions(text, head.escape, dialect));
-        // A file that begins otherwise may still mean something to a frontend: newer ones also find `syntax` in `//` and JSON.
-        if let Some(first) = read[0].first().filter(|first| !first.is_known()) {
-            return Err(DockerfileError::UnknownInstruction(first.line));
-        }
+        let lines = Lines::of(text)?;
         let mut whole = Vec::new();
-        for (dialect, instructions) in Dialect::ALL.into_iter().zip(read) {
-            whole.push(with_put_aside(instructions, dialect, &with.args, known)?);
+        for dialect in Dialect::ALL {
+            let file = instructions(&lines, head.escape, dialect)?;
+            // A file that begins otherwise may still mean something to a frontend: newer ones also find `syntax` in `//` and JSON.
+            if let Some(first) = file.first().filter(|first| !first.is_known()) {
+                return Err(DockerfileError::UnknownInstruction(first.line));
+            }
+            let file = with_put_aside(file, dialect, &with.args, known)?;
+            // Most files are read alike in all.
+            if !whole.contains(&file) {
+                whole.push(file);
+            }
         }
         if whole.iter().any(|instructions| is_too_much(instructions)) {
             return Err(DockerfileError::TooMuch);
         }
-        let stages = stages(&whole[0], &with.args);
+        let likely = likely(&whole)?;
+        let stages = stages(likely, &with.args);
         if stages.is_empty() {
             return Err(DockerfileError::NoStage);
         }
         refuse(&whole, &stages)?;
-        let variables = all_variables(&whole[0], &with.args);
+        if let Some(line) = hides_preview(text) {
+            return Err(DockerfileError::ForeignPreview(line));
+        }
+        let variables = [Of::First, Of::Last].map(|of| all_variables(likely, &with.args, of));
         let added = || {
-            let anywhere = whole.iter().flatten().flat_map(|instruction| instruction.hosts(&variables));
+            let by = |variables| whole.iter().flatten().flat_map(move |instruction| instruction.hosts(variables));
+            let anywhere = variables.iter().flat_map(by);
             anywhere.chain(stages.iter().flat_map(|stage| stage.hosts.iter().cloned()))
         };
         let hosts = hosts(added)?;
@@ -204,6 +199,17 @@ impl OwnDockerfile {
     }
 }
 
+/// The file as the newest frontend reads it that can build it. Without one nothing of the file would be judged as it is built, and nothing
+/// can be built.
+fn likely(read: &[Vec<Instruction>]) -> Result<&[Instruction], DockerfileError> {
+    let unknown = || read.iter().flatten().find(|instruction| !instruction.is_known());
+    let likely = read.iter().find(|instructions| all_known(instructions));
+    likely.map(Vec::as_slice).ok_or_else(|| match unknown() {
+        Some(instruction) => DockerfileError::UnknownInstruction(instruction.line),
+        None => DockerfileError::NoStage,
+    })
+}
+
 /// Refuses what nobody may have.
 fn refuse(read: &[Vec<Instruction>], stages: &[Stage]) -> Result<(), DockerfileError> {
     if let Some(line) = first_line(read, uses_preview).or_else(|| stages.iter().find_map(|stage| stage.preview)) {
@@ -220,6 +226,9 @@ fn refuse(read: &[Vec<Instruction>], stages: &[Stage]) -> Result<(), DockerfileE
 
 /// The names to look up among what is added from; refuses the server's own neighbourhood.
 fn hosts<I: Iterator<Item = AddedFrom>>(added: impl Fn() -> I) -> Result<BTreeMap<String, usize>, DockerfileError> {
+    if let Some(untold) = added().filter(AddedFrom::is_untold).map(|host| host.line).min() {
+        return Err(DockerfileError::UntoldAdd(untold));
+    }
     if let Some(near) = added().filter(AddedFrom::is_near).map(|host| host.line).min() {
         return Err(DockerfileError::NearAdd(near));
     }
@@ -237,8 +246,11 @@ fn hosts<I: Iterator<Item = AddedFrom>>(added: impl Fn() -> I) -> Result<BTreeMa
 /// The images of every dialect in which the file can be built: a frontend refuses all of it for one word that it doesn't know.
 fn all_images(read: &[Vec<Instruction>], with: &BuiltWith) -> Result<BTreeMap<String, usize>, DockerfileError> {
     let mut all = BTreeMap::new();
-    for instructions in read.iter().filter(|instructions| instructions.iter().all(Instruction::is_known)) {
+    for instructions in read.iter().filter(|instructions| all_known(instructions)) {
         for (image, line) in images(instructions, &with.args, with.target.as_deref())? {
+            if names_preview(&image) {
+                return Err(DockerfileError::ForeignPreview(line));
+            }
             all.entry(image).or_insert(line);
         }
     }
@@ -258,175 +270,11 @@ fn is_too_much(instructions: &[Instruction]) -> bool {
     stages > MAX_STAGES || values > MAX_VALUES
 }
 
-/// What stands before the first instruction.
-struct Head {
-    escape: char,
-    /// Indices of the lines that name Docker's own frontend.
-    syntax_lines: Vec<usize>,
-}
-
-impl Head {
-    fn read(text: &str) -> Result<Self, DockerfileError> {
-        let mut head = Self { escape: '\\', syntax_lines: Vec::new() };
-        // `escape` only counts among the directives, which end at the first line that is none.
-        let mut directives = true;
-        for (index, line) in text.lines().enumerate() {
-            let line = line.trim();
-            let Some(comment) = line.strip_prefix('#') else {
-                if line.is_empty() {
-                    directives = false;
-                    continue;
-                }
-                break;
-            };
-            let directive =
-                comment.split_once('=').map(|(name, value)| (name.trim().to_ascii_lowercase(), value.trim()));
-            match directive.as_ref().map(|(name, value)| (name.as_str(), *value)) {
-                Some(("syntax", frontend)) if is_docker_frontend(frontend) => head.syntax_lines.push(index),
-                Some(("syntax", _)) => return Err(DockerfileError::ForeignSyntax(index + 1)),
-                Some(("escape", "`")) if directives => head.escape = '`',
-                Some(("escape" | "check", _)) => {}
-                _ => directives = false,
-            }
-        }
-        Ok(head)
-    }
-}
-
-/// Whether it is the frontend that Docker publishes, in its first major version.
-fn is_docker_frontend(reference: &str) -> bool {
-    let reference = reference.strip_prefix("docker.io/").unwrap_or(reference);
-    let version = reference.strip_prefix("docker/dockerfile:");
-    version.is_some_and(|version| {
-        let rest = version.strip_prefix('1').unwrap_or("?");
-        rest.is_empty() || rest.starts_with(['.', '-', '@'])
-    })
-}
-
-/// The text without some of its lines: a line left blank would end the directives that may follow.
-fn without_lines(text: &str, indices: &[usize]) -> String {
-    if indices.is_empty() {
-        return text.to_owned();
-    }
-    let kept = text.lines().enumerate().filter(|(index, _)| !indices.contains(index));
-    kept.map(|(_, line)| format!("{line}\n")).collect()
-}
-
-/// In what frontends of different ages differ.
-#[derive(Clone, Copy)]
-struct Dialect {
-    /// `<<EOF` begins a document that isn't instructions.
-    heredocs: bool,
-    /// An escaped escape character at the end of a line continues it too.
-    escaped_escape_continues: bool,
-}
-
-impl Dialect {
-    /// All there are; the newest frontends' first.
-    const ALL: [Self; 4] = [
-        Self { heredocs: true, escaped_escape_continues: false },
-        Self { heredocs: true, escaped_escape_continues: true },
-        Self { heredocs: false, escaped_escape_continues: false },
-        Self { heredocs: false, escaped_escape_continues: true },
-    ];
-}
-
-/// An instruction with its continued lines joined.
-struct Instruction {
-    /// In capitals.
-    name: String,
-    arguments: String,
-    /// Where it begins, from 1.
-    line: usize,
-}
-
-impl Instruction {
-    /// Whether there is such an instruction.
-    fn is_known(&self) -> bool {
-        INSTRUCTIONS.contains(&self.name.as_str())
-    }
-}
-
-fn instructions(text: &str, escape: char, dialect: Dialect) -> Vec<Instruction> {
-    let lines: Vec<&str> = text.lines().collect();
-    let last = LastLines::of(&lines);
-    let mut found = Vec::new();
-    let mut at = 0;
-    while at < lines.len() {
-        let line = at + 1;
-        let mut logical = String::new();
-        let mut goes_on = true;
-        while goes_on && at < lines.len() {
-            // Within a continued instruction, comments and blank lines are dropped.
-            let trimmed = lines[at].trim_start();
-            if !trimmed.is_empty() && !trimmed.starts_with('#') {
-                let (part, continued) = continuation(lines[at], escape, dialect);
-                logical.push_str(part);
-                goes_on = continued;
-            } else if logical.is_empty() {
-                goes_on = false;
-            }
-            at += 1;
-        }
-        let logical = logical.trim();
-        if logical.is_empty() {
-            continue;
-        }
-        let (name, arguments) = logical.split_once(char::is_whitespace).unwrap_or((logical, ""));
-        let instruction = Instruction { name: name.to_ascii_uppercase(), arguments: arguments.trim().to_owned(), line };
-        if dialect.heredocs {
-            at = behind_heredocs(&instruction, &lines, at, &last);
-        }
-        found.push(instruction);
-    }
-    found
-}
-
-/// A line without the mark that the next one continues it, and whether it has that mark.
-fn continuation(line: &str, escape: char, dialect: Dialect) -> (&str, bool) {
-    let Some(part) = line.trim_end_matches([' ', '\t']).strip_suffix(escape) else { return (line, false) };
-    if part.ends_with(escape) && !dialect.escaped_escape_continues { (line, false) } else { (part, true) }
-}
-
-/// Where each line stands last, as it is and without the tabs before it: so that nobody looks twice for what isn't there.
-struct LastLines<'a> {
-    plain: HashMap<&'a str, usize>,
-    untabbed: HashMap<&'a str, usize>,
-}
-
-impl<'a> LastLines<'a> {
-    fn of(lines: &[&'a str]) -> Self {
-        let all = || lines.iter().copied().enumerate();
-        Self {
-            plain: all().map(|(index, line)| (line, index)).collect(),
-            untabbed: all().map(|(index, line)| (line.trim_start_matches('\t'), index)).collect(),
-        }
-    }
-}
-
-/// The first line behind an instruction's documents, which begin at `at`. A document without an end isn't one.
-fn behind_heredocs(instruction: &Instruction, lines: &[&str], mut at: usize, last: &LastLines<'_>) -> usize {
-    if !matches!(instruction.name.as_str(), "RUN" | "COPY" | "ADD" | "ONBUILD") {
-        return at;
-    }
-    for word in instruction.arguments.split_whitespace() {
-        let Some(mark) = word.trim_start_matches(|c: char| c.is_ascii_digit()).strip_prefix("<<") else { continue };
-        let (delimiter, tabs) = mark.strip_prefix('-').map_or((mark, false), |delimiter| (delimiter, true));
-        let delimiter = delimiter.trim_matches(['"', '\'']);
-        if delimiter.is_empty() || delimiter.contains('<') {
-            continue;
-        }
-        let last = if tabs { &last.untabbed } else { &last.plain };
-        if last.get(delimiter).is_none_or(|last| *last < at) {
-            return at;
-        }
-        let ends = |line: &&str| if tabs { line.trim_start_matches('\t') == delimiter } else { **line == *delimiter };
-        at += lines[at..].iter().position(ends).map_or(0, |body| body + 1);
-    }
-    at
-}
-
+#[cfg(test)]
+mod buildkit;
 #[cfg(test)]
 mod fuzz;
+#[cfg(test)]
+mod hidden;
 #[cfg(test)]
 mod tests;

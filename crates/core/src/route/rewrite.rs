@@ -8,8 +8,18 @@ use std::borrow::Cow;
 /// Headers of an answer that speak for the whole origin; left out in the path form.
 ///
 /// Sources: Service Workers (`Service-Worker-Allowed` widens a worker's scope beyond its own path), Clear Site Data
-/// (`Clear-Site-Data` empties the origin), RFC 6797 (`Strict-Transport-Security` holds for the host).
-pub const ORIGIN_WIDE: [&str; 3] = ["service-worker-allowed", "clear-site-data", "strict-transport-security"];
+/// (`Clear-Site-Data` empties the origin), RFC 6797 (`Strict-Transport-Security` holds for the host), Network Error Logging and the
+/// Reporting API (`NEL`, `Report-To` and `Reporting-Endpoints` have browsers tell of the whole origin's requests, for weeks), RFC 7838
+/// (`Alt-Svc` leads the origin to another server).
+pub const ORIGIN_WIDE: [&str; 7] = [
+    "service-worker-allowed",
+    "clear-site-data",
+    "strict-transport-security",
+    "nel",
+    "report-to",
+    "reporting-endpoints",
+    "alt-svc",
+];
 
 /// Headers by which a proxy tells whom it serves; a visitor's own are replaced or left out, since nobody in front of the
 /// routers is trusted to set them.

@@ -10,6 +10,7 @@ use http::{Method, StatusCode, header};
 use http_body_util::{BodyExt, StreamBody};
 use hyper::body::Frame;
 use hyper_util::rt::TokioIo;
+use preview_core::route::rewrite::ORIGIN_WIDE;
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 
 use crate::app::App;
@@ -245,11 +246,16 @@ pub(crate) async fn what_speaks_for_the_whole_origin_is_left_out(rig: Rig) {
         ("answer-service-worker-allowed", "/"),
         ("answer-clear-site-data", "\"*\""),
         ("answer-strict-transport-security", "max-age=9"),
+        ("answer-nel", r#"{"report_to": "x", "max_age": 9, "include_subdomains": true}"#),
+        ("answer-report-to", r#"{"group": "x", "max_age": 9, "endpoints": [{"url": "https://example.org/"}]}"#),
+        ("answer-reporting-endpoints", "default=\"https://example.org/\""),
+        ("answer-alt-svc", "h2=\"example.org:443\"; ma=9"),
         ("answer-x-robots-tag", "all"),
         ("answer-x-own", "kept"),
     ];
     let answer = get_with(rig.address, "/my-app/pr-1/", &headers).await;
-    for name in ["service-worker-allowed", "clear-site-data", "strict-transport-security"] {
+    for name in ORIGIN_WIDE {
+        assert!(headers.iter().any(|(sent, _)| sent.strip_prefix("answer-") == Some(name)), "{name}");
         assert_eq!(answer.header(name), None, "{name}");
     }
     let robots: Vec<_> = answer.headers.get_all("x-robots-tag").iter().collect();

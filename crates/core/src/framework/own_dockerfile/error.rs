@@ -23,6 +23,20 @@ pub enum DockerfileError {
     /// A line begins with no instruction that is known.
     #[error("line {0}: this is not a Dockerfile instruction")]
     UnknownInstruction(usize),
+    /// It has a carriage return where builders of different ages don't all see the end of a line.
+    #[error(
+        "line {0}: there is a carriage return within the line; end each line with a line feed, or with a carriage return and a line feed"
+    )]
+    LineEnd(usize),
+    /// Where its document ends, builders of different ages don't agree on.
+    #[error(
+        "line {0}: where the document behind `<<` ends is read differently by different builders; name it in letters and digits, as in \
+         `<<EOF` or `<<\"EOF\"`, and keep odd quotes and backslashes out of that line"
+    )]
+    Heredoc(usize),
+    /// Only newer builders would take its `escape` for a directive.
+    #[error("line {0}: older builders don't see `# escape=` behind `# check=`; write `# escape=` above it")]
+    Escape(usize),
     /// There is nothing to build.
     #[error("it has no `FROM`")]
     NoStage,
@@ -49,6 +63,12 @@ pub enum DockerfileError {
          letters, digits, `.`, `_` and `-` would be fetched on the server's own network; use `RUN curl` or a file of the repository"
     )]
     NearAdd(usize),
+    /// It fetches from an address of which nobody can say beforehand where it leads.
+    #[error(
+        "line {0}: from where this `ADD` fetches can't be told before the build; write its variables as `$NAME`, `${{NAME}}` or \
+         `${{NAME:-default}}`, or use `RUN curl`"
+    )]
+    UntoldAdd(usize),
     /// It begins with an image of which nobody can say beforehand which one it is.
     #[error(
         "line {0}: which image this is can't be told before the build, and it has to be looked at; write its name out, or its variables as \
@@ -91,4 +111,17 @@ pub enum DockerfileError {
         /// The name.
         host: String,
     },
+}
+
+impl DockerfileError {
+    /// What can't be read of a text that isn't the file's, told of the file's line that brings it along.
+    pub(super) fn at(self, line: usize) -> Self {
+        match self {
+            Self::ForeignSyntax(_) => Self::ForeignSyntax(line),
+            Self::LineEnd(_) => Self::LineEnd(line),
+            Self::Heredoc(_) => Self::Heredoc(line),
+            Self::Escape(_) => Self::Escape(line),
+            other => other,
+        }
+    }
 }

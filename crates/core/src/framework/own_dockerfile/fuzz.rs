@@ -3,9 +3,11 @@
 use preview_fuzz::{holds, mutated};
 use proptest::prelude::*;
 
+use super::buildkit::Age;
+use super::lines::is_instruction;
 use super::*;
 
-const FILES: [&str; 6] = [
+const FILES: [&str; 9] = [
     "# syntax=docker/dockerfile:1\nFROM node:22 AS build\nWORKDIR /app\nCOPY . .\nRUN npm ci && \\\n    npm run build\n\
      FROM node:22-slim\nCOPY --from=build /app/dist /app\nUSER node\nEXPOSE 3000\nCMD [\"node\", \"/app/main.js\"]\n",
     "# escape=`\nARG BASE=alpine\nFROM ${BASE:-x} AS a\nARG UID=1001\nENV PORT 5000\nUSER ${UID}:$UID\nEXPOSE $PORT/tcp 53/udp\nFROM a\n",
@@ -13,9 +15,12 @@ const FILES: [&str; 6] = [
     "FROM x\nADD --chown=1:1 https://h.example/a.tar /x\nADD [\"http://h/x\", \"/y\"]\nONBUILD ADD git@h:a/b.git /x\n",
     "FROM --platform=$BUILDPLATFORM golang:1 AS Base\nUSER 0\nFROM base\nUSER 10001\nONBUILD USER root\nHEALTHCHECK NONE\n",
     "\u{FEFF}#!/bin/sh\n# check=skip=all\n\nFROM scratch\nLABEL a=\"ADD http://x /x\"\nVOLUME /data\nSTOPSIGNAL 9\nSHELL [\"/bin/sh\"]\n",
+    "FROM x\r\nRUN << EOF\r\nhello\r\nEOF\r\nONBUILD RUN <<CMD\r\nFROM y/z\r\nCMD\r\nADD \\\r\nhttp://h/x /y\r\n",
+    "FROM x\nRUN <<\"E\\\\\"\ntrue\nE\\\nADD http://h/x /y\nRUN [\"a\", \"b <<CMD\"]\nADD a b\nCMD\n",
+    "# check=skip=all\nFROM x\nRUN <<A\"B\" 3<<'C D'\nCMD\nAB\nUSER a\nC D\nCOPY --from=y/z <<CMD /x\nENV A\nCMD\nONBUILD CMD <<CMD\nUSER b\nCMD\n",
 ];
 
-const WORDS: [&str; 55] = [
+const WORDS: [&str; 71] = [
     "# syntax=evil.example/f\n",
     "#syntax=docker/dockerfile:1\n",
     "# escape=`\n",
@@ -43,6 +48,22 @@ const WORDS: [&str; 55] = [
     "<<\"EOF\" ",
     "<<<",
     "3<<X",
+    "<< EOF",
+    "<<CMD",
+    "<<CMD \"",
+    "<<\"\"",
+    "<<'C D'\n",
+    "<<\"E\\\\\"\n",
+    "\nE\\\n",
+    "\nCMD\n",
+    "\nADD a b\n",
+    "don't ",
+    "\r\r\n",
+    "\\\r\n",
+    "# check=x\n",
+    "#\u{A0}escape=`\n",
+    "ONBU\u{130}LD ",
+    "\u{B}",
     "\\\n",
     "`\n",
     "\\\\\n",
@@ -82,6 +103,7 @@ fn own_dockerfiles() {
         if told.2 {
             nothing_is_fetched(&text)?;
         }
+        somebody_reads_it_so(&text)?;
         let built = read.into_text();
         names_no_frontend(&built)?;
         // What is built is what was read.
@@ -93,6 +115,30 @@ fn own_dockerfiles() {
         prop_assert_eq!(again.into_text(), built);
         Ok(())
     });
+}
+
+/// Whatever age a builder has, where it can build the file there is a dialect that reads it as the builder does.
+fn somebody_reads_it_so(text: &str) -> Result<(), TestCaseError> {
+    let text = text.strip_prefix('\u{FEFF}').unwrap_or(text);
+    let told = |error: DockerfileError| TestCaseError::fail(format!("{error}\n{text}"));
+    let (head, lines) = (Head::read(text).map_err(told)?, Lines::of(text).map_err(told)?);
+    let mut ours = Vec::new();
+    for dialect in Dialect::ALL {
+        let read = instructions(&lines, head.escape, dialect).map_err(told)?;
+        ours.push(read.into_iter().map(|one| (one.name, one.arguments)).collect::<Vec<_>>());
+    }
+    for bits in 0..16 {
+        let age = Age {
+            heredocs: bits & 1 != 0,
+            blanks_in_heredocs: bits & 2 != 0,
+            knows_check: bits & 4 != 0,
+            escaped_escape_continues: bits & 8 != 0,
+        };
+        let Some(theirs) = buildkit::read(&without_lines(text, &head.syntax_lines), age) else { continue };
+        let is_known = |(name, _): &(String, String)| is_instruction(name);
+        prop_assert!(!theirs.iter().all(is_known) || ours.contains(&theirs), "{age:?}\n{text}\n{theirs:?}\n{ours:?}");
+    }
+    Ok(())
 }
 
 /// Before the first instruction no line is left that any frontend could take for the name of another.

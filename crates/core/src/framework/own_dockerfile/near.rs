@@ -7,7 +7,7 @@ use std::collections::BTreeMap;
 use std::net::{IpAddr, Ipv6Addr};
 
 use super::Instruction;
-use super::stages::expand;
+use super::variables::{Choice, UNTOLD, expand_by};
 use crate::walls;
 
 /// Names of the machine itself, and of what clouds and engines keep beside it.
@@ -26,16 +26,39 @@ pub(super) struct AddedFrom {
 impl Instruction {
     /// The hosts that it adds from, by the values of these variables.
     pub(super) fn hosts(&self, variables: &BTreeMap<String, String>) -> Vec<AddedFrom> {
-        let sources = self.added().into_iter();
-        let hosts = sources.filter_map(|source| {
-            let name = host(&expand(&source, variables))?.trim_end_matches('.').to_ascii_lowercase();
-            Some(AddedFrom { name, line: self.line })
-        });
-        hosts.collect()
+        let mut hosts = Vec::new();
+        for source in self.added() {
+            let choices: &[Choice] =
+                if source.contains("${") { &[Choice::Known, Choice::Word] } else { &[Choice::Known] };
+            for text in choices.iter().map(|choice| expand_by(&source, variables, *choice)) {
+                let name = if hides_host(&text) { Some(UNTOLD.to_string()) } else { host(&text).map(plain_name) };
+                hosts.extend(name.map(|name| AddedFrom { name, line: self.line }));
+            }
+        }
+        hosts
     }
 }
 
+/// Whether what can't be told may say from where it is.
+fn hides_host(source: &str) -> bool {
+    let Some((before, _)) = source.split_once(UNTOLD) else { return false };
+    match before.split_once("://") {
+        Some((_, rest)) => !rest.contains(['/', '?', '#']),
+        // A path within a folder can't become an address any more.
+        None => before.contains(':') || !before.contains('/'),
+    }
+}
+
+fn plain_name(host: &str) -> String {
+    host.trim_end_matches('.').to_ascii_lowercase()
+}
+
 impl AddedFrom {
+    /// Whether it can't be told what it is.
+    pub(super) fn is_untold(&self) -> bool {
+        self.name.contains(UNTOLD)
+    }
+
     /// Whether it is an address that is nobody's on the internet, or this very machine by name.
     pub(super) fn is_near(&self) -> bool {
         is_near(&self.name)
@@ -141,11 +164,46 @@ mod tests {
             "ENV HOST 127.0.0.1\nADD http://${HOST}/x /x",
             "ARG A=http://local\nARG B=host\nADD ${A}${B}/x /x",
             "ADD http://${HOST:-localhost}/x /x",
+            "ADD http://${HOST-localhost}/x /x",
+            "ENV X=x\nADD http://${X:+127.0.0.1}/x /x",
+            "ENV X=x\nADD http://${X+127.0.0.1}/x /x",
+            "ARG X=example.com\nARG X\nADD http://${X-127.0.0.1}/x /x",
+            "ARG X=127.0.0.1\nARG X=example.com\nADD http://$X/x /x",
             "RUN <<EOF\nADD http://127.0.0.1/x /x\nEOF",
             "ARG HOST=127.0.0.1\nADD http://$HOST/x /x\nARG HOST=example.com",
             "ARG HOST=127.0.0.1\nADD http://$HOST/x /x\nFROM y\nARG HOST=example.com",
         ] {
             assert!(matches!(parse(lines), Err(DockerfileError::NearAdd(_))), "{lines}");
+        }
+    }
+
+    #[test]
+    fn what_is_added_from_where_nobody_can_tell_is_refused() {
+        for lines in [
+            "ADD http://${X+127.0.0.1}/x /x",
+            "ADD http://${PATH:+127.0.0.1}/x /x",
+            "ADD http://${X#y}/x /x",
+            "ADD http://${X%y}:80/x /x",
+            "ADD http://example${X/a/b}?x /x",
+            "ADD ${X:?http://127.0.0.1/x} /x",
+            "ADD ${X:-${Y}} /x",
+            "ADD http:/${X%y} /x",
+            "ADD http://${X /x",
+            "ADD http://$1localhost/x /x",
+            "ADD http://x$@localhost/x /x",
+            "ENV A\u{e9}=http://127.0.0.1/x\nADD $A\u{e9} /x",
+            "ARG A=${X%y}\nADD http://$A/x /x",
+            "ADD [\"http://${X%y}/x\", \"/x\"]",
+            "ONBUILD ADD http://${X%y}/x /x",
+        ] {
+            assert!(matches!(parse(lines), Err(DockerfileError::UntoldAdd(_))), "{lines}: {:?}", parse(lines));
+        }
+        for fine in [
+            "ADD https://example.com/${X%y}.tar /x",
+            "ADD files/${X#y} /x",
+            "ARG X=example.com\nADD https://${X:-other.example.com}/x https://${X+y.example.com}/x /x",
+        ] {
+            assert_eq!(parse(fine), Ok(()), "{fine}");
         }
     }
 

@@ -6,7 +6,7 @@ use std::collections::BTreeMap;
 use crate::repo_config::EnvVars;
 
 use super::images::{begun_with, taken_from};
-use super::{Dialect, DockerfileError, Head, Instruction, MAX_BYTES, instructions};
+use super::{Dialect, DockerfileError, Head, Instruction, Lines, MAX_BYTES, instructions};
 
 /// What must be known of an image before something is built upon it.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -63,8 +63,9 @@ impl ImageFacts {
         let mut all: Vec<Instruction> = variables.map(variable).collect();
         for text in &self.put_aside {
             // Each is read as a file of its own, with a head of its own.
-            let head = Head::read(text).map_err(|_| DockerfileError::ForeignSyntax(line))?;
-            let read = instructions(text, head.escape, dialect);
+            let head = Head::read(text).map_err(|problem| problem.at(line))?;
+            let lines = Lines::of(text).map_err(|problem| problem.at(line))?;
+            let read = instructions(&lines, head.escape, dialect).map_err(|problem| problem.at(line))?;
             all.extend(read.into_iter().map(|instruction| Instruction { line, ..instruction }));
         }
         match all.iter().find(|instruction| instruction.name == "FROM" || !instruction.is_known()) {
@@ -107,6 +108,9 @@ mod tests {
             ("ARG BUILDKIT_SYNTAX=evil.example/x", DockerfileError::Steers(1)),
             ("# syntax=evil.example/x\nRUN ls", DockerfileError::ForeignSyntax(1)),
             ("FROM evil", DockerfileError::UnknownInstruction(1)),
+            ("RUN ls \\\r\r\n && ls", DockerfileError::LineEnd(1)),
+            ("RUN <<\"E\\\\\"\ntrue\nE\\\nADD http://127.0.0.1/ /x", DockerfileError::Heredoc(1)),
+            ("# check=skip=all\n# escape=`\nRUN ls", DockerfileError::Escape(1)),
             ("{\"a\": 1}", DockerfileError::UnknownInstruction(1)),
             (&format!("RUN {}", "x".repeat(MAX_BYTES)), DockerfileError::TooLarge),
         ] {

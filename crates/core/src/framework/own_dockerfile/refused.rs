@@ -3,6 +3,7 @@
 
 use super::Instruction;
 use super::flags::flags;
+use super::lines::in_capitals;
 
 /// Characters that may stand in a word without being of it. Which one of the last two takes the meaning of another away is the file's
 /// to say, but not for everything in it.
@@ -17,6 +18,22 @@ pub(super) fn names_preview(text: &str) -> bool {
 pub(super) fn uses_preview(instruction: &Instruction) -> bool {
     let takes = ["FROM", "COPY", "ADD", "RUN", "ONBUILD", "ARG"].contains(&instruction.name.as_str());
     takes && names_preview(&instruction.arguments.replace(NO_PART, ""))
+}
+
+/// The line of an image of a preview that is begun with or taken from, however the text is cut into lines and words: whatever a frontend
+/// makes of it that we don't, a name that it shows is seen here.
+pub(super) fn hides_preview(text: &str) -> Option<usize> {
+    let (mut squeezed, mut lines) = (String::new(), Vec::new());
+    for (index, line) in text.lines().enumerate().filter(|(_, line)| !line.trim_start().starts_with('#')) {
+        let kept = line.chars().filter(|c| !c.is_whitespace() && !NO_PART.contains(c));
+        squeezed.extend(kept.map(|c| c.to_ascii_lowercase()));
+        lines.resize(squeezed.len(), index + 1);
+    }
+    let named = squeezed.match_indices("preview-deployer/").find(|(at, _)| {
+        let before = squeezed[..*at].trim_end_matches("docker.io/").trim_end_matches("index.");
+        before.ends_with("from") || before.ends_with("from=")
+    });
+    named.and_then(|(at, _)| lines.get(at).copied())
 }
 
 /// Whether a step asks for the host's network or for rights. The engine would refuse it too, as it is configured by default.
@@ -46,11 +63,14 @@ impl Instruction {
         }
         let (_, kept) = flags(&self.arguments);
         let (name, arguments) = kept.split_once(char::is_whitespace).unwrap_or((&kept, ""));
-        (name.to_ascii_uppercase(), arguments.trim().to_owned())
+        (in_capitals(name), arguments.trim().to_owned())
     }
 
     /// What an `ADD` adds, without quotes and escapes; nothing of any other instruction.
     pub(super) fn added(&self) -> Vec<String> {
+        if !["ADD", "ONBUILD"].contains(&self.name.as_str()) {
+            return Vec::new();
+        }
         let (name, arguments) = self.in_effect();
         if name != "ADD" {
             return Vec::new();

@@ -6,7 +6,8 @@ use crate::repo_config::{ContainerPort, EnvVars};
 
 use super::near::AddedFrom;
 use super::refused::names_preview;
-use super::{Instruction, MAX_BYTES, MAX_VALUE};
+use super::variables::{UNTOLD, expand};
+use super::{Instruction, MAX_VALUE};
 
 /// What a stage says about running it.
 #[derive(Debug, Clone, Default)]
@@ -69,7 +70,7 @@ impl Stage {
                 }
                 words => define(&mut self.variables, words),
             },
-            "USER" => self.user = Some(expand(&instruction.arguments, &self.variables)),
+            "USER" => self.user = Some(user(&expand(&instruction.arguments, &self.variables))),
             "EXPOSE" => {
                 let ports = words.iter().filter_map(|word| tcp_port(&expand(word, &self.variables)));
                 self.ports.extend(ports);
@@ -98,37 +99,41 @@ fn declare(variables: &mut BTreeMap<String, String>, words: &[&str], args: &EnvV
     }
 }
 
-/// All that the file, or who builds it, gives a value to, wherever; of several values the last.
-pub(super) fn all_variables(instructions: &[Instruction], args: &EnvVars) -> BTreeMap<String, String> {
+/// Which of several values a name has: a stage may see the one or the other.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub(super) enum Of {
+    First,
+    Last,
+}
+
+/// All that the file, or who builds it, gives a value to, wherever.
+pub(super) fn all_variables(instructions: &[Instruction], args: &EnvVars, of: Of) -> BTreeMap<String, String> {
     let mut variables = BTreeMap::new();
     for instruction in instructions.iter().filter(|instruction| ["ARG", "ENV"].contains(&instruction.name.as_str())) {
+        let is_new =
+            |word: &&str| of == Of::Last || !variables.contains_key(word.split('=').next().unwrap_or_default());
         let words: Vec<&str> = instruction.arguments.split_whitespace().collect();
         match words[..] {
-            _ if instruction.name == "ARG" => declare(&mut variables, &words, args),
-            [name, value] if !name.contains('=') => define(&mut variables, &[&format!("{name}={value}")]),
-            _ => define(&mut variables, &words),
+            [name, value] if instruction.name == "ENV" && !name.contains('=') => {
+                if is_new(&name) {
+                    define(&mut variables, &[&format!("{name}={value}")]);
+                }
+            }
+            _ => {
+                let words: Vec<&str> = words.into_iter().filter(is_new).collect();
+                match instruction.name.as_str() {
+                    "ARG" => declare(&mut variables, &words, args),
+                    _ => define(&mut variables, &words),
+                }
+            }
         }
     }
     variables
 }
 
-/// The text without its quotes and with `$NAME`, `${NAME}` and `${NAME:-default}` replaced; unknown names become nothing.
-pub(super) fn expand(text: &str, variables: &BTreeMap<String, String>) -> String {
-    let word = |c: char| c.is_ascii_alphanumeric() || c == '_';
-    let mut out = String::new();
-    let mut rest = text.trim();
-    while let Some((before, after)) = rest.split_once('$').filter(|_| out.len() < MAX_BYTES) {
-        out.push_str(before);
-        let braced = after.strip_prefix('{').and_then(|inner| inner.split_once('}'));
-        let (name, remainder) =
-            braced.unwrap_or_else(|| after.split_at(after.find(|c| !word(c)).unwrap_or(after.len())));
-        let (name, default) = name.split_once(":-").unwrap_or((name, ""));
-        out.push_str(variables.get(name).map_or(default, String::as_str));
-        rest = remainder;
-    }
-    out.push_str(rest);
-    out.retain(|c| c != '"' && c != '\'');
-    out
+/// A user of which it can't be told who it is counts as none.
+fn user(text: &str) -> String {
+    if text.contains(UNTOLD) { String::new() } else { text.to_owned() }
 }
 
 /// `3000`, `3000/tcp`, the first of `3000-3010`; not `3000/udp`.

@@ -122,6 +122,8 @@ pub(super) const SERVICE: &[(&str, Fate)] = &[
     ("user: root", Refused("services.app.user")),
     ("user: '0:0'", Refused("services.app.user")),
     ("user: '00'", Refused("services.app.user")),
+    ("user: '-0'", Refused("services.app.user")),
+    ("user: '+0:1000'", Refused("services.app.user")),
     ("user: '4294967296'", Refused("services.app.user")),
     ("user: ''", Refused("services.app.user")),
     ("healthcheck: {test: 'true', interval: 1ms, timeout: 1us, retries: 4000000000}", Harmless),
