@@ -5,6 +5,8 @@
 
 use std::fmt;
 
+use crate::registries::Registries;
+
 /// An image that generated Dockerfiles and Compose files start from.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
 pub enum BaseImage {
@@ -74,6 +76,7 @@ impl BaseImage {
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
 pub struct BaseImages {
     prefix: Option<String>,
+    strangers: Registries,
 }
 
 /// The prefix can't stand in front of an image's name.
@@ -97,7 +100,22 @@ impl BaseImages {
             part.starts_with(|c: char| c.is_ascii_alphanumeric())
                 && part.bytes().all(|b| b.is_ascii_lowercase() || b.is_ascii_digit() || b"._-:".contains(&b))
         };
-        if prefix.split('/').all(part) { Ok(Self { prefix: Some(prefix.to_owned()) }) } else { Err(InvalidImagePrefix) }
+        if prefix.split('/').all(part) {
+            Ok(Self { prefix: Some(prefix.to_owned()), ..Self::default() })
+        } else {
+            Err(InvalidImagePrefix)
+        }
+    }
+
+    /// The same, with these registries for strangers' images.
+    pub fn with_registries_of_strangers(self, strangers: Registries) -> Self {
+        Self { strangers, ..self }
+    }
+
+    /// Whether a stranger's image may come from this registry: a known one, or the operator's own.
+    pub fn gives_strangers(&self, registry: &str) -> bool {
+        let own = || self.prefix.as_deref().and_then(|prefix| prefix.split('/').next());
+        self.strangers.contains(registry) || own() == Some(registry)
     }
 
     /// What stands in front of names that name no registry, if anything does.

@@ -45,6 +45,7 @@ mod older_system;
 pub mod plain_text;
 pub mod plan;
 pub mod ports;
+pub mod registries;
 pub mod repo_config;
 pub mod route;
 pub mod secrets;

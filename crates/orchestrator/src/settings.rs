@@ -26,6 +26,7 @@ use preview_core::compose::Runtime;
 use preview_core::desired::Policy;
 use preview_core::ids::{HostPort, RepoName};
 use preview_core::ports::Pool;
+use preview_core::registries::Registries;
 use preview_core::subnets::Subnet;
 use preview_core::trust::ByTrust;
 use preview_core::walls::{Allowed, Egress};
@@ -217,6 +218,8 @@ pub struct Limits {
     pub build_silence: Duration,
     /// Written in front of base images' names, with its slash; empty for none.
     pub image_prefix: String,
+    /// From where strangers' images may come.
+    pub untrusted_registries: Registries,
 }
 
 /// How an app's start is watched.

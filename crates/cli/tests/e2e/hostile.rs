@@ -169,11 +169,17 @@ async fn no_file_of_the_host_is_read_and_none_of_theirs_is_run() {
 async fn a_build_that_asks_the_api_learns_nothing() {
     let rig = Setup::new().start().await;
     let (other, _) = rig.up("something to learn of").await;
+    // Its name passes for one of the official library, whose images nobody looks at.
+    let image = format!("{}-says:1", unique_owner());
+    std::fs::write(rig.dir.path().join("file"), "not empty").unwrap();
+    Program::new("tar").args(["-cf", "layer.tar", "file"]).dir(rig.dir.path()).run().await.unwrap();
+    let layer = rig.dir.path().join("layer.tar").display().to_string();
+    rig.docker(&["import", "--change", "ENV X=127.0.0.1", &layer, &image]).await;
     let adding = |path: &str| {
-        let add = format!("ENV X=x\nADD {}{path} /VERSION", rig.api.replace("127.0.0.1", "${X:+127.0.0.1}"));
+        let add = format!("ADD {}{path} /VERSION", rig.api.replace("127.0.0.1", "$X"));
         // Copied once more, because what is added from an address only root may read.
         let copy = "COPY mimic /mimic\nCOPY --from=added --chown=10001 /VERSION /VERSION";
-        let dockerfile = format!("FROM scratch AS added\n{add}\nFROM scratch\n{copy}\nENTRYPOINT [\"/mimic\"]\n");
+        let dockerfile = format!("FROM {image} AS added\n{add}\nFROM scratch\n{copy}\nENTRYPOINT [\"/mimic\"]\n");
         mimic_with("unused", [Change::write("Dockerfile", dockerfile)])
     };
     let plain = Change::write("Dockerfile", format!("FROM scratch\nADD {}/health /VERSION\n", rig.api));
@@ -193,6 +199,7 @@ async fn a_build_that_asks_the_api_learns_nothing() {
         assert!(!told.contains(&rig.id(&other)), "{told}");
         pull.close().unwrap();
     }
+    rig.docker(&["rmi", &image]).await;
     rig.finish().await;
 }
 

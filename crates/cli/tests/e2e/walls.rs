@@ -101,7 +101,7 @@ async fn a_preview_reaches_the_internet_and_nothing_near() {
         iptables(&["-I", "FORWARD", "-j", chain]).await;
     }
     assert_eq!(rig.ask_api("/health").await["checks"]["walls"]["ok"], true);
-    assert_build_is_shut_in(&rig, &near, &internet).await;
+    assert_build_is_shut_in(&rig, &beside, &internet).await;
 
     restart(&mut rig, &[("EGRESS", "deny"), ("EGRESS_ALLOW", Outside::PRIVATE)]).await;
     let all = [near.clone(), internet].concat();

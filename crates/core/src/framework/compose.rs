@@ -121,8 +121,9 @@ mod tests {
     fn looked_up(beside: &str, trust: Trust) -> (Vec<String>, Vec<String>) {
         let file = format!("services:\n  app: {{build: .}}\n  other: {{{beside}}}\n");
         let files = MemoryFiles::new([("Dockerfile", "FROM scratch\n"), ("docker-compose.preview.yml", file.as_str())]);
-        let rules = BuildRules { base_images: BaseImages::public(), trust };
-        let found = detect(&files, &RepoConfig::default(), &rules).unwrap();
+        let registries = "registry.example.com".parse().unwrap();
+        let base_images = BaseImages::public().with_registries_of_strangers(registries);
+        let found = detect(&files, &RepoConfig::default(), &BuildRules { base_images, trust }).unwrap();
         let upon = found.own.iter().map(|own| own.upon(&KnownImages::new()).unwrap());
         let (images, added): (Vec<_>, Vec<_>) = upon.map(|upon| (upon.images, upon.added)).unzip();
         (images.concat(), added.concat().into_iter().map(|added| added.name).collect())
@@ -134,5 +135,16 @@ mod tests {
         assert_eq!(looked_up(image, Trust::Stranger), (vec![], vec!["registry.example.com".to_owned()]));
         assert_eq!(looked_up(image, Trust::Member), (vec![], vec![]));
         assert_eq!(looked_up("image: 'redis:7'", Trust::Stranger), (vec![], vec![]));
+    }
+
+    #[test]
+    fn an_image_beside_a_strangers_app_is_of_a_known_registry() {
+        let file = "services:\n  app: {build: .}\n  other: {image: 'registry.example.com/x:1'}\n";
+        let files = MemoryFiles::new([("Dockerfile", "FROM scratch\n"), ("docker-compose.preview.yml", file)]);
+        let rules = BuildRules { base_images: BaseImages::public(), trust: Trust::Stranger };
+        let found = detect(&files, &RepoConfig::default(), &rules).unwrap();
+        let refused: Vec<_> = found.own.iter().filter_map(|own| own.upon(&KnownImages::new()).err()).collect();
+        assert_eq!(refused.len(), 1);
+        assert!(refused[0].to_string().contains("`registry.example.com` is none of them"), "{}", refused[0]);
     }
 }

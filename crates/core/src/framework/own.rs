@@ -5,6 +5,7 @@
 
 use std::collections::BTreeMap;
 
+use crate::base_images::BaseImages;
 use crate::repo_config::ContainerPort;
 use crate::trust::Trust;
 
@@ -20,8 +21,8 @@ pub struct OwnBuild {
     text: String,
     with: BuiltWith,
     trust: Trust,
-    /// What the images of the operator's own registry begin with.
-    prefix: Option<String>,
+    /// From which registries images come.
+    base_images: BaseImages,
     /// Whether its image runs as it is: nothing is built upon it.
     as_it_is: bool,
 }
@@ -47,8 +48,8 @@ impl OwnBuild {
     }
 
     fn new(path: &str, text: String, with: BuiltWith, rules: &BuildRules) -> Self {
-        let prefix = rules.base_images.prefix().map(str::to_owned);
-        Self { path: path.to_owned(), text, with, trust: rules.trust, prefix, as_it_is: false }
+        let base_images = rules.base_images.clone();
+        Self { path: path.to_owned(), text, with, trust: rules.trust, base_images, as_it_is: false }
     }
 
     /// Reads it with what is known of its images: what they bring along may be refused.
@@ -58,7 +59,7 @@ impl OwnBuild {
         let mut added = self.hosts(read.hosts(), false);
         if self.trust == Trust::Stranger {
             read.fetches_nothing().map_err(|problem| refused(DockerfileError::PutAside(Box::new(problem))))?;
-            added.extend(self.hosts(&read.registries(self.prefix.as_deref()).map_err(refused)?, true));
+            added.extend(self.hosts(&read.registries(&self.base_images).map_err(refused)?, true));
         }
         let unknown = |image: &&String| !self.as_it_is && !known.contains_key(*image);
         let images = read.images().keys().filter(unknown).cloned().collect();
@@ -119,11 +120,12 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
 mod tests {
     use super::super::{MemoryFiles, detect};
     use super::*;
-    use crate::base_images::BaseImages;
     use crate::repo_config::RepoConfig;
 
     fn to_look_at(dockerfile: &str, trust: Trust) -> Result<ToLookAt, String> {
-        let rules = BuildRules { base_images: BaseImages::public(), trust };
+        let registries = "docker.io, registry.example.com".parse().unwrap();
+        let base_images = BaseImages::public().with_registries_of_strangers(registries);
+        let rules = BuildRules { base_images, trust };
         let files = MemoryFiles::new([("Dockerfile", dockerfile)]);
         let found = detect(&files, &RepoConfig::default(), &rules).map_err(|error| error.to_string())?;
         found.own[0].upon(&KnownImages::new()).map_err(|error| error.to_string())
@@ -145,5 +147,10 @@ mod tests {
         let refused = to_look_at(text, Trust::Stranger).unwrap_err();
         assert!(refused.starts_with("`Dockerfile` cannot be used: line 1: the registry `10.0.0.5` is"), "{refused}");
         assert_eq!(to_look_at(text, Trust::Member).unwrap().images, ["10.0.0.5:5000/x"]);
+
+        let text = "FROM scratch\nCOPY --from=evil.example.com/x / /\n";
+        let refused = to_look_at(text, Trust::Stranger).unwrap_err();
+        assert!(refused.contains("line 2: ") && refused.contains("`evil.example.com` is none of them"), "{refused}");
+        assert_eq!(to_look_at(text, Trust::Member).unwrap().images, ["evil.example.com/x"]);
     }
 }

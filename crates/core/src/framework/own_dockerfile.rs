@@ -10,6 +10,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::base_images::BaseImages;
+use crate::registries::HUB;
 use crate::repo_config::{ContainerPort, EnvVars};
 
 mod error;
@@ -177,20 +179,29 @@ impl OwnDockerfile {
         self.remote_add.map_or(Ok(()), |line| Err(DockerfileError::RemoteAdd(line)))
     }
 
-    /// The registries that its images are from, by their hosts' names, each with a line that names one; what begins with `prefix` is from the
-    /// operator's own. Refuses those in the server's neighbourhood, where an engine on the host's network reaches more than anybody should.
-    pub fn registries(&self, prefix: Option<&str>) -> Result<BTreeMap<String, usize>, DockerfileError> {
+    /// The registries that its images are from, by their hosts' names, each with a line that names one; what begins with the prefix is
+    /// from the operator's own. Refuses those in the server's neighbourhood, where an engine on the host's network reaches more than
+    /// anybody should, and those that aren't for strangers: an answer of theirs would send the engine there.
+    pub fn registries(&self, from: &BaseImages) -> Result<BTreeMap<String, usize>, DockerfileError> {
         let own = |image: &str| {
-            prefix.is_some_and(|prefix| image.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/')))
+            from.prefix().is_some_and(|prefix| image.strip_prefix(prefix).is_some_and(|rest| rest.starts_with('/')))
         };
-        let of_others = self.images.iter().filter(|(image, _)| !own(image));
-        let registries = of_others
-            .filter_map(|(image, line)| Some((registry(image)?.trim_end_matches('.').to_ascii_lowercase(), *line)));
-        let registries: BTreeMap<String, usize> = registries.collect();
-        match registries.iter().find(|(host, _)| is_near(host)) {
-            Some((host, line)) => Err(DockerfileError::NearRegistry { line: *line, host: host.clone() }),
-            None => Ok(registries),
+        let mut hosts = BTreeMap::new();
+        for (image, line) in self.images.iter().filter(|(image, _)| !own(image)) {
+            let (line, registry) = (*line, registry(image));
+            let host = registry.split(':').next().unwrap_or_default().to_owned();
+            if is_near(&host) {
+                return Err(DockerfileError::NearRegistry { line, host });
+            }
+            if !from.gives_strangers(&registry) {
+                return Err(DockerfileError::OtherRegistry { line, registry });
+            }
+            // Where Docker Hub leads is the engine's to know.
+            if registry != HUB {
+                hosts.insert(host, line);
+            }
         }
+        Ok(hosts)
     }
 
     /// The last stage, the stage that it continues, and so on. Ends, because a base always stands before.

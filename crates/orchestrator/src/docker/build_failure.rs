@@ -95,7 +95,7 @@ impl Recent {
         if let Some(step) = begun_step(line) {
             self.step = Some(step);
         }
-        self.lines.push_back(line.to_owned());
+        self.lines.push_back(without_answer(line).to_owned());
     }
 
     /// Why the build was stopped by us: it `did` something for too long.
@@ -140,7 +140,14 @@ pub(super) fn pull_fault(image: &str, reason: &str) -> Fault {
     explain(&format!("ERROR: {reason}"), Some(&format!("FROM {image}")), &[], None)
 }
 
+/// The engine's words without the answer that they quote: who was asked may be somebody within the server's own network, to whom a registry
+/// has sent the engine.
+pub(super) fn without_answer(words: &str) -> &str {
+    words.split_once(" response body: ").map_or(words, |(before, _)| before)
+}
+
 fn explain(error: &str, step: Option<&str>, printed: &[String], within: Option<Within>) -> Fault {
+    let error = without_answer(error);
     let called = step.map_or_else(|| "a step".to_owned(), |step| format!("`{step}`"));
     if let Some((_, code)) = error.rsplit_once("exit code: ") {
         return exited(&called, code.trim(), printed, within);

@@ -249,3 +249,14 @@ fn the_failed_step_is_told_without_its_mounts() {
     let lines = [" > [build 3/3] RUN --mount=type=cache,id=x,target=/x     npm run build:"];
     assert_eq!(failed_step(&lines).as_deref(), Some("RUN npm run build"));
 }
+
+#[test]
+fn what_a_registry_answered_is_left_out() {
+    let answer = "error parsing HTTP 404 response body: invalid character '<' looking for beginning of value: \"<p>secret exit code: 7</p>\"";
+    let fault = pull_fault("evil.example/x", answer);
+    assert_eq!((fault.cause.as_str(), fault.tail.len()), ("`FROM evil.example/x` failed: error parsing HTTP 404", 0));
+    let fault = read(&format!(
+        "#2 [internal] load metadata for evil.example/x\n#2 ERROR: {answer}\nERROR: failed to solve: {answer}\n"
+    ));
+    assert!(!format!("{fault:?}").contains("secret"), "{fault:?}");
+}

@@ -7,6 +7,8 @@ use preview_core::diagnosis::{self, Phase};
 
 use crate::needs::Fault;
 
+use super::build_failure::without_answer;
+
 /// What marks an image that could not be had, and is not there.
 const NO_IMAGE: [&str; 5] =
     ["no such image", "manifest unknown", "pull access denied", "manifest for ", "repository does not exist"];
@@ -73,7 +75,7 @@ fn reason(stderr: &str) -> &str {
         |line: &&str| [" Network ", " Container ", " Volume ", " Image "].iter().any(|word| line.starts_with(word));
     let line = stderr.lines().rev().find(|line| !line.trim().is_empty() && !progress(line));
     let line = line.map_or("it gave no reason", str::trim);
-    line.strip_prefix("Error response from daemon: ").unwrap_or(line)
+    without_answer(line.strip_prefix("Error response from daemon: ").unwrap_or(line))
 }
 
 /// The port in `… 127.0.0.1:8801 …`.
@@ -113,6 +115,13 @@ mod tests {
         let path = "Error response from daemon: failed to create shim task: OCI runtime create failed: runc create failed: unable to \
                     start container process: exec: \"nestt\": executable file not found in $PATH: unknown";
         assert_eq!(told(path).1, said.replace("/nothere", "nestt"));
+    }
+
+    #[test]
+    fn what_a_registry_answered_is_left_out() {
+        let stderr = "Error response from daemon: error parsing HTTP 404 response body: invalid character '<' looking for beginning of \
+                      value: \"<p>secret</p>\"";
+        assert_eq!(told(stderr).1, "Compose could not start the preview: error parsing HTTP 404");
     }
 
     #[test]

@@ -72,6 +72,7 @@ pub(super) fn reconciler(
 ) -> Result<Config, StartError> {
     let prefix = settings.limits.image_prefix.as_str();
     let base_images = if prefix.is_empty() { BaseImages::public() } else { BaseImages::with_prefix(prefix)? };
+    let base_images = base_images.with_registries_of_strangers(settings.limits.untrusted_registries.clone());
     Ok(Config {
         instance: instance.clone(),
         allowed: settings.github.repositories.clone(),

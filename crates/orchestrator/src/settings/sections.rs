@@ -264,6 +264,7 @@ fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
     let build_timeout = reader.value(&BUILD_TIMEOUT_SECONDS, values::duration(1.0));
     let build_silence = reader.value(&BUILD_SILENCE_SECONDS, values::duration(1.0));
     let image_prefix = reader.option(&IMAGE_REGISTRY_PREFIX, values::image_prefix);
+    let untrusted_registries = reader.value(&UNTRUSTED_REGISTRIES, values::registries);
     let (memory, cpus) = (container_memory?, container_cpus?);
     Some(Limits {
         container_memory: ByTrust { member: memory, stranger: untrusted_memory?.unwrap_or(memory / 2) },
@@ -276,6 +277,7 @@ fn limits(reader: &mut Reader<'_>) -> Option<Limits> {
         build_timeout: build_timeout?,
         build_silence: build_silence?,
         image_prefix: image_prefix?.unwrap_or_default(),
+        untrusted_registries: untrusted_registries?,
     })
 }
 

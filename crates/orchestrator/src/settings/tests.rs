@@ -344,6 +344,7 @@ fn values_with_a_form_of_their_own() {
         ("PUBLIC_ADDRESS", &["203.0.113.8", "2001:db8::8"], &["previews.example.com", "203.0.113.8:80"]),
         ("NGINX_RELOAD_COMMAND", &["systemctl reload nginx"], &["nginx; id", "sh -c 'x'", "$(id)"]),
         ("IMAGE_REGISTRY_PREFIX", &["registry.local:5000", "r.example.com/mirror/"], &["https://r", "r/../x", "r/A b"]),
+        ("UNTRUSTED_REGISTRIES", &["ghcr.io, r.example.com:5000"], &["https://ghcr.io", "ghcr.io/my-org", "*.io"]),
         ("NGINX_CONFIG_DIR", &["/etc/nginx/a b"], &["/etc/$x", "/a\"b", "/a'b", "/a\\b", "/a\nb", "relative"]),
         ("PREVIEW_AUTH_USER", &["qa", "a.b_c-1"], &["a b", "a:b", "é"]),
         ("PREVIEW_AUTH", &["basic", "none"], &["digest"]),

@@ -11,6 +11,7 @@ use std::time::Duration;
 use preview_core::compose::{InvalidRuntime, Runtime};
 use preview_core::ids::{HostPort, RepoName};
 use preview_core::ports::Pool;
+use preview_core::registries::{InvalidRegistries, Registries};
 use preview_core::subnets::Subnet;
 use preview_core::walls::{Allowed, InvalidAllowed};
 use secrecy::{ExposeSecret, SecretString};
@@ -419,6 +420,11 @@ pub(super) fn image_prefix(text: &str) -> Result<String, Wrong> {
     } else {
         Err(Wrong::expected("a registry like registry.example.com/mirror, without scheme or tag"))
     }
+}
+
+/// Reads the registries of strangers' images.
+pub(super) fn registries(text: &str) -> Result<Registries, Wrong> {
+    text.parse().map_err(|error: InvalidRegistries| Wrong(error.to_string()))
 }
 
 /// Reads what previews may reach in any case.

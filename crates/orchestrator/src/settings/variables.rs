@@ -1,6 +1,8 @@
 //! Every variable that `preview serve` reads: name, default and meaning stand here once. Settings are read from it, and
 //! `docs/CONFIGURATION.md` is written from it.
 
+use preview_core::registries;
+
 use super::reader::Variable;
 
 /// A heading and the variables under it.
@@ -60,6 +62,7 @@ pub const GROUPS: &[Group] = &[
             BUILD_TIMEOUT_SECONDS,
             BUILD_SILENCE_SECONDS,
             IMAGE_REGISTRY_PREFIX,
+            UNTRUSTED_REGISTRIES,
         ],
     ),
     ("Health", &[HEALTH_TIMEOUT_SECONDS, HEALTH_INTERVAL_SECONDS]),
@@ -365,6 +368,12 @@ pub(super) const IMAGE_REGISTRY_PREFIX: Variable = Variable::optional(
     "IMAGE_REGISTRY_PREFIX",
     "images come from where their names say",
     "Written in front of the name of every base image: a mirror, or the registry of a network without internet.",
+);
+pub(super) const UNTRUSTED_REGISTRIES: Variable = Variable::new(
+    "UNTRUSTED_REGISTRIES",
+    registries::PUBLIC,
+    "The registries that images of a fork's pull request may come from, beside that of `IMAGE_REGISTRY_PREFIX`. A registry tells the engine \
+     where to ask further, which asks from the server itself: name only those whose answers you trust.",
 );
 
 pub(super) const HEALTH_TIMEOUT_SECONDS: Variable = Variable::new(

@@ -92,6 +92,17 @@ pub enum DockerfileError {
         /// The registry, without its port.
         host: String,
     },
+    /// It takes an image from a registry that isn't known, and its author may not.
+    #[error(
+        "line {line}: people who can't write to this repository take images from known registries, and `{registry}` is none of them; take \
+         one from Docker Hub or ghcr.io, or have the server's administrator name it in UNTRUSTED_REGISTRIES"
+    )]
+    OtherRegistry {
+        /// From 1.
+        line: usize,
+        /// The registry, with its port.
+        registry: String,
+    },
     /// It begins with an image that has no file in it.
     #[error(
         "line {0}: this image has nothing in it, which some engines can't bear; write `FROM scratch`, and copy nothing from it"

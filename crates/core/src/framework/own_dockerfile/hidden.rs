@@ -43,6 +43,7 @@ fn a_documents_name_hides_nothing() {
     // With a document beside it that older frontends don't know, only newer ones can build these.
     for (line, hidden) in [
         ("ONBUILD CMD <<CMD", "FROM evil.example/x"),
+        ("ONBUILD RUN\u{85} <<CMD", "FROM evil.example/x"),
         ("RUN [\"a\", \"b <<CMD\"]", "FROM evil.example/x"),
         ("RUN echo \"a <<CMD \"", "FROM evil.example/x"),
         ("RUN echo 'a <<CMD '", "COPY --from=evil.example/x / /"),

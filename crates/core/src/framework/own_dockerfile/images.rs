@@ -7,6 +7,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use crate::registries::HUB;
 use crate::repo_config::EnvVars;
 
 use super::flags::flags;
@@ -165,15 +166,20 @@ fn is_official(image: &str) -> bool {
     !short.contains('/')
 }
 
-/// The host of the registry that an image names, without its port; an image without one is Docker Hub's.
-pub(super) fn registry(image: &str) -> Option<&str> {
-    let (registry, _) = image.split_once('/')?;
-    let host = registry.split(':').next().unwrap_or_default();
+/// The registry that an image is from: a host, and its port where the image names one.
+pub(super) fn registry(image: &str) -> String {
+    let (registry, _) = image.split_once('/').unwrap_or_default();
     // Who decides is Docker, and takes anything else for the name of somebody there.
     let names_one = registry.contains(['.', ':'])
         || registry.eq_ignore_ascii_case("localhost")
         || registry != registry.to_lowercase();
-    names_one.then_some(host)
+    let (host, port) = registry.split_once(':').map_or((registry, None), |(host, port)| (host, Some(port)));
+    match (host.trim_end_matches('.').to_ascii_lowercase(), port) {
+        _ if !names_one => HUB.to_owned(),
+        (host, None) if host == "index.docker.io" => HUB.to_owned(),
+        (host, None) => host,
+        (host, Some(port)) => format!("{host}:{port}"),
+    }
 }
 
 /// Whether a platform is the one of this machine. The engine is on it too: see `ConnectError::Address`.
@@ -317,6 +323,7 @@ fn words(arguments: &str) -> Option<Vec<&str>> {
 mod tests {
     use super::super::{BuiltWith, OwnDockerfile};
     use super::*;
+    use crate::base_images::BaseImages;
 
     fn read(text: &str, target: Option<&str>) -> Result<String, DockerfileError> {
         let mut args = EnvVars::default();
@@ -402,7 +409,11 @@ mod tests {
 
     #[test]
     fn a_registry_beside_the_server_is_told() {
-        let of = |text: &str, prefix| OwnDockerfile::parse(text).unwrap().registries(prefix);
+        let of = |text: &str, prefix: Option<&str>| {
+            let from = prefix.map_or_else(BaseImages::public, |prefix| BaseImages::with_prefix(prefix).unwrap());
+            let from = from.with_registries_of_strangers("docker.io, registry.example.com:5000".parse().unwrap());
+            OwnDockerfile::parse(text).unwrap().registries(&from)
+        };
         for image in [
             "localhost/x",
             "127.0.0.1:5000/x",
@@ -418,5 +429,35 @@ mod tests {
         let found = of(text, Some("10.0.0.5:5000/mirror")).unwrap();
         assert_eq!(found, [("registry.example.com".to_owned(), 2)].into(), "the operator's own is");
         assert!(of(text, Some("10.0.0.5:5000/mir")).is_err());
+    }
+
+    #[test]
+    fn a_strangers_registry_is_a_known_one_or_the_operators() {
+        let of = |image: &str, prefix: &str| {
+            let from = BaseImages::with_prefix(prefix).unwrap();
+            OwnDockerfile::parse(&format!("FROM {image}\n")).unwrap().registries(&from)
+        };
+        for (image, registry) in [
+            ("evil.example/x", "evil.example"),
+            ("Evil.Example:5000/x", "evil.example:5000"),
+            ("ghcr.io:5000/x/y", "ghcr.io:5000"),
+            ("ghcr.io.evil.example/x", "ghcr.io.evil.example"),
+            ("mirror.example.com:1/x", "mirror.example.com:1"),
+        ] {
+            let refused = DockerfileError::OtherRegistry { line: 1, registry: registry.to_owned() };
+            assert_eq!(of(image, "mirror.example.com/hub"), Err(refused), "{image}");
+        }
+        for (image, hosts) in [
+            ("org/x", &[][..]),
+            ("docker.io/org/x", &[]),
+            ("index.docker.io/org/x", &[]),
+            ("GHCR.io/org/x", &["ghcr.io"]),
+            ("ghcr.io./org/x", &["ghcr.io"]),
+            ("mirror.example.com/hub/x", &[]),
+            ("mirror.example.com/other/x", &["mirror.example.com"]),
+        ] {
+            let found = of(image, "mirror.example.com/hub").unwrap();
+            assert_eq!(found.keys().map(String::as_str).collect::<Vec<_>>(), hosts, "{image}");
+        }
     }
 }

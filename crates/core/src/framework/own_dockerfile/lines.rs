@@ -79,8 +79,15 @@ pub(super) fn all_known(instructions: &[Instruction]) -> bool {
     instructions.iter().all(Instruction::is_known)
 }
 
-/// An instruction's name as BuildKit compares it: two letters beside those of ASCII count as `i` and `k` to it.
-pub(super) fn in_capitals(name: &str) -> String {
+/// An instruction's name in capitals, and its arguments. Other blanks than these BuildKit takes for a part of the name.
+pub(super) fn split_name(instruction: &str) -> (String, String) {
+    let blanks = ['\t', '\u{B}', '\u{C}', '\r', ' '];
+    let (name, arguments) = instruction.split_once(blanks).unwrap_or((instruction, ""));
+    (in_capitals(name), arguments.trim().to_owned())
+}
+
+/// A name as BuildKit compares it: two letters beside those of ASCII count as `i` and `k` to it.
+fn in_capitals(name: &str) -> String {
     let capital = |c: char| match c {
         '\u{130}' => 'I',
         '\u{212A}' => 'K',
@@ -152,8 +159,8 @@ pub(super) fn instructions(
         if logical.is_empty() {
             continue;
         }
-        let (name, arguments) = logical.split_once(char::is_whitespace).unwrap_or((logical, ""));
-        let instruction = Instruction { name: in_capitals(name), arguments: arguments.trim().to_owned(), line };
+        let (name, arguments) = split_name(logical);
+        let instruction = Instruction { name, arguments, line };
         if dialect.heredocs != Heredocs::None
             && instruction.arguments.contains("<<")
             && may_have_documents(&instruction)

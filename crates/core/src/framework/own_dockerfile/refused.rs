@@ -3,7 +3,7 @@
 
 use super::Instruction;
 use super::flags::flags;
-use super::lines::in_capitals;
+use super::lines::split_name;
 
 /// Characters that may stand in a word without being of it. Which one of the last two takes the meaning of another away is the file's
 /// to say, but not for everything in it.
@@ -62,8 +62,7 @@ impl Instruction {
             return (self.name.clone(), self.arguments.clone());
         }
         let (_, kept) = flags(&self.arguments);
-        let (name, arguments) = kept.split_once(char::is_whitespace).unwrap_or((&kept, ""));
-        (in_capitals(name), arguments.trim().to_owned())
+        split_name(&kept)
     }
 
     /// What an `ADD` adds, without quotes and escapes; nothing of any other instruction.
