@@ -133,13 +133,8 @@ impl OwnDockerfile {
         if let Some(line) = hides_preview(text) {
             return Err(DockerfileError::ForeignPreview(line));
         }
-        let variables = [Of::First, Of::Last].map(|of| all_variables(likely, &with.args, of));
-        let added = || {
-            let by = |variables| whole.iter().flatten().flat_map(move |instruction| instruction.hosts(variables));
-            let anywhere = variables.iter().flat_map(by);
-            anywhere.chain(stages.iter().flat_map(|stage| stage.hosts.iter().cloned()))
-        };
-        let hosts = hosts(added)?;
+        let added = stages.iter().flat_map(|stage| stage.hosts.iter().cloned());
+        let hosts = hosts(&added.chain(added_anywhere(&whole, likely, &with.args)).collect::<Vec<_>>())?;
         let images = all_images(&whole, with)?;
         let remote_add = first_line(&whole, Instruction::may_fetch);
         Ok(Self { text: without_lines(text, &head.syntax_lines), stages, remote_add, hosts, images })
@@ -235,17 +230,26 @@ fn refuse(read: &[Vec<Instruction>], stages: &[Stage]) -> Result<(), DockerfileE
     }
 }
 
+/// All that is added from in any dialect, by the values that variables have anywhere.
+fn added_anywhere(read: &[Vec<Instruction>], likely: &[Instruction], args: &EnvVars) -> Vec<AddedFrom> {
+    let mut variables = vec![all_variables(likely, args, Of::Last), all_variables(likely, args, Of::First)];
+    variables.dedup();
+    let by = |variables| read.iter().flatten().flat_map(move |instruction| instruction.hosts(variables));
+    variables.iter().flat_map(by).collect()
+}
+
 /// The names to look up among what is added from; refuses the server's own neighbourhood.
-fn hosts<I: Iterator<Item = AddedFrom>>(added: impl Fn() -> I) -> Result<BTreeMap<String, usize>, DockerfileError> {
-    if let Some(untold) = added().filter(AddedFrom::is_untold).map(|host| host.line).min() {
-        return Err(DockerfileError::UntoldAdd(untold));
+fn hosts(added: &[AddedFrom]) -> Result<BTreeMap<String, usize>, DockerfileError> {
+    let first = |is_such: fn(&AddedFrom) -> bool| added.iter().filter(|host| is_such(host)).map(|host| host.line).min();
+    if let Some(line) = first(AddedFrom::is_untold) {
+        return Err(DockerfileError::UntoldAdd(line));
     }
-    if let Some(near) = added().filter(AddedFrom::is_near).map(|host| host.line).min() {
-        return Err(DockerfileError::NearAdd(near));
+    if let Some(line) = first(AddedFrom::is_near) {
+        return Err(DockerfileError::NearAdd(line));
     }
     let mut hosts = BTreeMap::new();
-    for host in added().filter(AddedFrom::is_name) {
-        let line: &mut usize = hosts.entry(host.name).or_insert(host.line);
+    for host in added.iter().filter(|host| host.is_name()) {
+        let line: &mut usize = hosts.entry(host.name.clone()).or_insert(host.line);
         *line = host.line.min(*line);
         if hosts.len() > MAX_HOSTS {
             return Err(DockerfileError::TooMuch);

@@ -31,7 +31,7 @@ pub enum DockerfileError {
     /// Where its document ends, builders of different ages don't agree on.
     #[error(
         "line {0}: where the document behind `<<` ends is read differently by different builders; name it in letters and digits, as in \
-         `<<EOF` or `<<\"EOF\"`, and keep odd quotes and backslashes out of that line"
+         `<<EOF` or `<<\"EOF\"`, and keep backslashes, single quotes without another one and `${{…}}` with more than a name out of that line"
     )]
     Heredoc(usize),
     /// Only newer builders would take its `escape` for a directive.

@@ -75,14 +75,14 @@ impl Instruction {
             return Vec::new();
         }
         let (_, sources) = flags(&arguments);
-        let mut words = match serde_json::from_str(&sources) {
-            Ok(list) => list,
+        let mut words: Vec<String> = if sources.starts_with('[') {
             // Others read lists in which we see none: with half a character in them, or with something behind them.
-            Err(_) if sources.starts_with('[') => {
-                let pieces = unescaped(&sources);
-                return pieces.split('"').map(str::to_owned).collect();
-            }
-            Err(_) => sources.split_whitespace().map(str::to_owned).collect::<Vec<String>>(),
+            let Ok(list) = serde_json::from_str(&sources) else {
+                return unescaped(&sources).split('"').map(str::to_owned).collect();
+            };
+            list
+        } else {
+            sources.split_whitespace().map(str::to_owned).collect()
         };
         words.pop();
         words.iter().map(|word| word.replace(NO_PART, "")).collect()
