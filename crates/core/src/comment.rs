@@ -9,6 +9,7 @@ use std::fmt::Write as _;
 
 use jiff::Timestamp;
 
+use crate::capacity::Measure;
 use crate::deployment::{Attempt, Deployment, Failure, Notice, QueueReason, RemovalReason, Serving, Stage, Step};
 use crate::desired::{SetAside, SetAsideReason, WaitReason};
 use crate::ids::{BranchName, CommitSha, PullKey, RepoName};
@@ -120,8 +121,8 @@ pub enum State {
     Down {
         /// It, as it was.
         live: Live,
-        /// Whether it was stopped because it filled the disk.
-        filled: bool,
+        /// What it was stopped for, if it filled the disk.
+        filled: Option<Measure>,
         /// The last lines that the app wrote; hostile text.
         log_tail: Vec<String>,
     },

@@ -7,9 +7,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::Timestamp;
-use serde::{Deserialize, Serialize};
+use serde::{Deserialize, Deserializer, Serialize};
 
 use crate::backing::Backing;
+use crate::capacity::Measure;
 use crate::compose::own::OwnName;
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, PrNumber, PullKey, RepoId, RepoName, Slot};
 use crate::trust::Trust;
@@ -184,9 +185,23 @@ pub struct Serving {
     /// Whether it stopped answering by itself and Docker could not bring it back.
     #[serde(default)]
     pub down: bool,
-    /// Whether it was stopped because it, or its database, had filled more of the disk than it may.
-    #[serde(default, skip_serializing_if = "std::ops::Not::not")]
-    pub filled: bool,
+    /// What it was stopped for, if it, or its database, had filled more of the disk by this measure than it may.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "filled")]
+    pub filled: Option<Measure>,
+}
+
+/// Ledgers of before files were counted say `true`, of bytes.
+fn filled<'de, D: Deserializer<'de>>(value: D) -> Result<Option<Measure>, D::Error> {
+    #[derive(Deserialize)]
+    #[serde(untagged)]
+    enum Said {
+        Whether(bool),
+        By(Measure),
+    }
+    Ok(match Said::deserialize(value)? {
+        Said::Whether(filled) => filled.then_some(Measure::Bytes),
+        Said::By(measure) => Some(measure),
+    })
 }
 
 /// Fingerprints of what people were told.

@@ -9,6 +9,7 @@ use std::str::FromStr;
 use std::time::Duration;
 
 use jiff::{SignedDuration, Timestamp, Unit};
+use preview_core::capacity::Measure;
 use preview_core::deployment::{Blame, Deployment, QueueReason, RemovalReason, Stage};
 use preview_core::desired::{Desired, Policy, SetAsideReason, WaitReason};
 use preview_core::ids::{CommitSha, DeploymentId, PrNumber, RepoName};
@@ -206,10 +207,15 @@ fn state(record: &Deployment, now: Timestamp) -> String {
         let url = record.url.as_deref().unwrap_or("its address");
         let (commit, time) = (short(&serving.commit_sha), span(now.duration_since(serving.since)));
         match serving.down {
-            true if serving.filled => {
-                format!("{commit} was stopped, because it had written more than CONTAINER_DISK_MB")
-            }
-            true => format!("{commit} has ended by itself and does not come back"),
+            true => match serving.filled {
+                Some(Measure::Bytes) => {
+                    format!("{commit} was stopped, because it had written more than CONTAINER_DISK_MB")
+                }
+                Some(Measure::Files) => {
+                    format!("{commit} was stopped, because it had made more files than go with CONTAINER_DISK_MB")
+                }
+                None => format!("{commit} has ended by itself and does not come back"),
+            },
             false => format!("{commit} answers at {url} for {time}"),
         }
     });
@@ -271,8 +277,11 @@ fn next_of(record: &Deployment, facts: &Facts<'_>) -> Option<String> {
             (Some(Desired::Commit(wanted)), Some(serving)) if serving.commit_sha != *wanted => {
                 format!("its worker, which is to bring up {}", short(wanted))
             }
-            (_, Some(serving)) if serving.filled => "a commit that writes less to the disk".to_owned(),
-            (_, Some(serving)) if serving.down => "the app to come back, or a new commit".to_owned(),
+            (_, Some(serving)) if serving.down => match serving.filled {
+                Some(Measure::Bytes) => "a commit that writes less to the disk".to_owned(),
+                Some(Measure::Files) => "a commit that makes fewer files".to_owned(),
+                None => "the app to come back, or a new commit".to_owned(),
+            },
             _ => return None,
         },
     })

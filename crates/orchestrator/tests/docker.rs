@@ -19,6 +19,8 @@ use preview_orchestrator::needs::{ContainerEngine, ContainerState, Part, Probe, 
 mod disk;
 #[path = "../../cli/tests/e2e/engine.rs"]
 mod engine;
+#[path = "docker/files.rs"]
+mod files;
 #[path = "docker/ground.rs"]
 mod ground;
 #[path = "docker/orders.rs"]

@@ -350,7 +350,7 @@ fn serve(record: &mut Deployment, seen: &mut Observed) {
     let (slot, app_port) = (Slot::A, HostPort::new(8000).unwrap());
     let since = Timestamp::UNIX_EPOCH;
     record.serving =
-        Some(Serving { commit_sha: sha('a'), slot, app_port, since, took_ms: 0, down: false, filled: false });
+        Some(Serving { commit_sha: sha('a'), slot, app_port, since, took_ms: 0, down: false, filled: None });
     record.attempt = Some(Attempt { app_port: None, ..attempt(sha('a')) });
     (seen.slots, seen.route) = ([slot].into(), Some(app_port));
 }

@@ -48,9 +48,9 @@ pub(super) fn page<'a>(view: &'a View, mask: &Mask) -> Page<'a> {
         }
         State::Down { live, filled, log_tail } => Page {
             rows: vec![("Preview", link(&live.url)), ("Commit", commit_on_branch(view, &live.commit))],
-            notes: vec![if *filled { words::how_to_fill_less() } else { words::how_to_revive() }.to_owned()],
+            notes: vec![filled.map_or(words::how_to_revive(), words::how_to_fill_less).to_owned()],
             log: log_tail,
-            ..Page::titled(if *filled { words::filled() } else { words::down() })
+            ..Page::titled(filled.map_or(words::down(), words::filled))
         },
         State::Draft => Page { notes: vec![words::leave_draft().to_owned()], ..Page::titled(words::draft()) },
         State::Unapproved { commit } => Page {

@@ -76,8 +76,9 @@ fn every_state_reads_well() {
         ("failed_update", failed(Blame::Author, false, Some(live(old())))),
         ("failed_in_place", failed(Blame::Author, true, None)),
         ("failed_for_now", failed(Blame::Passing, false, None)),
-        ("down", State::Down { live: live(new()), filled: false, log_tail: vec!["panic: out of cheese".into()] }),
-        ("filled", State::Down { live: live(new()), filled: true, log_tail: vec!["writing".into()] }),
+        ("down", State::Down { live: live(new()), filled: None, log_tail: vec!["panic: out of cheese".into()] }),
+        ("filled", State::Down { live: live(new()), filled: Some(Measure::Bytes), log_tail: vec!["writing".into()] }),
+        ("filled_by_files", State::Down { live: live(new()), filled: Some(Measure::Files), log_tail: Vec::new() }),
         ("draft", State::Draft),
         ("unapproved", State::Unapproved { commit: new() }),
         ("waiting", State::Waiting),
@@ -205,7 +206,7 @@ fn every_commit_status_has_its_line() {
         running(),
         failed(Blame::Author, false, None),
         failed(Blame::Passing, false, None),
-        State::Down { live: live(new()), filled: false, log_tail: Vec::new() },
+        State::Down { live: live(new()), filled: None, log_tail: Vec::new() },
     ];
     let lines = states.map(|state| status_line(&view(state), &Mask::default()).unwrap());
     assert_snapshot!(lines.join("\n"));
@@ -381,7 +382,7 @@ fn serving(commit_sha: CommitSha, down: bool) -> Option<Serving> {
         since: at("2026-01-29T10:00:12Z"),
         took_ms: 12_480,
         down,
-        filled: false,
+        filled: None,
     })
 }
 
@@ -415,7 +416,7 @@ fn a_finished_attempt_runs_or_is_down() {
     let mut record = Deployment { serving: serving(new(), false), attempt: attempt(Stage::Done), ..record() };
     assert!(matches!(state_of(&record), Some(State::Running { live, .. }) if live.commit == new()));
     record.serving = serving(new(), true);
-    assert_eq!(state_of(&record), Some(State::Down { live: live(new()), filled: false, log_tail: vec!["bye".into()] }));
+    assert_eq!(state_of(&record), Some(State::Down { live: live(new()), filled: None, log_tail: vec!["bye".into()] }));
 }
 
 #[test]

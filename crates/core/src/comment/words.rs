@@ -3,6 +3,7 @@
 use jiff::Timestamp;
 
 use super::State;
+use crate::capacity::Measure;
 use crate::deployment::{Blame, Notice, QueueReason, RemovalReason, Step};
 use crate::desired::WaitReason;
 use crate::ids::CommitSha;
@@ -42,13 +43,27 @@ pub(super) fn down() -> &'static str {
     "🔴 Preview stopped answering: the app ended and does not stay up when restarted"
 }
 
-pub(super) fn filled() -> &'static str {
-    "🔴 Preview was stopped: its app or its database had written more to the disk than a preview may"
+pub(super) fn filled(by: Measure) -> &'static str {
+    match by {
+        Measure::Bytes => {
+            "🔴 Preview was stopped: its app or its database had written more to the disk than a preview may"
+        }
+        Measure::Files => "🔴 Preview was stopped: its app or its database had made more files than a preview may",
+    }
 }
 
-pub(super) fn how_to_fill_less() -> &'static str {
-    "Let it write less (the operator's limit is `CONTAINER_DISK_MB`) and push. A database that is full stays so: close and reopen \
-     this pull request to begin with an empty one."
+pub(super) fn how_to_fill_less(by: Measure) -> &'static str {
+    match by {
+        Measure::Bytes => {
+            "Let it write less (the operator's limit is `CONTAINER_DISK_MB`) and push. A database that is full stays so: close and \
+             reopen this pull request to begin with an empty one."
+        }
+        Measure::Files => {
+            "Let it make fewer files, or remove what it no longer needs, and push: a disk has room for so many, empty ones too, and a \
+             preview may have its part of them (the operator's `CONTAINER_DISK_MB`). Files of a database stay: close and reopen this \
+             pull request to begin with an empty one."
+        }
+    }
 }
 
 pub(super) fn draft() -> &'static str {
@@ -353,7 +368,12 @@ pub(super) fn status(state: &State) -> Option<String> {
             let yet = if failure.blame == Blame::Passing { " for now" } else { "" };
             format!("Failed{yet} while {}: {}", unquoted(doing(failure.step)), failure.cause)
         }
-        State::Down { filled: true, .. } => "Stopped: it had written more to the disk than a preview may".to_owned(),
+        State::Down { filled: Some(Measure::Bytes), .. } => {
+            "Stopped: it had written more to the disk than a preview may".to_owned()
+        }
+        State::Down { filled: Some(Measure::Files), .. } => {
+            "Stopped: it had made more files than a preview may".to_owned()
+        }
         State::Down { .. } => "The app ended and does not stay up when restarted".to_owned(),
         State::Draft | State::Unapproved { .. } | State::Waiting | State::Removed { .. } => return None,
     })

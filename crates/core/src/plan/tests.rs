@@ -174,7 +174,7 @@ impl World {
                     since: Timestamp::UNIX_EPOCH,
                     took_ms: 0,
                     down: false,
-                    filled: false,
+                    filled: None,
                 });
             }
             Action::Settle => {

@@ -31,7 +31,7 @@ fn serving(commit: CommitSha, app_port: u16) -> Serving {
         since,
         took_ms: 1,
         down: false,
-        filled: false,
+        filled: None,
     }
 }
 

@@ -8,6 +8,7 @@
 //! not understand the size to keep, and throw everything away.
 
 use std::collections::HashMap;
+use std::ops::ControlFlow;
 use std::path::Path;
 use std::time::Duration;
 
@@ -39,11 +40,15 @@ const ANSWER: usize = 256 << 20;
 ///
 /// Source: <https://docs.docker.com/reference/api/engine/version-history/> (1.48 for `/build/prune`, 1.52 for `/system/df`)
 const NEWEST: usize = 44;
+/// Why it refuses takes a line.
+const REFUSAL: usize = 64 << 10;
 /// A build gives its image a name a moment after making it.
 const GRACE: &str = "1h";
 
 /// Anything that an answer can fail with; all of it goes to the log alone.
-type Unexpected = Box<dyn std::error::Error + Send + Sync>;
+pub(super) type Unexpected = Box<dyn std::error::Error + Send + Sync>;
+/// Takes an answer's body piece by piece, and says when that is enough.
+pub(super) type Each<'a> = &'a mut (dyn FnMut(&[u8]) -> ControlFlow<()> + Send);
 
 #[derive(Deserialize)]
 #[serde(rename_all = "PascalCase")]
@@ -144,14 +149,24 @@ impl Engine {
         path: &str,
         what: &str,
     ) -> Result<T, Fault> {
-        let version = self.docker.client_version();
-        let path = format!("/v{}.{}{path}", version.major_version, version.minor_version.min(NEWEST));
-        let answer = timeout(LIMIT, answer(&self.socket, method, &path)).await;
+        let mut body = Vec::new();
+        let mut collect = |piece: &[u8]| {
+            body.extend_from_slice(piece);
+            if body.len() > ANSWER { ControlFlow::Break(()) } else { ControlFlow::Continue(()) }
+        };
+        let answer = timeout(LIMIT, self.hand_on(method, path, &mut collect)).await;
         let answer = answer.unwrap_or_else(|_| Err("it took too long".into()));
-        answer.and_then(|body| Ok(serde_json::from_slice(&body)?)).map_err(|error: Unexpected| {
+        answer.and_then(|()| Ok(serde_json::from_slice(&body)?)).map_err(|error: Unexpected| {
             tracing::debug!(%error, "Docker could not be asked to {what}");
             Fault::passing(format!("Docker could not {what}"))
         })
+    }
+
+    /// Hands a good answer's body on as it comes, until it ends or enough of it is known.
+    pub(super) async fn hand_on(&self, method: Method, path: &str, each: Each<'_>) -> Result<(), Unexpected> {
+        let version = self.docker.client_version();
+        let path = format!("/v{}.{}{path}", version.major_version, version.minor_version.min(NEWEST));
+        answer(&self.socket, method, &path, each).await
     }
 }
 
@@ -170,15 +185,23 @@ impl Df {
     }
 }
 
-/// The body of a good answer.
-async fn answer(socket: &Path, method: Method, path: &str) -> Result<Bytes, Unexpected> {
+async fn answer(socket: &Path, method: Method, path: &str, each: Each<'_>) -> Result<(), Unexpected> {
     let request = Request::builder().method(method).uri(path).header(HOST, "docker").body(Empty::<Bytes>::new())?;
     let (mut sender, connection) = http1::handshake(TokioIo::new(UnixStream::connect(socket).await?)).await?;
     let answer = async {
         let answer = sender.send_request(request).await?;
         let status = answer.status();
-        let body = Limited::new(answer.into_body(), ANSWER).collect().await?.to_bytes();
-        if status.is_success() { Ok(body) } else { Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into()) }
+        if !status.is_success() {
+            let body = Limited::new(answer.into_body(), REFUSAL).collect().await?.to_bytes();
+            return Err(format!("{status}: {}", String::from_utf8_lossy(&body)).into());
+        }
+        let mut body = answer.into_body();
+        while let Some(frame) = body.frame().await {
+            if frame?.data_ref().is_some_and(|piece| each(piece).is_break()) {
+                break;
+            }
+        }
+        Ok(())
     };
     tokio::pin!(answer);
     tokio::select! {

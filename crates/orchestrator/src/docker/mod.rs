@@ -10,7 +10,7 @@
 //! | `find` | one container, for a person who wants into it |
 //! | `listening` | where something listens within a container |
 //! | `remove` | taking it away again |
-//! | `sizes` | what containers have written |
+//! | `sizes`, `count` | what containers have written, in bytes and in files |
 //! | `disk` | what takes how much of the disk, and keeping the build cache small |
 //! | `api`, `tools`, `room` | one call with an end; the two plugins that we run; what the machine has to give |
 //!
@@ -40,6 +40,7 @@ mod api;
 mod bases;
 mod build;
 mod build_failure;
+mod count;
 mod disk;
 mod find;
 mod limits;
@@ -149,7 +150,7 @@ pub struct Engine {
     compose: Tool,
     buildx: Tool,
     data_dir: PathBuf,
-    sizes: sizes::Watch,
+    sizes: sizes::Watches,
     holder: Holder,
     upon: upon::Upon,
 }
@@ -184,7 +185,7 @@ impl Engine {
             compose,
             buildx,
             data_dir: info.docker_root_dir.unwrap_or_else(|| "/".to_owned()).into(),
-            sizes: sizes::Watch::default(),
+            sizes: sizes::Watches::default(),
             holder: Holder::find(&driver, options.build.group.as_deref()),
             upon,
             options,

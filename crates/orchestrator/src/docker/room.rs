@@ -18,7 +18,7 @@ pub(super) fn room(data: &Path) -> Result<Room, Fault> {
     // The engine's folder is named by the engine, which may see other folders than we do (a virtual machine around it).
     let disk = disk_space(data).or_else(|_| disk_space(Path::new("/")));
     let disk = disk.map_err(|_| Fault::passing("the free disk space could not be read"))?;
-    Ok(Room { memory_available, disk_free: disk.free, disk_total: disk.total })
+    Ok(Room { memory_available, disk_free: disk.free, disk_total: disk.total, files: disk.files })
 }
 
 /// `MemAvailable:   24100000 kB`, in bytes.

@@ -9,7 +9,7 @@ use axum::extract::State;
 use axum::response::{IntoResponse, Response};
 use axum::{Extension, Json};
 use http::StatusCode;
-use preview_core::capacity::{Disk, DiskUse, disk_floor};
+use preview_core::capacity::{Disk, DiskUse, Files, Measure, disk_floor};
 use preview_core::deployment::Status;
 use preview_core::ids::RepoName;
 use serde::Serialize;
@@ -152,13 +152,17 @@ impl Pulse {
     /// Whether a disk that must not fill does.
     async fn disk(&self) -> Check {
         let engine = tokio::time::timeout(PATIENCE, self.engine.room()).await.ok().and_then(Result::ok);
-        let engine = engine.map(|room| room.disk()).filter(|disk| disk.is_filling()).map(|disk| {
-            let floor = gb(disk_floor(disk.total));
-            format!("{}; new builds wait below {floor:.1} GB", filling_up("Docker's data", disk))
+        let engine = engine.into_iter().flat_map(|room| {
+            let floor = gb(disk_floor(room.disk_total));
+            let files = room.files.map(Files::floor).unwrap_or_default();
+            filling_up("Docker's data", room.disk()).map(move |(measure, told)| match measure {
+                Measure::Bytes => format!("{told}; new builds wait below {floor:.1} GB"),
+                Measure::Files => format!("{told}; new builds wait below {files}"),
+            })
         });
         let ours = self.disks.iter().filter_map(|(what, folder)| Some((*what, disk_space(folder).ok()?)));
-        let ours = ours.filter(|(_, disk)| disk.is_filling()).map(|(what, disk)| filling_up(what, disk));
-        let told: Vec<String> = engine.into_iter().chain(ours).collect();
+        let ours = ours.flat_map(|(what, disk)| filling_up(what, disk).map(|(_, told)| told));
+        let told: Vec<String> = engine.chain(ours).collect();
         Check::trouble((!told.is_empty()).then(|| told.join(". ")))
     }
 
@@ -189,8 +193,17 @@ impl Pulse {
     }
 }
 
-fn filling_up(what: &str, disk: Disk) -> String {
-    format!("the disk with {what} is {} % full, {:.1} GB are free", disk.percent_taken(), gb(disk.free))
+/// What a disk is about to have no more of, in words; nothing of one that has enough.
+fn filling_up(what: &str, disk: Disk) -> impl Iterator<Item = (Measure, String)> {
+    let bytes = format!("the disk with {what} is {} % full, {:.1} GB are free", disk.percent_taken(), gb(disk.free));
+    let files = disk.files.map(|files| {
+        let taken = files.percent_taken();
+        format!("the disk with {what} has {taken} % of its files, {} more can be made", files.free)
+    });
+    let told = [(Measure::Bytes, Some(bytes)), (Measure::Files, files)];
+    told.into_iter()
+        .filter(move |(measure, _)| disk.fills_by(*measure))
+        .filter_map(|(measure, told)| Some((measure, told?)))
 }
 
 fn gb(bytes: u64) -> f64 {

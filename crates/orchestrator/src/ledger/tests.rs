@@ -4,6 +4,7 @@ use std::fs;
 use std::io;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 
+use preview_core::capacity::Measure;
 use preview_core::deployment::{Attempt, Deployment, Serving, Stage};
 use preview_core::ids::{BranchName, CommentId, HostPort, PrNumber, PullKey, RepoId, Slot};
 use preview_core::trust::Trust;
@@ -41,7 +42,7 @@ fn sample() -> State {
         since: now(),
         took_ms: 4200,
         down: false,
-        filled: false,
+        filled: None,
     });
     deployment.attempt = Some(Attempt {
         commit: sha,
@@ -295,5 +296,25 @@ async fn a_write_that_panics_has_failed_and_the_next_one_succeeds() {
         assert!(ledger.trouble().is_some());
         ledger.change(|state| state.repairs = 2).await.unwrap();
         assert_eq!(ledger.trouble(), None);
+    }
+}
+
+/// Before files were counted, a ledger said of bytes alone that a preview had filled the disk.
+#[test]
+fn what_filled_the_disk_is_read_as_it_was_written_before_files_were_counted() {
+    let read = |said: &str| {
+        let text = format!(
+            r#"{{"commitSha": "{}", "slot": "a", "appPort": 8000, "since": "2026-01-29T10:00:00Z", "tookMs": 1, "down": true{said}}}"#,
+            "a".repeat(40)
+        );
+        serde_json::from_str::<Serving>(&text).unwrap()
+    };
+    assert_eq!(read("").filled, None);
+    assert_eq!(read(r#", "filled": true"#).filled, Some(Measure::Bytes));
+    assert_eq!(read(r#", "filled": false"#).filled, None);
+    for measure in [None, Some(Measure::Bytes), Some(Measure::Files)] {
+        let serving = Serving { filled: measure, ..read("") };
+        let text = serde_json::to_string(&serving).unwrap();
+        assert_eq!(serde_json::from_str::<Serving>(&text).unwrap(), serving, "{text}");
     }
 }

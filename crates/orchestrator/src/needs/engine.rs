@@ -8,9 +8,9 @@ use std::time::Duration;
 use async_trait::async_trait;
 use futures_util::stream::BoxStream;
 use preview_core::backing::Backing;
-use preview_core::capacity::{DiskUse, Room};
+use preview_core::capacity::{DiskUse, Measure, Room};
 use preview_core::compose::own::{OwnName, StageName};
-use preview_core::compose::{DatabasePassword, KeptBy, Stack, Task, app_image, kept_by, own_image};
+use preview_core::compose::{DatabasePassword, KeptBy, ServiceName, Stack, Task, app_image, kept_by, own_image};
 use preview_core::framework::own_dockerfile::ImageFacts;
 use preview_core::ids::{CommitSha, DeploymentId, RepoId, Slot};
 use preview_core::repo_config::EnvVars;
@@ -100,6 +100,32 @@ pub enum Part {
     Other,
 }
 
+impl Part {
+    /// The service of the stack that it is; none for what we don't start.
+    pub fn service(self) -> Option<ServiceName> {
+        match self {
+            Self::App(slot) => Some(ServiceName::App(slot)),
+            Self::Database => Some(ServiceName::Database),
+            Self::Extra(extra) => Some(ServiceName::Extra(extra)),
+            Self::Own(name) => Some(ServiceName::Own(name)),
+            Self::Task(task) => Some(ServiceName::Task(task)),
+            Self::Other => None,
+        }
+    }
+}
+
+impl From<ServiceName> for Part {
+    fn from(service: ServiceName) -> Self {
+        match service {
+            ServiceName::App(slot) => Self::App(slot),
+            ServiceName::Database => Self::Database,
+            ServiceName::Extra(extra) => Self::Extra(extra),
+            ServiceName::Own(name) => Self::Own(name),
+            ServiceName::Task(task) => Self::Task(task),
+        }
+    }
+}
+
 /// How a container is.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub enum ContainerState {
@@ -158,6 +184,12 @@ impl EngineView {
     /// Whether there is nothing.
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
+    }
+
+    /// Whether a part's container runs, or is about to again.
+    pub fn runs(&self, part: Part) -> bool {
+        let state = self.part(part).map(|container| &container.state);
+        matches!(state, Some(ContainerState::Running { .. } | ContainerState::Restarting { .. }))
     }
 
     /// The container of a part.
@@ -221,15 +253,17 @@ pub struct EngineEvent {
     pub action: String,
 }
 
-/// A container that has written more than it may.
+/// A container that has filled more of the disk than it may.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Filled {
     /// Whose.
     pub deployment: DeploymentId,
     /// Which.
     pub part: Part,
-    /// What it has written.
-    pub bytes: u64,
+    /// Of what it has too much.
+    pub by: Measure,
+    /// How much it has, in bytes; or how many files, as far as they were counted.
+    pub amount: u64,
 }
 
 /// What runs containers and builds images: Docker with Compose.
@@ -285,8 +319,9 @@ pub trait ContainerEngine: Send + Sync + 'static {
     async fn events(&self) -> BoxStream<'static, EngineEvent>;
     /// What our things and the build cache take on the disk. Takes the engine seconds: not to be asked often.
     async fn disk_use(&self) -> Result<DiskUse, Fault>;
-    /// Containers of ours that have written more than so many bytes, beside their image and in their volumes together. Cheap to
-    /// ask: it is found out anew when the disk has lost enough since the last time, and now and then.
+    /// Containers of ours that have written more than so many bytes, beside their image and in their volumes together, or have made
+    /// more files than go with so many bytes of the disk. Cheap to ask: it is found out anew when the disk has lost enough since the last
+    /// time, and now and then.
     async fn filled(&self, limit: u64) -> Result<Vec<Filled>, Fault>;
     /// Stops a part for good, and with a backing service all that may go on writing to it.
     async fn halt(&self, id: &DeploymentId, part: Part) -> Result<(), Fault>;

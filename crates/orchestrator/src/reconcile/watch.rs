@@ -131,7 +131,7 @@ impl Reconciler {
         let Some((record, serving)) = record.and_then(|record| record.serving.clone().map(|s| (record, s))) else {
             return Ok(None);
         };
-        if serving.filled {
+        if serving.filled.is_some() {
             return Ok(None);
         }
         let (up, restarts) = self.is_up(&record, &serving).await?;

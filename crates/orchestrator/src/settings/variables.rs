@@ -330,7 +330,8 @@ pub(super) const CONTAINER_CPUS: Variable = Variable::new(
 pub(super) const CONTAINER_DISK_MB: Variable = Variable::new(
     "CONTAINER_DISK_MB",
     "2048",
-    "MB of disk that a container may fill: what it writes beside its image, and its volumes. One that takes more is stopped.",
+    "MB of disk that a container may fill: what it writes beside its image, and its volumes. One that takes more is stopped, and so is \
+     one that makes more files than go with so much of the disk (the same share of its inodes, 10,000 at least).",
 );
 pub(super) const UNTRUSTED_MEMORY_MB: Variable = Variable::optional(
     "UNTRUSTED_MEMORY_MB",

@@ -50,7 +50,7 @@ fn record(stage: Stage, serves: bool) -> Deployment {
         since: before(7300),
         took_ms: 4200,
         down: false,
-        filled: false,
+        filled: None,
     });
     record.attempt =
         Some(Attempt { commit: commit("a"), slot, app_port: None, started_at: before(65), stage, in_place: false });

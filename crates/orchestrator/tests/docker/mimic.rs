@@ -1,6 +1,6 @@
 //! An app whose behaviour is its arguments, small enough for an image from scratch. Compiled by the tests with `rustc` alone.
 //!
-//! `serve` answers on $PORT: `/env/NAME` the variable, `/open/HOST:PORT` whether a connection succeeds, `/uid` its user, all else `ok`.
+//! `serve` answers on $PORT: `/env/NAME` the variable, `/litter/FOLDER/NUMBER` when it has made so many more files that are empty, `/open/HOST:PORT` whether a connection succeeds, `/uid` its user, all else `ok`.
 //! `exit CODE` prints two lines and ends. `deaf` runs and never listens. `eat MB` takes memory. `tree DIR` lists a folder and ends.
 
 use std::io::{BufRead, BufReader, Write};
@@ -41,6 +41,14 @@ fn tree(folder: &str) {
     names.iter().for_each(|name| println!("{}", name.to_string_lossy()));
 }
 
+fn litter(what: &str) -> String {
+    let (folder, number) = what.split_once('/').unwrap();
+    let there = std::fs::read_dir(format!("/{folder}")).unwrap().count();
+    let made = (there..there + number.parse::<usize>().unwrap())
+        .try_for_each(|file| std::fs::write(format!("/{folder}/{file}"), ""));
+    format!("{made:?}")
+}
+
 fn serve() {
     let port = std::env::var("PORT").unwrap();
     let listener = TcpListener::bind(format!("0.0.0.0:{port}")).unwrap();
@@ -57,6 +65,7 @@ fn answer(mut stream: TcpStream) {
     let body = match path.strip_prefix('/').unwrap_or("").split_once('/') {
         Some(("env", name)) => std::env::var(name).unwrap_or_else(|_| "unset".to_owned()),
         Some(("open", address)) => open(address).to_string(),
+        Some(("litter", what)) => litter(what),
         _ if path == "/uid" => status("Uid:"),
         _ => "ok".to_owned(),
     };

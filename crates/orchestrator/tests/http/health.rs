@@ -3,7 +3,7 @@
 use std::sync::atomic::Ordering;
 use std::time::{Duration, Instant};
 
-use preview_core::capacity::Room;
+use preview_core::capacity::{Files, Room};
 use preview_orchestrator::ledger::State;
 use serde_json::{Value, json};
 
@@ -63,7 +63,8 @@ async fn a_ledger_that_cannot_be_written_is_told() {
 
 #[tokio::test]
 async fn a_disk_that_fills_is_a_warning_for_the_token() {
-    let room = |disk_free| Some(Room { memory_available: 1 << 30, disk_free, disk_total: 100_000_000_000 });
+    let room =
+        |disk_free| Some(Room { memory_available: 1 << 30, disk_free, disk_total: 100_000_000_000, files: None });
     for (free, ok) in [(21_000_000_000, true), (20_000_000_000, false)] {
         let house = House::open().await;
         *house.outside.room.lock().unwrap() = room(free);
@@ -74,6 +75,19 @@ async fn a_disk_that_fills_is_a_warning_for_the_token() {
         assert_eq!(told, if ok { Value::Null } else { json!(words) });
         assert_eq!(house.ask("GET /health").send().await.json(), json!({"status": "ok"}));
     }
+}
+
+#[tokio::test]
+async fn a_disk_that_runs_out_of_files_is_told_as_that() {
+    let house = House::open().await;
+    let files = Some(Files { free: 100_000, total: 1_000_000 });
+    *house.outside.room.lock().unwrap() =
+        Some(Room { memory_available: 1 << 30, disk_free: 50_000_000_000, disk_total: 100_000_000_000, files });
+    let answer = house.ask("GET /health").token().send().await;
+    assert_eq!(answer.json()["checks"]["disk"]["ok"], json!(false));
+    let words =
+        "the disk with Docker's data has 90 % of its files, 100000 more can be made; new builds wait below 100000";
+    assert_eq!(answer.json()["checks"]["disk"]["detail"], json!(words));
 }
 
 #[tokio::test]

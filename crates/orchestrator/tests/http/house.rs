@@ -204,7 +204,7 @@ fn preview(id: DeploymentId, repo: RepoName) -> Deployment {
         since: now(),
         took_ms: 4200,
         down: false,
-        filled: false,
+        filled: None,
     });
     record.attempt = Some(Attempt {
         commit: sha,

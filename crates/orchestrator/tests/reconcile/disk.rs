@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use preview_core::capacity::DiskUse;
+use preview_core::capacity::{DiskUse, Files, Measure};
 use preview_core::deployment::{QueueReason, Stage, Step};
 use preview_orchestrator::needs::{Filled, Part};
 
@@ -119,14 +119,72 @@ async fn what_fills_the_disk_is_stopped_and_everybody_is_told() {
     let part = Part::App(record.serving.unwrap().slot);
     let others = house.record(fine).unwrap().id;
     house.world().written = vec![
-        Filled { deployment: record.id.clone(), part, bytes: 3 * GB },
-        Filled { deployment: others, part, bytes: GB },
+        Filled { deployment: record.id.clone(), part, by: Measure::Bytes, amount: 3 * GB },
+        Filled { deployment: others, part, by: Measure::Bytes, amount: GB },
     ];
     house.pass(Duration::from_secs(20)).await;
     assert_eq!(house.world().halted, [(record.id, part)]);
     assert!(house.world().comment(full).contains("had written more to the disk than a preview may"));
-    assert!(house.record(full).unwrap().serving.unwrap().filled);
-    assert!(!house.record(fine).unwrap().serving.unwrap().filled);
+    assert_eq!(house.record(full).unwrap().serving.unwrap().filled, Some(Measure::Bytes));
+    assert_eq!(house.record(fine).unwrap().serving.unwrap().filled, None);
     assert!(house.world().comment(fine).contains("Preview is ready"));
+    house.kill().await;
+}
+
+/// Empty files take no bytes, and so the disk has enough of these to the end.
+#[tokio::test(start_paused = true)]
+async fn a_build_that_makes_too_many_files_is_stopped_and_the_next_one_waits() {
+    let mut house = House::new().await;
+    let files = |free| Some(Files { free, total: 1_000_000 });
+    house.world().room.files = files(500_000);
+    house.pass(minutes(2)).await;
+    house.world().rules.push(Rule::next(Call::Build, 1, Trouble::Late(minutes(10))));
+    let pull = house.open(good()).await;
+    let stage = |house: &House, pull| house.record(pull)?.attempt.map(|attempt| attempt.stage);
+    house.until("it builds", |house| stage(house, pull) == Some(Stage::Running(Step::Build))).await;
+    house.world().room.files = files(60_000);
+    house.pass(Duration::from_secs(10)).await;
+    assert_eq!(stage(&house, pull), Some(Stage::Running(Step::Build)), "more than half of the floor is left");
+    house.world().disk_use.build_cache = 3 * GB;
+    house.world().room.files = files(40_000);
+    house.pass(Duration::from_secs(10)).await;
+    let stopped = stage(&house, pull).unwrap();
+    assert!(
+        matches!(&stopped, Stage::Failed(failure) if failure.cause.contains("room for few more files"))
+            || stopped == Stage::Queued(QueueReason::Disk),
+        "{stopped:?}"
+    );
+    let builds = house.world().builds.len();
+    let other = house.open(good()).await;
+    house.until("it waits", |house| stage(house, other) == Some(Stage::Queued(QueueReason::Disk))).await;
+    house.pass(minutes(5)).await;
+    assert!(house.world().comment(other).contains("disk is almost full"));
+    assert_eq!(house.world().builds.len(), builds, "nothing is built meanwhile");
+    assert_eq!(house.world().disk_use.build_cache, 0, "what may have the files has gone");
+    house.world().room.files = files(500_000);
+    house.settle().await;
+    assert!([pull, other].iter().all(|pull| house.record(*pull).unwrap().serving.is_some()));
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_makes_too_many_files_is_stopped_and_told_that_it_was_files() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    let record = house.record(pull).unwrap();
+    let part = Part::App(record.serving.unwrap().slot);
+    house.world().written = vec![Filled { deployment: record.id.clone(), part, by: Measure::Files, amount: 200_001 }];
+    house.pass(Duration::from_secs(20)).await;
+    assert_eq!(house.world().halted, [(record.id, part)]);
+    assert_eq!(house.record(pull).unwrap().serving.unwrap().filled, Some(Measure::Files));
+    let comment = house.world().comment(pull);
+    assert!(
+        comment.contains("had made more files than a preview may") && !comment.contains("written more"),
+        "{comment}"
+    );
+    // What was stopped stays so over a restart.
+    house.restart().await;
+    house.pass(minutes(2)).await;
+    assert_eq!(house.record(pull).unwrap().serving.unwrap().filled, Some(Measure::Files));
     house.kill().await;
 }

@@ -1,6 +1,6 @@
 //! The machine: disk, memory, clock.
 
-use preview_core::capacity::disk_floor;
+use preview_core::capacity::{Disk, Measure};
 
 use crate::doctor::{Check, Facts, Judgement};
 
@@ -31,10 +31,13 @@ const CLOCK_MAY_BE_OFF: i64 = 60;
 fn disk(facts: &Facts) -> Judgement {
     let gb = |bytes: u64| bytes as f64 / 1e9;
     let seen = || facts.disks.iter().filter_map(|(what, disk)| Some((*what, disk.as_ref().ok()?)));
-    let told = |what: &str, disk: &preview_core::capacity::Disk| {
-        format!("{what}: {} % full, {:.1} GB free", disk.percent_taken(), gb(disk.free))
+    let told = |what: &str, disk: &Disk| {
+        let files = disk.files.filter(|_| disk.fills_by(Measure::Files));
+        let files =
+            files.map(|files| format!(", and has {} % of its files", files.percent_taken())).unwrap_or_default();
+        format!("{what}: {} % full, {:.1} GB free{files}", disk.percent_taken(), gb(disk.free))
     };
-    let full: Vec<_> = seen().filter(|(_, disk)| disk.free < disk_floor(disk.total)).map(|(w, d)| told(w, d)).collect();
+    let full: Vec<_> = seen().filter(|(_, disk)| disk.is_below_floor()).map(|(w, d)| told(w, d)).collect();
     if !full.is_empty() {
         return Judgement::problem(full.join("; "));
     }

@@ -3,7 +3,7 @@
 use std::collections::BTreeSet;
 
 use jiff::{SignedDuration, Timestamp};
-use preview_core::capacity::Disk;
+use preview_core::capacity::{Disk, Files};
 
 use super::all;
 use crate::dns::Record;
@@ -13,6 +13,11 @@ use crate::doctor::facts::{
 use crate::doctor::{Finding, Verdict};
 
 const GB: u64 = 1_000_000_000;
+
+/// A disk's files, of which so many in a hundred are left.
+const fn left(percent: u64) -> Option<Files> {
+    Some(Files { free: percent * 10_000, total: 1_000_000 })
+}
 
 fn hook() -> Hook {
     Hook {
@@ -38,7 +43,7 @@ fn fine() -> Facts {
             compose: Ok("2.26.1-4".to_owned()),
             buildx: Ok("v0.13.1".to_owned()),
         },
-        disks: vec![("ledger", Ok(Disk { free: 30 * GB, total: 50 * GB }))],
+        disks: vec![("ledger", Ok(Disk { free: 30 * GB, total: 50 * GB, files: left(60) }))],
         memory: Ok(Memory { total: 4 << 30, available: 2 << 30, container: 512 << 20 }),
         clock: Ok(SignedDuration::from_secs(1)),
         nginx: Ok(Some(Nginx {
@@ -115,8 +120,11 @@ const CASES: &[Case] = &[
     ("settings", Verdict::Problem, |f| f.mistakes = Ok(vec!["ALLOWED_REPOS is missing".to_owned()])),
     ("settings", Verdict::Unknown, |f| f.mistakes = Err("only root may".to_owned())),
     ("misspelt", Verdict::Warning, |f| f.misspelt = vec!["CLEANUP_TTL_DAY is no setting".to_owned()]),
-    ("disk", Verdict::Problem, |f| f.disks[0].1 = Ok(Disk { free: GB, total: 50 * GB })),
-    ("disk", Verdict::Warning, |f| f.disks[0].1 = Ok(Disk { free: 8 * GB, total: 50 * GB })),
+    ("disk", Verdict::Problem, |f| f.disks[0].1 = Ok(Disk { free: GB, total: 50 * GB, files: left(60) })),
+    ("disk", Verdict::Warning, |f| f.disks[0].1 = Ok(Disk { free: 8 * GB, total: 50 * GB, files: left(60) })),
+    ("disk", Verdict::Problem, |f| f.disks[0].1 = Ok(Disk { free: 30 * GB, total: 50 * GB, files: left(9) })),
+    ("disk", Verdict::Warning, |f| f.disks[0].1 = Ok(Disk { free: 30 * GB, total: 50 * GB, files: left(15) })),
+    ("disk", Verdict::Ok, |f| f.disks[0].1 = Ok(Disk { free: 30 * GB, total: 50 * GB, files: None })),
     ("disk", Verdict::Unknown, |f| f.disks[0].1 = Err("no such folder".to_owned())),
     ("memory", Verdict::Problem, |f| f.memory.as_mut().unwrap().total = 1 << 30),
     ("memory", Verdict::Warning, |f| f.memory.as_mut().unwrap().available = 100 << 20),

@@ -159,7 +159,7 @@ impl Reconciler {
                 since: now,
                 took_ms: u64::try_from(took.as_millis()).unwrap_or(u64::MAX),
                 down: false,
-                filled: false,
+                filled: None,
             });
             if let Some(former) = former.filter(|former| former.app_port != port) {
                 // What drains keeps its port until it is gone.

@@ -211,7 +211,7 @@ impl World {
             people: People::default(),
             engine: BTreeMap::new(),
             routes: RouteTable::new(),
-            room: Room { memory_available: 8 * GB, disk_free: 80 * GB, disk_total: 100 * GB },
+            room: Room { memory_available: 8 * GB, disk_free: 80 * GB, disk_total: 100 * GB, files: None },
             fits: None,
             hanging: BTreeSet::new(),
             disk_use: DiskUse::default(),

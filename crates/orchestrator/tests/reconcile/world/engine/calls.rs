@@ -8,7 +8,7 @@ use async_trait::async_trait;
 use futures_util::StreamExt;
 use futures_util::stream::{self, BoxStream};
 use preview_core::backing::Backing;
-use preview_core::capacity::{DiskUse, Room};
+use preview_core::capacity::{DiskUse, Measure, Room};
 use preview_core::compose::{DatabasePassword, KeptBy, Stack, commit_of_tag, kept_by};
 use preview_core::framework::own_dockerfile::ImageFacts;
 use preview_core::ids::{CommitSha, DeploymentId, Slot};
@@ -329,7 +329,7 @@ impl ContainerEngine for Fakes {
 
     async fn filled(&self, limit: u64) -> Result<Vec<Filled>, Fault> {
         let written = self.world().written.clone();
-        Ok(written.into_iter().filter(|filled| filled.bytes > limit).collect())
+        Ok(written.into_iter().filter(|filled| filled.by == Measure::Files || filled.amount > limit).collect())
     }
 
     async fn halt(&self, id: &DeploymentId, part: Part) -> Result<(), Fault> {
