@@ -8,7 +8,7 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::time::Duration;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use serde_json::Value;
 
 use crate::ids::HostPort;
@@ -106,12 +106,22 @@ pub(super) struct Service {
     #[serde(skip_serializing_if = "Option::is_none")]
     stop_signal: Option<String>,
     cpus: f64,
-    mem_limit: String,
-    memswap_limit: String,
+    mem_limit: Megabytes,
+    memswap_limit: Megabytes,
     pids_limit: u32,
     cap_drop: [&'static str; 1],
     security_opt: [&'static str; 1],
     logging: Logging,
+}
+
+/// An amount of memory, written as Compose reads it.
+#[derive(Debug, Clone, Copy, PartialEq)]
+struct Megabytes(u32);
+
+impl Serialize for Megabytes {
+    fn serialize<S: Serializer>(&self, to: S) -> Result<S::Ok, S::Error> {
+        to.collect_str(&format_args!("{}m", self.0))
+    }
 }
 
 #[derive(Clone, Default, PartialEq, Serialize)]
@@ -208,7 +218,7 @@ impl HealthCheck {
 impl Service {
     /// A container with what every container has: labels, limits, no capability, capped logs, the deployment's network.
     pub(super) fn new(spec: &StackSpec, name: ServiceName, image: String) -> Self {
-        let memory = format!("{}m", spec.limits.memory_mb);
+        let memory = Megabytes(spec.limits.memory_mb);
         let mut labels = labels(spec);
         labels.insert(LABEL_SERVICE, name.to_string());
         Self {
@@ -235,7 +245,7 @@ impl Service {
             stop_grace_period: "10s".to_owned(),
             stop_signal: None,
             cpus: f64::from(spec.limits.cpu_millis) / 1000.0,
-            mem_limit: memory.clone(),
+            mem_limit: memory,
             memswap_limit: memory,
             pids_limit: 256,
             cap_drop: ["ALL"],
@@ -246,9 +256,9 @@ impl Service {
 
     /// What it may use instead of what every container may.
     pub(super) fn limit(&mut self, limits: Limits) {
-        let memory = format!("{}m", limits.memory_mb);
+        let memory = Megabytes(limits.memory_mb);
         self.cpus = f64::from(limits.cpu_millis) / 1000.0;
-        (self.mem_limit, self.memswap_limit) = (memory.clone(), memory);
+        (self.mem_limit, self.memswap_limit) = (memory, memory);
     }
 
     /// Ends for good when its process ends.
@@ -389,6 +399,11 @@ impl Stack {
     /// Whether a service of this name stands in the file.
     pub fn has(&self, name: ServiceName) -> bool {
         self.services.contains_key(&name.to_string())
+    }
+
+    /// Its services, each with the memory that it may use at most, in megabytes.
+    pub fn memory(&self) -> impl Iterator<Item = (ServiceName, u32)> {
+        self.services.iter().filter_map(|(name, service)| Some((name.parse().ok()?, service.mem_limit.0)))
     }
 
     /// Which services have to be healthy before this one starts.

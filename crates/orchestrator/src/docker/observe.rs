@@ -11,7 +11,7 @@ use bollard::models::{
 use bollard::query_parameters::{ListContainersOptions, ListImagesOptions, ListNetworksOptions, ListVolumesOptions};
 use futures_util::stream::{self, StreamExt, TryStreamExt};
 use preview_core::compose::{
-    DatabasePassword, LABEL_COMMIT, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, app_image_repository,
+    DatabasePassword, LABEL_COMMIT, LABEL_DEPLOYMENT, LABEL_INSTANCE, LABEL_SERVICE, ServiceName, app_image_repository,
     commit_of_tag,
 };
 use preview_core::ids::{CommitSha, DeploymentId};
@@ -173,7 +173,7 @@ pub(super) fn owner(labels: &Labels) -> Option<DeploymentId> {
 /// The part that labels name.
 pub(super) fn part(labels: &Labels) -> Part {
     let service = labels.get(LABEL_SERVICE).and_then(|service| service.parse().ok());
-    service.map_or(Part::Other, super::start::part)
+    service.map_or(Part::Other, |service: ServiceName| service.into())
 }
 
 fn container(id: String, labels: &Labels, found: &ContainerInspectResponse) -> Container {

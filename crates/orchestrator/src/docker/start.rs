@@ -46,7 +46,7 @@ impl Engine {
         hold: &DeploymentLock,
     ) -> Result<(), Fault> {
         let services: Vec<String> =
-            parts.iter().filter_map(|part| service(*part)).map(|name| name.to_string()).collect();
+            parts.iter().filter_map(|part| part.service()).map(|name| name.to_string()).collect();
         let id: DeploymentId = stack.name().parse().map_err(|error| Fault::passing(format!("{error}")))?;
         self.make_network(&id, stack.network()).await?;
         if services.is_empty() {
@@ -60,7 +60,7 @@ impl Engine {
         for part in parts.iter().filter(|part| matches!(part, Part::App(_) | Part::Task(_))) {
             self.remove_container_of(&id, *part).await?;
         }
-        let awaited = parts.iter().filter_map(|part| service(*part)).flat_map(|name| stack.awaited_by(name)).collect();
+        let awaited = parts.iter().filter_map(|part| part.service()).flat_map(|name| stack.awaited_by(name)).collect();
         // Where somebody who is waited for still has to be started, Compose sees to the order.
         let alone = existing == Existing::FollowStack || self.all_ready(&id, awaited).await?;
         let compose = self.compose(&id, &file).args(["up", "--detach", "--no-build", "--quiet-pull"]);
@@ -137,7 +137,7 @@ impl Engine {
 
     async fn ready(&self, id: &DeploymentId, name: ServiceName, deadline: Instant) -> Result<bool, Fault> {
         loop {
-            match self.containers_of(id, part(name)).await?.pop().map(|container| container.state) {
+            match self.containers_of(id, name.into()).await?.pop().map(|container| container.state) {
                 Some(ContainerState::Running { healthy: Some(true) }) => return Ok(true),
                 Some(ContainerState::Running { .. }) if Instant::now() < deadline => sleep(READY_PAUSE).await,
                 Some(ContainerState::Running { .. }) => {
@@ -155,29 +155,6 @@ impl Engine {
                 _ => return Ok(false),
             }
         }
-    }
-}
-
-/// The service that a part is; none for what we don't start.
-pub(super) fn service(part: Part) -> Option<ServiceName> {
-    match part {
-        Part::App(slot) => Some(ServiceName::App(slot)),
-        Part::Database => Some(ServiceName::Database),
-        Part::Extra(extra) => Some(ServiceName::Extra(extra)),
-        Part::Own(name) => Some(ServiceName::Own(name)),
-        Part::Task(task) => Some(ServiceName::Task(task)),
-        Part::Other => None,
-    }
-}
-
-/// The part that a service is.
-pub(super) fn part(service: ServiceName) -> Part {
-    match service {
-        ServiceName::App(slot) => Part::App(slot),
-        ServiceName::Database => Part::Database,
-        ServiceName::Extra(extra) => Part::Extra(extra),
-        ServiceName::Own(name) => Part::Own(name),
-        ServiceName::Task(task) => Part::Task(task),
     }
 }
 

@@ -23,6 +23,7 @@ mod decide;
 mod housekeeping;
 mod intake;
 mod listen;
+mod memory;
 mod mishap;
 mod overview;
 mod perform;
@@ -64,6 +65,7 @@ use builds::Builds;
 use housekeeping::Housekeeper;
 pub use intake::{Accepted, NotAccepted};
 use listen::Ears;
+use memory::Granted;
 pub use overview::{DiskShare, Overview};
 use ports::Ports;
 use queue::Queue;
@@ -197,6 +199,7 @@ struct Inner {
     looks: Semaphore,
     asks: Semaphore,
     housekeeper: Housekeeper,
+    granted: Granted,
     reporter: Reporter,
     ears: Ears,
     workers: Workers,
@@ -222,6 +225,7 @@ impl Reconciler {
             looks: Semaphore::new(LOOKS),
             asks: Semaphore::new(ASKS),
             housekeeper: Housekeeper::default(),
+            granted: Granted::default(),
             reporter: Reporter::new(config.pace.edit),
             ears: Ears::default(),
             workers: Workers::default(),

@@ -1,13 +1,15 @@
 //! More wishes than room.
 
+use preview_core::backing::Backing;
 use preview_core::capacity::Room;
 use preview_core::deployment::{QueueReason, Stage};
 use preview_core::ids::{HostPort, PullKey};
 use preview_core::ports::Pool;
 
 use crate::check::Expect;
-use crate::house::{House, good, minutes, with_database, with_service};
+use crate::house::{House, good, minutes, that_migrates, with_database, with_service};
 use crate::world::trouble::{Call, Trouble};
+use crate::world::{App, Migration};
 
 fn waits_for(house: &House, pull: PullKey) -> Option<QueueReason> {
     match house.record(pull)?.attempt?.stage {
@@ -83,6 +85,62 @@ async fn without_memory_the_first_attempt_waits_and_says_so() {
     assert!(house.world().comment(pull).contains("too little free memory"));
     house.world().room = plenty;
     house.settle().await;
+}
+
+/// Whether anything of it is up.
+fn is_up(house: &House, pull: PullKey) -> bool {
+    let id = house.id(pull);
+    let world = house.world();
+    let stock = world.engine.get(&id);
+    stock.is_some_and(|stock| !(stock.apps.is_empty() && stock.backing.is_empty() && stock.services.is_empty()))
+}
+
+const MB: u64 = 1 << 20;
+
+#[tokio::test(start_paused = true)]
+async fn all_that_is_to_start_needs_memory_and_not_the_app_alone() {
+    let mut house = House::new().await;
+    house.world().room.memory_available = 2 * 512 * MB - 1;
+    let pull = house.open(with_service()).await;
+    house.until("it waits", |house| waits_for(house, pull) == Some(QueueReason::Memory)).await;
+    house.pass(minutes(5)).await;
+    assert!(!is_up(&house, pull), "for the app alone there is enough");
+    assert!(house.world().comment(pull).contains("too little free memory"));
+    house.world().room.memory_available = 2 * 512 * MB;
+    house.settle().await;
+    assert_eq!(serving(&house), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_an_app_needs_starts_with_it_where_it_has_no_memory_beside_the_build() {
+    let mut house = House::new().await;
+    house.world().room.memory_available = 1000 * MB;
+    let pull = house.open(App { extras: [Backing::Redis].into(), ..that_migrates(Migration::Works) }).await;
+    house.until("it waits", |house| waits_for(house, pull) == Some(QueueReason::Memory)).await;
+    assert_eq!(house.world().builds.len(), 1, "it is built meanwhile");
+    assert!(!is_up(&house, pull));
+    house.world().room.memory_available = 3 * 512 * MB;
+    house.settle().await;
+    // What is up already asks for nothing: the next version needs room for itself alone.
+    house.world().room.memory_available = 512 * MB;
+    house.keep_watch(pull);
+    house.push(pull, App { extras: [Backing::Redis].into(), ..that_migrates(Migration::Works) }).await;
+    house.settle().await;
+    assert!(!house.world().comment(pull).contains("was away for a moment"));
+}
+
+#[tokio::test(start_paused = true)]
+async fn two_that_look_at_the_same_memory_are_not_both_granted_it() {
+    let mut house = House::with(|config| config.max_builds = 2).await;
+    house.world().room.memory_available = 600 * MB;
+    let pulls = [house.open(good()).await, house.open(good()).await];
+    house
+        .until("one waits", |house| pulls.iter().any(|pull| waits_for(house, *pull) == Some(QueueReason::Memory)))
+        .await;
+    let up = pulls.iter().filter(|pull| is_up(&house, **pull)).count();
+    assert!(up <= 1, "both are up");
+    house.settle().await;
+    assert_eq!(serving(&house), 2, "what the first did not use is there for the second");
 }
 
 #[tokio::test(start_paused = true)]

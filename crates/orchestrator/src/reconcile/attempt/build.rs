@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use futures_util::future::join_all;
 use preview_core::compose::own::{BuildSettings, Origin};
-use preview_core::compose::{AppUser, KeptBy, ServiceName, kept_by};
+use preview_core::compose::{AppUser, KeptBy, ServiceName, Stack, kept_by};
 use preview_core::deployment::{Notice, QueueReason, Step};
 use preview_core::framework::own_dockerfile::KnownImages;
 use preview_core::framework::{BuildRules, Database, Detected, OwnBuild, detect};
@@ -104,7 +104,7 @@ impl Reconciler {
         };
         self.step(&trying.id, Step::Build).await?;
         let jobs = jobs(trying, repo, &found.detected, &checkout.dir);
-        let (built, ()) =
+        let (built, backed) =
             tokio::try_join!(self.come_to_images(&jobs, &found, &hold), self.start_backing(trying, &found, &hold))?;
         trying.command = built.first().map(|app| app.command.clone()).unwrap_or_default();
         trying.bases = built.iter().flat_map(|image| image.bases.clone()).collect();
@@ -115,15 +115,30 @@ impl Reconciler {
         if let Err(error) = self.inner.folders.remove_checkout(&trying.id) {
             tracing::warn!(deployment = %trying.id, %error, "could not remove a checkout that is no longer needed");
         }
+        // Memory is waited for here, where something newer may cut it off.
         if self.needs_task(trying, &found) {
-            // Waited for here, where something newer may cut it off.
             self.make_room(trying, &found, Step::Migrate).await?;
+        } else if !backed {
+            self.make_room(trying, &found, Step::Build).await?;
+        }
+        if !backed {
+            let (stack, parts) = self.backing(trying, &found).await?;
+            self.bring_up(trying, &stack, &parts, &hold).await?;
         }
         Ok(())
     }
 
-    /// Starts what the app needs; of an app that needs nothing the network, which takes a while too.
-    async fn start_backing(&self, trying: &Trying, found: &Found, hold: &DeploymentLock) -> Result<(), Fault> {
+    /// Starts what the app needs, if there is memory for it at this moment; of an app that needs nothing the network, which takes a
+    /// while too. `false` where it has to wait for memory: with the app, so that nobody is told of that while the image is built.
+    async fn start_backing(&self, trying: &Trying, found: &Found, hold: &DeploymentLock) -> Result<bool, Fault> {
+        let (stack, parts) = self.backing(trying, found).await?;
+        let may = self.has_room_for(&trying.id, &stack, &parts).await?;
+        self.bring_up(trying, &stack, if may { &parts } else { &[] }, hold).await?;
+        Ok(may)
+    }
+
+    /// What the app needs, and the stack that it stands in.
+    async fn backing(&self, trying: &Trying, found: &Found) -> Result<(Stack, Vec<Part>), Fault> {
         if found.has_backing() {
             self.make_password(&trying.id).await?;
         }
@@ -138,11 +153,23 @@ impl Reconciler {
         }
         let stack = self.stack(trying, found)?;
         let own = found.services().filter(|name| stack.has(ServiceName::Own(*name))).map(Part::Own);
-        let parts: Vec<Part> = own.chain(backing.iter().copied()).collect();
-        self.inner.out.engine.start(&stack, self.inner.folders.of(&trying.id), &parts, hold).await?;
-        if !self.serves(&trying.id) {
+        let parts = own.chain(backing).collect();
+        Ok((stack, parts))
+    }
+
+    async fn bring_up(
+        &self,
+        trying: &Trying,
+        stack: &Stack,
+        parts: &[Part],
+        hold: &DeploymentLock,
+    ) -> Result<(), Fault> {
+        let id = &trying.id;
+        self.inner.out.engine.start(stack, self.inner.folders.of(id), parts, hold).await?;
+        if !self.serves(id) {
             let limit = self.inner.config.limits.of(trying.trust).cpu_millis;
-            join_all(backing.into_iter().map(|part| self.hurry(&trying.id, part, limit))).await;
+            let backing = parts.iter().filter(|part| !matches!(part, Part::Own(_)));
+            join_all(backing.map(|part| self.hurry(id, *part, limit))).await;
         }
         Ok(())
     }

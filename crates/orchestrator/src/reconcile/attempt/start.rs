@@ -3,7 +3,6 @@
 use std::time::Duration;
 
 use futures_util::future::try_join_all;
-use preview_core::capacity::may_start;
 use preview_core::compose::{
     self, AppUser, DatabasePassword, DatabaseSpec, KeptBy, OwnSpec, RootFiles, SlotSpec, Stack, StackSpec, Task,
     TaskSpec, kept_by,
@@ -43,17 +42,43 @@ impl Reconciler {
         ended.map(drop)
     }
 
-    /// Waits for the memory that one more container may use. An update that waits too long for it replaces in place.
+    /// Waits for the memory that all of the stack may use which is not up yet. An update that waits too long for it replaces in
+    /// place.
     pub(super) async fn make_room(&self, trying: &Trying, found: &Found, step: Step) -> Result<(), Fault> {
-        let limit = u64::from(found.limits.memory_mb) << 20;
-        if self.serves(&trying.id) {
-            if self.room_within(&trying.id, step, limit, self.inner.config.pace.memory).await? {
+        let (id, stack) = (&trying.id, self.stack(trying, found)?);
+        if self.serves(id) {
+            let limit = self.memory_to_start(id, &stack, |_| true).await?;
+            if self.room_within(id, step, limit, self.inner.config.pace.memory).await? {
                 return Ok(());
             }
             self.begin_to_give_way(trying).await?;
         }
         self.give_way(trying).await?;
-        self.wait_for_room(&trying.id, step, limit).await
+        // What went with the old version has to come up anew.
+        let limit = self.memory_to_start(id, &stack, |_| true).await?;
+        self.wait_for_room(id, step, limit).await
+    }
+
+    /// Whether these parts of the stack may start at this moment, as far as they are not up yet.
+    pub(super) async fn has_room_for(&self, id: &DeploymentId, stack: &Stack, parts: &[Part]) -> Result<bool, Fault> {
+        let limit = self.memory_to_start(id, stack, |part| parts.contains(&part)).await?;
+        if limit == 0 {
+            return Ok(true);
+        }
+        let room = self.inner.out.engine.room().await?;
+        Ok(self.inner.granted.grant(id, room, limit).is_ok())
+    }
+
+    /// The bytes of memory that parts of the stack may use which are not up yet.
+    async fn memory_to_start(
+        &self,
+        id: &DeploymentId,
+        stack: &Stack,
+        meant: impl Fn(Part) -> bool,
+    ) -> Result<u64, Fault> {
+        let view = self.inner.out.engine.observe(id).await?;
+        let starting = stack.memory().filter(|(name, _)| meant((*name).into()) && !view.runs((*name).into()));
+        Ok(starting.map(|(_, megabytes)| u64::from(megabytes) << 20).sum())
     }
 
     /// Writes down that the old version goes to make room for the new one. Until it has gone, the attempt has its slot and its
@@ -98,7 +123,7 @@ impl Reconciler {
         Ok(self.inner.ledger.change(change).await.map(drop)?)
     }
 
-    /// Waits until a container with this limit may start, saying so in the record while it lasts.
+    /// Waits until containers with this limit may start, saying so in the record while it lasts.
     pub(super) async fn wait_for_room(&self, id: &DeploymentId, step: Step, limit: u64) -> Result<(), Fault> {
         self.room_within(id, step, limit, Duration::MAX).await.map(|_| ())
     }
@@ -107,7 +132,7 @@ impl Reconciler {
     async fn room_within(&self, id: &DeploymentId, step: Step, limit: u64, patience: Duration) -> Result<bool, Fault> {
         let mut waiting: Option<(QueueReason, Instant)> = None;
         loop {
-            let reason = match may_start(self.inner.out.engine.room().await?, limit) {
+            let reason = match self.inner.granted.grant(id, self.inner.out.engine.room().await?, limit) {
                 Ok(()) if waiting.is_some() => return self.step(id, step).await.map(|()| true),
                 Ok(()) => return Ok(true),
                 Err(reason) => reason,
