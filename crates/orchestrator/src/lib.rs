@@ -28,6 +28,7 @@ pub mod health;
 mod host;
 pub mod http;
 pub mod ledger;
+mod mishap;
 pub mod needs;
 mod platform;
 pub mod reconcile;

@@ -5,6 +5,7 @@
 
 mod certificates;
 mod identity;
+mod parts;
 mod told;
 
 use std::io;
@@ -20,7 +21,7 @@ use preview_core::known_holes::{self, Component};
 use preview_core::route::{InvalidSite, RouteTable, Site};
 use preview_core::subnets::Subnet;
 use secrecy::SecretString;
-use tokio::task::{JoinError, JoinHandle};
+use tokio::task::JoinHandle;
 use tokio_util::sync::CancellationToken;
 
 use crate::docker::{self, BuildLimits, Engine};
@@ -32,6 +33,7 @@ use crate::health::HttpProber;
 use crate::host::{self, ThisHost};
 use crate::http::{self, Desk};
 use crate::ledger::{Found, Ledger, OpenError};
+use crate::mishap::for_ever;
 use crate::needs::{Clock, Router};
 use crate::reconcile::{Outside, Pace, Reconciler, routes};
 use crate::router::Login;
@@ -42,6 +44,7 @@ use crate::settings::{self, Settings};
 use crate::tls::{self, BadTls};
 
 use certificates::{Arrangement, Front};
+use parts::{part, tell_bad_end};
 
 /// How long the built-in router may take to finish what visitors began.
 const GOODBYE: Duration = Duration::from_secs(10);
@@ -144,6 +147,7 @@ pub struct Service {
     reconciler: Reconciler,
     builtin: Option<Arc<Builtin>>,
     stop: CancellationToken,
+    over: CancellationToken,
     working: JoinHandle<()>,
     answering: JoinHandle<()>,
 }
@@ -236,16 +240,17 @@ impl Service {
         };
         let api = listener.local_addr().unwrap_or(settings.http.listen);
         let running = reconciler.clone();
-        let answering = tokio::spawn(http::serve(listener, desk, stop.clone()));
-        let working = tokio::spawn(async move {
+        let over = CancellationToken::new();
+        let answering = part(&over, http::serve(listener, desk, stop.clone()));
+        let working = part(&over, async move {
             tokio::select! {
                 () = running.run() => {}
-                () = fence.keep() => {}
-                () = certificates.keep(router) => {}
+                () = for_ever(|| fence.keep()) => {}
+                () = for_ever(|| certificates.keep(router.clone())) => {}
             }
         });
         tracing::info!(api = %api, instance = %instance, "the service runs");
-        Ok(Self { api, token, instance, reconciler, builtin, stop, working, answering })
+        Ok(Self { api, token, instance, reconciler, builtin, stop, over, working, answering })
     }
 
     /// Where the API listens.
@@ -273,6 +278,12 @@ impl Service {
         &self.instance
     }
 
+    /// Returns when a part of the service has ended that should go on: what is left of it is not worth keeping. Whoever runs it
+    /// stops it and starts it anew.
+    pub async fn over(&self) {
+        self.over.cancelled().await;
+    }
+
     /// Stops: no new work is begun, what takes longer than ten seconds is cut off and left to the next start, running previews
     /// stay up. Visitors and deliveries are answered until the work has ended; then requests that are under way may finish.
     pub async fn stop(self) {
@@ -287,12 +298,6 @@ impl Service {
         let ((), answered) = tokio::join!(visitors, self.answering);
         tell_bad_end(answered);
         tracing::info!("the service has stopped");
-    }
-}
-
-fn tell_bad_end(ended: Result<(), JoinError>) {
-    if let Err(error) = ended {
-        tracing::error!(%error, "a part of the service ended badly");
     }
 }
 

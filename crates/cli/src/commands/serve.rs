@@ -48,7 +48,7 @@ fn checked(variables: &Variables) -> Result<Settings, Failure> {
     })
 }
 
-/// Serves until SIGTERM or SIGINT; a second one cuts off even the stopping.
+/// Serves until SIGTERM or SIGINT, or until a part of the service has ended by itself; a second signal cuts off even the stopping.
 async fn serve(settings: &Settings, known: Known) -> Result<(), Failure> {
     let mut stop = Stop::listen()?;
     let sockets = Passed::take().map_err(|error| {
@@ -61,14 +61,24 @@ async fn serve(settings: &Settings, known: Known) -> Result<(), Failure> {
         started = Service::start(settings, given) => started.map_err(not_started)?,
         () = stop.asked() => return Ok(()),
     };
-    stop.asked().await;
+    let asked = tokio::select! {
+        biased;
+        () = stop.asked() => true,
+        () = service.over() => false,
+    };
     tracing::info!("stopping; once more to stop at once");
     tokio::select! {
-        () = service.stop() => Ok(()),
+        () = service.stop() => if asked { Ok(()) } else { Err(broken()) },
         () = stop.asked() => Err(Failure::new("stopped before everything was put in order")
             .kind(Kind::Interrupted)
             .hint("nothing is lost: the next start takes up what was cut off")),
     }
+}
+
+/// Whoever started the service starts it anew on a failure.
+fn broken() -> Failure {
+    Failure::new("a part of the service ended by itself, which is a bug: please report it with this log")
+        .hint("nothing is lost: the next start takes up what was cut off")
 }
 
 fn not_started(error: StartError) -> Failure {

@@ -11,7 +11,7 @@ use preview_core::ttl;
 
 use super::Reconciler;
 use super::allowed::Standing;
-use super::mishap::contained;
+use crate::mishap::contained;
 use crate::needs::Fault;
 
 impl Reconciler {

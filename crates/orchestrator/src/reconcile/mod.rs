@@ -24,7 +24,6 @@ mod housekeeping;
 mod intake;
 mod listen;
 mod memory;
-mod mishap;
 mod overview;
 mod perform;
 mod ports;
@@ -57,6 +56,7 @@ use tokio_util::sync::CancellationToken;
 
 use crate::folders::Folders;
 use crate::ledger::Ledger;
+use crate::mishap::for_ever;
 use crate::needs::{Clock, ContainerEngine, Forge, Host, Prober, Router, Source};
 use crate::secrets::Vault;
 
@@ -263,6 +263,11 @@ impl Reconciler {
         self.let_finish(PARTING).await;
         tasks.shutdown().await;
         self.inner.workers.shutdown().await;
+    }
+
+    /// One of the loops that are never without.
+    async fn for_ever<F: Future<Output = ()>>(self, work: fn(Self) -> F) {
+        for_ever(|| work(self.clone())).await;
     }
 
     /// Ends [`Reconciler::run`].

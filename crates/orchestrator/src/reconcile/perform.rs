@@ -14,9 +14,9 @@ use tokio::time::Instant;
 
 use super::attempt::Work;
 use super::decide::{Decision, aside};
-use super::mishap::contained;
 use super::{Pace, Reconciler};
 use crate::ledger::State;
+use crate::mishap::contained;
 use crate::needs::{Fault, Part, Volumes, Written};
 use crate::secrets::Whose;
 

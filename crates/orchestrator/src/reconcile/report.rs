@@ -21,9 +21,9 @@ use tokio::time::Instant;
 
 use self::turns::{Next, Turns};
 use super::Reconciler;
-use super::mishap::contained;
 use crate::folders::Log;
 use crate::ledger::State;
+use crate::mishap::contained;
 use crate::needs::{CommitStatus, Fault, StatusState, Written};
 
 /// What is set aside until somebody approves it.

@@ -10,8 +10,8 @@ use preview_core::ids::{ProjectSlug, PullKey, RepoId};
 use preview_core::plan::worth_retrying;
 
 use super::Reconciler;
-use super::mishap::contained;
 use crate::ledger::{Project, Reason, State};
+use crate::mishap::contained;
 use crate::needs::Fault;
 
 impl Reconciler {

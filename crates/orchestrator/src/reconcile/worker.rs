@@ -15,7 +15,7 @@ use tracing::Instrument;
 use super::Reconciler;
 use super::attempt::Work;
 use super::decide::Decision;
-use super::mishap::contained;
+use crate::mishap::contained;
 use crate::needs::Fault;
 
 /// Plans that one waking may take before something is wrong: an update takes two.

@@ -65,8 +65,8 @@ impl Arrangement {
     }
 
     /// Goes on as long as the service.
-    pub(super) async fn keep(self, router: Arc<dyn Router>) {
-        match self.tls {
+    pub(super) async fn keep(&self, router: Arc<dyn Router>) {
+        match &self.tls {
             Some(tls) => tls.keep(router).await,
             None => pending().await,
         }

@@ -25,7 +25,7 @@ pub(super) struct Keeper {
 
 impl Keeper {
     /// Keeps on. The router is told of each change.
-    pub(super) async fn run(self, router: Arc<dyn Router>) {
+    pub(super) async fn run(&self, router: Arc<dyn Router>) {
         let mut swept: Option<tokio::time::Instant> = None;
         loop {
             let names = self.register.names();

@@ -122,7 +122,7 @@ impl Tls {
     }
 
     /// Gets what is due, and goes on. The router is told of each change.
-    pub async fn keep(self, router: Arc<dyn Router>) {
+    pub async fn keep(&self, router: Arc<dyn Router>) {
         self.0.run(router).await;
     }
 }

@@ -22,8 +22,8 @@ use tokio::sync::Notify;
 use tokio::time::Instant;
 
 use super::Reconciler;
-use super::mishap::contained;
 use crate::ledger::{Done, Heard, Mark, State};
+use crate::mishap::contained;
 use crate::needs::{Fault, Person, Remark};
 use people::People;
 
