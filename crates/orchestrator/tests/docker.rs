@@ -293,6 +293,26 @@ async fn an_image_that_lost_its_tag_goes_once_its_slot_is_gone() {
     .await;
 }
 
+/// Its tag would be met again and again, and no update would ever come to its end.
+#[tokio::test]
+async fn an_image_that_somebody_else_runs_loses_its_name_and_goes_later() {
+    on_engine(async |ground: &Ground| {
+        let mut app = Deployment::new(ground, "borrowed", 1);
+        app.put("mimic", mimic());
+        ground.build(&app, commit(1), SERVE).await.unwrap();
+        let stranger =
+            ground.stranger(&app.image(&commit(1)), BTreeMap::from([(LABEL_INSTANCE, "other".into())])).await;
+        ground.engine.remove_images(&app.id, &[commit(2)]).await.unwrap();
+        assert!(ground.view(&app).await.images.is_empty());
+        assert_eq!(ground.images().await.len(), 1, "it runs");
+        ground.force_remove(&stranger).await;
+        // As the next update does, or a sweep in an hour.
+        ground.engine.remove_images(&app.id, &[commit(2)]).await.unwrap();
+        assert!(ground.images().await.is_empty());
+    })
+    .await;
+}
+
 #[tokio::test]
 async fn a_build_that_nobody_waits_for_stops_in_the_engine() {
     on_engine(async |ground: &Ground| {

@@ -90,8 +90,18 @@ impl Engine {
         Ok(())
     }
 
+    /// Takes the tag away, and with it the image. Where a container of somebody else's runs it, the image stays without a name
+    /// until it is tidied up: by its name it would be met again and again.
     async fn remove_image(&self, tag: &str) -> Result<(), Fault> {
-        match ask("remove an image", self.docker.remove_image(tag, None::<RemoveImageOptions>, None)).await {
+        let remove = |force| {
+            let options = RemoveImageOptions { force, ..Default::default() };
+            ask("remove an image", self.docker.remove_image(tag, Some(options), None))
+        };
+        let removed = match remove(false).await {
+            Err(refused) if refused.busy() => remove(true).await,
+            other => other,
+        };
+        match removed {
             Ok(_) => Ok(()),
             Err(refused) if refused.gone() => Ok(()),
             Err(refused) => Err(refused.into()),
