@@ -72,6 +72,12 @@ pub struct Pending {
     pub number: PrNumber,
     /// The strongest reason told; a push or a command after a `Stop` takes its place.
     pub reason: Reason,
+    /// The serial by which that reason was told last.
+    #[serde(default)]
+    pub asked: u64,
+    /// The strongest reason told since, which is what is left once the other is spent.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub later: Option<Reason>,
     /// When it was first told; for a stop, when that was told last.
     pub since: Timestamp,
     /// Grows with each telling, so that whoever has dealt with it can see whether there is news.
@@ -205,7 +211,8 @@ impl State {
     pub fn project(&mut self, repo: RepoId, name: &RepoName, now: Timestamp) -> &mut Project {
         if !self.projects.contains_key(&repo) {
             let slug = ProjectSlug::for_repo(name, |slug| self.projects.values().any(|p| p.slug == *slug));
-            let project = Project { slug, name: name.clone(), since: now, baseline: None, heard: None };
+            let project =
+                Project { slug, name: name.clone(), since: now, baseline: None, heard: None };
             self.projects.insert(repo, project);
         }
         let project = self.projects.entry(repo);
@@ -255,16 +262,33 @@ impl State {
 
     /// Notes that a pull request is to be looked at.
     pub fn tell(&mut self, key: PullKey, reason: Reason, now: Timestamp) {
-        let fresh = Pending { repository_id: key.repo, number: key.number, reason, since: now, serial: 0 };
+        let (repository_id, number) = (key.repo, key.number);
+        let fresh = Pending { repository_id, number, reason, asked: 0, later: None, since: now, serial: 0 };
         let pending = self.pending.entry(key).or_insert(fresh);
+        pending.serial += 1;
         let lifts_stop = pending.reason == Reason::Stop && reason >= Reason::Pushed;
         if reason == Reason::Stop {
             // What was pushed before it goes with it.
             pending.since = now;
         }
-        // After a stop that nobody has looked at yet it comes back, whatever head that will be seen to have stopped.
-        pending.reason = if lifts_stop { reason.max(Reason::Reopened) } else { pending.reason.max(reason) };
-        pending.serial += 1;
+        if lifts_stop || reason >= pending.reason {
+            // After a stop that nobody has looked at yet it comes back, whatever head that will be seen to have stopped.
+            pending.reason = if lifts_stop { reason.max(Reason::Reopened) } else { reason };
+            (pending.asked, pending.later) = (pending.serial, None);
+        } else {
+            pending.later = pending.later.max(Some(reason));
+        }
+    }
+
+    /// A command to deploy again is spent once an attempt that answers it has come to an end. What was told meanwhile stays, for
+    /// its own reason; the same command, told again meanwhile, is another.
+    pub fn spend(&mut self, key: PullKey, told: u64) {
+        if let Some(pending) = self.pending.get_mut(&key)
+            && pending.asked <= told
+        {
+            pending.reason = pending.later.take().unwrap_or(Reason::Changed);
+            pending.asked = pending.serial;
+        }
     }
 
     /// Takes a telling out once it has been dealt with, unless there is news. Gives whether it is out.

@@ -263,6 +263,36 @@ fn tellings_fold_and_the_strongest_reason_stays() {
     assert!(state.pending.is_empty());
 }
 
+#[test]
+fn a_command_is_spent_by_what_answers_it_and_what_was_told_since_stays() {
+    let told = |reasons: &[Reason]| {
+        let mut state = State::default();
+        reasons.iter().for_each(|reason| state.tell(key(), *reason, now()));
+        state
+    };
+    let left = |state: &State| state.pending[&key()].reason;
+    for (reasons, answered, rest) in [
+        (&[Reason::ResetDatabase][..], 1, Reason::Changed),
+        (&[Reason::ResetDatabase, Reason::Changed], 1, Reason::Changed),
+        (&[Reason::Redeploy, Reason::Pushed, Reason::Changed], 1, Reason::Pushed),
+        (&[Reason::Changed, Reason::ResetDatabase], 1, Reason::ResetDatabase),
+        (&[Reason::Redeploy, Reason::Changed, Reason::Redeploy], 2, Reason::Redeploy),
+        (&[Reason::ResetDatabase, Reason::Redeploy], 1, Reason::Redeploy),
+        (&[Reason::Redeploy, Reason::Stop], 1, Reason::Stop),
+        (&[Reason::Stop, Reason::Changed, Reason::Pushed, Reason::Changed], 3, Reason::Changed),
+    ] {
+        let mut state = told(reasons);
+        state.spend(key(), answered);
+        assert_eq!(left(&state), rest, "{reasons:?}, of which {answered} were answered");
+        assert_eq!(state.pending[&key()].serial, reasons.len() as u64);
+    }
+    // Written by a version that did not count so.
+    let text = serde_json::to_string(&told(&[Reason::Redeploy])).unwrap();
+    let mut state: State = serde_json::from_str(&text.replace("\"asked\":1,", "")).unwrap();
+    state.spend(key(), 1);
+    assert_eq!(left(&state), Reason::Changed);
+}
+
 #[tokio::test]
 async fn a_write_without_an_end_is_told_of() {
     let ledger = Ledger::new(State::default(), Disk::default());

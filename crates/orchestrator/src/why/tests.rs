@@ -159,8 +159,15 @@ fn what_github_does_not_say_is_said_too() {
     let away =
         Fault::passing("GitHub asks the server to wait: its rate limit is reached").after(Duration::from_secs(90));
     let token = Fault::passing("GitHub does not accept the server's token").advise("Give it a new one.");
-    let pending =
-        Pending { repository_id: REPO, number: number(), reason: Reason::Pushed, since: before(3), serial: 1 };
+    let pending = Pending {
+        repository_id: REPO,
+        number: number(),
+        reason: Reason::Pushed,
+        asked: 1,
+        later: None,
+        since: before(3),
+        serial: 1,
+    };
     let text = [
         said(|facts| facts.github = Ok(&closed)),
         said(|facts| facts.github = Ok(&PullAnswer::NotFound)),

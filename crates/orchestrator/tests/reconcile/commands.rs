@@ -61,6 +61,25 @@ async fn a_reset_gives_an_empty_database_wherever_it_is_cut_off() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn what_is_told_while_a_command_is_obeyed_does_not_have_it_obeyed_twice() {
+    for (command, emptied) in [(Reason::ResetDatabase, 1), (Reason::Redeploy, 0)] {
+        for (meanwhile, builds) in [(Reason::Changed, 1), (Reason::Pushed, 1), (command, 2)] {
+            let mut house = House::new().await;
+            let pull = house.open(with_database()).await;
+            house.settle().await;
+            house.world().mark();
+            house.command(pull, command).await;
+            house.until("it is being built", |house| house.world().count(Call::Build) == 1).await;
+            house.tell(pull, meanwhile).await;
+            house.settle().await;
+            let done = [Call::Build, Call::RemoveVolumes].map(|call| house.world().count(call));
+            assert_eq!(done, [builds, builds * emptied], "{command:?}, and {meanwhile:?} meanwhile");
+            house.kill().await;
+        }
+    }
+}
+
+#[tokio::test(start_paused = true)]
 async fn keep_moves_the_end_and_a_push_does_not_bring_it_nearer() {
     let mut house = House::new().await;
     let pull = house.open(good()).await;

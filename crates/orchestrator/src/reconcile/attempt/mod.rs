@@ -25,7 +25,7 @@ use preview_core::trust::Trust;
 use tokio::time::Instant;
 
 use super::Reconciler;
-use crate::ledger::{Reason, State};
+use crate::ledger::State;
 use crate::needs::{Checkout, DeploymentLock, Fault, Part};
 
 /// What a worker carries from one action to the next. All of it can be lost: the next plan starts over.
@@ -172,7 +172,7 @@ impl Reconciler {
             record.base_images = bases;
             record.data.content = Content::Used;
             record.updated_at = now;
-            spend_redeploy(state, key, told);
+            told.into_iter().for_each(|told| state.spend(key, told));
             Some(())
         };
         self.inner.ledger.change(change).await?;
@@ -197,7 +197,7 @@ impl Reconciler {
             tracing::info!(deployment = %trying.id, step = step.name(), cause = %fault, "the attempt failed");
             attempt.stage = Stage::Failed(comment::without_secrets(fault.at(step), &mask));
             record.updated_at = now;
-            spend_redeploy(state, trying.key, trying.told);
+            trying.told.into_iter().for_each(|told| state.spend(trying.key, told));
             Some(())
         };
         let written = self.inner.ledger.change(change).await;
@@ -223,15 +223,6 @@ impl Reconciler {
         self.inner.ledger.change(change).await?;
         self.report(id);
         Ok(())
-    }
-}
-
-/// A command to deploy again is spent once its attempt has come to an end, in the same commit.
-fn spend_redeploy(state: &mut State, key: PullKey, told: Option<u64>) {
-    if let Some(pending) = state.pending.get_mut(&key)
-        && Some(pending.serial) == told
-    {
-        pending.reason = Reason::Changed;
     }
 }
 
