@@ -275,7 +275,7 @@ fn next_of(record: &Deployment, facts: &Facts<'_>) -> Option<String> {
         },
         Stage::Done => match (facts.desired, &record.serving) {
             (Some(Desired::Commit(wanted)), Some(serving)) if serving.commit_sha != *wanted => {
-                format!("its worker, which is to bring up {}", short(wanted))
+                worker(&format!("bring up {}", short(wanted)), facts)
             }
             (_, Some(serving)) if serving.down => match serving.filled {
                 Some(Measure::Bytes) => "a commit that writes less to the disk".to_owned(),
@@ -285,6 +285,15 @@ fn next_of(record: &Deployment, facts: &Facts<'_>) -> Option<String> {
             _ => return None,
         },
     })
+}
+
+/// Who does it next: one that could not do it after all its tries has ended.
+fn worker(what: &str, facts: &Facts<'_>) -> String {
+    if facts.working {
+        format!("its worker, which is to {what}")
+    } else {
+        format!("the next resync, within {}, which is to {what}", brief(facts.resync))
+    }
 }
 
 fn queued(reason: QueueReason, ahead: Option<usize>) -> String {
@@ -309,7 +318,7 @@ fn revival(desired: &Desired, facts: &Facts<'_>) -> Option<String> {
         return Some(format!("somebody who may push to the repository to comment `/preview deploy {head}`"));
     }
     let what = match desired {
-        Desired::Commit(_) => "its worker, which is to bring it up",
+        Desired::Commit(_) => return Some(worker("bring it up", facts)),
         Desired::Gone(RemovalReason::Closed) => "the pull request to be reopened",
         Desired::Gone(_) => return None,
         Desired::Ignored => "a push, or a reopening",

@@ -7,7 +7,6 @@ use std::collections::BTreeSet;
 use preview_core::deployment::RemovalReason;
 use preview_core::ids::{DeploymentId, PullKey};
 use preview_core::plan::{Observed, Target, plan};
-use preview_core::ttl;
 
 use super::Reconciler;
 use super::allowed::Standing;
@@ -18,7 +17,8 @@ impl Reconciler {
     /// Sweeps at once and then each interval, for ever.
     pub(super) async fn keep_cleaning(self) {
         loop {
-            self.wake_overdue();
+            // First, and whatever becomes of the rest: the engine may be away.
+            self.wake_records();
             if let Err(fault) = self.sweep_leftovers().await {
                 tracing::warn!(cause = %fault, "could not look for what is left over");
             }
@@ -26,18 +26,13 @@ impl Reconciler {
         }
     }
 
-    /// Wakes what looks too old; the worker decides whether the clock may be believed.
-    fn wake_overdue(&self) {
-        let now = self.inner.out.clock.now();
-        let overdue: Vec<PullKey> = self.inner.ledger.read(|state| {
-            let old =
-                state.deployments.values().filter(|d| ttl::overdue(d.active_at, self.inner.config.policy.ttl, now));
-            old.map(|d| d.key()).collect()
-        });
-        overdue.into_iter().for_each(|key| self.wake(key));
+    /// Has every preview looked at: whether all of it is there, and whether it has grown too old.
+    fn wake_records(&self) {
+        let keys: Vec<PullKey> = self.inner.ledger.read(|state| state.deployments.values().map(|d| d.key()).collect());
+        keys.into_iter().for_each(|key| self.wake(key));
     }
 
-    /// Looks for containers, routes and folders without a record, and for records whose worker should look again.
+    /// Looks for containers, routes and folders without a record.
     async fn sweep_leftovers(&self) -> Result<(), Fault> {
         let mut found: BTreeSet<DeploymentId> =
             self.inner.out.engine.observe_all().await?.into_iter().map(|(id, _)| id).collect();
@@ -64,11 +59,6 @@ impl Reconciler {
                 }
             }
         }
-        self.inner
-            .ledger
-            .read(|state| state.deployments.values().map(|d| d.key()).collect::<Vec<_>>())
-            .into_iter()
-            .for_each(|key| self.wake(key));
         Ok(())
     }
 

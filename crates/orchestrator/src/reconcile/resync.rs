@@ -30,6 +30,7 @@ impl Reconciler {
     /// Lists every allowed repository, and wakes what differs.
     async fn resync(&self) {
         let allowed: BTreeSet<RepoId> = self.allowed().known.values().copied().collect();
+        let mut silent = BTreeSet::new();
         for repo in allowed {
             match contained(self.inner.out.forge.open_pulls(repo)).await {
                 Ok(pulls) => {
@@ -39,19 +40,24 @@ impl Reconciler {
                     // Once the repository has its project, which keeps what was heard.
                     self.listen_to(repo);
                 }
-                Err(fault) => fault.log(&format!("could not list the open pull requests of repository {repo}")),
+                Err(fault) => {
+                    fault.log(&format!("could not list the open pull requests of repository {repo}"));
+                    silent.insert(repo);
+                }
             }
         }
-        self.wake_unfinished();
+        self.wake_unfinished(&silent);
     }
 
-    /// Wakes what is written down as pending, and what failed for a passing reason.
-    fn wake_unfinished(&self) {
+    /// Wakes what is written down as pending, what failed for a passing reason, and whose worker ended with something left
+    /// undone: not in repositories of which GitHub tells nothing just now, where hundreds would ask it in vain.
+    fn wake_unfinished(&self, silent: &BTreeSet<RepoId>) {
         let (pending, retry): (Vec<PullKey>, Vec<PullKey>) = self.inner.ledger.read(|state| {
             let failed = state.deployments.values().filter(|d| worth_retrying(d) || d.removing.is_some());
             (state.pending.keys().copied().collect(), failed.map(|d| d.key()).collect())
         });
-        pending.into_iter().for_each(|key| self.wake(key));
+        let undone = self.inner.workers.take_undone(|repo| silent.contains(&repo));
+        pending.into_iter().chain(undone).for_each(|key| self.wake(key));
         retry.into_iter().for_each(|key| self.wake_to_retry(key));
     }
 
@@ -126,11 +132,11 @@ impl Reconciler {
     /// the next start.
     fn differs(&self, state: &State, key: PullKey, pull: &Pull) -> bool {
         let Some(id) = state.id_of(key) else { return true };
+        let waits = waits(pull, state.approved(key), &self.inner.config.policy);
         if let Some(record) = state.deployments.get(&id) {
-            return record.head != pull.head || record.removing.is_some();
+            return record.head != pull.head || record.removing.is_some() || waits.is_some();
         }
         if let Some(aside) = state.set_aside.get(&id) {
-            let waits = waits(pull, state.approved(key), &self.inner.config.policy);
             let waited = match aside.reason {
                 SetAsideReason::Waiting(reason) => Some(reason),
                 SetAsideReason::Stopped | SetAsideReason::Expired => waits,

@@ -1,12 +1,12 @@
 //! One worker per pull request, alive while it has something to do.
 
-use std::collections::HashMap;
+use std::collections::{BTreeSet, HashMap};
 use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use preview_core::deployment::Status;
-use preview_core::ids::PullKey;
+use preview_core::ids::{PullKey, RepoId};
 use preview_core::plan::{Action, Target, plan};
 use tokio::sync::Notify;
 use tokio::task::JoinSet;
@@ -26,6 +26,9 @@ const MOST_PASSES: usize = 12;
 pub(super) struct Workers {
     live: Mutex<HashMap<PullKey, Arc<Bell>>>,
     tasks: Mutex<JoinSet<()>>,
+    /// For whom something is left undone after all tries. The ledger does not always tell: it has the new head from the first
+    /// look on, so that no list differs from it any more.
+    undone: Mutex<BTreeSet<PullKey>>,
 }
 
 /// How a worker is woken. It counts, so that a waking that comes while the worker is about to end is not lost.
@@ -61,6 +64,17 @@ impl Bell {
 impl Workers {
     fn live(&self) -> MutexGuard<'_, HashMap<PullKey, Arc<Bell>>> {
         self.live.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn undone(&self) -> MutexGuard<'_, BTreeSet<PullKey>> {
+        self.undone.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// Takes out for whom something is left undone, but for repositories that `not` holds for.
+    pub(super) fn take_undone(&self, not: impl Fn(RepoId) -> bool) -> BTreeSet<PullKey> {
+        let (kept, taken) = std::mem::take(&mut *self.undone()).into_iter().partition(|key| not(key.repo));
+        self.undone().extend::<BTreeSet<PullKey>>(kept);
+        taken
     }
 
     /// How many live.
@@ -115,6 +129,16 @@ impl Workers {
     }
 }
 
+/// What became of one plan.
+enum Pass {
+    /// There was nothing to do.
+    Idle,
+    /// It was performed, or its failure written down.
+    Performed,
+    /// It was cut off, because something newer is wanted.
+    Cut,
+}
+
 /// How a waking ended.
 enum Outcome {
     /// All is as it should be.
@@ -166,7 +190,10 @@ impl Reconciler {
             };
             let outcome = contained(round).await;
             match outcome.unwrap_or_else(|fault| self.later("could not look after the pull request", &fault)) {
-                Outcome::Settled => failures = 0,
+                Outcome::Settled => {
+                    failures = 0;
+                    self.inner.workers.undone().remove(&key);
+                }
                 Outcome::Later(at_least) if failures < self.retries() => {
                     let wait = self.backoff(failures).max(at_least);
                     failures += 1;
@@ -174,8 +201,11 @@ impl Reconciler {
                     let _woken = bell.rest(tokio::time::timeout(wait, bell.rung.notified())).await;
                     continue;
                 }
-                // What is left undone stays written down; resync wakes us again.
-                Outcome::Later(_) => failures = 0,
+                // The next resync wakes us again.
+                Outcome::Later(_) => {
+                    failures = 0;
+                    self.inner.workers.undone().insert(key);
+                }
             }
             if self.inner.workers.end(key, &bell, seen) {
                 return;
@@ -214,10 +244,12 @@ impl Reconciler {
                 Err(fault) => return self.later("could not learn what the pull request should be", &fault),
             };
             match self.pass(&mut work, &decision, bell).await {
-                Ok(true) => passes += 1,
-                Ok(false) => match self.conclude(key, &decision).await {
+                Ok(Pass::Performed) => passes += 1,
+                // As often as somebody pushes meanwhile: there is news, which is no lack of an end.
+                Ok(Pass::Cut) => passes = 0,
+                Ok(Pass::Idle) => match self.conclude(key, &decision).await {
                     Ok(true) => return Outcome::Settled,
-                    // There is news, which is no lack of an end.
+                    // There is news here, too.
                     Ok(false) => passes = 0,
                     Err(fault) => return self.later("could not write down what was decided", &fault),
                 },
@@ -233,15 +265,15 @@ impl Reconciler {
         Outcome::Later(fault.retry_after.unwrap_or_default())
     }
 
-    /// Makes one plan and performs it. Gives whether there was anything to do.
-    async fn pass(&self, work: &mut Work, decision: &Decision, bell: &Bell) -> Result<bool, Fault> {
-        let Some(target) = decision.target() else { return Ok(false) };
-        let Some(id) = &decision.id else { return Ok(false) };
+    /// Makes one plan and performs it.
+    async fn pass(&self, work: &mut Work, decision: &Decision, bell: &Bell) -> Result<Pass, Fault> {
+        let Some(target) = decision.target() else { return Ok(Pass::Idle) };
+        let Some(id) = &decision.id else { return Ok(Pass::Idle) };
         let seen = self.observe(id).await?;
         let record = self.inner.ledger.read(|state| state.deployments.get(id).cloned());
         let actions = plan(&target, record.as_ref(), &seen);
         if actions.is_empty() {
-            return Ok(false);
+            return Ok(Pass::Idle);
         }
         tracing::debug!(?actions, "planned");
         if let (None, Target::Nothing(reason)) = (&record, &target) {
@@ -250,11 +282,10 @@ impl Reconciler {
                 decision.pull.as_ref().filter(|_| seen.containers() && decision.desired.removal().is_some())
             {
                 self.take_up(id, decision.key, pull, *reason).await?;
-                return Ok(true);
+                return Ok(Pass::Performed);
             }
         }
-        self.perform_all(work, decision, &target, &actions, bell).await?;
-        Ok(true)
+        self.perform_all(work, decision, &target, &actions, bell).await
     }
 
     async fn perform_all(
@@ -264,7 +295,7 @@ impl Reconciler {
         target: &Target,
         actions: &[Action],
         bell: &Bell,
-    ) -> Result<(), Fault> {
+    ) -> Result<Pass, Fault> {
         for action in actions {
             let performed = if action.may_be_cut() {
                 tokio::select! {
@@ -273,20 +304,23 @@ impl Reconciler {
                     () = self.until_wished_otherwise(decision, target, bell) => {
                         tracing::info!(?action, "cut off: something newer is wanted");
                         work.cut();
-                        return Ok(());
+                        return Ok(Pass::Cut);
                     }
                 }
             } else {
                 self.perform(work, decision, action).await
             };
             match performed {
-                Ok(()) if work.begins_anew() => return Ok(()),
+                Ok(()) if work.begins_anew() => break,
                 Ok(()) => {}
-                Err(fault) if work.is_trying() => return self.record_failure(work, action, fault).await,
+                Err(fault) if work.is_trying() => {
+                    self.record_failure(work, action, fault).await?;
+                    break;
+                }
                 Err(fault) => return Err(fault),
             }
         }
-        Ok(())
+        Ok(Pass::Performed)
     }
 
     /// Returns when GitHub, asked again after a ring of the bell, wants something else than what is being done.

@@ -124,7 +124,11 @@ fn every_state_of_a_preview_says_what_it_waits_for() {
     text += &said(|facts| facts.record = Some(&built));
     let pushed = Desired::Commit(commit("c"));
     let served = record(Stage::Done, true);
-    text += &said(|facts| (facts.record, facts.desired) = (Some(&served), Some(&pushed)));
+    for working in [true, false] {
+        text += &said(|facts| {
+            (facts.record, facts.desired, facts.working) = (Some(&served), Some(&pushed), working);
+        });
+    }
     insta::assert_snapshot!(text);
 }
 

@@ -245,3 +245,28 @@ async fn a_label_whose_delivery_was_lost_is_found() {
     house.expect(pull, waits(WaitReason::Label));
     house.settle().await;
 }
+
+/// Drafts and labels, whose deliveries may be lost like any others.
+#[tokio::test(start_paused = true)]
+async fn what_is_to_wait_from_now_on_is_found_by_the_next_listing() {
+    for reason in [WaitReason::Draft, WaitReason::Label] {
+        let mut house = House::with(|config| {
+            config.policy.drafts = false;
+            config.policy.require_label = Some("preview".into());
+        })
+        .await;
+        let pull = house.open_silently(house.repo, good());
+        house.world().pull(pull).labels = vec!["preview".into()];
+        house.tell(pull, Reason::Pushed).await;
+        house.settle().await;
+        match reason {
+            WaitReason::Draft => house.world().pull(pull).draft = true,
+            _ => house.world().pull(pull).labels.clear(),
+        }
+        house.expect(pull, waits(reason));
+        house.pass(minutes(6)).await;
+        assert!(house.record(pull).is_none(), "{reason:?}");
+        house.settle().await;
+        house.kill().await;
+    }
+}

@@ -1,6 +1,7 @@
 //! What fails for a passing reason, and what is killed.
 
 use preview_core::deployment::{Blame, Stage};
+use preview_core::route::RouteTable;
 use preview_orchestrator::ledger::Reason;
 
 use crate::check::Expect;
@@ -108,6 +109,54 @@ async fn what_was_acknowledged_is_done_after_any_death() {
     house.start();
     // Long before any listing would have found it: there is none that differs.
     house.until("it serves", |house| house.record(pull).is_some_and(|record| record.serving.is_some())).await;
+    house.settle().await;
+}
+
+/// Nothing in the ledger tells of it: the new head is written down, and its delivery was lost.
+#[tokio::test(start_paused = true)]
+async fn what_all_tries_could_not_do_is_taken_up_by_the_next_listing() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    let serves = |house: &House| house.record(pull).and_then(|record| record.serving).map(|serving| serving.commit_sha);
+
+    house.trouble(Call::ObserveRoutes, 4, Trouble::FailsBefore);
+    let head = house.push_silently(pull, good());
+    house.pass(minutes(6)).await;
+    assert_eq!(house.world().rules[0].left, 0, "the tries are used up");
+    assert_ne!(serves(&house).as_ref(), Some(&head));
+    house.pass(minutes(6)).await;
+    assert_eq!(serves(&house), Some(head));
+    house.settle().await;
+
+    // The old version should be gone, too.
+    let head = house.push_silently(pull, good());
+    house.until("the new one serves", |house| serves(house).as_ref() == Some(&head)).await;
+    house.trouble(Call::RemovePart, 4, Trouble::FailsBefore);
+    house.pass(minutes(1)).await;
+    let id = house.id(pull);
+    let apps = |house: &House| house.world().engine[&id].apps.len();
+    assert_eq!((apps(&house), house.is_quiet()), (2, true), "the tries are used up");
+    house.pass(minutes(5)).await;
+    assert_eq!(apps(&house), 1);
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn what_was_taken_away_comes_back_within_the_hour_although_the_engine_lists_nothing_then() {
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    house.settle().await;
+    let id = house.id(pull);
+    {
+        let mut world = house.world();
+        (world.tampered, world.routes) = (true, RouteTable::default());
+    }
+    house.trouble(Call::ObserveAll, 1, Trouble::FailsBefore);
+    house.pass(minutes(62)).await;
+    assert_eq!(house.world().rules[0].left, 0, "the sweep came");
+    assert!(house.world().visit(&id).is_some());
     house.settle().await;
 }
 

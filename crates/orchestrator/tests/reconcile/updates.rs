@@ -1,5 +1,6 @@
 //! Pushes that go wrong, and what happens to a version that serves.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use preview_core::backing::{Backing, Database};
@@ -441,4 +442,20 @@ async fn while_a_comment_is_slow_all_its_news_fold_into_one_or_two_edits() {
     house.settle().await;
     let edits = house.world().thread(pull).told.len() - told - 1;
     assert!((1..=2).contains(&edits), "{edits}");
+}
+
+#[tokio::test(start_paused = true)]
+async fn twenty_pushes_that_each_cut_off_the_one_before_are_no_mistake_of_ours() {
+    let log = tempfile::NamedTempFile::new().unwrap();
+    let errors = tracing_subscriber::fmt().with_max_level(tracing::Level::ERROR);
+    let errors = errors.with_writer(Arc::new(log.reopen().unwrap())).finish();
+    let _told = tracing::subscriber::set_default(errors);
+    let mut house = House::new().await;
+    let pull = house.open(good()).await;
+    for builds in 1..=20 {
+        house.until("it is being built", |house| house.world().builds.len() == builds).await;
+        house.push(pull, good()).await;
+    }
+    house.settle().await;
+    assert_eq!(std::fs::read_to_string(log.path()).unwrap(), "");
 }

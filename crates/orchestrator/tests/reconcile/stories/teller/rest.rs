@@ -11,9 +11,12 @@ use super::{Problems, Teller, Topic, Wish};
 use crate::check::Expect;
 use crate::house::hours;
 
-/// How long, at most, until everything is as it should be once all trouble has ended: a call that hangs, the sweep after it
-/// (hourly), the listing and the tries after that.
-const PATIENCE: Duration = Duration::from_secs(150 * 60);
+/// How long, at most, until everything is as it should be once all trouble has ended: a call that hangs, the tries and the
+/// listings after it, and what was held up by it.
+const PATIENCE: Duration = Duration::from_secs(45 * 60);
+/// As much more until the sweep (hourly) that finds what somebody did behind the service's back, or that sees once more that a
+/// preview is too old.
+const SWEEP: Duration = Duration::from_secs(105 * 60);
 /// By how much a night moves the clock: more than the time to live and any hour by which it was off.
 const NIGHT: SignedDuration = SignedDuration::from_hours(60);
 /// How long after it everything is at rest, at most.
@@ -22,8 +25,13 @@ const MORNING: SignedDuration = SignedDuration::from_hours(5);
 impl Teller {
     /// All trouble ends, and everything becomes as it should be.
     pub(super) async fn rest(&mut self) -> Result<(), Problems> {
+        let tampered = self.house.world().tampered;
+        self.rest_within(if tampered { PATIENCE + SWEEP } else { PATIENCE }).await
+    }
+
+    async fn rest_within(&mut self, patience: Duration) -> Result<(), Problems> {
         self.heal().await;
-        let end = tokio::time::Instant::now() + PATIENCE;
+        let end = tokio::time::Instant::now() + patience;
         let mut problems = vec!["it never came to rest".to_owned()];
         while tokio::time::Instant::now() < end {
             self.house.pass(Duration::from_secs(20)).await;
@@ -143,6 +151,6 @@ impl Teller {
         self.clock += NIGHT;
         self.house.world().skew = self.clock;
         self.house.pass(hours(2)).await;
-        self.rest().await
+        self.rest_within(PATIENCE + SWEEP).await
     }
 }
