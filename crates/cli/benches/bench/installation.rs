@@ -63,7 +63,7 @@ impl Ground {
             });
             records.push(record);
         }
-        let project = Project { slug, name, since: now, baseline: Some([].into()), heard: None };
+        let project = Project { slug, name, since: now, baseline: Some([].into()), allowed_as: None, heard: None };
         let change = ledger.change(|state| {
             state.projects.insert(self.repo.id(), project);
             state.deployments.extend(records.into_iter().map(|record| (record.id.clone(), record)));

@@ -30,6 +30,9 @@ pub struct Project {
     /// that listing.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub baseline: Option<BTreeMap<PrNumber, CommitSha>>,
+    /// The name in our settings that GitHub last led to it by, which is another than its own once it was renamed.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub allowed_as: Option<RepoName>,
     /// Which of its comments we have dealt with; `None` before we first listened.
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub heard: Option<Heard>,
@@ -212,7 +215,7 @@ impl State {
         if !self.projects.contains_key(&repo) {
             let slug = ProjectSlug::for_repo(name, |slug| self.projects.values().any(|p| p.slug == *slug));
             let project =
-                Project { slug, name: name.clone(), since: now, baseline: None, heard: None };
+                Project { slug, name: name.clone(), since: now, baseline: None, allowed_as: None, heard: None };
             self.projects.insert(repo, project);
         }
         let project = self.projects.entry(repo);

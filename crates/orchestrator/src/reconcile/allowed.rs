@@ -12,6 +12,8 @@ use preview_core::ids::{PullKey, RepoId, RepoName};
 use tokio::sync::Notify;
 
 use super::Reconciler;
+use crate::ledger::State;
+use crate::needs::Fault;
 
 /// What GitHub has told so far.
 #[derive(Debug, Default)]
@@ -47,21 +49,30 @@ impl Reconciler {
 
     /// How a repository stands with us, as far as GitHub has told.
     pub(super) fn standing(&self, repo: RepoId) -> Standing {
-        let name = self.inner.ledger.read(|state| state.projects.get(&repo).map(|project| project.name.clone()));
+        let names = self.inner.ledger.read(|state| {
+            let project = state.projects.get(&repo);
+            project.map(|project| (project.name.clone(), project.allowed_as.clone()))
+        });
         let allowed = self.allowed();
         if allowed.known.values().any(|id| *id == repo) {
             return Standing::Allowed;
         }
-        // A name of ours that GitHub says it doesn't know may be one that the token has lost sight of.
-        let ours_by_name = name
-            .as_ref()
-            .is_some_and(|name| self.inner.config.allowed.contains(name) && !allowed.known.contains_key(name));
+        // A name of ours that GitHub says it doesn't know may be one that the token has lost sight of: its own name, or the one
+        // that led to it before it was renamed.
+        let unknown = |name: &RepoName| self.inner.config.allowed.contains(name) && !allowed.known.contains_key(name);
+        let ours_by_name = names.is_some_and(|(name, former)| unknown(&name) || former.as_ref().is_some_and(unknown));
         if ours_by_name || !allowed.unanswered.is_empty() { Standing::Unknown } else { Standing::NotAllowed }
     }
 
     /// Whether GitHub has answered for every name.
     pub(super) fn knows_allowed(&self) -> bool {
         self.allowed().unanswered.is_empty()
+    }
+
+    /// Whether GitHub has told the number of every name.
+    pub(super) fn knows_all_allowed(&self) -> bool {
+        let allowed = self.allowed();
+        self.inner.config.allowed.iter().all(|name| allowed.known.contains_key(name))
     }
 
     /// Returns once something can be decided for this pull request: GitHub has told how its repository stands with us, or
@@ -104,7 +115,30 @@ impl Reconciler {
         }
         self.inner.told_allowed.notify_waiters();
         self.wake_not_allowed();
-        self.allowed().known.len() == self.inner.config.allowed.len()
+        self.knows_all_allowed()
+    }
+
+    /// Writes down by which of our names each repository is allowed.
+    pub(super) async fn note_names(&self) -> Result<(), Fault> {
+        let known = self.allowed().known.clone();
+        let news: Vec<(RepoName, RepoId)> = self.inner.ledger.read(|state| {
+            let noted = |repo: &RepoId| state.projects.get(repo).map(|project| project.allowed_as.as_ref());
+            // Several names may lead to one repository; any that still does will do.
+            let leads = |name: &RepoName, repo: &RepoId| known.get(name) == Some(repo);
+            let stale = |repo: &RepoId| noted(repo).is_some_and(|noted| !noted.is_some_and(|name| leads(name, repo)));
+            known.iter().filter(|(_, repo)| stale(repo)).map(|(name, repo)| (name.clone(), *repo)).collect()
+        });
+        if news.is_empty() {
+            return Ok(());
+        }
+        let note = |state: &mut State| {
+            for (name, repo) in news {
+                if let Some(project) = state.projects.get_mut(&repo) {
+                    project.allowed_as = Some(name);
+                }
+            }
+        };
+        Ok(self.inner.ledger.change(note).await?)
     }
 
     /// What was allowed once and is no more goes now.

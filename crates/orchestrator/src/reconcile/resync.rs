@@ -46,6 +46,9 @@ impl Reconciler {
                 }
             }
         }
+        if let Err(fault) = contained(self.note_names()).await {
+            fault.log("could not write down by which names repositories are allowed");
+        }
         self.wake_unfinished(&silent);
     }
 
@@ -117,7 +120,7 @@ impl Reconciler {
     pub(super) fn has_listed_all(&self) -> bool {
         let allowed: Vec<RepoId> = self.allowed().known.values().copied().collect();
         let listed = |repo: &RepoId, state: &State| state.projects.get(repo).is_some_and(|p| p.baseline.is_some());
-        self.knows_allowed() && self.inner.ledger.read(|state| allowed.iter().all(|repo| listed(repo, state)))
+        self.knows_all_allowed() && self.inner.ledger.read(|state| allowed.iter().all(|repo| listed(repo, state)))
     }
 
     /// Pull requests of which containers run although the ledger may have lost them.

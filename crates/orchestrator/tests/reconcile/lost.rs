@@ -1,5 +1,7 @@
 //! What GitHub does not tell, or tells wrongly.
 
+use std::time::Duration;
+
 use preview_orchestrator::ledger::Reason;
 use preview_orchestrator::reconcile::NotAccepted;
 
@@ -172,6 +174,45 @@ async fn a_renamed_repository_stays_and_a_new_one_under_its_name_is_not_allowed(
     let stranger = house.open_in(usurper, good()).await;
     house.expect(stranger, Expect::Untouched);
     house.pass(minutes(20)).await;
+    house.settle().await;
+}
+
+/// The name in the settings is not the repository's own any more, and GitHub does not know it for a moment.
+#[tokio::test(start_paused = true)]
+async fn one_404_for_the_old_name_of_a_renamed_repository_removes_nothing() {
+    let mut house = House::new().await;
+    let pull = house.open(with_database()).await;
+    house.settle().await;
+    house.keep_watch(pull);
+    let repo = house.repo;
+    house.world().rename(repo, "org/renamed");
+    house.push(pull, with_database()).await;
+    house.settle().await;
+    house.kill().await;
+    let away = house.world().hub.repos.remove(&repo).unwrap();
+    house.start();
+    house.pass(Duration::from_secs(5)).await;
+    house.world().hub.repos.insert(repo, away);
+    house.settle().await;
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_404_for_a_repository_removes_nothing_of_what_a_lost_ledger_does_not_know() {
+    let mut house = House::with(|config| config.cleanup_interval = minutes(1)).await;
+    let pull = house.open(with_database()).await;
+    house.settle().await;
+    let (id, repo) = (house.id(pull), house.repo);
+    house.kill().await;
+    let away = {
+        let mut world = house.world();
+        world.stored = None;
+        world.hub.repos.remove(&repo).unwrap()
+    };
+    house.start();
+    // Several sweeps long.
+    house.pass(minutes(3)).await;
+    assert!(house.world().visit(&id).is_some());
+    house.world().hub.repos.insert(repo, away);
     house.settle().await;
 }
 

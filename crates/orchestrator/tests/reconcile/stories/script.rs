@@ -151,7 +151,7 @@ pub(crate) enum Step {
     StopAndStart,
     GitHubAway,
     GitHubBack,
-    /// The next question for a pull request is answered with 404.
+    /// The next question for a pull request, or for a repository by its name, is answered with 404.
     Blink,
     /// Lists of open pull requests lack some, or all.
     ShortLists {

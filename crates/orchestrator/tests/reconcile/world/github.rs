@@ -21,7 +21,7 @@ pub(crate) struct Hub {
     pub(crate) repos: BTreeMap<RepoId, Repo>,
     /// While set, every answer is this trouble.
     pub(crate) down: Option<&'static str>,
-    /// Questions for a pull request that are still answered with 404.
+    /// Questions for a pull request, or for a repository by its name, that are still answered with 404.
     pub(crate) blinks: usize,
     comments: u64,
     commits: u64,
@@ -180,6 +180,10 @@ impl Forge for Fakes {
         let name = name.clone();
         let find = move |world: &mut World| {
             world.hub.answer()?;
+            if world.hub.blinks > 0 {
+                world.hub.blinks -= 1;
+                return Ok(None);
+            }
             let repos = &world.hub.repos;
             let found = repos.iter().find(|(_, repo)| repo.name == name);
             let found = found.or_else(|| repos.iter().find(|(_, repo)| repo.former.contains(&name)));
