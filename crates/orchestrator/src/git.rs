@@ -178,13 +178,13 @@ impl Source for GitSource {
         done.flatten().map_err(|trouble| trouble.into_fault(want))
     }
 
-    async fn tidy(&self, repositories: &BTreeSet<RepoId>) -> Result<u64, Fault> {
+    async fn tidy(&self, served: Option<&BTreeSet<RepoId>>) -> Result<u64, Fault> {
         let mirrors = mirror::all(&self.mirrors);
         let mirrors =
             mirrors.map_err(|error| Fault::passing(format!("the git mirrors could not be listed: {error}")))?;
         let mut bytes = 0;
         for repo in mirrors {
-            match self.tidy_one(repo, repositories.contains(&repo)).await {
+            match self.tidy_one(repo, served.is_none_or(|served| served.contains(&repo))).await {
                 Ok(size) => bytes += size,
                 // The others can be tidied all the same.
                 Err(trouble) => tracing::warn!(repository = %repo, ?trouble, "a git mirror could not be tidied"),

@@ -51,6 +51,7 @@ impl Tokens for SecretString {
 pub trait Source: Send + Sync + 'static {
     /// Puts the commit's files into `into`, replacing what was there. No `.git`, no hook, no filter, nothing executed.
     async fn checkout(&self, want: &Want, into: PathBuf, hold: &DeploymentLock) -> Result<Checkout, Fault>;
-    /// Removes what it keeps of other repositories than these, packs the rest, and gives the bytes that this takes.
-    async fn tidy(&self, repositories: &BTreeSet<RepoId>) -> Result<u64, Fault>;
+    /// Removes what it keeps of other repositories than these, where all that are served are known; packs the rest, and gives the
+    /// bytes that this takes.
+    async fn tidy(&self, served: Option<&BTreeSet<RepoId>>) -> Result<u64, Fault>;
 }

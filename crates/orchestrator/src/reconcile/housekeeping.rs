@@ -100,20 +100,18 @@ impl Reconciler {
 
     /// Gives the bytes that they take.
     async fn tidy_mirrors(&self) -> u64 {
-        // A repository that GitHub has not told us of yet is not one that is no longer allowed.
-        let Some(repositories) = self.all_allowed() else { return 0 };
-        let tidied = self.inner.out.source.tidy(&repositories).await;
+        let served = self.all_allowed();
+        let tidied = self.inner.out.source.tidy(served.as_ref()).await;
         tidied.unwrap_or_else(|fault| {
             tracing::warn!(cause = %fault, "could not tidy the copies of repositories");
             0
         })
     }
 
-    /// All allowed repositories, once GitHub has told which these are.
+    /// All allowed repositories, once GitHub has told which these are: one that it has not told of yet is not one that is no longer
+    /// allowed.
     fn all_allowed(&self) -> Option<BTreeSet<RepoId>> {
-        let allowed = self.allowed();
-        let all = self.inner.config.allowed.iter().all(|name| allowed.known.contains_key(name));
-        all.then(|| allowed.known.values().copied().collect())
+        self.knows_all_allowed().then(|| self.allowed().known.values().copied().collect())
     }
 }
 

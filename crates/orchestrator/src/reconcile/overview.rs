@@ -3,7 +3,7 @@
 use std::collections::HashMap;
 use std::time::Duration;
 
-use preview_core::deployment::Status;
+use preview_core::deployment::{Deployment, QueueReason, Stage, Status};
 use preview_core::ids::{DeploymentId, RepoId, RepoName};
 
 use super::Reconciler;
@@ -18,7 +18,7 @@ pub struct Overview {
     pub deployments: HashMap<Status, usize>,
     /// Pull requests that were told of and are not yet dealt with.
     pub pending: usize,
-    /// Deployments that wait for a place, for memory or for disk.
+    /// Deployments that wait for a place or ports, for memory, for disk or for an image that is made elsewhere.
     pub waiting: usize,
     /// Deployments that wait for other builds to end.
     pub builds: usize,
@@ -43,10 +43,11 @@ impl Reconciler {
 
     /// How it is now.
     pub fn overview(&self) -> Overview {
-        let (deployments, pending, repairs) = self.inner.ledger.read(|state| {
+        let (deployments, pending, waiting, repairs) = self.inner.ledger.read(|state| {
             let mut counts = HashMap::new();
             state.deployments.values().for_each(|d| *counts.entry(d.status()).or_default() += 1);
-            (counts, state.pending.len(), state.repairs)
+            let waiting = state.deployments.values().filter(|d| waits_in_a_queue(d)).count();
+            (counts, state.pending.len(), waiting, state.repairs)
         });
         let allowed = self.allowed();
         let unknown = self.inner.config.allowed.iter().filter(|name| !allowed.known.contains_key(name));
@@ -54,7 +55,7 @@ impl Reconciler {
             uptime: self.uptime(),
             deployments,
             pending,
-            waiting: self.inner.places.waiting(),
+            waiting,
             builds: self.inner.builds.queue().waiting(),
             reports: self.inner.reporter.waiting(),
             workers: self.inner.workers.count(),
@@ -63,4 +64,10 @@ impl Reconciler {
             unknown_repositories: unknown.cloned().collect(),
         }
     }
+}
+
+/// Whether it waits for anything but other builds, which are counted by themselves.
+fn waits_in_a_queue(record: &Deployment) -> bool {
+    let stage = record.attempt.as_ref().map(|attempt| &attempt.stage);
+    record.removing.is_none() && matches!(stage, Some(Stage::Queued(reason)) if *reason != QueueReason::Builds)
 }

@@ -103,9 +103,11 @@ async fn mirrors_of_other_repositories_are_removed() {
     let world = World::new().await;
     let source = world.source();
     world.checkout_by(&source, &world.files(&[("a", "1")]).await).await.unwrap();
-    assert!(source.tidy(&[RepoId(7)].into()).await.unwrap() > 0);
-    assert!(world.mirror().exists());
-    assert_eq!(source.tidy(&[RepoId(8)].into()).await.unwrap(), 0);
+    for kept in [Some(&[RepoId(7)].into()), None] {
+        assert!(source.tidy(kept).await.unwrap() > 0);
+        assert!(world.mirror().exists());
+    }
+    assert_eq!(source.tidy(Some(&[RepoId(8)].into())).await.unwrap(), 0);
     assert_eq!(names(&world.mirrors()), [""; 0]);
 }
 
@@ -124,12 +126,12 @@ async fn what_pushes_by_force_left_behind_goes_from_a_mirror_but_not_every_hour(
     let new = world.files(&[("a", &noise(2))]).await;
     world.checkout_by(&source, &new).await.unwrap();
 
-    let both = source.tidy(&[RepoId(7)].into()).await.unwrap();
-    assert_eq!(source.tidy(&[RepoId(7)].into()).await.unwrap(), both, "it was made this moment");
+    let both = source.tidy(Some(&[RepoId(7)].into())).await.unwrap();
+    assert_eq!(source.tidy(Some(&[RepoId(7)].into())).await.unwrap(), both, "it was made this moment");
     let yesterday = SystemTime::now() - Duration::from_secs(25 * 60 * 60);
     let made = File::options().write(true).open(world.mirror().join("info/attributes")).unwrap();
     made.set_modified(yesterday).unwrap();
-    let one = source.tidy(&[RepoId(7)].into()).await.unwrap();
+    let one = source.tidy(Some(&[RepoId(7)].into())).await.unwrap();
     assert!(one < both * 2 / 3, "{one} of {both} bytes are left");
 
     // The newest is there still, and the other can be had again.
@@ -147,10 +149,10 @@ async fn a_mirror_that_has_grown_too_large_starts_afresh() {
     let source = world.source().with_limits(CheckoutLimits { mirror: 100_000, ..CheckoutLimits::default() });
     let commit = world.files(&[("a", "small\n")]).await;
     world.checkout_by(&source, &commit).await.unwrap();
-    assert!(source.tidy(&[RepoId(7)].into()).await.unwrap() < 100_000);
+    assert!(source.tidy(Some(&[RepoId(7)].into())).await.unwrap() < 100_000);
     let large = world.mirror().join("objects/pack/pack-of-somebody.keep");
     fs::write(&large, vec![b'x'; 100_000]).unwrap();
-    assert!(source.tidy(&[RepoId(7)].into()).await.unwrap() < 100_000);
+    assert!(source.tidy(Some(&[RepoId(7)].into())).await.unwrap() < 100_000);
     assert!(!large.exists());
     assert_eq!(text(&world.checkout_by(&source, &commit).await.unwrap().dir, "a"), "small\n");
     // A fetch looks too.

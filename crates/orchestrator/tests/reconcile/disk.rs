@@ -45,6 +45,7 @@ async fn a_build_that_waits_for_the_disk_has_the_caches_cleared_and_goes_on() {
     house.until("it waits", |house| waits(house) == Some(QueueReason::Disk)).await;
     house.pass(Duration::from_secs(30)).await;
     assert!(house.world().comment(pull).contains("disk is almost full"));
+    assert_eq!(house.reconciler().overview().waiting, 1);
     house.pass(minutes(2)).await;
     assert_eq!(waits(&house), None, "within two minutes, not at the next sweep");
     let (room, used) = {
@@ -85,6 +86,18 @@ async fn a_build_that_fills_the_disk_is_stopped_before_it_is_full() {
     house.world().room.disk_free = 80 * GB;
     house.settle().await;
     assert!(house.record(pull).unwrap().serving.is_some());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_repository_that_does_not_exist_keeps_no_copy_of_another_from_being_counted() {
+    let mut house = House::with(|config| config.allowed.push("org/misspelt".parse().unwrap())).await;
+    house.open(good()).await;
+    house.settle().await;
+    house.world().disk_use.mirrors = 2 * GB;
+    house.pass(minutes(61)).await;
+    assert_eq!(house.reconciler().overview().disk.unwrap().used.mirrors, 2 * GB);
+    assert_eq!(house.world().mirrors, [house.repo].into(), "nor is it the other");
+    house.settle().await;
 }
 
 #[tokio::test(start_paused = true)]

@@ -85,10 +85,10 @@ impl Source for Fakes {
         self.call(Call::Checkout, Duration::from_secs(1), fetch).await
     }
 
-    async fn tidy(&self, repositories: &BTreeSet<RepoId>) -> Result<u64, Fault> {
-        let repositories = repositories.clone();
+    async fn tidy(&self, served: Option<&BTreeSet<RepoId>>) -> Result<u64, Fault> {
+        let served = served.cloned();
         let tidy = move |world: &mut World| {
-            world.mirrors.retain(|repo| repositories.contains(repo));
+            world.mirrors.retain(|repo| served.as_ref().is_none_or(|served| served.contains(repo)));
             Ok(world.disk_use.mirrors)
         };
         self.call(Call::TidyMirrors, Duration::from_secs(1), tidy).await
