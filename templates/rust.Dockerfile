@@ -9,6 +9,9 @@ RUN cargo --version
 {% endif %}
 {% if commands %}
 COPY . .
+{% if folder %}
+WORKDIR /src/{{ folder }}
+{% endif %}
 {% for command in commands %}
 {{ command }}
 {% endfor %}
@@ -18,7 +21,10 @@ COPY . .
 # looks at the versions alone.
 RUN {{ "--mount=type=bind,target=/src,rw " if not commands }}--mount=type=cache,id=cargo,target=/cargo \
     --mount=type=cache,id=cargo-target,target=/target,sharing=private \
-    find . -type f -exec touch {} + \
+    find {{ "/src" if folder else "." }} -type f -exec touch {} + \
+{% if folder %}
+ && cd /src/{{ folder }} \
+{% endif %}
  && cargo build --release{% if locked %} --locked{% endif %} --package {{ package }} --bin {{ program }} \
  && install -D /target/release/{{ program }} /out/app
 
@@ -40,5 +46,8 @@ COPY --from=build --chown=10001:10001 /src ./
 COPY --chown=10001:10001 . .
 {% endif %}
 COPY --from=build /out/app /usr/local/bin/app
+{% if folder %}
+WORKDIR /app/{{ folder }}
+{% endif %}
 EXPOSE {{ port }}
 CMD ["/usr/local/bin/app"]

@@ -27,6 +27,7 @@ mod go_work;
 mod image;
 mod laravel;
 mod migration;
+mod neighbours;
 mod nestjs;
 mod node;
 mod node_install;
@@ -41,6 +42,7 @@ pub mod own_dockerfile;
 mod python;
 mod rails;
 mod rust;
+mod rust_place;
 mod spring;
 mod toml_file;
 

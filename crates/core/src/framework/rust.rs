@@ -2,7 +2,8 @@
 //!
 //! The program is the root package's: its `default-run`, else its `src/main.rs`, else its only other one; where the root is no
 //! package or has no program, the only program of the workspace's members. `app_entrypoint` chooses among several, by a program's
-//! name or by the folder of its package. A `Cargo.toml` without any program may be there for a library that others load.
+//! name or by the folder of its package. A `Cargo.toml` without any program may be there for a library that others load. Where a package is
+//! built with others that lie around it, `rust_place` says.
 
 use std::collections::BTreeSet;
 
@@ -11,13 +12,12 @@ use toml::{Table, Value};
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{DetectError, Files, Framework, Project, Recipe, Scope, commands, render, toml_file};
+use super::rust_place::Place;
+use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, neighbours, render, toml_file};
 
 const TEMPLATE: &str = include_str!("../../../../templates/rust.Dockerfile");
 /// What most platforms that give a `PORT` take for granted.
 const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
-/// No workspace has more members; a hostile one may have.
-const MOST_MEMBERS: usize = 200;
 
 /// Crates that link a library of the system: the package that has it at run time, which the image for building has already.
 ///
@@ -34,42 +34,62 @@ const CACHES: &str =
     "--mount=type=cache,id=cargo,target=/cargo --mount=type=cache,id=cargo-target,target=/target,sharing=private ";
 
 pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
-    let Some(root) = toml_file::read(project.files, "Cargo.toml")? else { return Ok(None) };
-    let packages = Package::all(project.files, &root)?;
+    let Some(manifest) = toml_file::read(project.files, "Cargo.toml")? else { return Ok(None) };
+    let place = Place::of(project, &manifest)?;
+    let packages = Package::around(project, &place, &manifest)?;
+    let own: Vec<&Package> =
+        packages.iter().filter(|package| place.folder.is_all() || place.is(&package.folder)).collect();
     let program = match &project.config.app_entrypoint {
-        Some(entry) => chosen(&packages, entry)?,
-        None => match only_program(&packages)? {
+        Some(entry) => chosen(&own, &place, entry)?,
+        None => match only_program(&own)? {
             Some(program) => program,
             None if project.config.framework == Some(Framework::Rust) => return Err(DetectError::NoRustProgram),
             None => return Ok(None),
         },
     };
-    let names = project.files.list("")?;
-    let has = |name: &str| names.iter().any(|found| found == name);
-    let lock = project.files.read("Cargo.lock")?;
+    let home = Beneath::new(project.checkout, &place.home);
+    let lock = home.read("Cargo.lock")?;
     let linked = |library: &str| lock.as_deref().is_some_and(|lock| is_locked(lock, library));
     let app_port = project.config.app_port.unwrap_or(PORT);
+    let folder = project.root.within(&place.context).filter(|folder| !folder.is_all());
     let values = context! {
-        toolchain => ["rust-toolchain.toml", "rust-toolchain"].into_iter().find(|name| has(name)),
+        toolchain => toolchain(project, &place)?,
         locked => lock.is_some(),
-        prepared_queries => has(".sqlx"),
+        prepared_queries => project.files.has("", ".sqlx")? || home.has("", ".sqlx")?,
         package => &program.package,
         program => &program.name,
+        folder => folder.map(|folder| folder.to_string()),
         libraries => LIBRARIES.iter().filter(|(library, _)| linked(library)).map(|(_, has)| *has).collect::<Vec<_>>(),
         rocket => program.rocket,
         commands => commands::run_lines(&project.config.build_commands, CACHES),
         port => app_port.get(),
     };
     let locking = if lock.is_some() { "" } else { "; no `Cargo.lock`, so versions may change between builds" };
+    let workspace = if place.folder.is_all() { "" } else { " of a workspace" };
+    let parts = parts(&place.home, &packages, &program);
     Ok(Some(Recipe {
         framework: Framework::Rust,
-        reason: format!("`Cargo.toml` with the program `{}`{locking}", program.name),
+        reason: format!("`Cargo.toml`{workspace} with the program `{}`{locking}", program.name),
         dockerfile: render(TEMPLATE, &project.rules.base_images, values),
         app_port,
         user: Some("10001:10001".to_owned()),
-        scope: Scope { context: project.root.clone(), parts: parts(project.root, &packages, &program) },
+        scope: Scope { context: place.context, parts },
         own: None,
     }))
+}
+
+/// The file that says which tool chain is meant, from the folder that the build sees: the nearest one counts.
+fn toolchain(project: Project<'_>, place: &Place) -> Result<Option<String>, DetectError> {
+    for folder in [project.root, &place.home] {
+        let names = Beneath::new(project.checkout, folder).list("")?;
+        for name in ["rust-toolchain.toml", "rust-toolchain"] {
+            if names.iter().any(|found| found == name) {
+                let within = folder.within(&place.context).filter(|within| !within.is_all());
+                return Ok(Some(within.map_or_else(|| name.to_owned(), |within| format!("{within}/{name}"))));
+            }
+        }
+    }
+    Ok(None)
 }
 
 /// The folders that a program is made of: the root, which may say what its members share, its package, and the packages of the
@@ -116,10 +136,24 @@ struct Package {
 }
 
 impl Package {
+    /// The packages that are built by one lock file: the application's, and those of its workspace.
+    fn around(project: Project<'_>, place: &Place, manifest: &Table) -> Result<Vec<Self>, DetectError> {
+        let home = Beneath::new(project.checkout, &place.home);
+        let Some(workspace) = &place.workspace else { return Self::all(&home, manifest) };
+        let mut packages = Self::all(&home, workspace)?;
+        // What a member depends on by its path is one too, without being listed.
+        if packages.iter().all(|package| !place.is(&package.folder)) {
+            packages.extend(Self::read(&home, place.folder.as_str(), manifest)?);
+        }
+        Ok(packages)
+    }
+
     /// The root's package, if it is one, and those of its workspace's members.
     fn all(files: &dyn Files, root: &Table) -> Result<Vec<Self>, DetectError> {
         let mut packages: Vec<Self> = Self::read(files, "", root)?.into_iter().collect();
-        for folder in members(files, root)? {
+        let (patterns, excluded) =
+            (toml_file::texts(root, "workspace.members"), toml_file::texts(root, "workspace.exclude"));
+        for folder in neighbours::members(files, patterns, excluded)? {
             if let Some(manifest) = toml_file::read(files, &format!("{folder}/Cargo.toml"))? {
                 packages.extend(Self::read(files, &folder, &manifest)?);
             }
@@ -202,50 +236,21 @@ fn is_name(name: &str) -> bool {
     !name.is_empty() && name.len() <= 64 && !name.starts_with('-') && name.bytes().all(plain)
 }
 
-/// Folders of a workspace's members.
-///
-/// Source: <https://doc.rust-lang.org/cargo/reference/workspaces.html#the-members-and-exclude-fields>: a pattern may have a star in any
-/// part. Those with one star, as a whole part, are followed; others of `cargo` are hardly ever seen.
-fn members(files: &dyn Files, root: &Table) -> Result<Vec<String>, DetectError> {
-    let excluded: Vec<&str> =
-        toml_file::texts(root, "workspace.exclude").map(|path| path.trim_end_matches('/')).collect();
-    let mut found = BTreeSet::new();
-    for pattern in toml_file::texts(root, "workspace.members").take(MOST_MEMBERS) {
-        let mut paths = vec![String::new()];
-        for part in pattern.trim_end_matches('/').split('/').filter(|part| *part != ".") {
-            paths = followed(files, &paths, part)?;
-        }
-        // What a path of ours can't hold can't be built by a Dockerfile of ours either.
-        found.extend(paths.into_iter().filter(|path| path.parse::<RelativePath>().is_ok()));
-    }
-    Ok(found.into_iter().filter(|path| !excluded.contains(&path.as_str())).take(MOST_MEMBERS).collect())
-}
-
-/// Paths, one part longer.
-fn followed(files: &dyn Files, paths: &[String], part: &str) -> Result<Vec<String>, DetectError> {
-    let longer = |path: &str, name: &str| if path.is_empty() { name.to_owned() } else { format!("{path}/{name}") };
-    let mut all = Vec::new();
-    for path in paths.iter().take(MOST_MEMBERS) {
-        let names = if part == "*" { files.list(path)? } else { vec![part.to_owned()] };
-        all.extend(names.iter().map(|name| longer(path, name)));
-    }
-    Ok(all)
-}
-
 /// The program that `app_entrypoint` names.
-fn chosen(packages: &[Package], entry: &RelativePath) -> Result<Program, DetectError> {
+fn chosen(packages: &[&Package], place: &Place, entry: &RelativePath) -> Result<Program, DetectError> {
     let named = || packages.iter().flat_map(|package| &package.programs).find(|program| program.name == entry.as_str());
-    let folder = if entry.as_str() == "." { "" } else { entry.as_str() };
-    let of_folder = || packages.iter().find(|package| package.folder == folder).and_then(Package::program);
+    let folder = place.folder.join(entry);
+    let folder = if folder.is_all() { "" } else { folder.as_str() };
+    let of_folder = || packages.iter().find(|package| package.folder == folder).and_then(|package| package.program());
     let program = named().or_else(of_folder).cloned();
     program.ok_or_else(|| DetectError::NotARustProgram { entry: entry.clone(), programs: all_names(packages) })
 }
 
-fn only_program(packages: &[Package]) -> Result<Option<Program>, DetectError> {
+fn only_program(packages: &[&Package]) -> Result<Option<Program>, DetectError> {
     let root = packages.iter().find(|package| package.folder.is_empty()).filter(|root| !root.programs.is_empty());
     let asked: Vec<&Package> = match root {
         Some(root) => vec![root],
-        None => packages.iter().filter(|package| !package.programs.is_empty()).collect(),
+        None => packages.iter().copied().filter(|package| !package.programs.is_empty()).collect(),
     };
     match asked.as_slice() {
         [] => Ok(None),
@@ -254,7 +259,7 @@ fn only_program(packages: &[Package]) -> Result<Option<Program>, DetectError> {
     }
 }
 
-fn all_names(packages: &[Package]) -> Vec<String> {
+fn all_names(packages: &[&Package]) -> Vec<String> {
     let names: BTreeSet<&String> =
         packages.iter().flat_map(|package| &package.programs).map(|program| &program.name).collect();
     names.into_iter().cloned().collect()

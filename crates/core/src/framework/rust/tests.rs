@@ -1,6 +1,7 @@
 //! Small trees of Rust packages and workspaces, and what is detected in them.
 
-use super::super::tests::{Case, dockerfile, told};
+use super::super::tests::{Case, dockerfile, look, told};
+use crate::trust::Trust;
 
 const AXUM: &str =
     "[package]\nname = \"guest-book\"\nversion = \"0.1.0\"\nedition = \"2024\"\n\n[dependencies]\naxum = \"0.8\"\n";
@@ -152,6 +153,62 @@ fn trees_of_rust_workspaces() {
     for (tree, config, expected) in cases {
         assert_eq!(told(tree, config), *expected);
     }
+}
+
+#[test]
+fn a_member_is_built_with_the_workspace_above_it() {
+    let api = (
+        "crates/api/Cargo.toml",
+        "[package]\nname = \"api\"\n\n[dependencies]\nmodel = { path = \"../model\" }\nserde.workspace = true\n",
+    );
+    let api_main = ("crates/api/src/main.rs", "");
+    let model =
+        ("crates/model/Cargo.toml", "[package]\nname = \"model\"\n\n[dependencies]\ntokio-postgres = \"0.7\"\n");
+    let worker = ("crates/worker/Cargo.toml", "[package]\nname = \"worker\"\n");
+    let worker_main = ("crates/worker/src/main.rs", "");
+    let tree = [WORKSPACE, api, api_main, model, worker, worker_main, LOCK, ("rust-toolchain", "1.90\n")];
+    let config = "root: crates/api";
+    assert_eq!(
+        told(&tree, config),
+        "rust 8080 10001:10001 postgres: `Cargo.toml` of a workspace with the program `api`"
+    );
+    assert!(look(&tree, config, Trust::Stranger).unwrap().context.is_all());
+    insta::assert_snapshot!("dockerfile_of_rust_in_a_workspace", dockerfile(&tree, config));
+    // Another member is none of the app's programs.
+    assert_eq!(
+        told(&tree, "root: crates/api\napp_entrypoint: worker"),
+        "error: `app_entrypoint: worker` is neither a Rust program nor the folder of a package with one; there are: `api`"
+    );
+    // One that isn't listed is a member too, and one that is excluded isn't.
+    let unlisted = ("Cargo.toml", "[workspace]\nmembers = [\"crates/worker\"]\n");
+    let told_of = told(&[unlisted, api, api_main, model, worker, LOCK], config);
+    assert!(told_of.contains("of a workspace with the program `api`"), "{told_of}");
+    let excluding = ("Cargo.toml", "[workspace]\nmembers = [\"x\"]\nexclude = [\"crates/api\"]\n");
+    let alone = ("crates/api/Cargo.toml", "[package]\nname = \"api\"\n");
+    let found = look(&[excluding, alone, api_main], config, Trust::Stranger).unwrap();
+    assert_eq!(found.context.as_str(), "crates/api");
+}
+
+#[test]
+fn a_package_from_a_folder_beside_it_is_in_what_the_build_sees() {
+    let main = ("services/api/src/main.rs", "");
+    let lock = ("services/api/Cargo.lock", "version = 4\n");
+    for list in [
+        "[dependencies]\nshared = { path = \"../../libs/shared\" }\n",
+        "[target.'cfg(unix)'.dev-dependencies.shared]\npath = \"../../libs/shared\"\n",
+        "[patch.crates-io]\nshared = { path = \"../../libs/shared\" }\n",
+    ] {
+        let manifest = format!("[package]\nname = \"api\"\n\n{list}");
+        let tree = [("services/api/Cargo.toml", manifest.as_str()), main, lock, ("libs/shared/Cargo.toml", "")];
+        let found = look(&tree, "root: services/api", Trust::Stranger).unwrap();
+        assert!(found.context.is_all(), "{list}");
+        let built = " && cd /src/services/api \\\n && cargo build --release --locked --package api --bin api";
+        assert!(found.dockerfile.contains(built), "{}", found.dockerfile);
+        assert!(found.dockerfile.contains("WORKDIR /app/services/api\n"), "{}", found.dockerfile);
+    }
+    let within = ("services/api/Cargo.toml", "[package]\nname = \"api\"\n\n[dependencies]\nx = { path = \"x\" }\n");
+    let found = look(&[within, main, lock], "root: services/api", Trust::Stranger).unwrap();
+    assert_eq!(found.context.as_str(), "services/api");
 }
 
 #[test]
