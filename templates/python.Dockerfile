@@ -16,6 +16,9 @@ ENV VIRTUAL_ENV=/venv PATH=/venv/bin:$PATH
 {% for manifest in copied %}
 COPY {{ manifest }}
 {% endfor %}
+{% if folder %}
+WORKDIR /app/{{ folder }}
+{% endif %}
 RUN --mount=type=cache,{{ cache }} {{ install }}
 {% if add %}
 # The project names no server, and a library that it names may bring one.
@@ -24,7 +27,9 @@ RUN --mount=type=cache,{{ cache }} test -x /venv/bin/{{ server }} || {{ add }}
 {% if statics or commands %}
 
 FROM dependencies AS built
+{% if not folder %}
 COPY . .
+{% endif %}
 {% for command in commands %}
 {{ command }}
 {% endfor %}
@@ -56,6 +61,9 @@ WORKDIR /app
 COPY --from=built --chown=10001:10001 /app ./
 {% else %}
 COPY --chown=10001:10001 . .
+{% endif %}
+{% if folder %}
+WORKDIR /app/{{ folder }}
 {% endif %}
 EXPOSE {{ port }}
 CMD {{ command }}

@@ -26,6 +26,7 @@ mod go;
 mod go_work;
 mod image;
 mod laravel;
+mod limits;
 mod migration;
 mod neighbours;
 mod nestjs;

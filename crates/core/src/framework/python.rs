@@ -6,10 +6,10 @@
 
 use minijinja::context;
 
-use crate::base_images::BaseImage;
+use crate::base_images::{BaseImage, BaseImages};
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{DetectError, Files, Framework, Project, Recipe, Scope, commands, listed, render};
+use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, listed, render};
 
 use app::App;
 use install::Installation;
@@ -25,6 +25,7 @@ mod requirement;
 mod server;
 mod source;
 mod version;
+mod workspace;
 
 pub(super) use django::find as django;
 pub(super) use migration::find as migration;
@@ -132,7 +133,7 @@ fn library_of(
     asked: impl Fn(&Library) -> bool,
 ) -> Result<Option<(&'static Library, Manifest)>, DetectError> {
     for library in LIBRARIES.iter().filter(|library| asked(library)) {
-        if let Some(manifest) = Manifest::naming(project.files, &[library.name])? {
+        if let Some(manifest) = Manifest::of(project, &[library.name])? {
             return Ok(Some((library, manifest)));
         }
     }
@@ -159,6 +160,51 @@ fn of_library(project: Project<'_>, library: &Library, manifest: &Manifest) -> R
     recipe(project, library.framework, manifest, &evidence, library.interface, &app, None)
 }
 
+/// The Python that runs an app.
+struct Python {
+    /// Its second number.
+    minor: u64,
+    /// What is said of it, where it isn't the usual one.
+    reason: String,
+}
+
+impl Python {
+    fn of(project: Project<'_>, manifest: &Manifest) -> Result<Self, DetectError> {
+        let workspace = manifest.workspace.as_ref().map(|workspace| &workspace.base);
+        for folder in [project.root].into_iter().chain(workspace) {
+            if let Some((minor, file)) = version::asked(&Beneath::new(project.checkout, folder), manifest.python())? {
+                return Ok(Self { minor, reason: format!("; Python 3.{minor} by `{file}`") });
+            }
+        }
+        let required = manifest.python().and_then(version::required);
+        let reason = required.map(|minor| format!("; Python 3.{minor}, since `{}` asks for it", manifest.path));
+        Ok(Self { minor: required.unwrap_or(version::USUAL), reason: reason.unwrap_or_default() })
+    }
+
+    fn image(&self, images: &BaseImages) -> String {
+        match self.minor {
+            version::USUAL => images.get(BaseImage::Python),
+            minor => images.named(&format!("python:3.{minor}-slim-bookworm")),
+        }
+    }
+}
+
+/// Which folders an app is made of, and its own from the folder that the build sees: a workspace's root, or the whole repository where
+/// something is installed from a folder beside it.
+fn scope(project: Project<'_>, manifest: &Manifest) -> Result<(Scope, RelativePath), DetectError> {
+    let mut parts = vec![project.root.clone()];
+    let mut context = project.root.clone();
+    if let Some(workspace) = &manifest.workspace {
+        parts.extend(workspace.neighbours(project.checkout, manifest)?);
+        context = workspace.base.clone();
+    }
+    if manifest.reaches_out {
+        context = RelativePath::default();
+    }
+    let folder = project.root.within(&context).unwrap_or_default();
+    Ok((Scope { context, parts }, folder))
+}
+
 /// The recipe of an app whose dependencies are installed into a virtual environment and that its server runs.
 fn recipe(
     project: Project<'_>,
@@ -170,48 +216,53 @@ fn recipe(
     statics: Option<Static>,
 ) -> Result<Recipe, DetectError> {
     let keeps_development = framework != Framework::Django && migration::keeps_development(project, manifest)?;
-    let installation = Installation::of(manifest, keeps_development);
+    let python = Python::of(project, manifest)?;
+    let (scope, folder) = scope(project, manifest)?;
+    let installation = Installation::of(manifest, python.minor, keeps_development);
     let (build_packages, run_packages) = install::system_packages(manifest);
     let app_port = project.config.app_port.unwrap_or(PORT);
     let under_prefix =
         framework == Framework::FastApi && manifest.newest("fastapi").is_none_or(|newest| newest >= UNDER_PREFIX);
-    let copied = if manifest.needs_sources { vec![". .".to_owned()] } else { copies(&manifest.files) };
+    let whole = manifest.needs_sources || !folder.is_all();
     let images = &project.rules.base_images;
-    let other = manifest.python().and_then(version::required);
-    let python = match other {
-        Some(minor) => images.named(&format!("python:3.{minor}-slim-bookworm")),
-        None => images.get(BaseImage::Python),
-    };
-    let by_project =
-        other.map(|minor| format!("; Python 3.{minor}, since `{}` asks for it", manifest.path)).unwrap_or_default();
     let values = context! {
-        python,
+        python => python.image(images),
         build_packages,
         run_packages,
         tool => installation.tool,
         env => installation.env.to_vec(),
         environment => installation.environment,
         cache => installation.cache,
-        copied,
+        copied => if whole { vec![". .".to_owned()] } else { copies(&manifest.files) },
+        folder => (!folder.is_all()).then(|| folder.to_string()),
         install => installation.install,
         add => (!manifest.names(interface.server())).then(|| format!("{} '{}'", installation.add, interface.installed())),
         server => interface.server(),
-        path => &app.folder,
+        path => on_path(&folder, &app.folder),
         django => framework == Framework::Django,
         statics => statics.map(|statics| context! { home => statics.home, settings => statics.settings }),
         commands => commands::run_lines(&project.config.build_commands, &format!("--mount=type=cache,{} ", installation.cache)),
         port => app_port.get(),
         command => serde_json::json!(interface.command(app, app_port, under_prefix)).to_string(),
     };
+    let workspace = if manifest.workspace.is_some() { ", from its workspace" } else { "" };
     Ok(Recipe {
         framework,
-        reason: format!("{evidence}; {}{by_project}", installation.reason),
+        reason: format!("{evidence}; {}{workspace}{}", installation.reason, python.reason),
         dockerfile: render(TEMPLATE, images, values),
         app_port,
         user: Some("10001:10001".to_owned()),
-        scope: Scope::of(project),
+        scope,
         own: None,
     })
+}
+
+/// The folder, below that of all files, in which Python looks for an app that isn't in the folder where it starts.
+fn on_path(folder: &RelativePath, app: &str) -> String {
+    match (folder.is_all(), app.is_empty()) {
+        (true, _) | (_, true) => app.to_owned(),
+        _ => format!("{folder}/{app}"),
+    }
 }
 
 /// What is copied before installing: files of one folder together, since a copy of several has one target.

@@ -15,7 +15,7 @@ const MOST_FILES: usize = 50;
 const ASGI_LIBRARIES: [&str; 2] = ["channels", "daphne"];
 
 pub(in super::super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
-    let Some(manifest) = Manifest::naming(project.files, &["django"])? else { return Ok(None) };
+    let Some(manifest) = Manifest::of(project, &["django"])? else { return Ok(None) };
     let entry = project.config.app_entrypoint.as_ref();
     let Some(home) = home(project.files, entry)? else { return Ok(None) };
     let manage = below(&home, "manage.py");

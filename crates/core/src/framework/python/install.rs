@@ -24,13 +24,14 @@ const PIP_CACHE: &str = "id=pip,target=/root/.cache/pip";
 const VENV: &str = "python3 -m venv /venv";
 
 impl Installation {
-    /// By the manifest's package manager; with what is for development too, where it tells that apart.
-    pub(super) fn of(manifest: &Manifest, development: bool) -> Self {
+    /// By the manifest's package manager, with Python 3.`minor`; with what is for development too, where it tells that apart.
+    pub(super) fn of(manifest: &Manifest, minor: u64, development: bool) -> Self {
         match (manifest.manager, manifest.is_locked()) {
             (Manager::Pip, _) => pip("pip", format!("pip install --requirement {}", manifest.path)),
-            (Manager::PipOfProject, _) => {
-                pip("pip without a lock file, so versions may change between builds", listed(PROJECT_DEPENDENCIES))
-            }
+            (Manager::PipOfProject, _) => pip(
+                "pip without a lock file, so versions may change between builds",
+                listed(&project_dependencies(minor)),
+            ),
             (Manager::PipOfSetup, _) => {
                 pip("pip without a lock file, so versions may change between builds", listed(SETUP_DEPENDENCIES))
             }
@@ -41,9 +42,13 @@ impl Installation {
     }
 }
 
-/// Print a requirement on each line. The project itself is not installed: its files change with each push.
-const PROJECT_DEPENDENCIES: &str =
-    "import tomllib; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\\n')";
+/// Prints a requirement on each line. The project itself is not installed: its files change with each push.
+fn project_dependencies(minor: u64) -> String {
+    // Before 3.11 nobody but pip has what reads TOML.
+    let reader = if minor < 11 { "from pip._vendor import tomli as tomllib" } else { "import tomllib" };
+    format!("{reader}; print(*tomllib.load(open('pyproject.toml', 'rb'))['project']['dependencies'], sep='\\n')")
+}
+
 const SETUP_DEPENDENCIES: &str = "import configparser; c = configparser.ConfigParser(interpolation=None); \
                                   c.read('setup.cfg'); print(c['options']['install_requires'])";
 
@@ -64,7 +69,7 @@ fn uv(locked: bool, development: bool) -> Installation {
     Installation {
         reason,
         tool: Some("uv==0.*"),
-        // The image's own Python, whatever `.python-version` wishes: another would be fetched from elsewhere.
+        // The image's own Python, which is the one that the project asks for if there is an image of it: another would be fetched.
         env: &[
             "UV_PROJECT_ENVIRONMENT=/venv",
             "UV_PYTHON=/usr/local/bin/python3",

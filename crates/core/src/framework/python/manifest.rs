@@ -6,8 +6,10 @@ use std::collections::BTreeMap;
 
 use toml::{Table, Value};
 
-use super::super::{DetectError, Files, toml_file};
+use super::super::neighbours::leads_out;
+use super::super::{DetectError, Files, Project, toml_file};
 use super::requirement::{Requirement, RequirementFiles, Version, normal, version};
+use super::workspace::Workspace;
 
 /// Where pip's files are, the one for production before those that it may be made of.
 const REQUIREMENTS: [&str; 6] = [
@@ -34,7 +36,6 @@ pub(super) enum Manager {
 }
 
 /// A manifest, with its lock file where there is one.
-#[derive(Debug)]
 pub(super) struct Manifest {
     pub(super) manager: Manager,
     /// The file that is shown as evidence.
@@ -43,10 +44,14 @@ pub(super) struct Manifest {
     pub(super) files: Vec<String>,
     /// Whether installing needs more of the tree than these files.
     pub(super) needs_sources: bool,
+    /// Whether it needs something beyond the project's own folder, and beyond its workspace.
+    pub(super) reaches_out: bool,
+    /// The workspace by whose lock file it is installed.
+    pub(super) workspace: Option<Workspace>,
     requirements: Vec<Requirement>,
     /// Names of what is only for development, where the package manager tells that apart.
     development: Vec<String>,
-    /// The versions of Python without which the package manager refuses to install.
+    /// The versions of Python that it is for: most package managers refuse to install with another.
     python: Option<String>,
     /// Versions by name.
     lock: Option<BTreeMap<String, String>>,
@@ -55,16 +60,27 @@ pub(super) struct Manifest {
 }
 
 impl Manifest {
-    /// The first that names one of these libraries.
+    /// The first in a folder that names one of these libraries, whatever lies around it.
     pub(super) fn naming(files: &dyn Files, libraries: &[&str]) -> Result<Option<Self>, DetectError> {
         let root = Root { names: files.list("")?, files };
-        let all = [uv, poetry, pipenv, requirements, project, setup];
-        for read in all {
-            if let Some(found) = read(&root)?.filter(|found| libraries.iter().any(|library| found.names(library))) {
-                return Ok(Some(found));
-            }
+        let all: [Reader; 6] = [uv, poetry, pipenv, requirements, project, setup];
+        first_naming(&root, &all, libraries)
+    }
+
+    /// The first of the application's that names one of these libraries, with the workspace that it belongs to.
+    pub(super) fn of(project: Project<'_>, libraries: &[&str]) -> Result<Option<Self>, DetectError> {
+        let root = Root { names: project.files.list("")?, files: project.files };
+        if root.has("pyproject.toml")
+            && let Some(workspace) = Workspace::above(project)?
+            && let Some(found) = of_workspace(&root, workspace)?.filter(|found| found.names_any(libraries))
+        {
+            return Ok(Some(found));
         }
-        Ok(None)
+        Self::naming(project.files, libraries)
+    }
+
+    fn names_any(&self, libraries: &[&str]) -> bool {
+        libraries.iter().any(|library| self.names(library))
     }
 
     fn new(manager: Manager, path: &str, requirements: Vec<Requirement>) -> Self {
@@ -73,7 +89,9 @@ impl Manifest {
             path: path.to_owned(),
             files: vec![path.to_owned()],
             needs_sources: requirements.iter().any(|requirement| requirement.in_tree),
+            reaches_out: requirements.iter().any(|requirement| requirement.outside),
             by_git: requirements.iter().any(|requirement| requirement.by_git),
+            workspace: None,
             requirements,
             development: Vec::new(),
             python: None,
@@ -87,7 +105,7 @@ impl Manifest {
         self
     }
 
-    /// The versions of Python without which nothing is installed.
+    /// The versions of Python that it is for.
     pub(super) fn python(&self) -> Option<&str> {
         self.python.as_deref()
     }
@@ -141,6 +159,18 @@ impl Manifest {
     }
 }
 
+/// What looks for a manifest of one kind.
+type Reader = fn(&Root<'_>) -> Result<Option<Manifest>, DetectError>;
+
+fn first_naming(root: &Root<'_>, all: &[Reader], libraries: &[&str]) -> Result<Option<Manifest>, DetectError> {
+    for read in all {
+        if let Some(found) = read(root)?.filter(|found| found.names_any(libraries)) {
+            return Ok(Some(found));
+        }
+    }
+    Ok(None)
+}
+
 /// The root of the tree.
 struct Root<'a> {
     files: &'a dyn Files,
@@ -170,24 +200,10 @@ fn of_table(manifest: &Table, path: &str) -> Vec<Requirement> {
 
 fn uv(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
     let Some(pyproject) = root.toml("pyproject.toml")? else { return Ok(None) };
-    let settings = toml_file::table_at(&pyproject, "tool.uv");
-    if !root.has("uv.lock") && settings.is_none() {
+    if !root.has("uv.lock") && toml_file::table_at(&pyproject, "tool.uv").is_none() {
         return Ok(None);
     }
-    let mut manifest = Manifest::new(Manager::Uv, "pyproject.toml", of_project(&pyproject));
-    // A source may say that a dependency is a folder of the tree, or comes by git.
-    let sources = toml_file::table_at(&pyproject, "tool.uv.sources");
-    let of_source = |key: &str| sources.is_some_and(|all| all.values().any(|source| mentions(source, key)));
-    manifest.needs_sources |= settings.is_some_and(|settings| settings.contains_key("workspace"));
-    manifest.needs_sources |= of_source("path") || of_source("workspace");
-    manifest.by_git |= of_source("git");
-    let groups = ["dependency-groups.dev", "tool.uv.dev-dependencies"];
-    let development = groups.iter().flat_map(|group| toml_file::texts(&pyproject, group)).map(Requirement::parse);
-    manifest.python = text(&pyproject, "project.requires-python");
-    manifest.development = development.map(|requirement| requirement.name).collect();
-    if root.has("uv.toml") {
-        manifest.files.push("uv.toml".to_owned());
-    }
+    let manifest = of_uv(root, &pyproject, "");
     let lock = root.files.read("uv.lock")?;
     Ok(Some(match lock {
         Some(lock) => manifest.locked_by("uv.lock", locked_packages(&lock)),
@@ -195,17 +211,61 @@ fn uv(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
     }))
 }
 
+/// A member of a workspace, which may say nothing of uv itself: the root does.
+fn of_workspace(root: &Root<'_>, workspace: Workspace) -> Result<Option<Manifest>, DetectError> {
+    let Some(pyproject) = root.toml("pyproject.toml")? else { return Ok(None) };
+    let mut manifest = of_uv(root, &pyproject, workspace.folder.as_str());
+    let shared = toml_file::table_at(&workspace.manifest, "tool.uv.sources").into_iter().flat_map(Table::values);
+    for source in shared {
+        manifest.by_git |= mentions(source, "git");
+        manifest.reaches_out |= said(source, "path").iter().any(|path| leads_out("", path));
+    }
+    manifest.needs_sources = true;
+    manifest.lock = workspace.lock.as_deref().map(locked_packages);
+    manifest.workspace = Some(workspace);
+    Ok(Some(manifest))
+}
+
+/// What uv reads in a project's own folder; its paths are followed within the tree that the folder lies in.
+fn of_uv(root: &Root<'_>, pyproject: &Table, folder: &str) -> Manifest {
+    let mut manifest = Manifest::new(Manager::Uv, "pyproject.toml", of_project(pyproject));
+    // A source may say that a dependency is a folder of the tree, or comes by git.
+    for source in toml_file::table_at(pyproject, "tool.uv.sources").into_iter().flat_map(Table::values) {
+        manifest.needs_sources |= ["path", "workspace"].iter().any(|key| mentions(source, key));
+        manifest.reaches_out |= said(source, "path").iter().any(|path| leads_out(folder, path));
+        manifest.by_git |= mentions(source, "git");
+    }
+    manifest.needs_sources |= toml_file::at(pyproject, "tool.uv.workspace").is_some();
+    let groups = ["dependency-groups.dev", "tool.uv.dev-dependencies"];
+    let development = groups.iter().flat_map(|group| toml_file::texts(pyproject, group)).map(Requirement::parse);
+    manifest.python = text(pyproject, "project.requires-python");
+    manifest.development = development.map(|requirement| requirement.name).collect();
+    if root.has("uv.toml") {
+        manifest.files.push("uv.toml".to_owned());
+    }
+    manifest
+}
+
 fn text(pyproject: &Table, path: &str) -> Option<String> {
     toml_file::at(pyproject, path).and_then(Value::as_str).map(str::to_owned)
 }
 
-/// Whether a source of uv's has a key; one that depends on the platform is a list of several.
-fn mentions(source: &Value, key: &str) -> bool {
+/// The variants of a source of uv's: one that depends on the platform is a list of several.
+fn variants(source: &Value) -> &[Value] {
     match source {
-        Value::Table(source) => source.contains_key(key),
-        Value::Array(sources) => sources.iter().any(|source| source.get(key).is_some()),
-        _ => false,
+        Value::Array(sources) => sources,
+        one => std::slice::from_ref(one),
     }
+}
+
+/// Whether a source of uv's has a key.
+fn mentions(source: &Value, key: &str) -> bool {
+    variants(source).iter().any(|source| source.get(key).is_some())
+}
+
+/// The texts that a source of uv's has for a key.
+fn said<'a>(source: &'a Value, key: &str) -> Vec<&'a str> {
+    variants(source).iter().filter_map(|source| source.get(key)?.as_str()).collect()
 }
 
 fn poetry(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
@@ -245,6 +305,8 @@ fn pipenv(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
     let Some(pipfile) = root.toml("Pipfile")? else { return Ok(None) };
     let mut manifest = Manifest::new(Manager::Pipenv, "Pipfile", of_table(&pipfile, "packages"));
     manifest.development = of_table(&pipfile, "dev-packages").into_iter().map(|asked| asked.name).collect();
+    let full = text(&pipfile, "requires.python_full_version");
+    manifest.python = full.or_else(|| text(&pipfile, "requires.python_version"));
     let Some(text) = root.files.read(LOCK)? else { return Ok(Some(manifest)) };
     let lock: serde_json::Value = serde_json::from_str(&text).map_err(|error| DetectError::BadManifest {
         path: LOCK.to_owned(),
@@ -261,7 +323,8 @@ fn requirements(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
     for path in REQUIREMENTS {
         if root.has(path.split('/').next().unwrap_or_default()) && root.files.read(path)?.is_some() {
             let read = RequirementFiles::read(root.files, path)?;
-            let manifest = Manifest::new(Manager::Pip, path, read.requirements);
+            let mut manifest = Manifest::new(Manager::Pip, path, read.requirements);
+            manifest.reaches_out |= read.reaches_out;
             return Ok(Some(Manifest { files: read.paths, needs_sources: read.needs_sources, ..manifest }));
         }
     }
@@ -269,8 +332,10 @@ fn requirements(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
 }
 
 fn project(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {
-    let pyproject = root.toml("pyproject.toml")?;
-    Ok(pyproject.map(|table| Manifest::new(Manager::PipOfProject, "pyproject.toml", of_project(&table))))
+    let Some(pyproject) = root.toml("pyproject.toml")? else { return Ok(None) };
+    let mut manifest = Manifest::new(Manager::PipOfProject, "pyproject.toml", of_project(&pyproject));
+    manifest.python = text(&pyproject, "project.requires-python");
+    Ok(Some(manifest))
 }
 
 fn setup(root: &Root<'_>) -> Result<Option<Manifest>, DetectError> {

@@ -9,6 +9,7 @@ use toml::Value;
 
 use crate::repo_config::RelativePath;
 
+use super::super::neighbours::leads_out;
 use super::super::{DetectError, Files};
 
 /// Files of pip that include each other; more of them is a mistake or a trick.
@@ -28,6 +29,8 @@ pub(super) struct Requirement {
     pub(super) newest: Option<Version>,
     /// Whether it is in the repository itself.
     pub(super) in_tree: bool,
+    /// Whether that is beyond the project's own folder.
+    pub(super) outside: bool,
     /// Whether it is fetched by git.
     pub(super) by_git: bool,
     /// Whether it only says which version, where something else needs it: a line of a constraints file.
@@ -43,7 +46,9 @@ impl Requirement {
         let in_tree = text.contains("file:") || text.starts_with(['.', '/']);
         if in_tree || text.split(['@', ' ', ';', '[']).next().is_some_and(|start| start.contains(':')) {
             let name = text.split_once("#egg=").map(|(_, name)| normal(name)).unwrap_or_default();
-            return Self { name, in_tree, by_git, ..Self::default() };
+            let path = text.rsplit_once("file:").map_or(text, |(_, path)| path.trim_start_matches("//"));
+            let outside = in_tree && leads_out("", path);
+            return Self { name, in_tree, outside, by_git, ..Self::default() };
         }
         let plain = |c: char| c.is_ascii_alphanumeric() || "._-".contains(c);
         let (name, rest) = text.split_at(text.find(|c| !plain(c)).unwrap_or(text.len()));
@@ -52,7 +57,7 @@ impl Requirement {
             None => (Vec::new(), rest),
         };
         let versions = rest.split(';').next().unwrap_or_default().trim().trim_matches(['(', ')']);
-        Self { name: normal(name), extras, newest: newest(versions), in_tree, by_git, limit_alone: false }
+        Self { name: normal(name), extras, newest: newest(versions), by_git, ..Self::default() }
     }
 
     /// An entry of a table in Poetry's or Pipenv's manner: a version, or a table of more.
@@ -65,6 +70,7 @@ impl Requirement {
             extras: extras.map(normal).collect(),
             newest: newest(versions),
             in_tree: text("path").is_some() || text("file").is_some(),
+            outside: text("path").is_some_and(|path| leads_out("", path)),
             by_git: text("git").is_some(),
             limit_alone: false,
         }
@@ -114,6 +120,8 @@ pub(super) struct RequirementFiles {
     pub(super) paths: Vec<String>,
     /// Whether installing needs more of the tree than these files.
     pub(super) needs_sources: bool,
+    /// Whether it needs something beyond the project's own folder.
+    pub(super) reaches_out: bool,
 }
 
 impl RequirementFiles {
@@ -133,7 +141,10 @@ impl RequirementFiles {
                 match beside(folder, file) {
                     Some(file) => waiting.push((file, limits || of_limits)),
                     // Somewhere that only a whole tree has.
-                    None => all.needs_sources = true,
+                    None => {
+                        all.needs_sources = true;
+                        all.reaches_out |= leads_out(folder, file);
+                    }
                 }
             }
             all.paths.push(path);

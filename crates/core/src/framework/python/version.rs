@@ -1,64 +1,56 @@
-//! Which Python runs the app: 3.12, unless uv or Poetry would refuse it by what `pyproject.toml` says that the project requires.
+//! Which Python runs the app: the one that the project asks for, as far as there is an image of it; 3.12 where it says nothing.
 //!
-//! Source: <https://packaging.python.org/en/latest/specifications/version-specifiers/>,
-//! <https://python-poetry.org/docs/dependency-specification/#version-constraints>
+//! A file that version managers read comes first, unless the package manager would refuse what it says by the manifest; then what the
+//! manifest requires.
+
+use super::super::{DetectError, Files, limits};
 
 /// The second numbers of the versions with an image on Debian 12, in the order in which they are taken.
-const MINORS: [u64; 6] = [12, 13, 14, 11, 10, 9];
+const MINORS: [u64; 6] = [USUAL, 13, 14, 11, 10, 9];
+/// The one for a project that says nothing.
+pub(super) const USUAL: u64 = 12;
+/// Files that say which Python is meant, and what stands before its version.
+const FILES: [(&str, &str); 3] = [(".python-version", ""), ("runtime.txt", "python-"), (".tool-versions", "python ")];
+
+/// The second number of the version that a file of the project asks for, and that file; not where the manifest's own requirement
+/// doesn't allow it. For a version older than any image the oldest is taken: what newer ones have lost is there.
+pub(super) fn asked(files: &dyn Files, required: Option<&str>) -> Result<Option<(u64, &'static str)>, DetectError> {
+    for (file, before) in FILES {
+        let text = files.read(file)?.unwrap_or_default();
+        let mut lines = text.trim_start_matches('\u{FEFF}').lines().map(str::trim);
+        let minor = lines.find_map(|line| minor(line.strip_prefix(before)?));
+        let fits = |minor: &u64| required.is_none_or(|limits| allows(limits, *minor));
+        if let Some(minor) = minor.filter(fits) {
+            return Ok(Some((minor, file)));
+        }
+    }
+    Ok(None)
+}
+
+/// The second number of `3.11.4`, of `3.11` or of `cpython-3.11`; none of another Python, or one that there is no image of yet.
+fn minor(text: &str) -> Option<u64> {
+    let version = limits::numbers(text.trim().trim_start_matches("cpython-").trim_start_matches("cpython@"))?;
+    let oldest = MINORS.into_iter().min()?;
+    match version[..] {
+        [3, minor, ..] => Some(minor.max(oldest)).filter(|minor| MINORS.contains(minor)),
+        _ => None,
+    }
+}
 
 /// The second number of the version that a project gets that requires this; `None`: the usual one.
 pub(super) fn required(specifier: &str) -> Option<u64> {
-    // Poetry takes one bar for two.
-    let either: Vec<&str> = specifier.split('|').filter(|one| !one.trim().is_empty()).collect();
-    let found = MINORS.into_iter().find(|minor| either.iter().any(|one| allows(one, *minor)));
-    found.filter(|minor| *minor != MINORS[0])
+    let found = MINORS.into_iter().find(|minor| allows(specifier, *minor));
+    found.filter(|minor| *minor != USUAL)
 }
 
-/// The three numbers of a version, as many as there are; of `3.14.0rc1` those before the word.
-fn numbers(text: &str) -> Option<Vec<u64>> {
-    let plain = text.find(|c: char| c.is_ascii_alphabetic()).map_or(text, |end| &text[..end]);
-    let parts = plain.trim().trim_end_matches(['*', '.']).split('.').take(3);
-    parts.map(|part| part.parse().ok()).collect()
-}
-
-/// Whether all of these limits allow some release of 3.`minor`, of which an image has the newest.
 fn allows(specifier: &str, minor: u64) -> bool {
-    let newest = [3, minor, u64::MAX];
-    let limits = specifier.split([',', ' ']).map(str::trim).filter(|limit| !limit.is_empty() && *limit != "*");
-    // An operator may stand apart from its version.
-    let joined = limits.fold(Vec::<String>::new(), |mut all, part| {
-        match all.last_mut().filter(|last| numbers(last.trim_start_matches(OPERATORS)).is_none()) {
-            Some(open) => open.push_str(part),
-            None => all.push(part.to_owned()),
-        }
-        all
-    });
-    joined.iter().all(|limit| {
-        let text = limit.trim_start_matches(OPERATORS);
-        let Some(asked) = numbers(text) else { return true };
-        let mut full = asked.clone();
-        full.resize(3, 0);
-        let same = |count: usize| asked.iter().zip(newest).take(count).all(|(asked, ours)| *asked == ours);
-        match &limit[..limit.len() - text.len()] {
-            ">=" => newest[..] >= full[..],
-            ">" => newest[..] > full[..],
-            "<" => newest[..] < full[..],
-            "<=" => newest[..] <= full[..],
-            "^" => newest[..] >= full[..] && same(1),
-            "~" => newest[..] >= full[..] && same(2),
-            "~=" => newest[..] >= full[..] && same(asked.len().saturating_sub(1)),
-            // `!=3.12` is 3.12.0 alone.
-            "!=" => !(text.ends_with('*') && asked.len() < 3 && same(2)),
-            _ => same(2),
-        }
-    })
+    limits::either(specifier).any(|one| limits::allows(one, (3, minor)))
 }
-
-const OPERATORS: [char; 6] = ['<', '>', '=', '~', '^', '!'];
 
 #[cfg(test)]
 mod tests {
-    use super::required;
+    use super::super::super::MemoryFiles;
+    use super::{asked, required};
 
     #[test]
     fn another_python_is_taken_only_where_ours_would_be_refused() {
@@ -127,5 +119,34 @@ mod tests {
         for none in [">=4", "^2.7", "<3.9", "~=3.8.0", ">=3.13,<3.13"] {
             assert_eq!(required(none), None, "{none}");
         }
+    }
+
+    #[test]
+    fn a_file_of_version_managers_says_which_python() {
+        let by = |file: &str, text: &str, required: Option<&str>| {
+            asked(&MemoryFiles::new([(file, text)]), required).unwrap()
+        };
+        for (file, text, minor) in [
+            (".python-version", "3.9.18\n", 9),
+            (".python-version", "# the server's\n3.11", 11),
+            (".python-version", "cpython-3.13\n", 13),
+            (".python-version", "shop\n3.10\n", 10),
+            (".python-version", "3.7", 9),
+            ("runtime.txt", "python-3.12.3\n", 12),
+            (".tool-versions", "nodejs 22.1.0\npython 3.10.4\n", 10),
+        ] {
+            assert_eq!(by(file, text, None), Some((minor, file)), "{file}: {text}");
+        }
+        for (file, text) in [
+            (".python-version", "2.7.18"),
+            (".python-version", "3.99"),
+            (".python-version", "pypy3.10"),
+            ("runtime.txt", "3.9"),
+        ] {
+            assert_eq!(by(file, text, None), None, "{file}: {text}");
+        }
+        // What the package manager would refuse isn't taken.
+        assert_eq!(by(".python-version", "3.9", Some(">=3.10")), None);
+        assert_eq!(by(".python-version", "3.11", Some(">=3.10")), Some((11, ".python-version")));
     }
 }
