@@ -4,10 +4,16 @@ RUN apt-get update \
     && apt-get install -y --no-install-recommends nginx unzip git \
         libpq-dev libzip-dev libicu-dev libpng-dev libjpeg62-turbo-dev libfreetype6-dev \
     && docker-php-ext-configure gd --with-jpeg --with-freetype \
-    && docker-php-ext-install -j"$(nproc)" pdo_mysql pdo_pgsql bcmath exif gd intl opcache pcntl zip \
+    && docker-php-ext-install -j"$(nproc)" pdo_mysql pdo_pgsql bcmath exif gd intl {{ "opcache " if opcache }}pcntl zip \
     && rm -rf /var/lib/apt/lists/*
 {% if redis %}
 RUN pecl install redis && docker-php-ext-enable redis
+{% endif %}
+{% if mongodb %}
+RUN apt-get update \
+    && apt-get install -y --no-install-recommends libssl-dev \
+    && pecl install {{ mongodb }} && docker-php-ext-enable mongodb \
+    && rm -rf /var/lib/apt/lists/*
 {% endif %}
 # Configuration of both programs, and how they are started.
 RUN printf '%s\n' \
@@ -87,8 +93,10 @@ COPY {{ manifests }} ./
 RUN --mount=type=cache,id=composer,target=/composer-cache \
     composer install --no-progress --prefer-dist --no-scripts --no-autoloader
 COPY . .
+# What an app keeps on its public disk is found below `/storage`, as by `artisan storage:link`.
 RUN mkdir -p bootstrap/cache storage/app/public storage/framework/cache/data storage/framework/sessions \
         storage/framework/views storage/logs \
+    && { [ ! -d public ] || [ -e public/storage ] || ln -sfn ../storage/app/public public/storage; } \
     && composer dump-autoload --optimize
 {% for command in commands %}
 {{ command }}

@@ -10,6 +10,7 @@ use crate::repo_config::{ContainerPort, RelativePath};
 
 use super::node::Package;
 use super::node_install::Installation;
+use super::php::{self, Php};
 use super::{DetectError, Framework, Project, Recipe, Scope, commands, render};
 
 const TEMPLATE: &str = include_str!("../../../../templates/laravel.Dockerfile");
@@ -29,10 +30,16 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         package.script("build").is_some() && (package.has_tool("vite") || package.has_tool("laravel-vite-plugin"))
     });
     let assets = package.map(|package| Installation::find(project.files, &package, &[])).transpose()?;
+    let php = Php::of(project.files, &manifest)?;
     let images = &project.rules.base_images;
     let app_port = project.config.app_port.unwrap_or(PORT);
     let values = context! {
-        php => images.get(BaseImage::Php),
+        php => match php.minor {
+            php::USUAL => images.get(BaseImage::Php),
+            minor => images.named(&format!("php:8.{minor}-fpm-bookworm")),
+        },
+        opcache => php.builds_opcache(),
+        mongodb => php.mongodb,
         composer => images.get(BaseImage::Composer),
         // Packages in folders of the tree, and patches, have to be there before anything is installed.
         sources_first => manifest.get("repositories").is_some() || manifest["extra"].get("patches").is_some(),
@@ -46,7 +53,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
     let vite = if assets.is_some() { "; assets by Vite" } else { "" };
     Ok(Some(Recipe {
         framework: Framework::Laravel,
-        reason: format!("`composer.json` requires `laravel/framework`{lock}{vite}"),
+        reason: format!("`composer.json` requires `laravel/framework`{lock}{vite}{}", php.reason),
         dockerfile: render(TEMPLATE, images, values),
         app_port,
         user: Some("www-data".to_owned()),

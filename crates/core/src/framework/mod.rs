@@ -40,6 +40,7 @@ mod node_version;
 mod node_workspace;
 mod own;
 pub mod own_dockerfile;
+mod php;
 mod python;
 mod rails;
 mod rust;
