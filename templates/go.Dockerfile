@@ -4,8 +4,13 @@ FROM {{ go }} AS std
 RUN CGO_ENABLED=0 go build -trimpath net/http html/template encoding/json database/sql log/slog
 
 FROM {{ go }} AS build
+{% if cgo %}
+# A module that asks for a newer Go gets it by the module proxy. Some of the modules are in C: the program runs on the same system.
+ENV GOTOOLCHAIN=auto CGO_ENABLED=1
+{% else %}
 # A module that asks for a newer Go gets it by the module proxy. Without cgo the program runs on any system image.
 ENV GOTOOLCHAIN=auto CGO_ENABLED=0
+{% endif %}
 WORKDIR /src
 {% if download %}
 COPY {{ manifests | join(" ") }} ./

@@ -109,10 +109,11 @@ pub enum DetectError {
     NoGradleWrapper(String),
     /// A Go module without a program at the places looked at.
     #[error(
-        "`go.mod` is there, but neither the root nor a folder below `cmd/` has a `package main`; \
-         name the program's folder in `preview-config.yml`, such as `app_entrypoint: ./server`"
+        "`go.mod` is there, but neither the root nor `cmd` nor a folder below it has a `package main`{}; \
+         name the program's folder in `preview-config.yml`, such as `app_entrypoint: {}`",
+        though(.0), .0.first().map_or("./server", String::as_str)
     )]
-    NoGoProgram,
+    NoGoProgram(Vec<String>),
     /// A Go module with several.
     #[error(
         "several Go programs: {}; choose one in `preview-config.yml`, such as `app_entrypoint: {}`",
@@ -263,6 +264,10 @@ impl DetectError {
 
 pub(super) fn listed(names: &[String]) -> String {
     names.iter().map(|name| format!("`{name}`")).collect::<Vec<_>>().join(", ")
+}
+
+fn though(folders: &[String]) -> String {
+    if folders.is_empty() { String::new() } else { format!("; there is one in {}", listed(folders)) }
 }
 
 fn found_in(folders: &[(RelativePath, Framework)]) -> String {

@@ -1,14 +1,16 @@
 //! Go: a `go.mod`, or a `go.work` with several, with one program to build.
 //!
-//! The program is the root where that is a `package main`, else the one folder of `cmd/` that is; `app_entrypoint` chooses among
-//! several, by folder or by a file in it; a name that is neither may be what the program at the root is built as. Vendored dependencies are used as they are.
+//! The program is the root where that is a `package main`, else `cmd` itself, else the one folder of `cmd/` that is; `app_entrypoint`
+//! chooses among several, by folder or by a file in it; a name that is neither may be what the program at the root is built as. Vendored dependencies are used as they are.
+
+use std::collections::VecDeque;
 
 use minijinja::context;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
 use super::go_work::{self, Module};
-use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, render};
+use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, render, subfolders};
 
 const TEMPLATE: &str = include_str!("../../../../templates/go.Dockerfile");
 /// The convention of Go's own examples and of most platforms that give a `PORT`.
@@ -40,6 +42,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         download => !vendored && alone && manifests.len() == 2,
         manifests,
         vendored,
+        cgo => modules.iter().any(|module| needs_cgo(&module.go_mod)),
         commands => commands::run_lines(&project.config.build_commands, CACHES),
         folder => (!module.folder.is_all()).then(|| module.folder.to_string()),
         package => if package.is_all() { package.to_string() } else { format!("./{package}") },
@@ -105,7 +108,7 @@ fn only_program<'a>(project: Project<'_>, modules: &'a [Module]) -> Result<(&'a 
         }
     }
     match programs.len() {
-        0 => Err(DetectError::NoGoProgram),
+        0 => Err(DetectError::NoGoProgram(elsewhere(project)?)),
         1 => Ok(programs.remove(0)),
         _ => {
             let entry = |(module, folder): &(&Module, RelativePath)| module.at().join(folder).within(project.root);
@@ -116,8 +119,47 @@ fn only_program<'a>(project: Project<'_>, modules: &'a [Module]) -> Result<(&'a 
     }
 }
 
-/// The programs below `cmd/`.
+/// Modules that are nothing without a C compiler, though they compile.
+const WITH_C: [&str; 3] =
+    ["github.com/mattn/go-sqlite3", "gorm.io/driver/sqlite", "github.com/confluentinc/confluent-kafka-go"];
+
+/// Whether a `go.mod` requires one of them, whatever its major version.
+fn needs_cgo(go_mod: &str) -> bool {
+    let names = |word: &str, module: &str| {
+        word.strip_prefix(module).is_some_and(|rest| rest.is_empty() || rest.starts_with("/v"))
+    };
+    let required = go_mod.lines().map(|line| line.split("//").next().unwrap_or_default());
+    required.flat_map(str::split_whitespace).any(|word| WITH_C.iter().any(|module| names(word, module)))
+}
+
+/// Most folders that are looked into for programs that nobody has named.
+const MOST_FOLDERS: usize = 60;
+
+/// The programs at other places, for `app_entrypoint`: those of modules by themselves are others' affair, and of tests too.
+fn elsewhere(project: Project<'_>) -> Result<Vec<String>, DetectError> {
+    let files = project.files;
+    let mut programs = Vec::new();
+    let mut folders = VecDeque::from(subfolders(files, &RelativePath::default()));
+    for _ in 0..MOST_FOLDERS {
+        let Some(folder) = folders.pop_front() else { break };
+        let name = folder.as_str().rsplit('/').next().unwrap_or_default();
+        let passed_over = name.starts_with('_') || name == "testdata" || name.ends_with(".go");
+        if passed_over || files.has(folder.as_str(), "go.mod").unwrap_or(true) {
+            continue;
+        }
+        if is_program(files, folder.as_str())? {
+            programs.push(format!("./{folder}"));
+        }
+        folders.extend(subfolders(files, &folder));
+    }
+    Ok(programs)
+}
+
+/// The program that `cmd` itself is, or those below it.
 fn commands(files: &dyn Files) -> Result<Vec<RelativePath>, DetectError> {
+    if is_program(files, "cmd")? {
+        return Ok("cmd".parse().into_iter().collect());
+    }
     let mut programs = Vec::new();
     for name in files.list("cmd")? {
         // A name that a path of ours can't hold can't be built by a Dockerfile of ours either.

@@ -225,8 +225,8 @@ fn trees_of_go_modules() {
         (
             &[module, ("server/main.go", MAIN)],
             "",
-            "error: `go.mod` is there, but neither the root nor a folder below `cmd/` has a `package main`; name the \
-             program's folder in `preview-config.yml`, such as `app_entrypoint: ./server`",
+            "error: `go.mod` is there, but neither the root nor `cmd` nor a folder below it has a `package main`; there is one \
+             in `./server`; name the program's folder in `preview-config.yml`, such as `app_entrypoint: ./server`",
         ),
         (
             &[module, ("server/main.go", MAIN)],
