@@ -7,7 +7,9 @@ COPY . .
 RUN --mount=type=cache,{{ cache }} {{ command }}
 # The one archive that runs. An older Spring Boot can't take itself apart, and is run whole; where it doesn't know the
 # question, it would begin to serve.
-RUN cp "$(ls {{ output }}/*.jar {{ output }}/*.war 2>/dev/null | grep -v -e '-plain\.jar$' -e '-sources\.jar$' -e '-javadoc\.jar$' | head -n 1)" /app.jar \
+RUN archive="$(ls {{ output }}/*.jar {{ output }}/*.war 2>/dev/null | grep -v -e '-plain\.jar$' -e '-sources\.jar$' -e '-javadoc\.jar$' | head -n 1)" \
+    && { [ -n "$archive" ] || { echo "the build left no archive in {{ output }}: with root in preview-config.yml the module that is the app is named"; exit 1; }; } \
+    && cp "$archive" /app.jar \
     && { timeout 60 java -Djarmode=tools -jar /app.jar extract --layers --destination /layers \
         || { rm -rf /layers && mkdir -p /layers/application && cp /app.jar /layers/application/; }; } \
     && mkdir -p /layers/dependencies /layers/spring-boot-loader /layers/snapshot-dependencies

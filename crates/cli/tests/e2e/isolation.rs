@@ -151,6 +151,7 @@ async fn an_app_is_told_what_was_promised_and_no_secret_of_ours() {
     let (name, path) = (format!("pr_{number}"), url.strip_prefix(&rig.base).unwrap());
     let database = format!("postgresql://preview:{password}@db:5432/{name}");
     let jdbc = format!("jdbc:postgresql://db:5432/{name}");
+    let r2dbc = jdbc.replacen("jdbc", "r2dbc", 1);
     let branch = pull.look().head.branch;
     let promised = BTreeMap::from([
         ("DATABASE_URL", database.as_str()),
@@ -180,6 +181,9 @@ async fn an_app_is_told_what_was_promised_and_no_secret_of_ours() {
         ("SPRING_DATASOURCE_PASSWORD", password),
         ("SPRING_DATASOURCE_URL", &jdbc),
         ("SPRING_DATASOURCE_USERNAME", "preview"),
+        ("SPRING_R2DBC_PASSWORD", password),
+        ("SPRING_R2DBC_URL", &r2dbc),
+        ("SPRING_R2DBC_USERNAME", "preview"),
     ]);
     // What any container has.
     let usual = ["HOME", "HOSTNAME", "PATH"];

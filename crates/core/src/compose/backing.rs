@@ -60,7 +60,7 @@ pub(super) struct Variables {
 pub(super) struct Called {
     /// Laravel's name of the connection.
     pub(super) laravel: &'static str,
-    /// JDBC's name of the protocol.
+    /// JDBC's name of the protocol, and R2DBC's.
     pub(super) jdbc: Option<&'static str>,
 }
 
@@ -113,7 +113,7 @@ pub(super) fn password_variables() -> impl Iterator<Item = &'static str> {
 }
 
 /// The variables that any app looks for to find its main database, by which parts.
-const OF_MAIN: [&str; 12] = [
+const OF_MAIN: [&str; 15] = [
     "DATABASE_URL",
     "DB_HOST",
     "DB_PORT",
@@ -126,6 +126,9 @@ const OF_MAIN: [&str; 12] = [
     "SPRING_DATASOURCE_URL",
     "SPRING_DATASOURCE_USERNAME",
     "SPRING_DATASOURCE_PASSWORD",
+    "SPRING_R2DBC_URL",
+    "SPRING_R2DBC_USERNAME",
+    "SPRING_R2DBC_PASSWORD",
 ];
 
 /// The names of all variables by which an app may find what is beside it.
@@ -241,6 +244,9 @@ fn main_env(recipe: &Recipe, database: &DatabaseSpec, account: &Account<'_>) -> 
             ("SPRING_DATASOURCE_URL", format!("jdbc:{jdbc}://{host}:{port}/{name}")),
             ("SPRING_DATASOURCE_USERNAME", USER.to_owned()),
             ("SPRING_DATASOURCE_PASSWORD", (*password).to_owned()),
+            ("SPRING_R2DBC_URL", format!("r2dbc:{jdbc}://{host}:{port}/{name}")),
+            ("SPRING_R2DBC_USERNAME", USER.to_owned()),
+            ("SPRING_R2DBC_PASSWORD", (*password).to_owned()),
         ]);
     }
     env

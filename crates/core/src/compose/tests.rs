@@ -168,6 +168,7 @@ fn variables_of_services_beside_each_other_do_not_fight() {
     assert_eq!(mysql("MONGODB_URI"), expected("mongodb", "mongodb", "27017/pr_12?authSource=admin"));
     assert_eq!(mysql("REDIS_URL"), format!("redis://:{PASSWORD}@redis:6379/0"));
     assert_eq!(mysql("SPRING_DATASOURCE_URL"), "jdbc:mysql://db:3306/pr_12");
+    assert_eq!(mysql("SPRING_R2DBC_URL"), "r2dbc:mysql://db:3306/pr_12");
     assert_eq!([mysql("DB_CONNECTION"), mysql("DB_DATABASE"), mysql("DB_USERNAME")], ["mysql", "pr_12", "preview"]);
 }
 

@@ -24,6 +24,7 @@ mod files;
 mod foreign;
 mod go;
 mod go_work;
+mod gradle;
 mod image;
 mod laravel;
 mod limits;

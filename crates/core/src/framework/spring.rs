@@ -1,4 +1,4 @@
-//! Spring Boot: its Maven plugin or parent in `pom.xml`, or its plugin in `build.gradle`.
+//! Spring Boot: its Maven plugin or parent in `pom.xml`, or its plugin in `build.gradle` (see `gradle`).
 //!
 //! Built by the project's own wrapper, or by the Maven of the image. The JDK is the long-term release that the project asks for.
 
@@ -6,7 +6,7 @@ use minijinja::context;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
-use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, render};
+use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, gradle, render};
 
 const TEMPLATE: &str = include_str!("../../../../templates/spring.Dockerfile");
 /// Where Spring Boot listens when nothing is said.
@@ -19,34 +19,32 @@ const JAVA: u8 = 21;
 /// How it is built.
 struct Build {
     /// The file that shows it.
-    manifest: &'static str,
+    manifest: String,
     reason: &'static str,
+    /// The release of Java.
+    java: u8,
     /// The image with what builds it.
     image: String,
     /// The cache mount.
     cache: &'static str,
     command: String,
-    /// Where the built archive lies, below the application's folder.
-    output: &'static str,
+    /// Where the built archive lies.
+    output: String,
+    scope: Scope,
 }
 
 pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
-    let (base, folder) = base(project)?;
-    let module = (!folder.is_all()).then_some(&folder);
-    let at = base.join(&folder);
-    let Some((build, java)) =
-        maven(project, &base, module)?.map_or_else(|| gradle(project), |found| Ok(Some(found)))?
-    else {
-        return Ok(None);
-    };
+    let by_maven = maven(project)?;
+    let Some(build) = by_maven.map_or_else(|| by_gradle(project), |found| Ok(Some(found)))? else { return Ok(None) };
     let images = &project.rules.base_images;
     let app_port = project.config.app_port.unwrap_or(PORT);
+    let java = build.java;
     let values = context! {
         jdk => images.named(&build.image),
         jre => images.named(&format!("eclipse-temurin:{java}-jre")),
         cache => build.cache,
         command => build.command,
-        output => module.map_or_else(|| build.output.to_owned(), |folder| format!("{folder}/{}", build.output)),
+        output => build.output,
         commands => commands::run_lines(&project.config.build_commands, &format!("--mount=type=cache,{} ", build.cache)),
         port => app_port.get(),
     };
@@ -56,7 +54,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         dockerfile: render(TEMPLATE, images, values),
         app_port,
         user: Some("10001:10001".to_owned()),
-        scope: Scope { context: base, parts: vec![at] },
+        scope: build.scope,
         own: None,
     }))
 }
@@ -89,12 +87,10 @@ fn only_module(project: Project<'_>) -> Result<Option<RelativePath>, DetectError
     }
 }
 
-fn maven(
-    project: Project<'_>,
-    base: &RelativePath,
-    module: Option<&RelativePath>,
-) -> Result<Option<(Build, u8)>, DetectError> {
-    let base = Beneath::new(project.checkout, base);
+fn maven(project: Project<'_>) -> Result<Option<Build>, DetectError> {
+    let (context, folder) = base(project)?;
+    let module = (!folder.is_all()).then_some(&folder);
+    let base = Beneath::new(project.checkout, &context);
     let pom = match module {
         Some(module) => Beneath::new(&base, module).read("pom.xml")?,
         None => base.read("pom.xml")?,
@@ -107,42 +103,46 @@ fn maven(
     let mut versions = [&pom, &parent].into_iter().flat_map(|pom| said.iter().flat_map(|name| elements(pom, name)));
     let java = java(versions.find_map(number));
     let only = module.map(|folder| format!(" --projects {folder} --also-make")).unwrap_or_default();
-    let build = Build {
-        manifest: "pom.xml",
+    let at = context.join(&folder);
+    Ok(Some(Build {
+        manifest: "pom.xml".to_owned(),
         reason: if wrapped { "Maven by its wrapper" } else { "Maven" },
+        java,
         image: format!("maven:3.9-eclipse-temurin-{java}"),
         cache: "id=maven,target=/root/.m2",
         command: format!("{tool} --batch-mode --no-transfer-progress -DskipTests package{only}"),
-        output: "target",
-    };
-    Ok(Some((build, java)))
+        output: below(&folder, "target"),
+        scope: Scope { context, parts: vec![at] },
+    }))
 }
 
-fn gradle(project: Project<'_>) -> Result<Option<(Build, u8)>, DetectError> {
-    const PLUGIN: &str = "org.springframework.boot";
-    for manifest in ["build.gradle.kts", "build.gradle"] {
-        let Some(script) = project.files.read(manifest)?.filter(|script| script.contains(PLUGIN)) else { continue };
-        if !project.files.has("", "gradlew")? {
-            return Err(DetectError::NoGradleWrapper(
-                project.root.join(&manifest.parse().expect("a plain name is a path")).to_string(),
-            ));
-        }
-        let said = ["JavaLanguageVersion.of(", "jvmToolchain(", "JavaVersion.VERSION_", "sourceCompatibility = "];
-        let after =
-            |word: &&str| script.split(word).nth(1).and_then(|rest| number(rest.trim_start_matches(['\'', '"'])));
-        let java = java(said.iter().find_map(after));
-        let build = Build {
-            manifest,
-            reason: "Gradle by its wrapper",
-            image: format!("eclipse-temurin:{java}-jdk"),
-            // Gradle locks its caches against another one.
-            cache: "id=gradle,target=/root/.gradle,sharing=locked",
-            command: "sh ./gradlew --no-daemon --console=plain bootJar".to_owned(),
-            output: "build/libs",
-        };
-        return Ok(Some((build, java)));
-    }
-    Ok(None)
+fn by_gradle(project: Project<'_>) -> Result<Option<Build>, DetectError> {
+    let Some(found) = gradle::find(project)? else { return Ok(None) };
+    let said = ["JavaLanguageVersion.of(", "jvmToolchain(", "JavaVersion.VERSION_", "sourceCompatibility = "];
+    let after = |word: &str| {
+        let mut rests = found.texts.iter().filter_map(|text| text.split_once(word));
+        rests.find_map(|(_, rest)| number(rest.trim_start_matches(['\'', '"'])))
+    };
+    let java = java(said.into_iter().find_map(after));
+    let task = match found.module.is_all() {
+        true => "bootJar".to_owned(),
+        false => format!(":{}:bootJar", found.module.as_str().replace('/', ":")),
+    };
+    Ok(Some(Build {
+        manifest: below(&found.module, found.script),
+        reason: "Gradle by its wrapper",
+        java,
+        image: format!("eclipse-temurin:{java}-jdk"),
+        // Gradle locks its caches against another one.
+        cache: "id=gradle,target=/root/.gradle,sharing=locked",
+        command: format!("sh ./gradlew --no-daemon --console=plain {task}"),
+        output: below(&found.module, "build/libs"),
+        scope: Scope { context: found.base, parts: found.parts },
+    }))
+}
+
+fn below(folder: &RelativePath, path: &str) -> String {
+    if folder.is_all() { path.to_owned() } else { format!("{folder}/{path}") }
 }
 
 /// The texts of XML elements of a name. A `pom.xml` is only looked at: who builds it reads it properly.
