@@ -15,6 +15,10 @@ RUN apt-get update \
 {% if assets %}
 COPY --from={{ node }} /usr/local /opt/node
 ENV PATH=$PATH:/opt/node/bin {{ assets.env }}
+{% if webpacker %}
+# Its webpack 4 asks for a hash that OpenSSL 3 has put away.
+ENV NODE_OPTIONS=--openssl-legacy-provider
+{% endif %}
 {% if assets.tool %}
 RUN --mount=type=cache,id=npm,target=/root/.npm npm install --global --force {{ assets.tool }}
 {% endif %}

@@ -29,22 +29,26 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
     let lock = files.read("Gemfile.lock")?;
     let gems = lock.as_deref().unwrap_or(&gemfile);
     let (ruby, said_by) = ruby(files, &gemfile, lock.as_deref())?;
-    let package = Package::read(files)?.filter(|package| package.script("build").is_some());
+    // Its tasks for assets run one of these scripts, or Webpack's program.
+    let webpack = gems_have(gems, "webpacker") || gems_have(gems, "shakapacker");
+    let package = Package::read(files)?
+        .filter(|package| webpack || ["build", "build:css"].iter().any(|script| package.script(script).is_some()));
     let assets = package.map(|package| Installation::find(files, &package, &[])).transpose()?;
     let images = &project.rules.base_images;
     let present = files.list("")?;
     let manifests = MANIFESTS.into_iter().filter(|name| present.iter().any(|found| found == name));
     let app_port = project.config.app_port.unwrap_or(PORT);
     let values = context! {
-        ruby => images.named(&format!("ruby:{ruby}-slim-bookworm")),
+        ruby => images.named(&format!("ruby:{ruby}-{}", suite(&ruby))),
         node => images.get(BaseImage::Node),
         manifests => manifests.collect::<Vec<_>>(),
         locked => lock.is_some(),
         // Gems in folders of the tree have to be there before anything is installed.
         sources_first => ["path:", ":path", "gemspec", "eval_gemfile"].iter().any(|word| gemfile.contains(word)),
         vips => gems.contains("ruby-vips"),
-        precompile => gems.contains("sprockets-rails") || gems.contains("propshaft"),
+        precompile => webpack || gems.contains("sprockets-rails") || gems.contains("propshaft"),
         assets => assets.as_ref().map(Installation::values),
+        webpacker => gems_have(gems, "webpacker"),
         databases => further_databases(files)?,
         commands => commands::run_lines(&project.config.build_commands, ""),
         port => app_port.get(),
@@ -96,6 +100,12 @@ fn names_gem(gemfile: &str, gem: &str) -> bool {
     named.into_iter().any(|name| name == gem)
 }
 
+/// Whether a `Gemfile` or its lock file has this gem.
+fn gems_have(gems: &str, gem: &str) -> bool {
+    let words = |line: &str| line.trim().split([' ', '(', ',']).any(|word| word.trim_matches(['"', '\'']) == gem);
+    gems.lines().filter(|line| !line.trim_start().starts_with('#')).any(words)
+}
+
 /// The text in quotes at the beginning.
 fn quoted(text: &str) -> Option<&str> {
     let quote = text.chars().next().filter(|c| matches!(c, '"' | '\''))?;
@@ -120,6 +130,18 @@ fn ruby(files: &dyn Files, gemfile: &str, lock: Option<&str>) -> Result<(String,
     let locked = lock.into_iter().flat_map(str::lines).skip_while(|line| *line != "RUBY VERSION").nth(1);
     let locked = locked.and_then(|line| version(line.trim().strip_prefix("ruby ")?.split('p').next()?));
     Ok(locked.map_or((RUBY.to_owned(), "unless the project says otherwise"), |version| (version, "by `Gemfile.lock`")))
+}
+
+/// The system of a Ruby's image: Debian 12, but for releases that nobody has built on it since.
+fn suite(version: &str) -> &'static str {
+    let numbers: Vec<u8> = version.split('.').filter_map(|part| part.parse().ok()).collect();
+    let older = match numbers[..] {
+        [3, 0, ..] | [0..=2, ..] => true,
+        [3, 1, patch] => patch < 4,
+        [3, 2, patch] => patch < 2,
+        _ => false,
+    };
+    if older { "slim" } else { "slim-bookworm" }
 }
 
 /// What meets a requirement: `"3.3.6"`; `"~> 3.3.0"`; `">= 3.1", "< 3.4"`.

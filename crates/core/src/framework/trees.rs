@@ -140,6 +140,59 @@ fn dockerfiles_of_other_languages() {
     );
     insta::assert_snapshot!("spring_by_maven", dockerfile("Modules of Maven with two programs, one chosen"));
     insta::assert_snapshot!("spring_by_gradle", dockerfile("Spring Boot with Gradle in Kotlin"));
+    insta::assert_snapshot!(
+        "spring_by_modules_of_gradle",
+        dockerfile("Modules of Gradle with two programs, one chosen")
+    );
+    insta::assert_snapshot!("laravel_with_mongodb", dockerfile("Laravel with MongoDB, for the newest PHP"));
+}
+
+#[test]
+fn what_is_written_in_c_is_compiled_where_go_needs_it() {
+    assert!(dockerfile("GORM with SQLite, which is written in C").contains("CGO_ENABLED=1\n"));
+    assert!(dockerfile("GORM, with a front end beside it").contains("GOTOOLCHAIN=auto CGO_ENABLED=0\n"));
+}
+
+#[test]
+fn a_module_is_built_and_found_where_gradle_puts_it() {
+    for (name, module) in [
+        ("Modules of Gradle with one program", "api"),
+        ("Modules of Gradle with two programs, one chosen", "services/orders"),
+        ("Modules of Gradle with the plugin for all of them", "app"),
+    ] {
+        let text = dockerfile(name);
+        let task = format!("plain :{}:bootJar\n", module.replace('/', ":"));
+        assert!(text.contains(&task) && text.contains(&format!("ls {module}/build/libs/*.jar")), "{name}: {text}");
+    }
+}
+
+#[test]
+fn rails_gets_node_and_its_assets_by_whatever_makes_them() {
+    for name in ["Rails with Tailwind by Node.js", "Rails 6 with Webpacker, and a Ruby that is no longer built"] {
+        let text = dockerfile(name);
+        assert!(text.contains("/opt/node") && text.contains("assets:precompile"), "{name}: {text}");
+    }
+    let webpacker = dockerfile("Rails 6 with Webpacker, and a Ruby that is no longer built");
+    assert!(webpacker.contains("ENV NODE_OPTIONS=--openssl-legacy-provider\n"), "{webpacker}");
+    assert!(!dockerfile("Rails 8, by its generator, without its Dockerfile").contains("/opt/node"));
+}
+
+#[test]
+fn a_ruby_that_was_never_built_on_this_debian_is_taken_on_its_own() {
+    let image = |ruby: &str| {
+        let gemfile = format!("ruby \"{ruby}\"\ngem \"rails\"");
+        let files = MemoryFiles::new([("Gemfile", gemfile.as_str()), ("config/application.rb", "")]);
+        let rules = BuildRules { base_images: BaseImages::public(), trust: Trust::Stranger };
+        let text = detect(&files, &RepoConfig::default(), &rules).unwrap().dockerfile;
+        let base = text.lines().find_map(|line| line.strip_prefix("FROM ruby:")).unwrap();
+        base.trim_end_matches(" AS base").to_owned()
+    };
+    for older in ["2.7.8", "3.0.6", "3.1.3", "3.2.1"] {
+        assert_eq!(image(older), format!("{older}-slim"));
+    }
+    for newer in ["3.1.4", "3.1", "3.2.2", "3.3.0", "4.0.0"] {
+        assert_eq!(image(newer), format!("{newer}-slim-bookworm"));
+    }
 }
 
 #[test]
