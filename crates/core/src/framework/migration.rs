@@ -211,9 +211,13 @@ fn data_source(files: &dyn Files) -> Result<Option<&'static str>, DetectError> {
 fn sequelize(files: &dyn Files, package: &Package) -> Result<Option<NodeTool>, DetectError> {
     let there = package.has("sequelize-cli")
         && (files.has("", ".sequelizerc")? || files.has("", "migrations")? && files.has("", "config")?);
+    // As its generator writes it, a database is named there that no preview has.
+    let config = files.read("config/config.json")?.filter(|config| !config.contains("use_env_variable"));
+    let named = config.is_some() && !files.has("", ".sequelizerc")?;
+    let by_url = || ["sh", "-c", "exec node_modules/.bin/sequelize-cli db:migrate --url \"$DATABASE_URL\""];
     Ok(there.then(|| NodeTool {
         package: "sequelize-cli",
-        words: bin("sequelize-cli", &["db:migrate"]),
+        words: if named { by_url().map(str::to_owned).to_vec() } else { bin("sequelize-cli", &["db:migrate"]) },
         evidence: "`package.json` depends on `sequelize-cli`, which is set up here".to_owned(),
         needs_all: false,
     }))
@@ -264,6 +268,19 @@ mod tests {
         for (package, files, command) in [
             (dev("prisma"), &[lock][..], "node_modules/.bin/prisma migrate deploy"),
             (dev("drizzle-kit"), &drizzle, "node_modules/.bin/drizzle-kit migrate"),
+            (
+                dev("sequelize-cli"),
+                &[("migrations/1.js", ""), ("config/config.json", r#"{"production": {"host": "127.0.0.1"}}"#)],
+                "exec node_modules/.bin/sequelize-cli db:migrate --url \"$DATABASE_URL\"",
+            ),
+            (
+                dev("sequelize-cli"),
+                &[
+                    ("migrations/1.js", ""),
+                    ("config/config.json", r#"{"production": {"use_env_variable": "DATABASE_URL"}}"#),
+                ],
+                "node_modules/.bin/sequelize-cli db:migrate",
+            ),
             (dev("sequelize-cli"), &[(".sequelizerc", "")], "node_modules/.bin/sequelize-cli db:migrate"),
             (dev("knex"), &[("knexfile.js", ""), ("migrations/1.js", "")], "node_modules/.bin/knex migrate:latest"),
         ] {
