@@ -126,6 +126,21 @@ pub(super) const RULES: &[Rule] = &[
                  `app_entrypoint` in `preview-config.yml`.",
     },
     Rule {
+        name: "older-python",
+        phases: &[Build, Run],
+        signs: &[
+            Says(&["No module named 'distutils"]),
+            Says(&["No module named 'imp'"]),
+            Says(&["No module named 'pkg_resources'"]),
+            Says(&["No module named 'asyncore'"]),
+            Says(&["No module named 'cgi'"]),
+        ],
+        kind: Kind::Module,
+        cause: "a module is needed that newer versions of Python have no more (`distutils`, `imp`, `pkg_resources`)",
+        advice: "Update the package that asks for it, or say an older Python in `.python-version`, such as `3.11`. `pkg_resources` is in \
+                 the package `setuptools`, below version 81.",
+    },
+    Rule {
         name: "missing-module",
         phases: &[Build, Run],
         signs: &[
@@ -423,6 +438,15 @@ pub(super) const RULES: &[Rule] = &[
         advice: "Change its version, or build with a `Dockerfile` that begins with the Python that it needs.",
     },
     Rule {
+        name: "php-version",
+        phases: &[Build],
+        signs: &[Says(&["requires php ", "your php version", "does not satisfy that requirement"])],
+        kind: Kind::Package,
+        cause: "the packages of `composer.lock` need another version of PHP than the one that the project gets",
+        advice: "Run `composer update` with one PHP from 8.2 to 8.5, named by `config.platform.php` in `composer.json`, and commit \
+                 `composer.lock`; or build with a `Dockerfile` that begins with the PHP that it needs.",
+    },
+    Rule {
         name: "compiler",
         phases: &[Build],
         signs: &[
@@ -484,7 +508,7 @@ pub(super) const RULES: &[Rule] = &[
         ],
         kind: Kind::Host,
         cause: "the image is not in its registry, not for this processor, or needs a login",
-        advice: "Correct its name and tag. Whoever runs the server can load a private one there by hand.",
+        advice: "Correct its name and tag (which Ruby is meant stands in `.ruby-version` or `Gemfile`). Whoever runs the server can load a private one there by hand.",
     },
     Rule {
         name: "no-registry",
