@@ -1,8 +1,8 @@
 //! Repositories as popular starters make them, and what is found in each: `trees/*.txt`, one file per ecosystem.
 //!
 //! A tree is a paragraph: a line `#` with its name, then a path with its text a line (`\n` in it is a line's end, `\t` a tab), and last, after
-//! `=>`, what is found: framework, port, database, the build context where that isn't the root, how it is installed, and what runs;
-//! or how the error begins.
+//! `=>`, what is found: framework, port, database, the build context where that isn't the root, how it is installed, what runs,
+//! and what migrates before; or how the error begins.
 
 use std::collections::BTreeSet;
 
@@ -61,7 +61,9 @@ fn told(found: &Detected) -> String {
     let command = found.dockerfile.lines().rev().find_map(|line| line.strip_prefix("CMD ["));
     let command = command.map(|words| words.trim_end_matches(']').replace("\",\"", " ").replace('"', ""));
     let command = command.map(|command| format!(": {command}")).unwrap_or_default();
-    format!("{} {} {database}{context}{installed}{command}", found.framework, found.app_port)
+    let migrated = found.migration.as_ref().map(|migration| format!(", after {}", migration.command.shown()));
+    let migrated = migrated.unwrap_or_default();
+    format!("{} {} {database}{context}{installed}{command}{migrated}", found.framework, found.app_port)
 }
 
 #[test]
