@@ -279,6 +279,8 @@ fn copies(files: &[String]) -> Vec<String> {
 }
 
 #[cfg(test)]
+mod asked_tests;
+#[cfg(test)]
 mod fuzz;
 #[cfg(test)]
 mod tests;
