@@ -12,6 +12,7 @@ use serde::{Deserialize, Deserializer, Serialize};
 use crate::backing::Backing;
 use crate::capacity::Measure;
 use crate::compose::own::OwnName;
+use crate::health::UsualPath;
 use crate::ids::{BranchName, CommentId, CommitSha, DeploymentId, HostPort, PrNumber, PullKey, RepoId, RepoName, Slot};
 use crate::trust::Trust;
 
@@ -118,6 +119,13 @@ pub enum Notice {
     FewerResources,
     /// Its seed was not loaded, because the database is one that has been used.
     NotSeeded,
+    /// It names no `health_check_path`, and says no at `/`.
+    NothingAtRoot {
+        /// With this status.
+        status: u16,
+        /// The usual path that answers well; without one it counts as up because it says no.
+        well: Option<UsualPath>,
+    },
 }
 
 /// Why an attempt waits for its turn.

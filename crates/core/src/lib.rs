@@ -16,6 +16,7 @@
 //! | [`ports`], [`subnets`], [`ttl`], [`capacity`] | which resource, until when, and is there room? |
 //! | [`repo_config`], [`framework`], [`compose`] | what is in the checkout, how is it built and run? |
 //! | [`route`], [`comment`] | what do visitors and reviewers see? |
+//! | [`health`] | when is an app up? |
 //! | [`diagnosis`] | why did it fail, and what helps? |
 //! | [`known_holes`] | which versions of what we stand on are known to be broken? |
 //! | [`seed`] | what fills a new database? |
@@ -37,6 +38,7 @@ pub mod diagnosis;
 #[cfg(test)]
 mod docs;
 pub mod framework;
+pub mod health;
 pub mod ids;
 pub mod known_holes;
 pub mod mask;

@@ -157,8 +157,16 @@ impl Site {
     /// The URL told to people: the host form where there is a domain, at the origin's scheme and port.
     pub fn url(&self, id: &DeploymentId) -> String {
         match &self.domain {
-            Some(domain) => format!("{}://{}{}/", self.origin.scheme, domain.host(id), self.origin.port_suffix()),
+            Some(_) => format!("{}://{}/", self.origin.scheme, self.authority(id)),
             None => format!("{}{}/", self.origin, prefix(id)),
+        }
+    }
+
+    /// The host, and where it isn't the scheme's own the port, that visitors of that URL name.
+    pub fn authority(&self, id: &DeploymentId) -> String {
+        match &self.domain {
+            Some(domain) => format!("{}{}", domain.host(id), self.origin.port_suffix()),
+            None => self.origin.authority.clone(),
         }
     }
 

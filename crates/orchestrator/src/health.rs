@@ -9,6 +9,7 @@ use std::time::Duration;
 use async_trait::async_trait;
 use bytes::Bytes;
 use http::header::{ACCEPT, CONNECTION, HOST, LOCATION, USER_AGENT};
+use http::request::Builder;
 use http::{Request, Response, Uri};
 use http_body_util::Empty;
 use hyper::client::conn::http1;
@@ -16,7 +17,7 @@ use hyper_util::rt::TokioIo;
 use preview_core::ids::HostPort;
 use tokio::net::TcpStream;
 
-use crate::needs::{Probe, Prober};
+use crate::needs::{Probe, Prober, Visitor};
 
 /// A head longer than this is no answer. The body is never read.
 const HEAD_BYTES: usize = 64 << 10;
@@ -28,18 +29,28 @@ pub struct HttpProber;
 #[async_trait]
 impl Prober for HttpProber {
     async fn probe(&self, port: HostPort, path: &str, limit: Duration) -> Probe {
-        match tokio::time::timeout(limit, ask(port, path)).await {
-            Ok(Some(answer)) => verdict(&answer),
-            Ok(None) => Probe::NoAnswer,
-            Err(_) => Probe::Slow,
-        }
+        judge(limit, ask(port, Request::get(path).header(HOST, "localhost"))).await
+    }
+
+    async fn probe_for(&self, visitor: &Visitor, port: HostPort, path: &str, limit: Duration) -> Probe {
+        let Visitor { host, scheme } = visitor;
+        let headers = [("host", host.as_str()), ("x-forwarded-host", host), ("x-forwarded-proto", scheme)];
+        let request = headers.into_iter().fold(Request::get(path), |all, (name, value)| all.header(name, value));
+        judge(limit, ask(port, request)).await
+    }
+}
+
+async fn judge<T>(limit: Duration, answer: impl Future<Output = Option<Response<T>>>) -> Probe {
+    match tokio::time::timeout(limit, answer).await {
+        Ok(Some(answer)) => verdict(&answer),
+        Ok(None) => Probe::NoAnswer,
+        Err(_) => Probe::Slow,
     }
 }
 
 /// The head of the answer; `None` when there was none.
-async fn ask(port: HostPort, path: &str) -> Option<Response<hyper::body::Incoming>> {
-    let request = Request::get(path)
-        .header(HOST, "localhost")
+async fn ask(port: HostPort, request: Builder) -> Option<Response<hyper::body::Incoming>> {
+    let request = request
         .header(USER_AGENT, "preview-deployer-health")
         .header(ACCEPT, "*/*")
         .header(CONNECTION, "close")
@@ -119,6 +130,22 @@ mod tests {
         let heard = heard.await.unwrap();
         assert!(heard.starts_with("GET /health?deep=1 HTTP/1.1\r\n"), "{heard}");
         assert!(heard.contains("host: localhost\r\n") && heard.contains("connection: close\r\n"), "{heard}");
+    }
+
+    #[tokio::test]
+    async fn a_visitor_is_told_of_as_the_router_does() {
+        let (port, heard) = server(Some(b"HTTP/1.1 400 Bad Request\r\n\r\n".to_vec())).await;
+        let visitor = Visitor { host: "pr-1-app.example.org:8443".to_owned(), scheme: "https" };
+        assert_eq!(HttpProber.probe_for(&visitor, port, "/", LIMIT).await, Probe::Status(400));
+        let heard = heard.await.unwrap();
+        for line in [
+            "host: pr-1-app.example.org:8443",
+            "x-forwarded-host: pr-1-app.example.org:8443",
+            "x-forwarded-proto: https",
+        ] {
+            assert!(heard.contains(&format!("\r\n{line}\r\n")), "no {line} in {heard}");
+        }
+        assert!(!heard.contains("localhost"), "{heard}");
     }
 
     #[tokio::test]

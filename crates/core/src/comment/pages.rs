@@ -85,7 +85,7 @@ fn running<'a>(view: &'a View, live: &Live) -> Page<'a> {
         let approval = view.talk.approval.as_ref().filter(|approval| approval.commit == live.commit);
         rows.extend(approval.map(|approval| ("Approved", words::approved_by(&code(&approval.by.to_string())))));
         rows.extend(expires.map(|at| ("Expires", words::expires(at))));
-        notes.extend(view.notices.iter().map(|notice| words::notice(*notice).to_owned()));
+        notes.extend(view.notices.iter().copied().map(words::notice));
         notes.extend(in_place.then(|| words::replaced_in_place().to_owned()));
     }
     Page { rows, notes, ..Page::titled(words::running()) }

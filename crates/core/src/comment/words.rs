@@ -202,7 +202,7 @@ pub(super) fn database_may_be_changed(newer: &str) -> String {
     )
 }
 
-pub(super) fn notice(notice: Notice) -> &'static str {
+pub(super) fn notice(notice: Notice) -> String {
     match notice {
         Notice::FewerResources => {
             "It asks for more memory or CPU in `resources` than this server gives a container, and got what the server gives."
@@ -211,7 +211,17 @@ pub(super) fn notice(notice: Notice) -> &'static str {
             "Its `seed` was not loaded: that is for a new database, and this one has been used. `/preview reset-db` begins with an \
              empty one."
         }
+        Notice::NothingAtRoot { status, well: Some(path) } => {
+            return format!("It answers `/` with status {status}, and counts as up because `{path}` answers well.");
+        }
+        Notice::NothingAtRoot { status, well: None } => {
+            return format!(
+                "It answers `/` with status {status}, and counts as up because it answers at all: let `health_check_path` in \
+                 `preview-config.yml` name a path that tells more."
+            );
+        }
     }
+    .to_owned()
 }
 
 /// `advice` is escaped already.

@@ -18,6 +18,8 @@ pub enum Symptom {
     },
     /// It answers the health check with this status.
     Status(u16),
+    /// It answers the health check well where it is asked as `localhost`, and with this status where as visitors will.
+    HostRefused(u16),
     /// It runs, and nothing answers.
     Silent,
     /// It takes the request, and gives no answer in time.
@@ -42,6 +44,8 @@ pub struct Illness<'a> {
     pub port_env: &'a str,
     /// What it is asked for.
     pub health_path: &'a str,
+    /// The host that visitors name.
+    pub host: &'a str,
     /// Another path that answers well.
     pub other_path: Option<&'a str>,
     /// The memory that its container may use, in MB.
@@ -56,6 +60,7 @@ impl Illness<'_> {
         match self.symptom {
             Symptom::Ended { exit_code, out_of_memory } => self.ended(exit_code, out_of_memory),
             Symptom::Status(status) => self.answered(status),
+            Symptom::HostRefused(status) => self.host_refused(status),
             Symptom::Silent => self.silent(),
             Symptom::Slow { seconds } => self.slow(seconds),
         }
@@ -112,11 +117,7 @@ impl Illness<'_> {
                 None => NAME_A_PATH.to_owned(),
             }),
             401 | 403 => ("login", cause, format!("The health check has no login. {NAME_A_PATH}")),
-            400 | 421 => (
-                "host-refused",
-                cause,
-                "It may refuse the host name: let it allow any host (Django's `ALLOWED_HOSTS`) while `PREVIEW` is set.".to_owned(),
-            ),
+            400 | 421 => (HOST_REFUSED, cause, format!("It may refuse the host name: {ALLOW_ANY_HOST}")),
             300..400 => (
                 "redirect",
                 format!("{cause}, a redirection to another address"),
@@ -131,6 +132,18 @@ impl Illness<'_> {
             _ => ("status", cause, NAME_A_PATH.to_owned()),
         };
         told(rule, cause, advice)
+    }
+
+    fn host_refused(&self, status: u16) -> Diagnosis {
+        told(
+            HOST_REFUSED,
+            format!(
+                "the app refuses the host name of its visitors: it answers `{}` with status {status} where it is asked as `{}`, and otherwise \
+                 as `localhost`",
+                self.health_path, self.host
+            ),
+            format!("Visitors would see nothing else: {ALLOW_ANY_HOST}"),
+        )
     }
 
     fn silent(&self) -> Diagnosis {
@@ -236,6 +249,9 @@ impl Illness<'_> {
     }
 }
 
+const HOST_REFUSED: &str = "host-refused";
+const ALLOW_ANY_HOST: &str =
+    "let it allow any host (Django's `ALLOWED_HOSTS`, Rails' `config.hosts`) while `PREVIEW` is set.";
 const NAME_A_PATH: &str = "Let `health_check_path` in `preview-config.yml` name a path that answers 200.";
 const ON_EVERY_ADDRESS: &str = "Let it listen on 0.0.0.0, such as `app.listen(port, '0.0.0.0')` or `--host 0.0.0.0`.";
 

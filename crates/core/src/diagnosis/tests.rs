@@ -57,6 +57,7 @@ fn silent(log: &[String]) -> Illness<'_> {
         port: ContainerPort::new(3000).unwrap(),
         port_env: "PORT",
         health_path: "/health",
+        host: "previews.example.com",
         other_path: None,
         memory_mb: 512,
         waited: 60,
@@ -146,6 +147,7 @@ fn what_an_app_answers_is_told_with_what_to_write() {
     let status = |status| Symptom::Status(status);
     let _ = write!(all, "404 {}", told(&Illness { symptom: status(404), other_path: Some("/healthz"), ..silent(&[]) }));
     let _ = write!(all, "500 {}", told(&Illness { symptom: status(500), ..silent(&log) }));
+    let _ = write!(all, "host {}", told(&Illness { symptom: Symptom::HostRefused(400), ..silent(&[]) }));
     let _ = write!(all, "slow {}", told(&Illness { symptom: Symptom::Slow { seconds: 5 }, ..silent(&[]) }));
     insta::assert_snapshot!(all);
 }

@@ -105,7 +105,7 @@ const KEYS: [(Key, Field); 19] = [
             "app_port",
             Form::Whole(1, 65_535),
             "the port on which the app listens in its container",
-            Words("3000 (NestJS, Node.js), 8000 (Python), 8080 (others), `EXPOSE` or 8080 (Dockerfile)"),
+            Words("3000 (NestJS, Node.js, Rails), 8000 (Python), 8080 (others), `EXPOSE` or 8080 (Dockerfile)"),
         ),
     ),
     (
@@ -128,7 +128,7 @@ const KEYS: [(Key, Field); 19] = [
             "health_check_path",
             Form::URL_PATH,
             "the path that is asked to learn whether the app is up; it is with any status below 400",
-            Value("/"),
+            Words("`/`, where an app that steadily answers 401, 403, 404 or 405 counts as up too"),
         ),
     ),
     (

@@ -15,6 +15,7 @@ fn the_url_is_the_path_form_without_a_domain() {
         let site = site(base, None);
         assert_eq!(site.url(&id("my-app-12")), "http://localhost:8080/my-app/pr-12/");
         assert_eq!(site.base_path(&id("my-app-12")), "/my-app/pr-12/");
+        assert_eq!(site.authority(&id("my-app-12")), "localhost:8080");
     }
     assert_eq!(site("http://[::1]:80", None).url(&id("a-1")), "http://[::1]:80/a/pr-1/");
 }
@@ -24,6 +25,7 @@ fn the_url_is_the_host_form_with_a_domain_and_keeps_scheme_and_port() {
     let site = site("https://203.0.113.7:8443", Some("Previews.example.org"));
     assert_eq!(site.url(&id("my-app-12")), "https://pr-12-my-app.previews.example.org:8443/");
     assert_eq!(site.base_path(&id("my-app-12")), "/");
+    assert_eq!(site.authority(&id("my-app-12")), "pr-12-my-app.previews.example.org:8443");
 }
 
 #[test]

@@ -176,9 +176,20 @@ pub enum Probe {
     Slow,
 }
 
+/// Whom an app takes a question to come from, by the headers with which the router hands visitors on.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Visitor {
+    /// The host that they named, and where it isn't the scheme's own the port.
+    pub host: String,
+    /// How they came.
+    pub scheme: &'static str,
+}
+
 /// What asks an app whether it is up.
 #[async_trait]
 pub trait Prober: Send + Sync + 'static {
-    /// Asks once, within `limit`.
+    /// Asks once, as `localhost`, within `limit`.
     async fn probe(&self, port: HostPort, path: &str, limit: Duration) -> Probe;
+    /// The same, as for this visitor.
+    async fn probe_for(&self, visitor: &Visitor, port: HostPort, path: &str, limit: Duration) -> Probe;
 }

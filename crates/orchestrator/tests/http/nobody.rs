@@ -19,7 +19,7 @@ use preview_orchestrator::ledger::Mark;
 use preview_orchestrator::needs::{
     BuildJob, Built, Checkout, Clock, CommitStatus, ContainerEngine, DeploymentLock, Ending, EngineEvent, EngineView,
     Errand, Fault, Filled, Forge, Host, LineSink, Looked, Part, Person, Probe, Prober, PullAnswer, Remarks, Repository,
-    Router, Source, Volumes, Want, Written,
+    Router, Source, Visitor, Volumes, Want, Written,
 };
 use tokio::sync::mpsc;
 
@@ -218,6 +218,9 @@ impl Source for Nobody {
 #[async_trait]
 impl Prober for Nobody {
     async fn probe(&self, _: HostPort, _: &str, _: Duration) -> Probe {
+        Probe::NoAnswer
+    }
+    async fn probe_for(&self, _: &Visitor, _: HostPort, _: &str, _: Duration) -> Probe {
         Probe::NoAnswer
     }
 }

@@ -10,6 +10,7 @@ mod closing;
 mod commands;
 mod data;
 mod disk;
+mod health;
 mod house;
 mod life;
 mod loops;

@@ -3,16 +3,15 @@
 use std::time::Duration;
 
 use preview_core::diagnosis::{Illness, Symptom};
+use preview_core::health::UsualPath;
 use preview_core::ids::{DeploymentId, Slot};
 
 use super::super::Reconciler;
 use super::Found;
 use crate::needs::{Fault, Part, Probe};
 
-/// Where servers usually tell whether they are well.
-const USUAL: [&str; 6] = ["/health", "/healthz", "/api/health", "/api", "/docs", "/"];
-/// How long one of these may take to answer.
-const ASK: Duration = Duration::from_secs(2);
+/// How long a usual path may take to answer.
+pub(super) const ASK: Duration = Duration::from_secs(2);
 
 /// What the app was given to get healthy.
 pub(super) struct Given<'a> {
@@ -48,6 +47,7 @@ impl Reconciler {
             port: found.detected.app_port,
             port_env: found.config.app_port_env.as_ref().map_or("PORT", |name| name.as_str()),
             health_path: given.path,
+            host: &self.inner.config.site.authority(id),
             other_path,
             memory_mb: given.memory_mb,
             waited: given.waited.as_secs(),
@@ -60,7 +60,7 @@ impl Reconciler {
     /// One of the usual paths that answers as a health check should.
     async fn path_that_answers(&self, id: &DeploymentId) -> Option<&'static str> {
         let port = self.attempt_port(id).ok()?;
-        for path in USUAL {
+        for path in UsualPath::ALL.map(UsualPath::as_str).into_iter().chain(["/"]) {
             if self.inner.out.prober.probe(port, path, ASK).await == Probe::Healthy {
                 return Some(path);
             }

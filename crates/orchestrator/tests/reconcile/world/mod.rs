@@ -87,6 +87,35 @@ pub(crate) enum Run {
     Silent,
     /// It answers with this status.
     Answers(u16),
+    /// Its repository names no path for its health.
+    NamesNoPath(Root),
+    /// It answers whoever asks as `localhost`, and everybody else with this status.
+    RefusesHost(u16),
+}
+
+impl Run {
+    fn works(self) -> bool {
+        match self {
+            Self::Healthy(_) => true,
+            Self::NamesNoPath(root) => {
+                let is_sick = root.usual.is_some_and(|(_, status)| status >= 500);
+                root.well_after.is_some() || !is_sick && [401, 403, 404, 405].contains(&root.status)
+            }
+            Self::RefusesHost(status) => ![400, 403, 421].contains(&status),
+            Self::Exits(_) | Self::Silent | Self::Answers(_) => false,
+        }
+    }
+}
+
+/// What an app answers whose repository names no path.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Root {
+    /// At `/`.
+    pub(crate) status: u16,
+    /// After how many seconds it answers well there.
+    pub(crate) well_after: Option<u64>,
+    /// Where else it does not answer with 404, but with this status.
+    pub(crate) usual: Option<(&'static str, u16)>,
 }
 
 impl Default for App {
@@ -130,7 +159,7 @@ impl App {
         let refused =
             |put_aside: &str| ["127.0.0.1", ".inside.", "preview-deployer/"].iter().any(|of| put_aside.contains(of));
         let is_built = !self.adds_from.is_some_and(leads_inside) && !self.put_aside.is_some_and(refused);
-        is_built && comes && migrates && matches!(self.run, Run::Healthy(_))
+        is_built && comes && migrates && self.run.works()
     }
 }
 

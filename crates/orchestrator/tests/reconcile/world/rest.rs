@@ -14,7 +14,9 @@ use preview_core::ids::{HostPort, PullKey, RepoId};
 use preview_core::route::RouteTable;
 use preview_core::subnets::Subnet;
 use preview_orchestrator::ledger::{State, Storage};
-use preview_orchestrator::needs::{Checkout, Clock, DeploymentLock, Fault, Host, Probe, Prober, Router, Source, Want};
+use preview_orchestrator::needs::{
+    Checkout, Clock, DeploymentLock, Fault, Host, Probe, Prober, Router, Source, Visitor, Want,
+};
 
 use tokio::time::Instant;
 
@@ -109,6 +111,7 @@ volumes:
 ";
 
 fn files(app: &App) -> MemoryFiles {
+    let names_path = !matches!(app.run, Run::NamesNoPath(_));
     if app.service {
         return MemoryFiles::new([
             ("Dockerfile", "FROM node\nEXPOSE 3000\n"),
@@ -121,12 +124,16 @@ fn files(app: &App) -> MemoryFiles {
     let database = app.database.map_or("none", Database::as_str);
     let extras: Vec<&str> = app.extras.iter().map(|extra| extra.as_str()).collect();
     let extras = extras.join(", ");
-    let mut config = format!("database: {database}\nextra_services: [{extras}]\nhealth_check_path: /health\n");
+    let mut config = format!("database: {database}\nextra_services: [{extras}]\n");
     if matches!(app.build, Build::Elsewhere(_)) {
         config.push_str("image: org/app:{sha}\n");
     }
-    let says =
-        [(app.migration.is_some(), "migrate: up\n"), (app.seed, "seed: seed.sql\n"), (app.resets, "on_push: reset\n")];
+    let says = [
+        (names_path, "health_check_path: /health\n"),
+        (app.migration.is_some(), "migrate: up\n"),
+        (app.seed, "seed: seed.sql\n"),
+        (app.resets, "on_push: reset\n"),
+    ];
     says.into_iter().filter(|(so, _)| *so).for_each(|(_, line)| config.push_str(line));
     MemoryFiles::new([
         ("Dockerfile", format!("FROM {base}\n{adds}EXPOSE 3000\n")),
@@ -137,7 +144,18 @@ fn files(app: &App) -> MemoryFiles {
 
 #[async_trait]
 impl Prober for Fakes {
-    async fn probe(&self, port: HostPort, _: &str, limit: Duration) -> Probe {
+    async fn probe(&self, port: HostPort, path: &str, limit: Duration) -> Probe {
+        self.ask("localhost".to_owned(), port, path, limit).await
+    }
+
+    async fn probe_for(&self, visitor: &Visitor, port: HostPort, path: &str, limit: Duration) -> Probe {
+        self.ask(visitor.host.clone(), port, path, limit).await
+    }
+}
+
+impl Fakes {
+    /// One question, as to that host.
+    async fn ask(&self, host: String, port: HostPort, path: &str, limit: Duration) -> Probe {
         let hangs = {
             let world = self.world();
             world
@@ -150,16 +168,10 @@ impl Prober for Fakes {
             self.take(limit).await;
             return Probe::Slow;
         }
+        let path = path.to_owned();
         let ask = move |world: &mut World| {
             let app = world.engine.values().flat_map(|stock| stock.apps.values()).find(|app| app.port == port);
-            Ok(match app {
-                Some(app) if app.answers(world) => Probe::Healthy,
-                Some(app) => match world.app(&app.commit).run {
-                    Run::Answers(status) => Probe::Status(status),
-                    _ => Probe::NoAnswer,
-                },
-                None => Probe::NoAnswer,
-            })
+            Ok(app.map_or(Probe::NoAnswer, |app| app.answer(world, &path, &host)))
         };
         let answer = self.call(Call::Probe, Duration::from_millis(5), ask);
         tokio::time::timeout(limit, answer).await.map_or(Probe::Slow, |answer| answer.unwrap_or(Probe::NoAnswer))

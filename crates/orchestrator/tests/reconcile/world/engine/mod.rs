@@ -8,13 +8,13 @@ use std::time::Duration;
 use preview_core::compose::own::OwnName;
 use preview_core::compose::{DatabasePassword, KeptBy, LABEL_COMMIT, ServiceName, Task, commit_of_tag, kept_by};
 use preview_core::ids::{CommitSha, DeploymentId, HostPort, Slot};
-use preview_orchestrator::needs::{Container, ContainerState, Ending, EngineView, Errand, Fault, Part};
+use preview_orchestrator::needs::{Container, ContainerState, Ending, EngineView, Errand, Fault, Part, Probe};
 use serde_json::Value;
 use tokio::sync::broadcast;
 use tokio::time::Instant;
 
 use super::planted::Planted;
-use super::{App, Migration, Run, World};
+use super::{App, Migration, Root, Run, World};
 
 /// Everything of one deployment.
 #[derive(Default)]
@@ -83,7 +83,29 @@ impl Running {
     }
 
     pub(crate) fn answers(&self, world: &World) -> bool {
-        matches!(self.run(world), Run::Healthy(after) if self.started.elapsed() >= Duration::from_secs(after))
+        match self.run(world) {
+            Run::Healthy(after) => self.started.elapsed() >= Duration::from_secs(after),
+            Run::NamesNoPath(_) | Run::RefusesHost(_) => true,
+            Run::Exits(_) | Run::Silent | Run::Answers(_) => false,
+        }
+    }
+
+    /// What it answers for this path to whoever names this host.
+    pub(crate) fn answer(&self, world: &World, path: &str, host: &str) -> Probe {
+        let status = match self.run(world) {
+            Run::NamesNoPath(Root { well_after: Some(after), .. })
+                if path == "/" && self.started.elapsed() >= Duration::from_secs(after) =>
+            {
+                200
+            }
+            Run::NamesNoPath(root) if path == "/" => root.status,
+            Run::NamesNoPath(root) => root.usual.filter(|(usual, _)| *usual == path).map_or(404, |(_, status)| status),
+            Run::Answers(status) => status,
+            Run::RefusesHost(status) if host != "localhost" => status,
+            _ if self.answers(world) => 200,
+            _ => return Probe::NoAnswer,
+        };
+        if status == 200 { Probe::Healthy } else { Probe::Status(status) }
     }
 
     fn state(&self, world: &World) -> ContainerState {
