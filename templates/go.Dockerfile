@@ -25,7 +25,7 @@ WORKDIR /src/{{ folder }}
 {% endfor %}
 RUN --mount=type=cache,id=go-mod,target=/go/pkg/mod \
     --mount=type=cache,id=go-build,from=std,source=/root/.cache/go-build,target=/root/.cache/go-build \
-    go build {{ "-mod=vendor " if vendored }}-trimpath -o /out/app {{ package }}
+    go build {{ "-mod=vendor " if vendored }}-trimpath -o /out/app {{ package }}{{ " && install -D /dev/null /out/env/.env" if env_file }}
 
 # Not `scratch`: programs expect /tmp, a time zone or a shell more often than the shared base layer costs.
 FROM {{ debian }}
@@ -34,6 +34,10 @@ COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /usr/local/share/zoneinfo.
 ENV PORT={{ port }} HOME=/tmp ZONEINFO=/usr/local/share/zoneinfo.zip
 USER 10001:10001
 WORKDIR /app
+{% if env_file %}
+# Many a program that reads a `.env` ends without one: an empty one is there, unless the repository has its own.
+COPY --from=build --chown=10001:10001 /out/env/ ./{{ folder ~ "/" if folder }}
+{% endif %}
 # Templates, migrations and the like are found where `go run` finds them.
 {% if commands %}
 COPY --from=build --chown=10001:10001 /src ./

@@ -36,6 +36,12 @@ struct Script {
     ignore_sigterm: bool,
     /// `MIMIC_LOG_LINES_PER_SECOND`: how much it talks.
     log_lines: u64,
+    /// `MIMIC_ROOT_STATUS` (200): with which status it answers `/`.
+    root_status: u64,
+    /// `MIMIC_NO_HEALTH`: anything but empty or `0`, and it knows no `/health`.
+    no_health: bool,
+    /// `MIMIC_ALLOWED_HOST`: the only `Host` header that it does not answer with 400.
+    allowed_host: Option<String>,
     /// `MIMIC_BODY`, or else the file `/VERSION`, or else `mimic`: what `/` answers.
     body: String,
 }
@@ -89,6 +95,9 @@ impl Script {
             multiply: switched_on("MIMIC_MULTIPLY"),
             ignore_sigterm: switched_on("MIMIC_IGNORE_SIGTERM"),
             log_lines: number("MIMIC_LOG_LINES_PER_SECOND").unwrap_or(0),
+            root_status: number("MIMIC_ROOT_STATUS").unwrap_or(200),
+            no_health: switched_on("MIMIC_NO_HEALTH"),
+            allowed_host: text("MIMIC_ALLOWED_HOST"),
             body: body.unwrap_or_else(|| "mimic".to_owned()),
         }
     }
@@ -184,6 +193,13 @@ struct Request {
     body: Vec<u8>,
 }
 
+impl Request {
+    fn host(&self) -> Option<&str> {
+        let named = |line: &'_ String| line.split_once(':').is_some_and(|(name, _)| name.eq_ignore_ascii_case("host"));
+        self.headers.iter().find(|line| named(line)).map(|line| line["host:".len()..].trim())
+    }
+}
+
 fn read_request(reader: &mut impl BufRead) -> io::Result<Option<Request>> {
     let mut first = String::new();
     if reader.read_line(&mut first)? == 0 {
@@ -255,8 +271,12 @@ fn serve(stream: TcpStream, script: &Script, born: Instant) -> io::Result<()> {
 
 fn answer(to: &mut TcpStream, request: &Request, script: &Script, born: Instant) -> io::Result<()> {
     let value = |name: &str| request.query.get(name).map(String::as_str);
+    if script.allowed_host.as_ref().is_some_and(|host| request.host() != Some(host)) {
+        return send(to, "400 Bad Request", &[], "mimic refuses this host");
+    }
     match request.path.as_str() {
-        "/" => send(to, "200 OK", &[], &script.body),
+        "/" => send(to, &format!("{} As told", script.root_status), &[], &script.body),
+        "/health" if script.no_health => send(to, NOT_FOUND.0, &[], NOT_FOUND.1),
         "/health" if script.healthy(born.elapsed()) => send(to, "200 OK", &[], "healthy"),
         "/health" => send(to, "503 Service Unavailable", &[], "sick"),
         "/env" => send(to, "200 OK", &[], &environment()),
@@ -302,9 +322,11 @@ fn answer(to: &mut TcpStream, request: &Request, script: &Script, born: Instant)
             }
             send(to, "200 OK", &[], "talked")
         }
-        _ => send(to, "404 Not Found", &[], "mimic knows no such path"),
+        _ => send(to, NOT_FOUND.0, &[], NOT_FOUND.1),
     }
 }
+
+const NOT_FOUND: (&str, &str) = ("404 Not Found", "mimic knows no such path");
 
 /// What `/eat` took, for good.
 static EATEN: Mutex<Vec<Vec<u8>>> = Mutex::new(Vec::new());

@@ -84,6 +84,21 @@ impl Mimic {
         self.set("MIMIC_LISTEN", address)
     }
 
+    /// Answers `/` with this status.
+    pub fn answering_root_with(self, status: u16) -> Self {
+        self.set("MIMIC_ROOT_STATUS", status)
+    }
+
+    /// Knows no `/health`.
+    pub fn without_health(self) -> Self {
+        self.set("MIMIC_NO_HEALTH", 1)
+    }
+
+    /// Answers whoever names another host than this with 400.
+    pub fn allowing_host(self, host: &str) -> Self {
+        self.set("MIMIC_ALLOWED_HOST", host)
+    }
+
     /// Talks that much on standard output.
     pub fn logging(self, lines_per_second: u64) -> Self {
         self.set("MIMIC_LOG_LINES_PER_SECOND", lines_per_second)

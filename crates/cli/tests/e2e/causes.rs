@@ -57,6 +57,11 @@ async fn what_is_wrong_with_an_app_is_told_in_the_first_line() {
             "`health_check_path: /health`",
         ),
         (
+            mimic().allowing_host("localhost").files(),
+            "the app refuses the host name of its visitors: it answers `/health` with status 400",
+            "`ALLOWED_HOSTS`",
+        ),
+        (
             quits.starting_after(Duration::from_secs(5)).files(),
             "the app ended with exit code 1: the module `express` is needed",
             "Add it to the dependencies",
@@ -75,5 +80,25 @@ async fn what_is_wrong_with_an_app_is_told_in_the_first_line() {
         ),
     ];
     join_all(cases.map(|(changes, cause, advice)| is_told(&rig, changes, cause, advice))).await;
+    rig.finish().await;
+}
+
+#[tokio::test(flavor = "multi_thread")]
+async fn an_app_with_nothing_at_its_root_is_up_without_a_file_of_ours() {
+    let rig = Setup::new().start().await;
+    // It says nothing of a path for its health.
+    let without_path = "framework: docker\ndatabase: none\napp_port: 3000\n";
+    let app = || Mimic::new("an API").answering_root_with(404).config(without_path);
+    for (app, by_what) in [
+        (app(), "because `/health` answers well"),
+        // Of the usual paths none answers, and none is an error of the server's.
+        (app().without_health(), "because it answers at all"),
+    ] {
+        let pull = rig.open_with(app.files()).await;
+        let body = rig.until_comment(&pull, "Preview is ready").await.body;
+        assert!(body.contains("It answers `/` with status 404") && body.contains(by_what), "{body}");
+        pull.close().unwrap();
+        rig.until_comment(&pull, "removed").await;
+    }
     rig.finish().await;
 }

@@ -112,6 +112,21 @@ pub(super) const RULES: &[Rule] = &[
         advice: "Add it under `scripts` in `package.json`, or let `preview-config.yml` or the `Dockerfile` run what there is.",
     },
     Rule {
+        name: "missing-env-file",
+        phases: &[Run],
+        signs: &[
+            Says(&["Error loading .env file"]),
+            Says(&["open .env: no such file or directory"]),
+            Says(&["node: .env", ": not found"]),
+            Says(&["ENOENT: no such file or directory, open '.env'"]),
+            Says(&["ENOENT: no such file or directory, open '", "/.env'"]),
+        ],
+        kind: Kind::File,
+        cause: "the app does not start without its file `.env`, which is not in the image",
+        advice: "Let it start without one (Node.js: `--env-file-if-exists=.env`): what stands under `env` in `preview-config.yml` is in \
+                 its environment already. Or let the build make an empty one: `build_commands: touch .env`.",
+    },
+    Rule {
         name: "missing-file",
         phases: &[Build, Run],
         signs: &[
@@ -168,9 +183,31 @@ pub(super) const RULES: &[Rule] = &[
         advice: "Install it in the image: with npm a tool has to stand in `package.json`, and what runs the app among `dependencies`.",
     },
     Rule {
+        name: "rails-key",
+        phases: &[Build, Run],
+        signs: &[
+            Says(&["Missing encryption key to decrypt file with", "RAILS_MASTER_KEY"]),
+            Says(&["Missing `secret_key_base` for"]),
+            Says(&["ActiveSupport::MessageEncryptor::InvalidMessage"]),
+        ],
+        kind: Kind::Variable,
+        cause: "Rails has no key that opens its credentials: `RAILS_MASTER_KEY` is not set, or is another repository's",
+        advice: "Write `RAILS_MASTER_KEY: ${secret:RAILS_MASTER_KEY}` under `env` in `preview-config.yml`; whoever runs the server sets that \
+                 secret to what `config/master.key` holds.",
+    },
+    Rule {
         name: "missing-variable",
         phases: &[Build, Run],
         signs: &[
+            // Of two signs in one line the later one counts: it names the variable.
+            Says(&[": NotPresent"]),
+            Names("", " not set: NotPresent"),
+            Names("", " is not set: NotPresent"),
+            Names("", " must be set: NotPresent"),
+            Names("key not found: \"", "\" (KeyError)"),
+            Names("Could not resolve placeholder '", "'"),
+            Names("UndefinedValueError: ", " not found"),
+            Names("required key ", " missing value"),
             Names("Environment variable not found: ", "."),
             Names("issing required environment variable: ", ""),
             Names("issing environment variable: ", ""),
@@ -260,7 +297,9 @@ pub(super) const RULES: &[Rule] = &[
         ],
         kind: Kind::Table,
         cause: "{} is not in the database, which is new and empty",
-        advice: "Let the app bring its database up to date when it starts: run the migrations.",
+        advice: "Run the migrations before it starts: `migrate` in `preview-config.yml` names the command; for SQLite, a file in the app's own \
+                 container, `startup_commands` (`python manage.py migrate`, `php artisan migrate --force`, `npx prisma migrate deploy`, \
+                 `bin/rails db:prepare`).",
     },
     // ------------------------------------------------------------------------------------------- libraries, drivers, releases
     Rule {

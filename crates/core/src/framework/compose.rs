@@ -67,6 +67,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Detected>, DetectError
         extras: FoundExtras { services: BTreeSet::new(), reason: named() },
         compose: Some(FoundCompose { stack, dockerfiles }),
         migration: None,
+        rails: None,
         own: owns,
     }))
 }

@@ -20,6 +20,9 @@ const PORT: ContainerPort = ContainerPort::new(8080).unwrap();
 const CACHES: &str = "--mount=type=cache,id=go-mod,target=/go/pkg/mod \
                       --mount=type=cache,id=go-build,from=std,source=/root/.cache/go-build,target=/root/.cache/go-build ";
 
+/// Libraries with which many programs end where there is no `.env`, which nobody commits.
+const WANT_ENV_FILE: [&str; 2] = ["github.com/joho/godotenv", "github.com/spf13/viper"];
+
 pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> {
     let modules = go_work::modules(project)?;
     if modules.is_empty() {
@@ -46,6 +49,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         commands => commands::run_lines(&project.config.build_commands, CACHES),
         folder => (!module.folder.is_all()).then(|| module.folder.to_string()),
         package => if package.is_all() { package.to_string() } else { format!("./{package}") },
+        env_file => WANT_ENV_FILE.iter().any(|library| module.go_mod.contains(library)),
         port => app_port.get(),
     };
     let vendoring = if vendored { ", with its dependencies vendored" } else { "" };

@@ -60,6 +60,7 @@ pub use migration::FoundMigration;
 pub use own::{OwnBuild, ToLookAt};
 use own_dockerfile::DockerfileError;
 pub use python::PythonError;
+pub use rails::RailsNeeds;
 
 /// How an app is built.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, Hash)]
@@ -155,6 +156,8 @@ pub struct Detected {
     pub compose: Option<FoundCompose>,
     /// What brings its database to the form that the commit expects.
     pub migration: Option<FoundMigration>,
+    /// What Rails is to be told in an image that isn't ours.
+    pub rails: Option<RailsNeeds>,
     /// The Dockerfiles that aren't ours. Before they are built, their images are to be looked at, and where the hosts lead that they add
     /// from: the engine fetches on the host's network.
     pub own: Vec<OwnBuild>,
@@ -280,7 +283,8 @@ pub fn detect(files: &dyn Files, config: &RepoConfig, rules: &BuildRules) -> Res
     commands::check(config, &found)?;
     commands::files_are_there(project.files, config)?;
     let migration = migration::find(project, &found)?;
-    Ok(Detected { migration, ..found })
+    let rails = rails::needs(project, found.framework)?;
+    Ok(Detected { migration, rails, ..found })
 }
 
 fn by_recipe(project: Project<'_>) -> Result<Detected, DetectError> {
@@ -298,6 +302,7 @@ fn by_recipe(project: Project<'_>) -> Result<Detected, DetectError> {
         context: recipe.scope.context,
         compose: None,
         migration: None,
+        rails: None,
         own: recipe.own.into_iter().collect(),
     })
 }

@@ -3,9 +3,11 @@
 //! The Ruby is the one that the project asks for, since Bundler refuses to run with another.
 
 use minijinja::context;
+use sha2::{Digest, Sha512};
 
 use crate::base_images::BaseImage;
-use crate::repo_config::{AppCommand, ContainerPort};
+use crate::compose::DatabasePassword;
+use crate::repo_config::{AppCommand, ContainerPort, EnvVars};
 
 use super::migration::FoundMigration;
 use super::node::Package;
@@ -63,6 +65,49 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         scope: Scope::of(project),
         own: None,
     }))
+}
+
+/// What Rails wants to be told in an image that is not made here: since 7.1 its generator brings a Dockerfile. An image of ours finds it
+/// out by itself, when a container starts.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct RailsNeeds {
+    databases: Vec<String>,
+}
+
+impl RailsNeeds {
+    /// Its variables, made of the deployment's password, so that sessions outlive an update, and of the main database's address.
+    pub fn variables(&self, password: &DatabasePassword, database_url: Option<&str>) -> EnvVars {
+        let mut all = EnvVars::default();
+        let key = hex::encode(Sha512::new().chain_update("SECRET_KEY_BASE").chain_update(password.expose()).finalize());
+        let further = self.databases.iter().filter_map(|name| Some((name, beside(database_url?, name))));
+        let urls = further.map(|(name, url)| (format!("{}_DATABASE_URL", name.to_ascii_uppercase()), url));
+        for (name, value) in urls.chain([("SECRET_KEY_BASE".to_owned(), key)]) {
+            // A name of theirs that is none for a variable is left out.
+            if let Ok(name) = name.parse() {
+                all.insert(name, value);
+            }
+        }
+        all
+    }
+}
+
+/// The address of a database beside the main one, on the same server: `…/pr_1_cache?…`.
+fn beside(main: &str, name: &str) -> String {
+    let end = main.find('?').unwrap_or(main.len());
+    format!("{}_{name}{}", &main[..end], &main[end..])
+}
+
+/// What it needs, where another than we makes the image of a Rails app.
+pub(super) fn needs(project: Project<'_>, made_by: Framework) -> Result<Option<RailsNeeds>, DetectError> {
+    let files = project.files;
+    if !matches!(made_by, Framework::Docker | Framework::Image) || !files.has("config", "application.rb")? {
+        return Ok(None);
+    }
+    let gemfile = files.read("Gemfile")?.unwrap_or_default();
+    if !names_gem(&gemfile, "rails") {
+        return Ok(None);
+    }
+    Ok(Some(RailsNeeds { databases: further_databases(files)? }))
 }
 
 /// The databases beside the main one, each known by the schema that Rails keeps of it: `db/cache_schema.rb`.
@@ -164,4 +209,44 @@ fn version(text: &str) -> Option<String> {
     let parts: Vec<&str> = text.trim().split('.').collect();
     let number = |part: &&str| (1..=2).contains(&part.len()) && part.bytes().all(|b| b.is_ascii_digit());
     ((2..=3).contains(&parts.len()) && parts.iter().all(number)).then(|| parts.join("."))
+}
+
+#[cfg(test)]
+mod tests {
+    use super::super::{BuildRules, MemoryFiles, detect};
+    use super::*;
+    use crate::base_images::BaseImages;
+    use crate::repo_config::RepoConfig;
+    use crate::trust::Trust;
+
+    fn needs(files: &[(&str, &str)]) -> Option<RailsNeeds> {
+        let rules = BuildRules { base_images: BaseImages::public(), trust: Trust::Member };
+        let files = MemoryFiles::new(files.iter().copied());
+        detect(&files, &RepoConfig::default(), &rules).unwrap().rails
+    }
+
+    #[test]
+    fn rails_in_a_dockerfile_of_its_own_gets_what_an_image_of_ours_finds_out_itself() {
+        let app = [("Gemfile", "gem \"rails\", \"~> 8.0\"\ngem \"pg\"\n"), ("config/application.rb", "")];
+        let dockerfile = ("Dockerfile", "FROM ruby\n");
+        assert_eq!(needs(&app), None, "an image of ours");
+        assert_eq!(needs(&[dockerfile, ("Gemfile", "gem \"sinatra\"\n"), app[1]]), None);
+        assert_eq!(needs(&[dockerfile, app[0]]), None, "a gem that only tests with Rails");
+        let schemas = [("db/schema.rb", ""), ("db/cache_schema.rb", ""), ("db/queue_schema.rb", "")];
+        let found = needs(&[&[dockerfile, app[0], app[1]][..], &schemas].concat()).unwrap();
+
+        let password = DatabasePassword::from_bytes([7; 24]);
+        let of = |url| found.variables(&password, url);
+        let all = of(Some("postgres://preview:x@db:5432/pr_1?sslmode=disable"));
+        assert_eq!(all.get("CACHE_DATABASE_URL"), Some("postgres://preview:x@db:5432/pr_1_cache?sslmode=disable"));
+        let queue = of(Some("mysql2://preview:x@db:3306/pr_1"));
+        assert_eq!(queue.get("QUEUE_DATABASE_URL"), Some("mysql2://preview:x@db:3306/pr_1_queue"));
+        // As `sha512sum` makes it of the same in an image of ours, so that whoever writes a Dockerfile keeps their sessions.
+        let key = all.get("SECRET_KEY_BASE").unwrap();
+        assert!(key.len() == 128 && key.starts_with("6a53b1520955179170c6"), "{key}");
+        assert_eq!(of(None).get("SECRET_KEY_BASE"), Some(key));
+        let other = found.variables(&DatabasePassword::from_bytes([8; 24]), None);
+        assert_ne!(other.get("SECRET_KEY_BASE"), Some(key));
+        assert_eq!(other.iter().count(), 1, "no database, no address");
+    }
 }

@@ -418,6 +418,21 @@ fn dockerfile_of_go() {
 }
 
 #[test]
+fn a_go_program_that_may_end_without_an_env_file_finds_an_empty_one_where_it_looks() {
+    let main = |module: &'static str, of: &str| {
+        let files = [("go.work", "go 1.24\n\nuse ./api\n"), (module, of), ("api/main.go", MAIN)];
+        dockerfile(&files, "app_entrypoint: api\n")
+    };
+    let text = main("api/go.mod", "module x\n\nrequire github.com/joho/godotenv v1.5.1\n");
+    let (empty, sources) =
+        (text.find("COPY --from=build --chown=10001:10001 /out/env/ ./api/\n"), text.find(" . .\nCOPY --from"));
+    // Before the sources, so that a file of theirs takes its place.
+    assert!(empty.is_some() && empty < sources, "{text}");
+    assert!(text.contains("-o /out/app . && install -D /dev/null /out/env/.env\n"), "{text}");
+    assert!(!main("api/go.mod", "module x\n").contains(".env"), "nobody asks for one");
+}
+
+#[test]
 fn a_pinned_package_manager_cannot_carry_a_command() {
     for version in ["9.0.0 && id", "9;id", "$(id)", "latest", "9.0.0\\nRUN id", "file:../x", "@evil"] {
         let package = NEST.replacen('{', &format!(r#"{{"packageManager": "pnpm@{version}", "#), 1);

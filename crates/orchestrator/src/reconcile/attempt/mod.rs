@@ -83,9 +83,10 @@ pub(super) struct Found {
 }
 
 impl Found {
-    /// Whether there is anything that opens with the deployment's password.
+    /// Whether there is anything that opens with the deployment's password, or is made of it.
     fn has_backing(&self) -> bool {
-        self.detected.database.database.is_some() || !self.detected.extras.services.is_empty()
+        let detected = &self.detected;
+        detected.database.database.is_some() || !detected.extras.services.is_empty() || detected.rails.is_some()
     }
 
     /// The backing services beside the database.

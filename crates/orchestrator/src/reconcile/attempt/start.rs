@@ -205,8 +205,12 @@ impl Reconciler {
             (None, false) => DatabasePassword::from_bytes([0; 24]),
             (None, true) => return Err(Fault::passing("the database's password was lost")),
         };
-        let mut spec = self.spec(trying, found, password)?;
-        let env = self.env_of(trying, found, &compose::given(&spec, trying.slot))?;
+        let mut spec = self.spec(trying, found, password.clone())?;
+        let given = compose::given(&spec, trying.slot);
+        let url = given.get("DATABASE_URL").map(String::as_str);
+        let mut env = found.detected.rails.as_ref().map(|rails| rails.variables(&password, url)).unwrap_or_default();
+        // What the repository says itself wins.
+        env.extend(self.env_of(trying, found, &given)?);
         spec.slots.values_mut().for_each(|app| app.env.extend(env.clone()));
         Ok(spec)
     }
