@@ -138,7 +138,7 @@ impl Illness<'_> {
         told(
             HOST_REFUSED,
             format!(
-                "the app refuses the host name of its visitors: it answers `{}` with status {status} where it is asked as `{}`, and otherwise \
+                "the app refuses the host name of its visitors: it answers `{}` with status {status} where it is asked as `{}`, and not \
                  as `localhost`",
                 self.health_path, self.host
             ),
