@@ -24,7 +24,8 @@ pub(crate) const OWN_NETWORK: &str = "PREVIEW_E2E_NETWORK";
 /// A running engine.
 pub(crate) struct Engine {
     dir: TempDir,
-    bridge: String,
+    /// The name of its default bridge.
+    pub(crate) bridge: String,
     /// Beneath it are the control groups of all its containers and builds.
     pub(crate) group: String,
     /// What it is told they are beneath.
@@ -118,11 +119,6 @@ impl Engine {
     /// One of its files.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
-    }
-
-    /// Its default bridge.
-    pub(crate) fn bridge(&self) -> &str {
-        &self.bridge
     }
 
     /// Where its data lie.

@@ -72,7 +72,7 @@ async fn a_preview_reaches_the_internet_and_nothing_near() {
     let (_, theirs) = addresses(&rig, &other).await;
     let neighbour = neighbour(&rig, &ours).await;
 
-    let by_ipv6 = outside.plug_into(engine.bridge(), host_port).await;
+    let by_ipv6 = outside.plug_into(&engine.bridge, host_port).await;
 
     // Without the firewall all of it is open but what Docker keeps apart itself: so the refusals below are the firewall's.
     assert_eq!(reached(&rig, &ours, &near).await, near);

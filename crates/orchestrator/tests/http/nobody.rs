@@ -210,7 +210,7 @@ impl Source for Nobody {
     async fn checkout(&self, _: &Want, _: PathBuf, _: &DeploymentLock) -> Result<Checkout, Fault> {
         nobody()
     }
-    async fn tidy(&self, _: &BTreeSet<RepoId>) -> Result<u64, Fault> {
+    async fn tidy(&self, _: Option<&BTreeSet<RepoId>>) -> Result<u64, Fault> {
         nobody()
     }
 }
