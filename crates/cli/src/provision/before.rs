@@ -29,7 +29,8 @@ test -e complete || {
 /// Forgets what was put aside.
 const FORGET: &str = "rm -rf /var/lib/preview-deployer/before\n";
 /// Brings back what was put aside, and waits until the service answers. `mv` replaces the program of a running process. nginx reads what
-/// it had before, unless somebody else's file is broken: then it goes on with what it has.
+/// it had before, unless somebody else's file is broken: then it goes on with what it has. A file that is as it was stays, since whoever
+/// reads it at its start would count as not having read a new one.
 const BRING_BACK: &str = "set -eu
 cd /var/lib/preview-deployer/before
 test -e complete
@@ -39,7 +40,11 @@ for file in github-app.pem digitalocean-token acme-ca.pem; do
     if [ -e $file ]; then cp -p $file /opt/preview-deployer/$file; fi
 done
 # An older version has put none of these aside.
-if [ -e system.tar ]; then tar -xpf system.tar -C /; fi
+if [ -e system.tar ]; then
+    mkdir -p system
+    tar -xpf system.tar -C system
+    (cd system && find . -type f) | while read -r file; do cmp -s system/$file /$file || cp -p system/$file /$file; done
+fi
 systemctl daemon-reload
 if nginx -t 2>/dev/null; then systemctl reload nginx.service || true; fi
 systemctl restart preview-orchestrator.service

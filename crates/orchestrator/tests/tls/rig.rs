@@ -122,7 +122,8 @@ impl Rig {
         let told = (shown.answers.clone(), Some(tls.register()));
         let house = House::told(ledger, Some(SECRET), tempfile::tempdir().unwrap(), true, told).await;
         let router = self.router(&house, shown).await;
-        let running = Running { house, router: router.clone(), keeping: tokio::spawn(async move { tls.keep(router).await }) };
+        let running =
+            Running { house, router: router.clone(), keeping: tokio::spawn(async move { tls.keep(router).await }) };
         for number in 0..previews {
             self.add_preview(&running, 12 + number).await;
         }
