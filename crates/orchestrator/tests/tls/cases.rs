@@ -135,7 +135,8 @@ pub(crate) async fn certificates_are_renewed_before_they_end_and_no_visitor_noti
     // Longer than two of them are good for: each answer is checked against the clock by the visitor.
     while began.elapsed() < GOOD_FOR * 2 {
         let got = visitor.secure(DOMAIN, "/my-org-my-app/pr-12/").await.unwrap();
-        if seen.last() != Some(&got.certificate) {
+        // For a moment after a reload nginx's old workers still show the one before.
+        if !seen.contains(&got.certificate) {
             seen.push(got.certificate);
         }
         tokio::time::sleep(Duration::from_millis(50)).await;
