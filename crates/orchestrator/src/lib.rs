@@ -30,6 +30,7 @@ pub mod http;
 pub mod ledger;
 mod mishap;
 pub mod needs;
+mod parting;
 mod platform;
 pub mod reconcile;
 mod remove_tree;

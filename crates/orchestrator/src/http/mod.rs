@@ -31,6 +31,7 @@ use std::sync::Arc;
 
 use axum::Router;
 use axum::middleware::{from_fn, from_fn_with_state, map_response};
+use axum::response::Response;
 use axum::routing::{delete, get, post};
 use http::StatusCode;
 use secrecy::SecretString;
@@ -42,6 +43,7 @@ use crate::crowd::Allowance;
 use crate::folders::Folders;
 use crate::ledger::Ledger;
 use crate::needs::{self, Clock, ContainerEngine};
+use crate::parting;
 use crate::reconcile::Reconciler;
 use crate::tls::{Answers, Register};
 use api::Api;
@@ -109,7 +111,10 @@ fn router(desk: Desk, shutdown: &CancellationToken) -> Router {
     let webhook = desk.webhook_secret.as_ref().map(|secret| {
         let (reconciler, clock) = (desk.reconciler.clone(), desk.clock.clone());
         let mailbox = Mailbox::new(secret, reconciler, clock, deliveries.clone(), allowance.clone());
-        let receive = post(webhook::receive).layer(map_response(webhook::closed_behind));
+        // No connection waits for the next delivery: one that was just sent when we close it, as at a restart, would be lost, and
+        // GitHub sends none twice.
+        let receive =
+            post(webhook::receive).layer(map_response(async |answer: Response| parting::closed_behind(answer)));
         Router::new().route("/webhook/github", receive).with_state(Arc::new(mailbox))
     });
     let certificates = desk.certificates.clone();

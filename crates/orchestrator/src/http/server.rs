@@ -2,7 +2,6 @@
 
 use std::convert::Infallible;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::time::Duration;
 
 use axum::Router;
@@ -19,6 +18,7 @@ use tower::ServiceExt;
 
 use super::askers::Ends;
 use crate::crowd::Places;
+use crate::parting;
 use crate::platform::give_up_after;
 
 /// The server's patience.
@@ -80,11 +80,15 @@ async fn converse(stream: TcpStream, from: IpAddr, app: Router, limits: Limits, 
     let _ = stream.set_nodelay(true);
     give_up_after(&stream, limits.taking);
     let Ok(ends) = stream.local_addr().map(|to| Ends { from, to: to.ip() }) else { return };
+    let stopping = shutdown.clone();
     let service = service_fn(move |request: Request<Incoming>| {
         let mut request = request.map(Body::new);
         request.extensions_mut().insert(ends);
-        let app = app.clone();
-        async move { Ok::<_, Infallible>(app.oneshot(request).await.unwrap_or_else(|never| match never {})) }
+        let (app, stopping) = (app.clone(), stopping.clone());
+        async move {
+            let answer = app.oneshot(request).await.unwrap_or_else(|never| match never {});
+            Ok::<_, Infallible>(if stopping.is_cancelled() { parting::closed_behind(answer) } else { answer })
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -92,15 +96,7 @@ async fn converse(stream: TcpStream, from: IpAddr, app: Router, limits: Limits, 
         .max_headers(HEAD_HEADERS)
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(stream), service);
-    let mut connection = pin!(connection);
-    // Somebody who goes away in the middle is nobody's error.
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = shutdown.cancelled() => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
-    }
+    parting::converse(connection, http1::Connection::graceful_shutdown, shutdown.cancelled()).await;
 }
 
 #[cfg(test)]

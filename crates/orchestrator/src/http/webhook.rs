@@ -14,7 +14,7 @@ use axum::extract::{FromRequest, Request, State};
 use axum::response::{IntoResponse, Response};
 use futures_util::StreamExt;
 use hmac::{Hmac, Mac};
-use http::header::{CONNECTION, CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
+use http::header::{CONTENT_LENGTH, CONTENT_TYPE, HeaderValue, RETRY_AFTER, WWW_AUTHENTICATE};
 use http::{HeaderMap, StatusCode};
 use secrecy::{ExposeSecret, SecretString};
 use serde::Serialize;
@@ -297,13 +297,6 @@ pub(super) async fn receive(State(mailbox): State<Arc<Mailbox>>, delivery: Deliv
     };
     note(decision, reason);
     Ok((status, Json(Answer { decision, reason })).into_response())
-}
-
-/// No connection waits for the next delivery: one that was just sent when we close it, as at a restart, would be lost, and GitHub
-/// sends none twice.
-pub(super) async fn closed_behind(mut answer: Response) -> Response {
-    answer.headers_mut().insert(CONNECTION, HeaderValue::from_static("close"));
-    answer
 }
 
 /// What a telling that was not taken is answered with.

@@ -40,6 +40,22 @@ async fn stopping_lets_a_request_finish_and_takes_no_new_ones() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn what_is_asked_over_a_kept_connection_while_it_stops_is_answered() {
+    let (router, app) = (router(), App::start("one").await);
+    router.apply(&table(&[("my-app-1", app.port)])).await.unwrap();
+    let address = router.address();
+    let mut kept = TcpStream::connect(address).await.unwrap();
+
+    let stopping = tokio::spawn(async move { router.shutdown(Duration::from_secs(60)).await });
+    crate::eventually("no new connections", || async { TcpStream::connect(address).await.is_err() }).await;
+    kept.write_all(b"GET /my-app/pr-1/ HTTP/1.1\r\nHost: p\r\n\r\n").await.unwrap();
+    let mut answer = String::new();
+    kept.read_to_string(&mut answer).await.unwrap();
+    assert!(answer.starts_with("HTTP/1.1 200 ") && answer.contains("connection: close"), "{answer}");
+    stopping.await.unwrap();
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn stopping_ends_what_does_not_finish_in_time() {
     let (router, app) = (router(), App::start("one").await);
     router.apply(&table(&[("my-app-1", app.port)])).await.unwrap();

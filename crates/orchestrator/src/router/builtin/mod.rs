@@ -16,7 +16,6 @@ mod tunnel;
 use std::convert::Infallible;
 use std::io;
 use std::net::{IpAddr, SocketAddr};
-use std::pin::pin;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -37,6 +36,7 @@ use self::secure::Acceptor;
 pub use self::secure::Secure;
 use crate::crowd::{Place, Places};
 use crate::needs::{Fault, Router};
+use crate::parting;
 use crate::router::login::Login;
 
 /// Visitors' connections at a time, a quarter of them from one address; more wait in the kernel's queue.
@@ -193,7 +193,7 @@ async fn welcome(
     let _ = stream.set_nodelay(true);
     let Some(acceptor) = acceptor else { return serve(stream, peer, proxy, stop).await };
     let secured = tokio::select! {
-        () = told(&mut stop) => None,
+        () = parting::last_call(told(&mut stop)) => None,
         secured = acceptor.accept(stream) => secured,
     };
     if let Some(secured) = secured {
@@ -208,9 +208,13 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
     proxy: Arc<Proxy>,
     mut stop: watch::Receiver<bool>,
 ) {
+    let stopping = stop.clone();
     let service = service_fn(move |request| {
-        let (proxy, peer) = (proxy.clone(), peer.clone());
-        async move { Ok::<_, Infallible>(proxy.answer(peer, request).await) }
+        let (proxy, peer, stopping) = (proxy.clone(), peer.clone(), stopping.clone());
+        async move {
+            let answer = proxy.answer(peer, request).await;
+            Ok::<_, Infallible>(if *stopping.borrow() { parting::closed_behind(answer) } else { answer })
+        }
     });
     let connection = http1::Builder::new()
         .timer(TokioTimer::new())
@@ -220,15 +224,7 @@ async fn serve<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
         .max_buf_size(HEAD_BYTES)
         .serve_connection(TokioIo::new(Patient::new(stream)), service)
         .with_upgrades();
-    let mut connection = pin!(connection);
-    // A visitor who goes away in the middle is nobody's error.
-    tokio::select! {
-        _ = connection.as_mut() => {}
-        () = told(&mut stop) => {
-            connection.as_mut().graceful_shutdown();
-            let _ = connection.await;
-        }
-    }
+    parting::converse(connection, http1::UpgradeableConnection::graceful_shutdown, told(&mut stop)).await;
 }
 
 /// Resolves when it is time to stop, or nobody is left who could say so.
