@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use preview_fuzz::holds;
 use proptest::prelude::*;
 
-use super::rules::RULES;
+use super::rules;
 use super::*;
 use crate::docs::part_is_current;
 use crate::repo_config::ContainerPort;
@@ -66,7 +66,7 @@ fn silent(log: &[String]) -> Illness<'_> {
 
 fn diagnosis(recorded: &Recorded) -> Option<Diagnosis> {
     let Recorded { phase, rule, lines, .. } = recorded;
-    if RULES.iter().any(|one| one.name == *rule) {
+    if rules::all().any(|one| one.name == *rule) {
         return of_log(*phase, lines.iter().map(String::as_str));
     }
     let said = listening::said(lines.iter().map(String::as_str)).expect("such a log says where the app listens");
@@ -93,15 +93,15 @@ fn every_log_is_told_by_its_own_rule() {
 #[test]
 fn every_rule_has_a_log_that_was_really_written() {
     let recorded: BTreeSet<String> = recorded().into_iter().map(|log| log.rule).collect();
-    let without: Vec<&str> = RULES.iter().map(|rule| rule.name).filter(|name| !recorded.contains(*name)).collect();
+    let without: Vec<&str> = rules::all().map(|rule| rule.name).filter(|name| !recorded.contains(*name)).collect();
     assert!(without.is_empty(), "{without:?}");
-    let names: BTreeSet<&str> = RULES.iter().map(|rule| rule.name).collect();
-    assert_eq!(names.len(), RULES.len(), "every rule has a name of its own");
+    let names: BTreeSet<&str> = rules::all().map(|rule| rule.name).collect();
+    assert_eq!(names.len(), rules::all().count(), "every rule has a name of its own");
 }
 
 #[test]
 fn every_sentence_is_short_enough_for_a_comment() {
-    for rule in RULES {
+    for rule in rules::all() {
         assert!(rule.cause.len() <= 170 && rule.advice.len() <= 300, "{}", rule.name);
         assert!(rule.advice.ends_with('.') && !rule.cause.ends_with('.'), "{}", rule.name);
         assert!(!format!("{}{}", rule.cause, rule.advice).contains(['|', '\n']), "{}", rule.name);
@@ -187,7 +187,7 @@ fn a_hostile_log_puts_nothing_odd_into_the_first_line() {
     holds("logs to a cause", 1, hostile(), |log| {
         for phase in [Phase::Engine, Phase::Build, Phase::Run] {
             let Some(found) = of_log(phase, log.iter().map(String::as_str)) else { continue };
-            let rule = RULES.iter().find(|rule| rule.name == found.rule).expect("a rule of the table");
+            let rule = rules::all().find(|rule| rule.name == found.rule).expect("a rule of the table");
             let (before, after) = rule.cause.split_once("{}").unwrap_or((rule.cause, ""));
             prop_assert!(found.cause.starts_with(before) && found.cause.ends_with(after), "{}", found.cause);
             let named = &found.cause[before.len()..found.cause.len() - after.len()];
@@ -221,7 +221,7 @@ fn the_table_of_causes_in_the_documentation_is_current() {
         (Phase::Engine, "When an image or a container can't be had"),
     ] {
         let _ = write!(text, "### {title}\n\n| the comment says | what to try |\n| --- | --- |\n");
-        for rule in RULES.iter().filter(|rule| rule.phases.contains(&phase)) {
+        for rule in rules::all().filter(|rule| rule.phases.contains(&phase)) {
             let cause = rule.cause.replace("{}", &rule.kind.with(None));
             let _ = writeln!(text, "| {cause} | {} |", rule.advice);
         }
