@@ -16,6 +16,7 @@ use crate::repo_config::{ContainerPort, EnvVars};
 
 mod error;
 mod flags;
+mod global;
 mod head;
 mod heredocs;
 mod images;
