@@ -247,6 +247,7 @@ impl Reconciler {
         let _permit = self.permit_to_build(app).await?;
         self.wait_for_room(id, Step::Build, 0).await?;
         tokio::select! {
+            biased;
             built = self.look_and_build(id, jobs, found, hold) => built,
             fault = self.until_disk_ends() => Err(fault),
         }

@@ -18,6 +18,7 @@ use std::env;
 use std::fmt::Write;
 use std::fs;
 use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::PathBuf;
 use std::sync::Mutex;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::thread;
@@ -134,6 +135,27 @@ fn a_story_told_again_is_the_same() {
         let script = Script::of(seed);
         assert_eq!(tell(&script, None), tell(&script, None), "{script}");
     }
+}
+
+/// What makes it so: of two things that happen in one moment, chance decides nowhere which comes first.
+#[test]
+fn every_choice_of_the_reconciler_is_biased() {
+    let mut folders = vec![PathBuf::from(concat!(env!("CARGO_MANIFEST_DIR"), "/src/reconcile"))];
+    let mut choices = 0;
+    while let Some(folder) = folders.pop() {
+        for path in fs::read_dir(folder).unwrap().map(|entry| entry.unwrap().path()) {
+            if path.is_dir() {
+                folders.push(path);
+                continue;
+            }
+            let text = fs::read_to_string(&path).unwrap();
+            for choice in text.split("select! {").skip(1) {
+                choices += 1;
+                assert!(choice.trim_start().starts_with("biased;"), "{}: select! {{{choice}", path.display());
+            }
+        }
+    }
+    assert!(choices > 3, "{choices}");
 }
 
 /// The table of `docs/RELIABILITY.md` names them all; which story finds each, and by what, is as of when it was written.
