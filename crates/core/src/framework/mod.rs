@@ -406,6 +406,10 @@ fn render(template: &str, images: &BaseImages, values: minijinja::Value) -> Stri
 }
 
 #[cfg(test)]
+mod go_tests;
+#[cfg(test)]
+mod nest_tests;
+#[cfg(test)]
 mod node_tests;
 #[cfg(test)]
 mod tests;
