@@ -50,6 +50,8 @@ pub enum Fault {
     CutBody,
     /// The right answer, so much later.
     Hang(Duration),
+    /// It is done at once, and the right answer comes so much later.
+    LateAnswer(Duration),
     /// The connection ends without an answer.
     Disconnect,
 }
@@ -193,6 +195,11 @@ impl Fault {
             Self::Hang(duration) => {
                 tokio::time::sleep(duration).await;
                 right.await
+            }
+            Self::LateAnswer(duration) => {
+                let answer = right.await;
+                tokio::time::sleep(duration).await;
+                answer
             }
             Self::Disconnect => {
                 let mut response = Response::new(Body::empty());

@@ -163,6 +163,11 @@ impl Repo {
         self.shared.write(|state| self.change(state, |repo| repo.visible = visible));
     }
 
+    /// Makes it one that can only be read, or ends that.
+    pub fn set_archived(&self, archived: bool) {
+        self.shared.write(|state| self.change(state, |repo| repo.archived = archived));
+    }
+
     /// Pushes to a branch, which may be new, as `login`; open pull requests from it follow.
     pub async fn push(&self, branch: &str, source: impl Into<Source>, login: &str) -> Result<CommitSha> {
         let _held = self.shared.pushing.lock().await;

@@ -28,7 +28,12 @@ pub(super) struct Target {
 /// Why there is none.
 pub(super) enum NoTarget {
     Missing,
-    Moved { to: String, method: Method },
+    Moved {
+        to: String,
+        method: Method,
+    },
+    /// There is, and it can only be read.
+    Archived,
 }
 
 #[derive(Serialize)]
@@ -42,6 +47,7 @@ impl IntoResponse for NoTarget {
     fn into_response(self) -> Response {
         match self {
             Self::Missing => ApiError::not_found().into_response(),
+            Self::Archived => ApiError::forbidden("Repository was archived so is read-only.").into_response(),
             Self::Moved { to, method } => {
                 // Anything but a read must not turn into a GET on the way.
                 let (status, message) = if method == Method::GET {
@@ -69,6 +75,7 @@ impl FromRequestParts<Arc<Shared>> for Target {
         let skipped = if params.contains_key("repository_id") { 5 } else { 6 };
         let rest = path.path().splitn(skipped + 1, '/').nth(skipped).map(|rest| format!("/{rest}")).unwrap_or_default();
         match find(shared, &params) {
+            Some(Found::Here(id)) if parts.method != Method::GET && is_archived(shared, id) => Err(NoTarget::Archived),
             Some(Found::Here(id)) => Ok(Self { shared: shared.clone(), id, params, rest }),
             Some(Found::Renamed(id)) => {
                 let query = path.query().map(|query| format!("?{query}")).unwrap_or_default();
@@ -78,6 +85,10 @@ impl FromRequestParts<Arc<Shared>> for Target {
             None => Err(NoTarget::Missing),
         }
     }
+}
+
+fn is_archived(shared: &Shared, id: RepoId) -> bool {
+    shared.read(|state| state.repository(id).is_some_and(|repo| repo.archived))
 }
 
 enum Found {

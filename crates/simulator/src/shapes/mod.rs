@@ -219,7 +219,7 @@ impl State {
             updated_at: stamp(repo.pushed_at),
             pushed_at: Stamp::Text(stamp(repo.pushed_at)),
             clone_url: format!("{html_url}.git"),
-            archived: false,
+            archived: repo.archived,
             disabled: false,
             visibility: if repo.private { "private" } else { "public" },
             open_issues_count: repo.pulls.values().filter(|pull| pull.is_open()).count(),

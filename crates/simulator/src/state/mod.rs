@@ -167,6 +167,7 @@ impl State {
             owner,
             private: true,
             visible: true,
+            archived: false,
             fork_of,
             default_branch: "main".to_owned(),
             created_at: now,

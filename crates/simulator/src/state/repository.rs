@@ -21,6 +21,8 @@ pub struct Repository {
     pub private: bool,
     /// Whether the token sees it at all; GitHub answers 404 otherwise.
     pub visible: bool,
+    /// Whether it can only be read any more.
+    pub archived: bool,
     /// The repository that it was forked from.
     pub fork_of: Option<RepoId>,
     /// The branch that pull requests go to.

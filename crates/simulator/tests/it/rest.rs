@@ -55,6 +55,13 @@ async fn what_is_not_there_or_not_visible_is_404() {
     }
     assert_eq!(get(&github, "/repos/MY-ORG/App").await.json()["id"], json!(id));
     assert_eq!(get(&github, &format!("/repositories/{id}/pulls/1")).await.status, 200);
+    pull.repo().set_archived(true);
+    assert_eq!(get(&github, "/repos/my-org/app").await.json()["archived"], true);
+    let refused = api(&github, "POST", "/repos/my-org/app/issues/1/comments", json!({"body": "late"})).await;
+    let words = "Repository was archived so is read-only.";
+    assert_eq!((refused.status, refused.json()["message"].as_str()), (403, Some(words)));
+    pull.repo().set_archived(false);
+    assert_eq!(get(&github, "/repos/my-org/app").await.json()["archived"], false);
     pull.repo().set_visible(false);
     assert_eq!(get(&github, &format!("/repositories/{id}")).await.status, 404);
     assert_eq!(get(&github, "/repos/my-org/app/pulls").await.status, 404);

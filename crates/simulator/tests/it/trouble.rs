@@ -158,6 +158,15 @@ async fn lists_are_emptied_and_cut() {
     let begun = Instant::now();
     assert_eq!(raw("GET", &url, &headers[..2], b"").await.unwrap().status, 200);
     assert!(begun.elapsed() >= late);
+    let (path, late) = ("/repos/my-org/app/issues/1/comments", Duration::from_secs(3));
+    github.fail_next(Matching::path(Method::POST, path), 1, Fault::LateAnswer(late));
+    let begun = Instant::now();
+    let there = async {
+        while get(&github, path).await.json().as_array().unwrap().is_empty() {}
+        begun.elapsed()
+    };
+    let (answer, seen) = tokio::join!(api(&github, "POST", path, json!({"body": "done at once"})), there);
+    assert!(answer.status == 201 && seen < late && begun.elapsed() >= late, "{seen:?}");
 }
 
 #[tokio::test]
