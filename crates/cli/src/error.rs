@@ -11,6 +11,8 @@ pub(crate) enum Kind {
     Absent,
     /// A service does not take the token: it is wrong, or has expired.
     Token,
+    /// A service knows who asks, and does not let them.
+    Refused,
     /// The settings are wrong.
     Settings,
     /// An audit found something.
@@ -25,7 +27,7 @@ impl Kind {
     /// The process's exit code.
     pub(crate) fn exit_code(self) -> u8 {
         match self {
-            Self::Failed | Self::Absent | Self::Token => 1,
+            Self::Failed | Self::Absent | Self::Token | Self::Refused => 1,
             Self::Settings => 2,
             Self::Findings => 3,
             // As `ssh` itself ends.

@@ -15,7 +15,7 @@ use crate::installation::{Config, DigitalOcean, Home, Server, State};
 use crate::provision::ansible;
 use crate::provision::digitalocean::Client;
 use crate::provision::made::Made;
-use crate::provision::ready::{github_api, wants_webhooks, webhook_url};
+use crate::provision::ready::{github_api, hook_page, wants_webhooks, webhook_url};
 use crate::provision::ssh::Ssh;
 use crate::provision::steps::Steps;
 use crate::provision::terraform::{Terraform, public_key};
@@ -179,8 +179,7 @@ async fn remove_webhooks(config: &Config, home: &Home, secrets: &Secrets) -> Res
 
 /// Why webhooks are left, with the addresses where a person removes them.
 fn left(config: &Config, state: &State, failure: Failure) -> Failure {
-    let server = config.settings.get("GITHUB_SERVER_URL").map_or("https://github.com", |url| url.trim_end_matches('/'));
-    let hooks = state.webhooks.iter().map(|(repo, id)| format!("{server}/{repo}/settings/hooks/{id}"));
+    let hooks = state.webhooks.iter().map(|(repo, id)| hook_page(config, repo, *id));
     let failure = hooks.fold(failure, |failure, hook| failure.hint(format!("or remove it by hand: {hook}")));
     failure.hint("`preview destroy --leave-webhooks` leaves what GitHub does not remove, and goes on")
 }

@@ -5,14 +5,14 @@ use preview_core::ids::RepoName;
 use serde::Serialize;
 use serde_json::json;
 
-use crate::error::Failure;
+use crate::error::{Failure, Kind};
 use crate::flags::{Flags, ServerFlags};
 use crate::installation::secrets::SecretName;
 use crate::installation::{Destination, Home, Server, State};
 use crate::provision::digitalocean::{self, SizeFound};
 use crate::provision::made::Made;
 use crate::provision::ready::{
-    Ready, base_url, gets_certificates, github_api, needs, wants_webhooks, webhook_url, wrong_records,
+    Ready, base_url, gets_certificates, github_api, hook_page, needs, wants_webhooks, webhook_url, wrong_records,
 };
 use crate::provision::ssh::Ssh;
 use crate::provision::steps::Steps;
@@ -152,6 +152,7 @@ async fn hooks(ready: &Ready) -> Result<Option<webhooks::Client>, Failure> {
     let client = webhooks::Client::new(github_api(&ready.config.settings)?, &ready.secrets.for_hooks().await?)?;
     for repo in &ready.config.repositories {
         client.may_manage(repo).await?;
+        client.is_open(repo).await?;
     }
     Ok(Some(client))
 }
@@ -219,7 +220,8 @@ async fn server(ready: &Ready, account: Option<&Account>, steps: &Steps) -> Resu
     steps.whole(name, make).await
 }
 
-/// One webhook for each repository, each proved by a delivery. Its number is written down as soon as it is known.
+/// One webhook for each repository, each proved by a delivery; of those that are no longer listed, what GitHub does not let us remove
+/// stays, and is in nobody's way. Its number is written down as soon as it is known.
 async fn announce(ready: &Ready, client: &webhooks::Client, steps: &Steps) -> Result<(), Failure> {
     let url = webhook_url(&ready.config, &ready.home)?;
     rename(ready, client).await?;
@@ -229,7 +231,11 @@ async fn announce(ready: &Ready, client: &webhooks::Client, steps: &Steps) -> Re
     }
     for (repo, id) in State::load(&ready.home)?.webhooks {
         if !ready.config.repositories.contains(&repo) {
-            steps.step(&format!("GitHub tells it no more of {repo}"), silence(ready, client, &repo, id)).await?;
+            let name = format!("GitHub tells it no more of {repo}");
+            match steps.step(&name, silence(ready, client, &repo, id)).await {
+                Err(failure) if failure.kind == Kind::Refused => tell_left(ready, (&repo, id), &failure),
+                done => done?,
+            }
         }
     }
     Ok(())
@@ -266,6 +272,14 @@ async fn silence(ready: &Ready, client: &webhooks::Client, repo: &RepoName, id: 
     let mut state = State::load(&ready.home)?;
     state.webhooks.remove(repo);
     state.store(&ready.home)
+}
+
+/// Tells of a webhook that stays.
+fn tell_left(ready: &Ready, (repo, id): (&RepoName, u64), refusal: &Failure) {
+    ui::warning(format!("the webhook of {repo} stays, which config.yml does not list any more"));
+    refusal.causes.iter().for_each(|cause| ui::note(format!("  - {cause}")));
+    ui::hint("an archived repository sends nothing, and the server takes nothing of one that is not listed");
+    ui::hint(format!("`preview setup` tries it again; or remove it by hand: {}", hook_page(&ready.config, repo, id)));
 }
 
 async fn webhook(ready: &Ready, client: &webhooks::Client, repo: &RepoName, url: &str) -> Result<u64, Failure> {

@@ -5,6 +5,7 @@ use std::io::Read;
 use std::net::IpAddr;
 use std::path::{Path, PathBuf};
 
+use preview_core::ids::RepoName;
 use preview_orchestrator::settings::BaseUrl;
 use secrecy::SecretString;
 
@@ -94,6 +95,12 @@ pub(crate) async fn wrong_records(config: &Config, home: &Home) -> Vec<String> {
         told.extend((!record.is_right()).then(|| record.advice()));
     }
     told
+}
+
+/// The page on which a person sees a webhook, and removes it.
+pub(crate) fn hook_page(config: &Config, repo: &RepoName, id: u64) -> String {
+    let server = config.settings.get("GITHUB_SERVER_URL").map_or("https://github.com", |url| url.trim_end_matches('/'));
+    format!("{server}/{repo}/settings/hooks/{id}")
 }
 
 /// Whether the server is to get certificates.

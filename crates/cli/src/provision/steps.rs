@@ -126,6 +126,7 @@ impl Steps {
         let (mark, style) = match &done {
             Ok(_) => ("done", Style::Green),
             Err(failure) if failure.kind == Kind::Interrupted => ("stopped", Style::Yellow),
+            Err(failure) if failure.kind == Kind::Refused => ("refused", Style::Yellow),
             Err(_) => ("failed", Style::Red),
         };
         ui::marked(style, mark, &format!("{name}{}", took(begun.elapsed())));

@@ -60,6 +60,18 @@ pub(crate) enum Became {
     Repaired,
 }
 
+impl Repository {
+    fn is_open(&self) -> Result<(), Failure> {
+        if !self.archived {
+            return Ok(());
+        }
+        let failure = Failure::new(format!("{} is archived: it has no more pull requests", self.full_name));
+        Err(failure.kind(Kind::Settings).hint(
+            "leave it out (`repositories` in config.yml, --repo), or unarchive it on GitHub, at the end of its settings",
+        ))
+    }
+}
+
 impl Client {
     pub(crate) fn new(base: BaseUrl, token: &SecretString) -> Result<Self, Failure> {
         let headers = HeaderMap::from_iter([
@@ -81,15 +93,24 @@ impl Client {
                     .await);
             }
         };
-        if found.archived {
-            return Err(Failure::new(format!("{repo} is archived: it has no more pull requests")));
-        }
+        found.is_open()?;
         let pulls = self.0.get::<Value>(&format!("/repos/{repo}/pulls?per_page=1")).await;
         pulls.map_err(|error| {
             let missing = format!("the token may not read the pull requests of {repo}");
             told(error, &missing, "give it these permissions: contents read, pull requests and commit statuses write")
         })?;
         Ok(found)
+    }
+
+    /// Refuses a repository that is archived: GitHub lets nobody change its webhooks, and it has nothing more to tell.
+    pub(crate) async fn is_open(&self, repo: &RepoName) -> Result<(), Failure> {
+        match self.0.get::<Repository>(&format!("/repos/{repo}")).await {
+            Ok(found) => found.is_open(),
+            Err(error) => {
+                let missing = format!("the token may not see {repo}");
+                Err(self.refused(repo, error, &missing, "give it access to this repository").await)
+            }
+        }
     }
 
     /// What a repository is called now; `None` where GitHub shows none of this name.
@@ -149,14 +170,16 @@ impl Client {
         Ok(hooks.iter().filter(|hook| hook.config.url.as_deref() == Some(url)).map(|hook| hook.id).collect())
     }
 
-    /// Removes a webhook; it may be gone already.
+    /// Removes a webhook; it may be gone already. Where GitHub does not let us, that is [`Kind::Refused`].
     pub(crate) async fn remove(&self, repo: &RepoName, id: u64) -> Result<(), Failure> {
         match self.0.change(Method::DELETE, &format!("/repos/{repo}/hooks/{id}"), None).await {
             Ok(_) => Ok(()),
             Err(error) if error.status() == Some(404) => Ok(()),
             Err(error) => {
+                let is_refused = error.status() == Some(403);
                 let missing = format!("the token may not remove the webhook of {repo}");
-                Err(told(error, &missing, "give it the permission webhooks write"))
+                let failure = told(error, &missing, "give it the permission webhooks write");
+                Err(if is_refused { failure.kind(Kind::Refused) } else { failure })
             }
         }
     }

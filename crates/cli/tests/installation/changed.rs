@@ -72,6 +72,34 @@ async fn a_repository_that_was_renamed_and_is_listed_no_more_loses_its_webhook()
 }
 
 #[tokio::test]
+async fn an_archived_repository_that_is_listed_is_told_before_anything_is_changed() {
+    let rig = set_up(&HOST).await;
+    let calls = rig.calls();
+    rig.repo.set_archived(true);
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!((code, rig.calls()), (2, calls), "{text}");
+    insta::assert_snapshot!("setup_archived", text);
+}
+
+#[tokio::test]
+async fn an_archived_repository_that_is_listed_no_more_is_in_nobodys_way() {
+    let rig = set_up(&HOST).await;
+    rig.github.create_repo("my-org/other", [preview_simulator::Change::write("README.md", "hello")]).await.unwrap();
+    rig.edit("- my-org/my-app", "- my-org/other");
+    rig.repo.set_archived(true);
+    let known = || rig.json("home/state.json")["webhooks"].as_object().unwrap().keys().cloned().collect::<Vec<_>>();
+    for _ in 0..2 {
+        let (code, text) = rig.run(&SETUP).await;
+        assert_eq!((code, rig.hooks().len()), (0, 1), "{text}");
+        insta::assert_snapshot!("setup_archived_and_not_listed", text);
+        assert_eq!((known().len(), &rig.json("home/state.json")["is_set_up"]), (2, &true.into()));
+    }
+    rig.repo.set_archived(false);
+    let (code, text) = rig.run(&SETUP).await;
+    assert_eq!((code, rig.hooks(), known()), (0, vec![], vec!["my-org/other".to_owned()]), "{text}");
+}
+
+#[tokio::test]
 async fn whatever_became_of_the_repository_the_server_goes() {
     let rig = set_up(&DROPLET).await;
     rig.repo.rename("my-org/renamed").unwrap();

@@ -126,6 +126,9 @@ async fn each_answer_is_held_against_reality() {
         rig.github.fail_while(Matching::path(Method::GET, "/hooks"), Fault::NotPermitted("repository_hooks=write"));
     insta::assert_snapshot!("init_no_webhooks", refused(&rig, &HOST, &repo).await);
     drop(hooks);
+    rig.repo.set_archived(true);
+    insta::assert_snapshot!("init_archived", refused(&rig, &HOST, &repo).await);
+    rig.repo.set_archived(false);
     let key = rig.path("person/.ssh/id_ed25519");
     rig.cloud.add_key("old laptop", "ssh-ed25519 AAAAmine another comment");
     let key = ["--repo", "my-org/my-app", "--ssh-key", key.to_str().unwrap()];
