@@ -127,6 +127,23 @@ impl Client {
         }
     }
 
+    /// Refuses a name that belongs to no zone which the token sees: nobody could make records for it.
+    pub(crate) async fn has_zone_of(&self, name: &Domain) -> Result<(), Failure> {
+        #[derive(Deserialize)]
+        struct Zone {
+            name: String,
+        }
+        let zones: Vec<Zone> = self.all("/v2/domains", "domains").await?;
+        let full = format!(".{name}");
+        if zones.iter().any(|zone| full.ends_with(&format!(".{}", zone.name))) {
+            return Ok(());
+        }
+        let failure = Failure::new(format!("DigitalOcean shows this token no zone for {name}")).kind(Kind::Settings);
+        Err(failure
+            .hint("add the domain there, under Networking, Domains; the token has to be of the account that has it")
+            .hint("without it, ACME_CHALLENGE=http-01 takes no zone"))
+    }
+
     /// Whether the account takes this key: DigitalOcean has each but once, under the name it was first given.
     pub(crate) async fn takes_key(&self, project: &ProjectName, public: &str) -> Result<(), Failure> {
         match self.keys().await?.into_iter().find(|key| key.is(public)) {

@@ -5,10 +5,12 @@ use std::path::Path;
 
 use secrecy::SecretString;
 
+use super::digitalocean::Client;
 use super::ready::gets_certificates;
 use crate::error::{Failure, Kind};
 use crate::installation::Config;
 use crate::installation::secrets::{SecretName, Secrets, checked};
+use crate::ui;
 
 /// The setting that names the file.
 pub(crate) const TOKEN_FILE: &str = "DIGITALOCEAN_TOKEN_FILE";
@@ -21,6 +23,18 @@ pub(crate) fn are_made(config: &Config) -> bool {
 /// The file that the settings name, on this machine.
 pub(crate) fn file(config: &Config) -> Option<&Path> {
     config.settings.get(TOKEN_FILE).filter(|file| !file.is_empty()).map(Path::new)
+}
+
+/// Whether this token is taken, and sees a zone that the records can be made in.
+pub(crate) async fn sees_zone(config: &Config, token: &SecretString) -> Result<(), Failure> {
+    // Without a domain there is no such record, which the settings' own rules say.
+    let Some(domain) = &config.domain else { return Ok(()) };
+    let client = Client::new(token)?;
+    ui::waiting("asking DigitalOcean", client.has_zone_of(domain)).await.map_err(|mut failure| {
+        // Beside it there may be the one that makes servers.
+        failure.causes.push(format!("it was asked with {}", SecretName::Records.what()));
+        failure
+    })
 }
 
 /// The token, where the server needs one: from the file that the settings name, else as it is known here.

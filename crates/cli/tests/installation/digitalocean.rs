@@ -31,6 +31,9 @@ struct World {
     /// Keys of the account besides those that were made: name, and line.
     keys: Vec<(String, String)>,
     asked: Vec<String>,
+    /// Tokens that may do nothing but see and change zones, and the zone that there is.
+    zone_tokens: Vec<&'static str>,
+    zone: &'static str,
 }
 
 /// The running model.
@@ -59,6 +62,16 @@ impl Cloud {
         self.world.lock().unwrap().keys.push((name.to_owned(), line.to_owned()));
     }
 
+    /// From now on, these tokens may see and change zones, and no others.
+    pub(crate) fn take_for_zones(&self, tokens: &[&'static str]) {
+        self.world.lock().unwrap().zone_tokens = tokens.to_vec();
+    }
+
+    /// Has this zone and no other.
+    pub(crate) fn has_zone(&self, zone: &'static str) {
+        self.world.lock().unwrap().zone = zone;
+    }
+
     /// What was asked for, with its query.
     pub(crate) fn asked(&self) -> Vec<String> {
         self.world.lock().unwrap().asked.clone()
@@ -78,6 +91,8 @@ pub(crate) async fn start(folder: PathBuf) -> Cloud {
         page: 200,
         keys: Vec::new(),
         asked: Vec::new(),
+        zone_tokens: Vec::new(),
+        zone: "example.com",
     };
     let world = Arc::new(Mutex::new(world));
     let app = Router::new()
@@ -89,6 +104,7 @@ pub(crate) async fn start(folder: PathBuf) -> Cloud {
         .route("/v2/droplets", get(droplets))
         .route("/v2/firewalls", get(firewalls))
         .route("/v2/reserved_ips", get(reserved_ips))
+        .route("/v2/domains", get(domains))
         .route("/v2/domains/{name}", get(domain))
         .layer(middleware::from_fn_with_state(world.clone(), check))
         .with_state(world.clone());
@@ -114,7 +130,13 @@ async fn check(State(world): Shared, request: Request, next: Next) -> Response {
         }
         return answer;
     }
-    if request.headers().get(AUTHORIZATION).is_none_or(|given| given != &format!("Bearer {DO_TOKEN}")) {
+    let given = request.headers().get(AUTHORIZATION).and_then(|given| given.to_str().ok()?.strip_prefix("Bearer "));
+    let is_for_zones = given.is_some_and(|given| world.lock().unwrap().zone_tokens.contains(&given));
+    if is_for_zones && !request.uri().path().starts_with("/v2/domains") {
+        let body = json!({"id": "Forbidden", "message": "You are not authorized to perform this operation"});
+        return (StatusCode::FORBIDDEN, Json(body)).into_response();
+    }
+    if !is_for_zones && given != Some(DO_TOKEN) {
         let body = json!({"id": "Unauthorized", "message": "Unable to authenticate you"});
         return (StatusCode::UNAUTHORIZED, Json(body)).into_response();
     }
@@ -202,9 +224,14 @@ async fn reserved_ips(State(world): Shared, query: Asked) -> Json<Value> {
     page(&world, &query, "reserved_ips", "/v2/reserved_ips", all)
 }
 
-async fn domain(Path(name): Path<String>) -> Response {
-    if name == "example.com" {
-        let zone = "$ORIGIN example.com.\n$TTL 1800\n";
+async fn domains(State(world): Shared, query: Asked) -> Json<Value> {
+    let zone = world.lock().unwrap().zone;
+    page(&world, &query, "domains", "/v2/domains", vec![json!({"name": zone, "ttl": 1800})])
+}
+
+async fn domain(State(world): Shared, Path(name): Path<String>) -> Response {
+    if name == world.lock().unwrap().zone {
+        let zone = format!("$ORIGIN {name}.\n$TTL 1800\n");
         return Json(json!({"domain": {"name": name, "ttl": 1800, "zone_file": zone}})).into_response();
     }
     let body = json!({"id": "not_found", "message": "The resource you were accessing could not be found."});

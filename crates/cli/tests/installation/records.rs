@@ -15,6 +15,7 @@ const NEWER: &str = "dop_v1_newer0c4f1de3b94f0aa7b2e6d4c913578012";
 /// A laptop whose server has a name, and certificates already.
 async fn rig() -> Rig {
     let rig = Rig::by_name().await;
+    rig.cloud.take_for_zones(&[TOKEN, NEWER]);
     let valid = Standing {
         name: DOMAIN.to_owned(),
         state: Stage::Valid,
@@ -105,6 +106,31 @@ async fn a_kept_token_is_brought_and_another_one_is_kept_by_init() {
     let config = std::fs::read_to_string(rig.home("config.yml")).unwrap();
     std::fs::write(rig.home("config.yml"), config.replace("dns-01", "http-01")).unwrap();
     assert!(brought(&rig, &["upgrade", "--yes"], NEWER).await.is_null());
+}
+
+#[tokio::test]
+async fn a_token_is_shown_to_digitalocean_whether_it_is_given_or_kept() {
+    let rig = rig().await;
+    let init = || init(&rig, &["--yes"]);
+    let with = |token: &'static str| init().env("DIGITALOCEAN_DNS_TOKEN", token);
+    let (code, text) = rig.ended(with("dop_v1_nobody_s_token")).await;
+    assert!(code == 1 && !text.contains("that is kept"), "it is known where it comes from: {text}");
+    assert!(!rig.home("config.yml").exists() && !rig.home("secrets.yml").exists(), "nothing is written: {text}");
+    assert_eq!(rig.ended(with(TOKEN)).await.0, 0);
+    // It has expired since.
+    rig.cloud.take_for_zones(&[NEWER]);
+    let (code, text) = rig.ended(init()).await;
+    assert_eq!(code, 1);
+    insta::assert_snapshot!("init_records_token_expired", text);
+    let kept = || std::fs::read_to_string(rig.home("secrets.yml")).unwrap();
+    assert!(kept().contains(TOKEN));
+    assert_eq!(rig.ended(with(NEWER)).await.0, 0);
+    assert!(kept().contains(NEWER) && !kept().contains(TOKEN));
+    // The zone has moved to somebody else.
+    rig.cloud.has_zone("xample.com");
+    let (code, text) = rig.ended(init()).await;
+    assert_eq!(code, 2);
+    insta::assert_snapshot!("init_records_no_zone", text);
 }
 
 #[tokio::test]

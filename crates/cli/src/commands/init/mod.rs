@@ -109,7 +109,8 @@ impl Init {
         self.check_account(&home, &config, &tokens).await?;
         self.github(&config, &secrets, &mut tokens).await?;
         if records::are_made(&config) && records::file(&config).is_none() {
-            self.token(SecretName::Records, &secrets, &mut tokens).await?;
+            let sees = async |token: &SecretString| records::sees_zone(&config, token).await;
+            self.token_that_works(SecretName::Records, &secrets, &mut tokens, sees).await?;
         }
         if secrets.get(SecretName::Webhook).await?.is_none() {
             tokens.insert(SecretName::Webhook, fresh());
