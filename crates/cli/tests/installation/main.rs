@@ -7,6 +7,7 @@ mod changed;
 mod destroy;
 mod digitalocean;
 mod door;
+mod hooks;
 mod init;
 mod keychain;
 mod machine;

@@ -1,7 +1,7 @@
 //! `preview setup`: to the end, stopped and killed at every step, and begun again. Nothing is made twice.
 
 use axum::http::{Method, StatusCode};
-use preview_simulator::{Change, Fault, Matching};
+use preview_simulator::{Fault, Matching};
 
 use crate::rig::{DO_TOKEN, Rig};
 
@@ -286,85 +286,11 @@ async fn where_no_line_can_be_replaced_a_step_that_takes_a_while_tells_that_it_h
     assert!(begun.is_some() && begun < done, "{}", output.stderr);
 }
 
-async fn finishes_host(rig: &Rig) {
+/// The same of a machine that is there.
+pub(crate) async fn finishes_host(rig: &Rig) {
     let (code, text) = rig.run(&SETUP).await;
     assert_eq!(code, 0, "{text}");
     rig.has_one_hook();
-}
-
-#[tokio::test]
-async fn a_webhook_that_was_changed_or_is_there_twice_is_put_right() {
-    let rig = Rig::new().await;
-    let url = format!("{}/webhook/github", rig.url);
-    rig.repo.add_hook(&url);
-    rig.repo.add_hook("https://ci.example.com/hook");
-    rig.init(&HOST).await;
-    let (code, text) = rig.run(&SETUP).await;
-    assert_eq!(code, 0, "{text}");
-    let hooks = rig.hooks();
-    assert_eq!(hooks.len(), 2, "the other one is not ours: {hooks:?}");
-    let ours: Vec<_> = hooks.iter().filter(|(url, ..)| url.starts_with("SERVER")).collect();
-    assert!(ours.len() == 1 && ours[0].1 && ours[0].2 == ["issue_comment", "pull_request"], "{ours:?}");
-    // A second one to the same place has every delivery come twice.
-    rig.repo.add_hook(&url);
-    let (code, text) = rig.run(&SETUP).await;
-    assert_eq!((code, rig.hooks().len()), (0, 2), "{text}");
-}
-
-#[tokio::test]
-async fn a_webhook_of_which_no_answer_came_is_not_made_again() {
-    let rig = Rig::new().await;
-    rig.init(&HOST).await;
-    rig.github.fail_next(Matching::path(Method::POST, "/hooks"), 1, Fault::CutBody);
-    let (code, text) = rig.run(&SETUP).await;
-    assert!(code == 1 && text.contains("connection closed before message completed"), "{text}");
-    assert!(rig.hooks().len() == 1 && !rig.home("state.json").exists(), "it is there, and its number is not known");
-    finishes_host(&rig).await;
-}
-
-#[tokio::test]
-async fn a_webhook_is_found_among_more_than_a_page_of_them() {
-    let rig = Rig::new().await;
-    for number in 0..101 {
-        rig.repo.add_hook(&format!("{}/other/{number}", rig.url));
-    }
-    rig.repo.add_hook(&format!("{}/webhook/github", rig.url));
-    rig.init(&HOST).await;
-    let (code, text) = rig.run(&SETUP).await;
-    assert_eq!((code, rig.hooks().len()), (0, 102), "{text}");
-}
-
-#[tokio::test]
-async fn a_server_that_has_another_address_keeps_its_webhook() {
-    let rig = Rig::new().await;
-    rig.init(&HOST).await;
-    finishes_host(&rig).await;
-    let other = rig.url.replace("127.0.0.1", "localhost");
-    let config = std::fs::read_to_string(rig.home("config.yml")).unwrap();
-    std::fs::write(rig.home("config.yml"), config.replace(&rig.url, &other)).unwrap();
-    let (code, text) = rig.run(&SETUP).await;
-    assert_eq!(code, 0, "{text}");
-    let hooks = rig.hooks();
-    assert!(hooks.len() == 1 && hooks[0].0 == format!("{other}/webhook/github"), "{hooks:?}");
-}
-
-#[tokio::test]
-async fn a_repository_that_is_listed_no_more_has_no_webhook_any_more() {
-    let rig = Rig::new().await;
-    rig.init(&HOST).await;
-    let other = rig.github.create_repo("my-org/other", [Change::write("README.md", "hello")]).await.unwrap();
-    let config = std::fs::read_to_string(rig.home("config.yml")).unwrap();
-    std::fs::write(rig.home("config.yml"), config.replace("  - my-org/my-app", "  - my-org/my-app\n  - my-org/other"))
-        .unwrap();
-    finishes_host(&rig).await;
-    let hooks = || rig.github.look(|state| state.repository(other.id()).unwrap().hooks.len());
-    assert_eq!(
-        (hooks(), rig.json("vars.json")["preview_settings"]["ALLOWED_REPOS"].as_str()),
-        (1, Some("my-org/my-app,my-org/other"))
-    );
-    std::fs::write(rig.home("config.yml"), config).unwrap();
-    finishes_host(&rig).await;
-    assert_eq!(hooks(), 0);
 }
 
 #[tokio::test]
