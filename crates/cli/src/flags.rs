@@ -45,6 +45,15 @@ impl Flags {
     }
 }
 
+/// What those take whose output is not theirs to shape: that of a program which takes their place, or a file for another one. `main` sees
+/// to it.
+#[derive(Debug, Args)]
+pub(crate) struct JsonFailures {
+    /// Print what fails as JSON; all other output stays as it is
+    #[arg(long)]
+    json: bool,
+}
+
 /// What those take that bring a server to what is wanted.
 #[derive(Debug, Args)]
 pub(crate) struct ServerFlags {

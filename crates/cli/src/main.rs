@@ -128,9 +128,26 @@ impl Command {
         };
         service.place.elsewhere(service.api.is_some())
     }
+
+    /// Whether its JSON is read as it comes.
+    fn prints_lines(&self) -> bool {
+        matches!(self, Self::Logs(_) | Self::Serve(_))
+    }
+
+    /// Whether nobody can wait for its end and hand on what it said: it talks with a person, or goes on for ever.
+    fn needs_the_terminal(&self) -> bool {
+        match self {
+            Self::Exec(_) | Self::Db(_) => true,
+            Self::Logs(logs) => logs.goes_on(),
+            _ => false,
+        }
+    }
 }
 
 async fn run(command: Command, wants_json: bool) -> Result<ExitCode, Failure> {
+    if command.prints_lines() {
+        ui::json_by_line();
+    }
     let done = match (command.elsewhere()?, command) {
         (None, command) => run_here(command).await,
         (Some(server), Command::Open(open)) => open.run_with(&server).await,
@@ -141,14 +158,20 @@ async fn run(command: Command, wants_json: bool) -> Result<ExitCode, Failure> {
 }
 
 /// Runs what was typed on the server. For a person that is in our place, with the terminal; for a script it is waited for, so that
-/// it gets JSON whatever happens.
+/// it gets JSON whatever happens, or, where that can't be, looked for first.
 async fn run_there(server: &Server, command: &Command, wants_json: bool) -> Result<ExitCode, Failure> {
     let value = match command {
         Command::Secret(secret) => secret.value().transpose()?,
         _ => None,
     };
     let given = value.as_ref().map(|value| value.expose_secret().as_bytes()).unwrap_or_default();
-    if wants_json { server.relay_json(given).await } else { Err(server.run_what_was_typed(given)) }
+    if wants_json && !command.needs_the_terminal() {
+        return server.relay_json(given).await;
+    }
+    if wants_json {
+        server.has_the_program().await?;
+    }
+    Err(server.run_what_was_typed(given))
 }
 
 async fn run_here(command: Command) -> Result<(), Failure> {

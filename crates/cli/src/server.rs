@@ -155,11 +155,22 @@ impl Server {
         let said = output.text();
         if said.trim().is_empty() && code != 0 {
             ui::json_of(&self.refused("does not run it", &output));
-        } else {
+        } else if !said.trim().is_empty() {
             ui::line(said.trim_end());
         }
         lines(&output.stderr).iter().for_each(ui::note);
         Ok(ExitCode::from(code))
+    }
+
+    /// Whether SSH gets there, and the program is there: what takes our place then says itself, in JSON, what else fails.
+    pub(crate) async fn has_the_program(&self) -> Result<(), Failure> {
+        let ssh = self.ssh(false, &script(As::Service, &["--version".to_owned()])?).limits(ANSWER);
+        let output = ui::waiting(&format!("waiting for {}", self.host()), ssh.status()).await.map_err(missing)?;
+        match output.status.code() {
+            Some(0) => Ok(()),
+            Some(code) if code != NOT_THERE => Err(self.refused("does not run it", &output)),
+            _ => Err(self.unreachable(&output.stderr).kind(Kind::Unreachable)),
+        }
     }
 
     /// Runs a command of ours there, and gives its exit code and all that it said.

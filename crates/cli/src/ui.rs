@@ -81,9 +81,18 @@ pub(crate) fn columns() -> Option<usize> {
 /// Whether a result for scripts was printed: there is one at most.
 static IS_TOLD: AtomicBool = AtomicBool::new(false);
 
+/// Whether JSON is printed an object a line.
+static IS_BY_LINE: AtomicBool = AtomicBool::new(false);
+
+/// From now on JSON is printed an object a line, for scripts that read it as it comes.
+pub(crate) fn json_by_line() {
+    IS_BY_LINE.store(true, Ordering::SeqCst);
+}
+
 /// The result for scripts.
 pub(crate) fn json(value: &impl Serialize) -> Result<(), Failure> {
-    let text = serde_json::to_string_pretty(value);
+    let by_line = IS_BY_LINE.load(Ordering::SeqCst);
+    let text = if by_line { serde_json::to_string(value) } else { serde_json::to_string_pretty(value) };
     IS_TOLD.store(true, Ordering::SeqCst);
     text.map(line).map_err(|error| Failure::new("the result could not be written as JSON").because(&error))
 }

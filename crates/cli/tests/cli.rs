@@ -72,6 +72,8 @@ async fn every_command_has_its_help() {
         let name = if command.is_empty() { "preview".to_owned() } else { command.replace(' ', "_") };
         let help: Vec<&str> = ["help"].into_iter().chain(command.split_whitespace()).collect();
         assert_eq!(ended(preview(&help)).await.1.text(), output.text());
+        let is_group = ["", "config", "secret"].contains(&command);
+        assert!(is_group || output.text().contains("      --json"), "{command} takes no --json");
         insta::assert_snapshot!(format!("help_of_{name}"), output.text());
     }
 }
@@ -141,6 +143,13 @@ async fn what_is_looked_at_here_fails_in_json_too() {
         (&["config", "check", "/no/such/folder", "--json"], 2),
         (&["status", "--json"], 1),
         (&["secret", "list", "--json"], 1),
+        (&["up", "/no/such/folder", "--json"], 2),
+        (&["demo", "--repo", "/no/such/folder", "--json"], 2),
+        (&["firewall", "--json"], 2),
+        (&["helper", "nginx-test", "--socket", "/no/such", "--json"], 1),
+        (&["man", "nonsense", "--json"], 2),
+        (&["completions", "tcsh", "--json"], 2),
+        (&["serve", "--json"], 2),
     ] {
         let dir = tempfile::tempdir().unwrap();
         let program = preview(args).env("DEPLOYMENTS_DB", dir.path().join("none/deployments.json"));
@@ -157,6 +166,8 @@ async fn every_shell_completes_every_command() {
     for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
         let (code, output) = ended(preview(&["completions", shell]).limits(Limits::seconds(60).keeping(4 << 20))).await;
         assert_eq!((code, output.stderr.as_str()), (0, ""));
+        let same = ended(preview(&["completions", shell, "--json"]).limits(Limits::seconds(60).keeping(4 << 20))).await;
+        assert_eq!((same.0, same.1.text()), (0, output.text()), "a script for a shell is what it is");
         for word in names.iter().map(String::as_str).chain(["compose-keys", "follow"]) {
             assert!(output.text().contains(word), "{shell} does not know {word}");
         }
@@ -224,6 +235,35 @@ async fn good_settings_are_called_fine() {
     let dir = tempfile::tempdir().unwrap();
     let (code, output) = ended(fine(preview(&["serve", "--check"]), dir.path())).await;
     assert_eq!((code, output.text().as_str()), (0, "the settings are fine\n"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn what_a_service_logs_finds_and_fails_at_is_an_object_a_line_for_a_script() {
+    let dir = tempfile::tempdir().unwrap();
+    let serve = |args: &[&str]| fine(preview(args), dir.path()).env("CLEANUP_TTL_DAY", "3").env("LOG_FORMAT", "text");
+    let lines = async |args: &[&str]| {
+        let (code, output) = ended(serve(args).env("DOCKER_HOST", "unix:///no/such.sock")).await;
+        let lines = output.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        (code, lines)
+    };
+    let (code, told): (i32, Vec<serde_json::Value>) = lines(&["serve", "--check", "--json"]).await;
+    let warning = "CLEANUP_TTL_DAY is no setting: did you mean CLEANUP_TTL_DAYS?";
+    assert_eq!((code, told), (0, vec![serde_json::json!({"settings": "fine", "warnings": [warning]})]));
+    let (code, told): (i32, Vec<serde_json::Value>) = lines(&["serve", "--json"]).await;
+    let ([logged, .., failed], 1) = (&told[..], code) else { panic!("{code} {told:?}") };
+    assert_eq!((&logged["level"], &logged["message"]), (&"WARN".into(), &warning.into()));
+    assert_eq!(failed["error"]["message"], "the service could not be started");
+}
+
+#[tokio::test]
+async fn the_firewall_s_rules_are_a_script_and_in_json_the_same() {
+    let dir = tempfile::tempdir().unwrap();
+    std::fs::create_dir(dir.path().join("state")).unwrap();
+    let (code, text) = ended(fine(preview(&["firewall"]), dir.path())).await;
+    assert!(code == 0 && text.text().starts_with("#!/bin/sh\n"), "{}", text.stderr);
+    let (code, output) = ended(fine(preview(&["firewall", "print", "--json"]), dir.path())).await;
+    let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    assert_eq!((code, told), (0, serde_json::json!({"script": text.text()})));
 }
 
 #[tokio::test]

@@ -174,6 +174,38 @@ async fn a_folder_comes_up_with_what_is_in_no_commit_and_goes_with_ctrl_c() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_script_gets_the_record_while_the_preview_is_up_and_the_story_goes_to_standard_error() {
+    let repository = mimic_repository().await;
+    let path = repository.path().to_str().unwrap();
+    let up = Running::command("up", &[path, "--json"], &[]);
+    up.until_it_says("\n}\n").await;
+    let said = up.said();
+    let url = said.split_once("\"url\": \"").unwrap().1.split_once('"').unwrap().0.to_owned();
+    preview_orchestrator::github::install_tls();
+    assert_eq!(reqwest::get(&url).await.unwrap().text().await.unwrap().trim(), "mine");
+    up.interrupt();
+    let (ended, said) = up.end().await;
+    let output = ended.unwrap();
+    let record: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    assert_eq!((&record["url"], &record["status"], &record["prNumber"]), (&url.into(), &"running".into(), &1.into()));
+    assert!(record["deploymentId"].as_str().unwrap().starts_with("acme-"), "{record}");
+    assert!(output.stderr.contains("until you press Ctrl-C") && output.stderr.contains("0 leftovers"), "{said}");
+
+    let once = Running::command("demo", &["--repo", path, "--once", "--json"], &[]);
+    let output = once.end().await.0.unwrap();
+    let records: Vec<serde_json::Value> = serde_json::from_str(&output.text()).unwrap();
+    assert!(records.len() == 1 && records[0]["status"] == "running", "{records:?}");
+    assert!(output.stderr.contains("That was all of it"), "{}", output.stderr);
+
+    // Who stops it before there is anything to tell gets no empty result.
+    let stopped = Running::command("up", &[path, "--json"], &[]);
+    stopped.until_it_says("A pull request is opened").await;
+    stopped.interrupt();
+    let told = stopped.ended.await.unwrap().unwrap_err();
+    assert!(told.stderr().contains("error: interrupted before the end of the story"), "{told}");
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_folder_that_can_not_be_built_is_told_why_and_leaves_nothing_up() {
     let folder = tempfile::tempdir().unwrap();
     std::fs::write(folder.path().join("index.html"), "<p>").unwrap();

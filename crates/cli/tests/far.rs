@@ -154,6 +154,34 @@ async fn what_is_json_there_is_json_here() {
 }
 
 #[tokio::test]
+async fn what_talks_or_goes_on_for_ever_takes_our_place_for_a_script_too_once_it_is_known_to_be_there() {
+    const PREVIEW: &str = "my-org-my-app-12";
+    let world = World::new();
+    let answers = "case $1 in\n--version) echo 'preview 0.1.0' ;;\n*) cat; echo \"$*\"; exit 42 ;;\nesac";
+    world.program("there/preview", answers);
+    for typed in
+        [&["exec", PREVIEW, "--json", "--", "cat"][..], &["db", PREVIEW, "--json"], &["logs", PREVIEW, "-f", "--json"]]
+    {
+        let output = world.preview(typed).stdin("typed\n").status().await.unwrap();
+        let wanted = (Some(42), format!("typed\n{}\n", typed.join(" ")));
+        assert_eq!((output.status.code(), output.text()), wanted, "{}", output.stderr);
+    }
+    // A log of no line is no line here either.
+    world.program("there/preview", "exit 0");
+    let (code, output) = world.run(&["logs", PREVIEW, "--json"]).await;
+    assert_eq!((code, output.text().as_str()), (0, ""));
+
+    world.program("there/preview", "echo 'bash: preview: command not found' >&2; exit 127");
+    let (code, output) = world.run(&["exec", PREVIEW, "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    assert_eq!((code, &told["error"]["details"][0]), (1, &"bash: preview: command not found".into()));
+    world.program("path/ssh", "echo 'Connection refused' >&2; exit 255");
+    let (code, output) = world.run(&["logs", PREVIEW, "--follow", "--json"]).await;
+    let told: serde_json::Value = serde_json::from_str(output.text().lines().next().unwrap()).unwrap();
+    assert_eq!((code, &told["error"]["message"]), (255, &"SSH does not get to root@server.example.com:2222".into()));
+}
+
+#[tokio::test]
 async fn what_is_typed_stays_as_many_words_as_it_was_and_the_exit_code_comes_back() {
     for user in ["0", "1000"] {
         let world = World::new();

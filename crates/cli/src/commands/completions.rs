@@ -4,6 +4,7 @@ use clap::{Args, Command};
 use clap_complete::Shell;
 
 use crate::error::Failure;
+use crate::flags::JsonFailures;
 use crate::ui;
 
 /// Prints what your shell needs to complete commands and options
@@ -17,6 +18,8 @@ pub(crate) struct Completions {
     /// Whose
     #[arg(value_enum)]
     shell: Shell,
+    #[command(flatten)]
+    failures: JsonFailures,
 }
 
 impl Completions {

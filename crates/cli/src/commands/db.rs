@@ -8,6 +8,7 @@ use preview_core::ids::DeploymentId;
 use super::exec::{container, enter};
 use crate::client::Service;
 use crate::error::Failure;
+use crate::flags::JsonFailures;
 use crate::record::Record;
 
 /// Opens the shell of a preview's database: psql, mysql, mariadb, mongosh or redis-cli
@@ -27,6 +28,8 @@ pub(crate) struct Db {
     /// Arguments for the shell
     #[arg(last = true, value_name = "ARGUMENT")]
     arguments: Vec<String>,
+    #[command(flatten)]
+    failures: JsonFailures,
     #[command(flatten)]
     pub(crate) service: Service,
 }

@@ -13,6 +13,7 @@ use preview_orchestrator::settings::Containers;
 
 use crate::client::Service;
 use crate::error::Failure;
+use crate::flags::JsonFailures;
 use crate::record::Record;
 use crate::settings;
 
@@ -32,6 +33,8 @@ pub(crate) struct Exec {
     /// The command and its arguments [default: a shell]
     #[arg(last = true, value_name = "COMMAND")]
     command: Vec<String>,
+    #[command(flatten)]
+    failures: JsonFailures,
     #[command(flatten)]
     pub(crate) service: Service,
 }

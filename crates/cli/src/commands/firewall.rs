@@ -3,6 +3,7 @@
 use clap::{Args, ValueEnum};
 use preview_orchestrator::service::firewall_plan;
 use preview_orchestrator::settings::Settings;
+use serde_json::json;
 
 use crate::error::Failure;
 use crate::{settings, ui};
@@ -16,6 +17,9 @@ pub(crate) struct Firewall {
     /// What to do with it
     #[arg(value_enum, default_value_t = What::Print)]
     what: What,
+    /// Print JSON
+    #[arg(long)]
+    json: bool,
 }
 
 #[derive(Debug, Clone, Copy, ValueEnum)]
@@ -35,11 +39,21 @@ impl Firewall {
                 .hint("it goes by the service's settings: on a server, /etc/preview-deployer/environment")
         })?;
         let plan = firewall_plan(&settings).await?;
-        match self.what {
-            What::Print => ui::line(plan.script().trim_end()),
-            What::Set => plan.put_up().await?,
-            What::Remove => plan.take_down().await?,
-        }
-        Ok(())
+        let done = match self.what {
+            What::Print if self.json => json!({"script": plan.script()}),
+            What::Print => {
+                ui::line(plan.script().trim_end());
+                return Ok(());
+            }
+            What::Set => {
+                plan.put_up().await?;
+                json!({"firewall": "set"})
+            }
+            What::Remove => {
+                plan.take_down().await?;
+                json!({"firewall": "removed"})
+            }
+        };
+        if self.json { ui::json(&done) } else { Ok(()) }
     }
 }

@@ -20,6 +20,7 @@ use tokio::net::UnixStream;
 use tokio::time::timeout;
 
 use crate::error::Failure;
+use crate::flags::JsonFailures;
 use crate::settings;
 
 /// Longer than any verb.
@@ -46,6 +47,8 @@ pub(crate) struct Helper {
     /// The socket at which the helper is asked
     #[arg(long, value_name = "PATH", default_value = "/run/preview-deployer/helper.sock")]
     socket: PathBuf,
+    #[command(flatten)]
+    failures: JsonFailures,
 }
 
 #[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]

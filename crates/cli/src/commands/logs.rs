@@ -4,6 +4,7 @@ use clap::Args;
 use preview_core::compose::own::OwnName;
 use preview_core::ids::DeploymentId;
 use reqwest::{Method, Response};
+use serde_json::json;
 
 use crate::client::Service;
 use crate::error::Failure;
@@ -38,6 +39,9 @@ pub(crate) struct Logs {
     /// How many of the last lines
     #[arg(short = 'n', long, default_value = "200", value_parser = count)]
     lines: u32,
+    /// Print JSON, an object a line: `{"line": "…", "source": "app"}`
+    #[arg(long)]
+    json: bool,
     #[command(flatten)]
     pub(crate) service: Service,
 }
@@ -54,30 +58,59 @@ fn service_name(text: &str) -> Result<String, String> {
 
 impl Logs {
     pub(crate) async fn run(self) -> Result<(), Failure> {
-        let streams = [(self.build, "build"), (self.db, "db"), (self.migrate, "migrate"), (self.seed, "seed")];
-        let stream = match (&self.of, streams.into_iter().find(|(wanted, _)| *wanted)) {
-            (Some(name), _) => format!("service&name={name}"),
-            (None, Some((_, stream))) => stream.to_owned(),
-            (None, None) => "app".to_owned(),
+        let streams: [(bool, &str); 4] =
+            [(self.build, "build"), (self.db, "db"), (self.migrate, "migrate"), (self.seed, "seed")];
+        let (source, stream) = match (&self.of, streams.into_iter().find(|(wanted, _)| *wanted)) {
+            (Some(name), _) => (name.as_str(), format!("service&name={name}")),
+            (None, Some((_, stream))) => (stream, stream.to_owned()),
+            (None, None) => ("app", "app".to_owned()),
         };
+        let printer = Printer { source: source.to_owned(), json: self.json };
         let path = format!("/api/previews/{}/logs?stream={stream}&lines={}", self.preview, self.lines);
         let client = self.service.connect()?;
         if self.follow {
-            return follow(client.follow(&format!("{path}&follow=true")).await?).await;
+            return follow(client.follow(&format!("{path}&follow=true")).await?, &printer).await;
         }
         let text = client.ask(Method::GET, &path).await?.text().await?;
-        text.lines().for_each(|line| ui::line(ui::harmless(line)));
+        for line in text.lines() {
+            if !printer.is_read(line) {
+                break;
+            }
+        }
         Ok(())
+    }
+
+    /// Whether it goes on for as long as somebody reads it.
+    pub(crate) fn goes_on(&self) -> bool {
+        self.follow
+    }
+}
+
+/// How lines are printed.
+struct Printer {
+    /// What they are of.
+    source: String,
+    json: bool,
+}
+
+impl Printer {
+    /// Prints a line; tells whether anybody still reads them.
+    fn is_read(&self, line: &str) -> bool {
+        let line = ui::harmless(line);
+        match self.json {
+            true => ui::is_read(json!({"source": self.source, "line": line}).to_string()),
+            false => ui::is_read(line),
+        }
     }
 }
 
 /// Prints each line as it comes, until the service says that there is no more, or nobody reads us.
-async fn follow(mut answer: Response) -> Result<(), Failure> {
+async fn follow(mut answer: Response, printer: &Printer) -> Result<(), Failure> {
     let mut events = Events::default();
     while let Ok(Some(bytes)) = answer.chunk().await {
         for event in events.read(&bytes) {
             let read = match event {
-                Event::Line(text) => ui::is_read(ui::harmless(&text)),
+                Event::Line(text) => printer.is_read(&text),
                 Event::End => false,
             };
             if !read {

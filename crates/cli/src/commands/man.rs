@@ -6,6 +6,7 @@ use clap::{Args, Command};
 use clap_mangen::Man as Page;
 
 use crate::error::{Failure, Kind};
+use crate::flags::JsonFailures;
 use crate::ui;
 
 /// Prints a manual page, or writes all of them into a folder
@@ -20,6 +21,8 @@ pub(crate) struct Man {
     /// Write the pages of all commands into this folder instead
     #[arg(long, value_name = "FOLDER", conflicts_with = "of")]
     dir: Option<PathBuf>,
+    #[command(flatten)]
+    failures: JsonFailures,
 }
 
 impl Man {

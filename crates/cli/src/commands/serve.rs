@@ -3,8 +3,9 @@
 use clap::Args;
 use preview_orchestrator::secrets::Known;
 use preview_orchestrator::service::{Given, Service, StartError};
-use preview_orchestrator::settings::{Settings, Variables, check_paths, look_alikes};
+use preview_orchestrator::settings::{Log, LogFormat, Settings, Variables, check_paths, look_alikes};
 use preview_orchestrator::sockets::Passed;
+use serde_json::json;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use crate::error::{Failure, Kind};
@@ -19,6 +20,9 @@ pub(crate) struct Serve {
     /// Only check the settings, and name every mistake
     #[arg(long)]
     check: bool,
+    /// Print JSON, an object a line: the log, what --check finds, and what fails
+    #[arg(long)]
+    json: bool,
 }
 
 impl Serve {
@@ -27,12 +31,16 @@ impl Serve {
         let settings = checked(&variables)?;
         let misspelt = look_alikes(&variables);
         if self.check {
+            if self.json {
+                return ui::json(&json!({"settings": "fine", "warnings": misspelt}));
+            }
             misspelt.iter().for_each(ui::warning);
             ui::line("the settings are fine");
             return Ok(());
         }
         let known = Known::default();
-        log::start(settings.log, known.clone());
+        let format = if self.json { Some(LogFormat::Json) } else { settings.log.format };
+        log::start(Log { format, ..settings.log }, known.clone());
         std::panic::set_hook(Box::new(|panic| tracing::error!(%panic, "a bug: please report it with this log")));
         misspelt.iter().for_each(|hint| tracing::warn!("{hint}"));
         serve(&settings, known).await

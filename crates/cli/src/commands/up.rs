@@ -21,12 +21,15 @@ pub(crate) struct Up {
     /// Take it down as soon as it has come up; for scripts
     #[arg(long)]
     once: bool,
+    /// Print the preview's record as JSON once it is up, with --once at the end; all else goes to standard error
+    #[arg(long)]
+    json: bool,
 }
 
 impl Up {
     pub(crate) async fn run(self) -> Result<(), Failure> {
         let scratch = tempfile::Builder::new().prefix("preview-up-").tempdir()?;
         let local = Local::of_folder(&self.path, scratch.path()).await?;
-        Show::of_folder(local, self.once).perform().await
+        Show::of_folder(local, self.once, self.json).perform().await
     }
 }

@@ -105,12 +105,17 @@ async fn a_person_gets_its_address_a_shell_a_command_and_the_database() {
     let mut told = preview.screen(&["exec", PREVIEW], shell).await;
     told += &preview.screen(&["exec", PREVIEW, "--", "printf", "<%s>\\n", "a b", "$HOME", "--json"], "").await;
     told += &preview.screen(&["exec", PREVIEW, "--service", "db", "--", "printenv", "POSTGRES_DB"], "").await;
+    // What runs there writes as it likes, and ends as it likes; what fails before is ours to say.
+    told += &preview.screen(&["exec", PREVIEW, "--json", "--", "sh", "-c", "echo '{}'; exit 3"], "").await;
+    told += &preview.screen(&["exec", PREVIEW, "--json", "--service", "nonsense", "--", "true"], "").await;
     insta::assert_snapshot!("success_of_exec", told);
 
     let statements = "create table notes (text text);\ninsert into notes values ('it''s kept');\n";
     let mut told = preview.screen(&["db", PREVIEW], statements).await;
     told += &preview.screen(&["db", PREVIEW, "--", "-c", "select text, current_user from notes"], "").await;
     told += &preview.screen(&["db", PREVIEW, "--", "--tuples-only", "-c", "select nonsense"], "").await;
+    told += &preview.screen(&["db", PREVIEW, "--json", "--", "-c", "select 1 as one"], "").await;
     told += &preview.screen(&["db", PREVIEW, "--service", "redis"], "").await;
+    told += &preview.screen(&["db", PREVIEW, "--service", "redis", "--json"], "").await;
     insta::assert_snapshot!("success_of_db", told);
 }

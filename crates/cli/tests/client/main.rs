@@ -156,6 +156,20 @@ async fn a_followed_log_that_was_cut_off_is_not_one_that_ended() {
 }
 
 #[tokio::test]
+async fn a_log_for_a_script_is_an_object_a_line_and_so_is_why_there_is_no_more() {
+    let kept = || Service::answering("200 OK\r\nconnection: close\r\n\r\none\n\u{1b}[31mtwo \"ü\"\n\n");
+    let mut told = String::new();
+    for args in [&["--json"][..], &["--build", "--json"], &["--service", "redis", "--json"]] {
+        told += &words::screen(&kept().await, &[&["logs", "my-org-app-12"], args].concat()).await;
+    }
+    let whole = Service::events("data: one\n\ndata: two\n\nevent: end\ndata: \n\n").await;
+    told += &words::screen(&whole, &["logs", "my-org-app-12", "-f", "--json"]).await;
+    let cut = Service::events("data: one\n\ndata: tw").await;
+    told += &words::screen(&cut, &["logs", "my-org-app-12", "--migrate", "-f", "--json"]).await;
+    insta::assert_snapshot!(told);
+}
+
+#[tokio::test]
 async fn what_the_service_refuses_is_told_in_its_words() {
     let problem = r#"{"title":"Not Found","status":404,"detail":"there is no preview `my-org-app-12`\u001b[2J"}"#;
     let service = Service::json("404 Not Found", problem).await;

@@ -27,14 +27,15 @@ use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
+use serde_json::Value;
 use tempfile::TempDir;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
 
-use crate::error::Failure;
-use crate::log;
+use crate::error::{Failure, Kind};
+use crate::{log, ui};
 use apps::{App, Choice};
 pub(super) use repository::Local;
 use screen::{Screen, seconds};
@@ -52,6 +53,9 @@ pub(crate) struct Demo {
     /// Go through to the closing and end; for scripts
     #[arg(long)]
     once: bool,
+    /// Print the previews' records as JSON once they are up, with --once at the end; all else goes to standard error
+    #[arg(long)]
+    json: bool,
     /// Which example application
     #[arg(long, value_enum, default_value_t = Choice::All)]
     app: Choice,
@@ -70,6 +74,16 @@ pub(super) struct Show {
     scripts: Vec<Script>,
     /// Go through to the closing and end.
     once: bool,
+    /// What scripts are told of the previews; `None` for a person.
+    json: Option<Shape>,
+}
+
+/// Which JSON the previews' records become.
+enum Shape {
+    /// The one record.
+    One,
+    /// All, as `preview list --json` has them.
+    List,
 }
 
 /// Whose code the story is about.
@@ -85,6 +99,7 @@ impl Demo {
             subtitle: "GitHub is played by a model of it. The service, Git, Docker and the databases are real.",
             scripts: self.scripts().await?,
             once: self.once,
+            json: self.json.then_some(Shape::List),
         };
         show.perform().await
     }
@@ -99,50 +114,76 @@ impl Demo {
 
 impl Show {
     /// A folder's, for `preview up`.
-    pub(super) fn of_folder(local: Local, once: bool) -> Self {
+    pub(super) fn of_folder(local: Local, once: bool, json: bool) -> Self {
         Self {
             title: "Preview Deployer: a preview of this folder, on this machine",
             subtitle: "It goes the way of a pull request, on a model of GitHub. The service, Docker and the databases are real.",
             scripts: vec![Script::Own(local)],
             once,
+            json: json.then_some(Shape::One),
         }
     }
 
     pub(super) async fn perform(self) -> Result<(), Failure> {
         let since = Instant::now();
-        let screen = Screen::new();
+        let screen = Screen::new(self.json.is_some());
         let mut signals = Signals::listen()?;
         let folder = tempfile::Builder::new().prefix("preview-demo-").tempdir()?;
         start_log(&folder)?;
         screen.title(self.title, self.subtitle);
         let stage = tokio::select! {
             stage = set_up(&screen, &folder, &self.scripts) => stage?,
-            () = signals.asked() => return self.interrupted(),
+            () = signals.asked() => return self.interrupted().map(drop),
         };
-        let told = tokio::select! {
-            told = tell(Teller { stage: &stage, screen: &screen }, &self.scripts, self.once) => told,
-            () = signals.asked() => self.interrupted(),
-        };
+        let told = self.play(Teller { stage: &stage, screen: &screen }, &mut signals).await;
         let closed = tokio::select! {
             closed = close(stage, &screen, &folder) => closed,
             never = signals.insisted(&screen) => match never {},
         };
-        match both(told, closed) {
-            Ok(()) => folder.close()?,
+        let records = match both(told, closed) {
+            Ok(records) => records,
             Err(failure) => {
                 let log = log_file(&folder);
                 drop(folder.keep());
                 return Err(failure.hint(format!("the service's log is in {}", log.display())));
             }
-        }
+        };
+        folder.close()?;
         screen.fact("0 leftovers: no container, network, volume, image, port, route or folder");
         screen.end(&format!("That was all of it, in {}.", seconds(since.elapsed())));
-        Ok(())
+        if self.once { self.tell_script(records) } else { Ok(()) }
+    }
+
+    /// Tells the story. Unless it is to be gone through once, the previews then stay until somebody asks to stop. Gives their records.
+    async fn play(&self, teller: Teller<'_>, signals: &mut Signals) -> Result<Vec<Value>, Failure> {
+        let urls = tokio::select! {
+            told = tell(teller, &self.scripts, self.once) => told?,
+            () = signals.asked() => return self.interrupted(),
+        };
+        let records = teller.stage.rows().await?;
+        if !self.once {
+            teller.screen.offer(&urls);
+            self.tell_script(records.clone())?;
+            signals.asked().await;
+        }
+        Ok(records)
+    }
+
+    fn tell_script(&self, mut records: Vec<Value>) -> Result<(), Failure> {
+        match self.json {
+            Some(Shape::One) => ui::json(&records.pop()),
+            Some(Shape::List) => ui::json(&records),
+            None => Ok(()),
+        }
     }
 
     /// Who watches may stop; a script wants the whole story.
-    fn interrupted(&self) -> Result<(), Failure> {
-        if self.once { Err(Failure::new("interrupted before the end of the story")) } else { Ok(()) }
+    fn interrupted(&self) -> Result<Vec<Value>, Failure> {
+        let is_script = self.once || self.json.is_some();
+        if !is_script {
+            return Ok(Vec::new());
+        }
+        Err(Failure::new("interrupted before the end of the story").kind(Kind::Interrupted))
     }
 }
 
@@ -165,8 +206,8 @@ async fn set_up(screen: &Screen, folder: &TempDir, scripts: &[Script]) -> Result
     screen.during("setting up GitHub and the service", "GitHub's model and the service are up", stage).await
 }
 
-/// Tells of each script. Unless it is to be gone through once, the previews then stay.
-async fn tell(teller: Teller<'_>, scripts: &[Script], once: bool) -> Result<(), Failure> {
+/// Tells of each script, and gives the previews' addresses.
+async fn tell(teller: Teller<'_>, scripts: &[Script], once: bool) -> Result<Vec<String>, Failure> {
     let story = async {
         let mut urls = Vec::new();
         for (script, repo) in scripts.iter().zip(&teller.stage.repos) {
@@ -178,12 +219,11 @@ async fn tell(teller: Teller<'_>, scripts: &[Script], once: bool) -> Result<(), 
         }
         Ok(urls)
     };
-    if once {
-        let late = |_| Failure::new(format!("the story should have come to its end within {}", seconds(STORY)));
-        return tokio::time::timeout(STORY, story).await.map_err(late)?.map(drop);
+    if !once {
+        return story.await;
     }
-    teller.screen.offer(&story.await?);
-    std::future::pending().await
+    let late = |_| Failure::new(format!("the story should have come to its end within {}", seconds(STORY)));
+    tokio::time::timeout(STORY, story).await.map_err(late)?
 }
 
 /// Takes everything down and proves that nothing is left.
@@ -203,14 +243,14 @@ async fn close(stage: Stage, screen: &Screen, folder: &TempDir) -> Result<(), Fa
 }
 
 /// The first failure, with the second among its causes.
-fn both(first: Result<(), Failure>, second: Result<(), Failure>) -> Result<(), Failure> {
+fn both<T>(first: Result<T, Failure>, second: Result<(), Failure>) -> Result<T, Failure> {
     match (first, second) {
         (Err(mut first), Err(second)) => {
             first.causes.push(second.what);
             first.causes.extend(second.causes);
             Err(first)
         }
-        (first, second) => first.and(second),
+        (first, second) => second.and(first),
     }
 }
 

@@ -15,15 +15,17 @@ const INDENT: &str = "   ";
 const WHEEL: [char; 10] = ['⠋', '⠙', '⠹', '⠸', '⠼', '⠴', '⠦', '⠧', '⠇', '⠏'];
 const TURN: Duration = Duration::from_millis(80);
 
-/// Standard output, as pages of a story.
+/// Standard output, as pages of a story; or standard error, where the output is a script's.
 pub(super) struct Screen {
+    aside: bool,
     live: bool,
     chapters: Cell<usize>,
 }
 
 impl Screen {
-    pub(super) fn new() -> Self {
-        Self { live: ui::is_live(), chapters: Cell::new(0) }
+    /// The story goes `aside` where standard output is a script's.
+    pub(super) fn new(aside: bool) -> Self {
+        Self { aside, live: !aside && ui::is_live(), chapters: Cell::new(0) }
     }
 
     /// Whether a line can be rewritten.
@@ -35,46 +37,46 @@ impl Screen {
 
     /// What this is about.
     pub(super) fn title(&self, title: &str, subtitle: &str) {
-        self.line(format!("\n{}\n{}", styled(Style::Bold, title), styled(Style::Dim, subtitle)));
+        self.line(format!("\n{}\n{}", self.styled(Style::Bold, title), self.styled(Style::Dim, subtitle)));
     }
 
     /// The next thing that people do.
     pub(super) fn chapter(&self, text: &str) {
         let number = self.chapters.get() + 1;
         self.chapters.set(number);
-        self.line(format!("\n{}  {}", styled(Style::Dim, &number.to_string()), styled(Style::Bold, text)));
+        self.line(format!("\n{}  {}", self.styled(Style::Dim, &number.to_string()), self.styled(Style::Bold, text)));
     }
 
     /// Something that went well and took a while.
     pub(super) fn done(&self, text: &str, took: Duration) {
-        self.timed(&styled(Style::Green, "✓"), text, took);
+        self.timed(&self.styled(Style::Green, "✓"), text, took);
     }
 
     /// Something that did not work, as was expected.
     pub(super) fn failed(&self, text: &str, took: Duration) {
-        self.timed(&styled(Style::Red, "✗"), text, took);
+        self.timed(&self.styled(Style::Red, "✗"), text, took);
     }
 
     fn timed(&self, sign: &str, text: &str, took: Duration) {
         let time = seconds(took);
         let used = INDENT.len() + 2 + text.chars().count() + time.len();
         let gap = " ".repeat(TIMES.saturating_sub(used).max(2));
-        self.line(format!("{INDENT}{sign} {text}{gap}{}", styled(Style::Dim, &time)));
+        self.line(format!("{INDENT}{sign} {text}{gap}{}", self.styled(Style::Dim, &time)));
     }
 
     /// Something that is so.
     pub(super) fn fact(&self, text: &str) {
-        self.line(format!("{INDENT}{} {text}", styled(Style::Green, "✓")));
+        self.line(format!("{INDENT}{} {text}", self.styled(Style::Green, "✓")));
     }
 
     /// A remark.
     pub(super) fn note(&self, text: &str) {
-        self.line(format!("{INDENT}{}", styled(Style::Dim, text)));
+        self.line(format!("{INDENT}{}", self.styled(Style::Dim, text)));
     }
 
     /// An address to click on.
     pub(super) fn address(&self, url: &str) {
-        self.line(format!("{INDENT}{}", styled(Style::Bold, url)));
+        self.line(format!("{INDENT}{}", self.styled(Style::Bold, url)));
     }
 
     /// An empty line.
@@ -91,7 +93,7 @@ impl Screen {
 
     /// The last line.
     pub(super) fn end(&self, text: &str) {
-        self.line(format!("\n{}", styled(Style::Bold, text)));
+        self.line(format!("\n{}", self.styled(Style::Bold, text)));
     }
 
     /// A comment, as it stands on GitHub, with air around it.
@@ -102,18 +104,18 @@ impl Screen {
         self.gap();
         for line in lines {
             let pieces = match line {
-                Line::Title(text) => wrap(text, width).iter().map(|piece| styled(Style::Bold, piece)).collect(),
+                Line::Title(text) => wrap(text, width).iter().map(|piece| self.styled(Style::Bold, piece)).collect(),
                 Line::Text(text) => wrap(text, width),
-                Line::Log(text) => vec![styled(Style::Dim, &cut(text, width))],
+                Line::Log(text) => vec![self.styled(Style::Dim, &cut(text, width))],
                 Line::Row(label, text) => {
-                    let label = styled(Style::Dim, &format!("{label:label_width$}"));
+                    let label = self.styled(Style::Dim, &format!("{label:label_width$}"));
                     let blank = " ".repeat(label_width);
                     let pieces = wrap(text, width.saturating_sub(label_width)).into_iter().enumerate();
                     pieces.map(|(at, piece)| format!("{}{piece}", if at == 0 { &label } else { &blank })).collect()
                 }
             };
             for piece in pieces {
-                self.line(format!("{INDENT}{} {piece}", styled(Style::Dim, "│")));
+                self.line(format!("{INDENT}{} {piece}", self.styled(Style::Dim, "│")));
             }
         }
         self.gap();
@@ -130,7 +132,7 @@ impl Screen {
         let wheel = WHEEL[(took.as_millis() / TURN.as_millis()) as usize % WHEEL.len()];
         let head = format!("{INDENT}{wheel} {text} … {} s", took.as_secs());
         let room = self.width().saturating_sub(head.chars().count() + 3);
-        ui::rewrite(&format!("{head}  {}", styled(Style::Dim, &cut(detail, room))));
+        ui::rewrite(&format!("{head}  {}", self.styled(Style::Dim, &cut(detail, room))));
     }
 
     /// Does something that takes a while, and says how long it took.
@@ -165,7 +167,12 @@ impl Screen {
 
     fn line(&self, text: String) {
         self.clear();
-        ui::line(text);
+        if self.aside { ui::note(text) } else { ui::line(text) }
+    }
+
+    /// The text with its style, for a person who looks at standard output.
+    fn styled(&self, style: Style, text: &str) -> String {
+        if self.aside { text.to_owned() } else { styled(style, text) }
     }
 
     fn width(&self) -> usize {

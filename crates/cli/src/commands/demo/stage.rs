@@ -17,6 +17,7 @@ use preview_simulator::{GitHub, Options, Pull, Repo, Source};
 use secrecy::ExposeSecret;
 use serde::Deserialize;
 use serde::de::DeserializeOwned;
+use serde_json::Value;
 
 use super::proof::Traces;
 use super::screen::Screen;
@@ -101,6 +102,15 @@ impl Stage {
         let ports = records.iter().flat_map(Deployment::ports).map(|port| port.get());
         self.ports.lock().unwrap_or_else(PoisonError::into_inner).extend(ports);
         Ok(records)
+    }
+
+    /// All records as the API has them, which is what `preview list --json` prints.
+    pub(super) async fn rows(&self) -> Result<Vec<Value>, Failure> {
+        #[derive(Deserialize)]
+        struct Previews {
+            deployments: Vec<Value>,
+        }
+        Ok(self.ask::<Previews>("/api/previews").await?.deployments)
     }
 
     /// One record.
