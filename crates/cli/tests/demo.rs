@@ -217,6 +217,11 @@ async fn a_folder_that_can_not_be_built_is_told_why_and_leaves_nothing_up() {
     for owner in owners(&said) {
         assert_eq!(in_docker(&owner).await, Vec::<String>::new());
     }
+    let script = Running::command("up", &["--once", "--json", folder.path().to_str().unwrap()], &[]);
+    let ExecError::Failed { output, .. } = script.ended.await.unwrap().unwrap_err() else { panic!("it says why") };
+    let told: serde_json::Value = serde_json::from_str(&output.text()).unwrap();
+    assert_eq!(told["error"]["message"], "the preview should have come up");
+    assert!(told["error"]["details"].to_string().contains("no framework was recognised"), "{told}");
     let nowhere = Running::command("up", &["/no/such/folder"], &[]).end().await.0.unwrap_err();
     assert!(nowhere.stderr().starts_with("error: `/no/such/folder` can't be used"), "{nowhere}");
 }
