@@ -3,6 +3,15 @@
 FROM {{ go }} AS std
 RUN CGO_ENABLED=0 go build -trimpath net/http html/template encoding/json database/sql log/slog
 
+{% if tool %}
+# What carries out the migrations is compiled once: no file of the repository is in this stage.
+FROM {{ go }} AS tool
+ENV GOTOOLCHAIN=auto CGO_ENABLED=0 GOBIN=/tool
+RUN --mount=type=cache,id=go-mod,target=/go/pkg/mod \
+    --mount=type=cache,id=go-build,from=std,source=/root/.cache/go-build,target=/root/.cache/go-build \
+    go install -trimpath -tags {{ tool.tag }} github.com/golang-migrate/migrate/v4/cmd/migrate@{{ tool.version }}
+
+{% endif %}
 FROM {{ go }} AS build
 {% if cgo %}
 # A module that asks for a newer Go gets it by the module proxy. Some of the modules are in C: the program runs on the same system.
@@ -31,6 +40,9 @@ RUN --mount=type=cache,id=go-mod,target=/go/pkg/mod \
 FROM {{ debian }}
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
 COPY --from=build /usr/local/go/lib/time/zoneinfo.zip /usr/local/share/zoneinfo.zip
+{% if tool %}
+COPY --from=tool /tool/migrate /usr/local/bin/migrate
+{% endif %}
 ENV PORT={{ port }} HOME=/tmp ZONEINFO=/usr/local/share/zoneinfo.zip
 USER 10001:10001
 WORKDIR /app

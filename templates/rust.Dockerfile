@@ -1,4 +1,16 @@
+{% if tool %}
+# What carries out the migrations is compiled once: no file of the repository is in this stage. The program is compiled after it, since
+# both at once may need more memory than a build has.
+FROM {{ rust }} AS tool
+ENV CARGO_HOME=/cargo CARGO_TARGET_DIR=/target CARGO_TERM_COLOR=never
+RUN --mount=type=cache,id=cargo,target=/cargo \
+    --mount=type=cache,id=cargo-target,target=/target,sharing=private \
+    cargo install --locked --root /tool{{ " --version '" ~ tool.version ~ "'" if tool.version }} --no-default-features --features {{ tool.features }} {{ tool.package }}
+
+FROM tool AS build
+{% else %}
 FROM {{ rust }} AS build
+{% endif %}
 WORKDIR /src
 ENV CARGO_HOME=/cargo CARGO_TARGET_DIR=/target CARGO_TERM_COLOR=never{% if prepared_queries %} SQLX_OFFLINE=true{% endif %}
 
@@ -35,6 +47,9 @@ RUN apt-get update \
  && rm -rf /var/lib/apt/lists/*
 {% endif %}
 COPY --from=build /etc/ssl/certs/ca-certificates.crt /etc/ssl/certs/ca-certificates.crt
+{% if tool %}
+COPY --from=tool /tool/bin/{{ tool.program }} /usr/local/bin/{{ tool.program }}
+{% endif %}
 ENV PORT={{ port }} HOME=/tmp{% if rocket %} ROCKET_ADDRESS=0.0.0.0 ROCKET_PORT={{ port }}{% endif %}
 
 USER 10001:10001

@@ -9,6 +9,8 @@ use minijinja::context;
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
+use super::compiled_migration::{self, Migrates};
+use super::go_migration::{self, CommandLine};
 use super::go_work::{self, Module};
 use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, render, subfolders};
 
@@ -40,6 +42,9 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
     manifests.extend(files.has("", "go.sum")?.then_some("go.sum"));
     let alone = module.folder.is_all() && !module.in_workspace && go_work::replaced(&module.go_mod).next().is_none();
     let app_port = project.config.app_port.unwrap_or(PORT);
+    // A build that fetches nothing goes on fetching nothing: no tool is among what is vendored.
+    let migrates = go_migration::find(project, module)?.filter(|who| !vendored || matches!(who, Migrates::Itself));
+    let (tool, migration, itself) = compiled_migration::apart(migrates, CommandLine::found);
     let values = context! {
         // A module replaced by a folder needs that folder before anything can be fetched; the build then fetches.
         download => !vendored && alone && manifests.len() == 2,
@@ -49,6 +54,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         commands => commands::run_lines(&project.config.build_commands, CACHES),
         folder => (!module.folder.is_all()).then(|| module.folder.to_string()),
         package => if package.is_all() { package.to_string() } else { format!("./{package}") },
+        tool => tool.as_ref().map(|tool| context! { version => &tool.version, tag => tool.tag() }),
         env_file => WANT_ENV_FILE.iter().any(|library| module.go_mod.contains(library)),
         port => app_port.get(),
     };
@@ -57,11 +63,12 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
     let manifest = if at.is_all() { "go.mod".to_owned() } else { format!("{at}/go.mod") };
     Ok(Some(Recipe {
         framework: Framework::Go,
-        reason: format!("`{manifest}`{workspace} with the program in `{}`{vendoring}", at.join(&package)),
+        reason: format!("`{manifest}`{workspace} with the program in `{}`{vendoring}{itself}", at.join(&package)),
         dockerfile: render(TEMPLATE, &project.rules.base_images, values),
         app_port,
         user: Some("10001:10001".to_owned()),
         scope: Scope { context: module.base.clone(), parts: vec![at] },
+        migration,
         own: None,
     }))
 }

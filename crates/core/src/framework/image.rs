@@ -24,6 +24,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         app_port: config.app_port.unwrap_or(PORT),
         user: None,
         scope: Scope::of(project),
+        migration: None,
         own: None,
     }))
 }

@@ -58,6 +58,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         app_port,
         user: Some("www-data".to_owned()),
         scope: Scope::of(project),
+        migration: None,
         own: None,
     }))
 }

@@ -1,9 +1,9 @@
 //! Which command brings the app's database to the form that a commit expects?
 //!
 //! `preview-config.yml` says it, else the tool does that the repository has its migrations for. What is found must be there when it
-//! runs: in the image that is built. So nothing is found for a repository's own Dockerfile, whose image only its author knows; for
-//! Go and Rust, where programs bring their migrations with them and the tools aren't in the image; and where there is no database. A
-//! Node tool may be among the `devDependencies`, as most have it: then the image keeps those.
+//! runs: in the image that is built. So nothing is found for a repository's own Dockerfile, whose image only its author knows, and where
+//! there is no database. A Node tool may be among the `devDependencies`, as most have it: then the image keeps those. A tool for Go or
+//! Rust is compiled into the image by its Dockerfile (`go_migration`, `rust::migration`), unless the program carries out its migrations.
 
 use crate::repo_config::{AppCommand, Migrate};
 
@@ -40,12 +40,8 @@ pub(super) fn find(project: Project<'_>, detected: &Detected) -> Result<Option<F
         }
         Framework::Laravel => by_artisan(files),
         Framework::Rails => rails::migration(files),
-        Framework::Spring
-        | Framework::Docker
-        | Framework::Compose
-        | Framework::Image
-        | Framework::Go
-        | Framework::Rust => Ok(None),
+        Framework::Go | Framework::Rust => Ok(detected.migration.clone()),
+        Framework::Spring | Framework::Docker | Framework::Compose | Framework::Image => Ok(None),
     }
 }
 

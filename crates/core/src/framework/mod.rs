@@ -17,12 +17,14 @@ use crate::repo_config::{ContainerPort, RelativePath, RepoConfig};
 use crate::trust::Trust;
 
 mod commands;
+mod compiled_migration;
 mod compose;
 mod database;
 mod error;
 mod files;
 mod foreign;
 mod go;
+mod go_migration;
 mod go_work;
 mod gradle;
 mod image;
@@ -46,6 +48,7 @@ mod python;
 mod rails;
 mod rust;
 mod rust_place;
+mod sources;
 mod spring;
 mod toml_file;
 
@@ -194,6 +197,8 @@ struct Recipe {
     app_port: ContainerPort,
     user: Option<String>,
     scope: Scope,
+    /// What migrates its database by a tool that this Dockerfile brings into the image for that alone.
+    migration: Option<FoundMigration>,
     own: Option<OwnBuild>,
 }
 
@@ -301,7 +306,7 @@ fn by_recipe(project: Project<'_>) -> Result<Detected, DetectError> {
         extras,
         context: recipe.scope.context,
         compose: None,
-        migration: None,
+        migration: recipe.migration,
         rails: None,
         own: recipe.own.into_iter().collect(),
     })

@@ -100,6 +100,7 @@ pub(super) fn recipe(
             context: app.base.clone(),
             parts: parts.iter().rev().map(|part| app.base.join(&part.folder)).collect(),
         },
+        migration: None,
         own: None,
     })
 }

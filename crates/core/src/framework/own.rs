@@ -112,6 +112,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         user: dockerfile.final_user().map(str::to_owned),
         dockerfile: dockerfile.into_text(),
         scope: Scope::of(project),
+        migration: None,
         own: Some(own),
     }))
 }

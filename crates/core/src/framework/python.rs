@@ -253,6 +253,7 @@ fn recipe(
         app_port,
         user: Some("10001:10001".to_owned()),
         scope,
+        migration: None,
         own: None,
     })
 }

@@ -63,6 +63,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         app_port,
         user: Some("10001:10001".to_owned()),
         scope: Scope::of(project),
+        migration: None,
         own: None,
     }))
 }

@@ -12,8 +12,14 @@ use toml::{Table, Value};
 
 use crate::repo_config::{ContainerPort, RelativePath};
 
+use self::migration::{App, CommandLine};
 use super::rust_place::Place;
-use super::{Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, neighbours, render, toml_file};
+use super::{
+    Beneath, DetectError, Files, Framework, Project, Recipe, Scope, commands, compiled_migration, neighbours, render,
+    toml_file,
+};
+
+mod migration;
 
 const TEMPLATE: &str = include_str!("../../../../templates/rust.Dockerfile");
 /// What most platforms that give a `PORT` take for granted.
@@ -52,6 +58,11 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
     let linked = |library: &str| lock.as_deref().is_some_and(|lock| is_locked(lock, library));
     let app_port = project.config.app_port.unwrap_or(PORT);
     let folder = project.root.within(&place.context).filter(|folder| !folder.is_all());
+    let made_of = made_of(&packages, &program);
+    let parts = parts(&place.home, &made_of);
+    let app = App { packages: &made_of, home: &place.home, parts: &parts, lock: lock.as_deref() };
+    let (tool, migration, itself) = compiled_migration::apart(migration::find(project, &app)?, CommandLine::found);
+    let links = |library: &str| linked(library) || tool.as_ref().and_then(CommandLine::links) == Some(library);
     let values = context! {
         toolchain => toolchain(project, &place)?,
         locked => lock.is_some(),
@@ -59,21 +70,22 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         package => &program.package,
         program => &program.name,
         folder => folder.map(|folder| folder.to_string()),
-        libraries => LIBRARIES.iter().filter(|(library, _)| linked(library)).map(|(_, has)| *has).collect::<Vec<_>>(),
+        libraries => LIBRARIES.iter().filter(|(library, _)| links(library)).map(|(_, has)| *has).collect::<Vec<_>>(),
+        tool => tool.as_ref().map(CommandLine::values),
         rocket => program.rocket,
         commands => commands::run_lines(&project.config.build_commands, CACHES),
         port => app_port.get(),
     };
     let locking = if lock.is_some() { "" } else { "; no `Cargo.lock`, so versions may change between builds" };
     let workspace = if place.folder.is_all() { "" } else { " of a workspace" };
-    let parts = parts(&place.home, &packages, &program);
     Ok(Some(Recipe {
         framework: Framework::Rust,
-        reason: format!("`Cargo.toml`{workspace} with the program `{}`{locking}", program.name),
+        reason: format!("`Cargo.toml`{workspace} with the program `{}`{locking}{itself}", program.name),
         dockerfile: render(TEMPLATE, &project.rules.base_images, values),
         app_port,
         user: Some("10001:10001".to_owned()),
         scope: Scope { context: place.context, parts },
+        migration,
         own: None,
     }))
 }
@@ -92,20 +104,25 @@ fn toolchain(project: Project<'_>, place: &Place) -> Result<Option<String>, Dete
     Ok(None)
 }
 
-/// The folders that a program is made of: the root, which may say what its members share, its package, and the packages of the
-/// workspace that this depends on.
-fn parts(root: &RelativePath, packages: &[Package], program: &Program) -> Vec<RelativePath> {
-    let mut parts = vec![root.clone()];
+/// The packages that a program is made of: its own, and those of the workspace that this depends on.
+fn made_of<'a>(packages: &'a [Package], program: &'a Program) -> Vec<&'a Package> {
+    let mut made_of = Vec::new();
     let mut waiting = vec![&program.package];
     let mut seen = BTreeSet::new();
     while let Some(name) = waiting.pop() {
         let Some(package) = packages.iter().find(|package| package.name == *name) else { continue };
         if seen.insert(name) {
-            parts.extend(package.folder.parse().ok().map(|folder| root.join(&folder)));
+            made_of.push(package);
             waiting.extend(&package.dependencies);
         }
     }
-    parts
+    made_of
+}
+
+/// The folders with what it depends on: the root, which may say what its members share, and those of its packages.
+fn parts(root: &RelativePath, made_of: &[&Package]) -> Vec<RelativePath> {
+    let of_packages = made_of.iter().map(|package| package.at(root)).filter(|folder| folder != root);
+    std::iter::once(root.clone()).chain(of_packages).collect()
 }
 
 /// Whether a `Cargo.lock` has a package.
@@ -212,6 +229,11 @@ impl Package {
             default_run: package.get("default-run").and_then(Value::as_str).map(str::to_owned),
             programs: names.into_iter().filter(|name| is_name(name)).map(program).collect(),
         }))
+    }
+
+    /// Its folder in the checkout, of which the lock file is in this one.
+    fn at(&self, home: &RelativePath) -> RelativePath {
+        self.folder.parse().map_or_else(|_| home.clone(), |folder| home.join(&folder))
     }
 
     /// The program that running the package means.

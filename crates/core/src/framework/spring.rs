@@ -55,6 +55,7 @@ pub(super) fn find(project: Project<'_>) -> Result<Option<Recipe>, DetectError> 
         app_port,
         user: Some("10001:10001".to_owned()),
         scope: build.scope,
+        migration: None,
         own: None,
     }))
 }

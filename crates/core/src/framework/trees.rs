@@ -10,10 +10,11 @@ use super::own_dockerfile::{OwnDockerfile, runs_as_root};
 use super::*;
 
 /// One line for each ecosystem.
-const GROUPS: [(&str, &str); 7] = [
+const GROUPS: [(&str, &str); 8] = [
     ("node", include_str!("trees/node.txt")),
     ("workspaces", include_str!("trees/workspaces.txt")),
     ("go", include_str!("trees/go.txt")),
+    ("rust", include_str!("trees/rust.txt")),
     ("php", include_str!("trees/php.txt")),
     ("ruby", include_str!("trees/ruby.txt")),
     ("java", include_str!("trees/java.txt")),
@@ -147,6 +148,33 @@ fn dockerfiles_of_other_languages() {
         dockerfile("Modules of Gradle with two programs, one chosen")
     );
     insta::assert_snapshot!("laravel_with_mongodb", dockerfile("Laravel with MongoDB, for the newest PHP"));
+}
+
+#[test]
+fn dockerfiles_with_a_tool_that_migrates() {
+    insta::assert_snapshot!("rust_with_sqlx", dockerfile("sqlx, whose migrations are run by its command line"));
+    insta::assert_snapshot!("rust_with_diesel_and_mysql", dockerfile("Diesel with MySQL, set up by its command line"));
+    insta::assert_snapshot!("go_with_migrate", dockerfile("golang-migrate by its command line, kept among the tools"));
+    // Without an own migration there is none.
+    for name in ["sqlx, whose migrations are in the program", "golang-migrate within the program", "Vendored"] {
+        assert!(!dockerfile(name).contains("AS tool"), "{name}");
+    }
+}
+
+#[test]
+fn the_command_line_is_of_the_version_that_the_program_is_built_with() {
+    for (name, installed) in [
+        ("sqlx, whose migrations are run by its command line", "--root /tool --version '~0.8' --no-default"),
+        ("Diesel, without a lock file", "--root /tool --no-default-features --features postgres diesel_cli"),
+        ("golang-migrate by its command line, kept among the tools", "/cmd/migrate@v4.17.1\n"),
+        (
+            "Files as golang-migrate names them, with MySQL",
+            "-tags mysql github.com/golang-migrate/migrate/v4/cmd/migrate@v4.18.3\n",
+        ),
+    ] {
+        let text = dockerfile(name);
+        assert!(text.contains(installed), "{name}: {text}");
+    }
 }
 
 #[test]
