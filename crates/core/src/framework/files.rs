@@ -131,19 +131,25 @@ impl MemoryFiles {
         self.links.insert(path.to_owned());
         self
     }
+
+    fn follows_no_link(&self, path: &str) -> Result<(), ReadFileError> {
+        let behind_link =
+            |link: &String| path.strip_prefix(link).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
+        match self.links.iter().any(behind_link) {
+            true => Err(ReadFileError { path: path.to_owned(), refusal: Refusal::Link }),
+            false => Ok(()),
+        }
+    }
 }
 
 impl Files for MemoryFiles {
     fn read(&self, path: &str) -> Result<Option<String>, ReadFileError> {
-        let behind_link =
-            |link: &String| path.strip_prefix(link).is_some_and(|rest| rest.is_empty() || rest.starts_with('/'));
-        if self.links.iter().any(behind_link) {
-            return Err(ReadFileError { path: path.to_owned(), refusal: Refusal::Link });
-        }
+        self.follows_no_link(path)?;
         Ok(self.files.get(path).cloned())
     }
 
     fn list(&self, folder: &str) -> Result<Vec<String>, ReadFileError> {
+        self.follows_no_link(folder)?;
         let below = |path: &String| {
             let rest = if folder.is_empty() { path } else { path.strip_prefix(folder)?.strip_prefix('/')? };
             rest.split('/').next().map(str::to_owned)

@@ -11,7 +11,7 @@ use super::{Beneath, DetectError, Files, Project, backing, sources, subfolders};
 const MODULE: &str = "github.com/golang-migrate/migrate/v4";
 /// The library in a source; its command line, which some keep among their tools, has a longer path.
 const IMPORT: &str = "\"github.com/golang-migrate/migrate/v4\"";
-/// The version for those who have only the files; it is built with Go 1.23 and newer.
+/// The version for those who have only the files: one that the Go of our image compiles.
 const VERSION: &str = "v4.18.3";
 
 /// Where the files are, usually; or below `internal`.
@@ -33,25 +33,23 @@ pub(super) fn find(project: Project<'_>, module: &Module) -> Result<Option<Migra
     }
     let at = module.at();
     let files = Beneath::new(project.checkout, &at);
-    let Some(folder) = folder(&files)? else { return Ok(None) };
+    let Some(folder) = folder(&files) else { return Ok(None) };
     let Some(database) = Sql::of(backing(project, std::slice::from_ref(&at))?.0.database) else { return Ok(None) };
     let itself = carries_out(&files, &folder);
     let version = required(&module.go_mod).unwrap_or(VERSION).to_owned();
     Ok(Migrates::who(itself, CommandLine { version, database, folder }))
 }
 
-/// The folder with the files, where it is the only one.
-fn folder(files: &dyn Files) -> Result<Option<RelativePath>, DetectError> {
+/// The folder with the files, where it is the only one. A link, or what can't be read, is none.
+fn folder(files: &dyn Files) -> Option<RelativePath> {
     let usual = FOLDERS.iter().filter_map(|folder| folder.parse().ok());
     let internal = "internal".parse().map(|internal| subfolders(files, &internal)).unwrap_or_default();
     let below = internal.iter().filter_map(|folder| Some(folder.join(&"migrations".parse().ok()?)));
-    let mut found = Vec::new();
-    for folder in usual.chain(below) {
-        if files.list(folder.as_str())?.iter().any(|name| is_script(name)) {
-            found.push(folder);
-        }
-    }
-    Ok(found.pop().filter(|_| found.is_empty()))
+    let has_scripts =
+        |folder: &RelativePath| files.list(folder.as_str()).is_ok_and(|names| names.iter().any(|name| is_script(name)));
+    let mut found = usual.chain(below).filter(has_scripts);
+    let first = found.next();
+    first.filter(|_| found.next().is_none())
 }
 
 /// Source: <https://github.com/golang-migrate/migrate/blob/master/MIGRATIONS.md#migration-filename-format>

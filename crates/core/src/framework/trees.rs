@@ -162,6 +162,20 @@ fn dockerfiles_with_a_tool_that_migrates() {
 }
 
 #[test]
+fn migrations_behind_a_link_are_passed_over() {
+    let sqlx = "[package]\nname = \"api\"\n\n[dependencies]\nsqlx = { version = \"0.8\", features = [\"postgres\"] }\n";
+    let diesel = sqlx.replace("sqlx", "diesel");
+    let rust = |manifest: &str| MemoryFiles::new([("Cargo.toml", manifest), ("src/main.rs", "")]);
+    let go = MemoryFiles::new([("go.mod", "module x\nrequire github.com/lib/pq v1\n"), ("main.go", "package main")]);
+    for files in [rust(sqlx), rust(&diesel), go] {
+        let rules = BuildRules { base_images: BaseImages::public(), trust: Trust::Stranger };
+        let files = files.with_link("migrations").with_link("internal/migrations");
+        let found = detect(&files, &RepoConfig::default(), &rules).unwrap();
+        assert_eq!((found.database.database, found.migration), (Some(Database::Postgres), None));
+    }
+}
+
+#[test]
 fn the_command_line_is_of_the_version_that_the_program_is_built_with() {
     for (name, installed) in [
         ("sqlx, whose migrations are run by its command line", "--root /tool --version '~0.8' --no-default"),

@@ -47,7 +47,7 @@ pub(super) fn find(project: Project<'_>, app: &App<'_>) -> Result<Option<Migrate
         return Ok(None);
     }
     for tool in [Tool::Sqlx, Tool::Diesel] {
-        if let Some(folder) = tool.folder(project, app)?
+        if let Some(folder) = tool.folder(project, app)
             && let Some(database) = Sql::of(backing(project, app.parts)?.0.database)
         {
             let version = app.lock.and_then(|lock| release(lock, tool.name()));
@@ -92,48 +92,45 @@ impl Tool {
         }
     }
 
-    /// The folder with its migrations, from the app's: the program's working directory is that one. A package may have them too.
-    fn folder(self, project: Project<'_>, app: &App<'_>) -> Result<Option<RelativePath>, DetectError> {
+    /// The folder with its migrations, from the app's: the program's working directory is that one. A package may have them too. A link,
+    /// or what can't be read, is none.
+    fn folder(self, project: Project<'_>, app: &App<'_>) -> Option<RelativePath> {
         let depends = |package: &&Package| package.dependencies.iter().any(|name| name == self.name());
         if !app.packages.iter().any(depends) {
-            return Ok(None);
+            return None;
         }
         let of_packages = app.packages.iter().filter_map(|package| package.at(app.home).within(project.root));
-        for place in std::iter::once(RelativePath::default()).chain(of_packages) {
+        let mut places = std::iter::once(RelativePath::default()).chain(of_packages);
+        places.find_map(|place| {
             let files = Beneath::new(project.files, &place);
             let folder = match self {
-                Self::Sqlx => of_sqlx(&files)?,
-                Self::Diesel => of_diesel(&files)?,
+                Self::Sqlx => of_sqlx(&files),
+                Self::Diesel => of_diesel(&files),
             };
-            if let Some(folder) = folder {
-                return Ok(Some(place.join(&folder)));
-            }
-        }
-        Ok(None)
+            folder.map(|folder| place.join(&folder))
+        })
     }
 }
 
 /// Source: <https://docs.rs/sqlx/latest/sqlx/macro.migrate.html>: each file is numbered, and sqlx refuses a folder with another.
-fn of_sqlx(files: &dyn Files) -> Result<Option<RelativePath>, DetectError> {
-    let names = files.list("migrations")?;
+fn of_sqlx(files: &dyn Files) -> Option<RelativePath> {
+    let names = files.list("migrations").ok()?;
     let mut scripts = names.iter().filter(|name| name.ends_with(".sql") && name.contains('_')).peekable();
     let there = scripts.peek().is_some() && scripts.all(|name| is_numbered(name));
-    Ok("migrations".parse().ok().filter(|_| there))
+    "migrations".parse().ok().filter(|_| there)
 }
 
 /// Source: <https://diesel.rs/guides/configuring-diesel-cli>
-fn of_diesel(files: &dyn Files) -> Result<Option<RelativePath>, DetectError> {
-    let config = toml_file::read(files, "diesel.toml")?.unwrap_or_default();
+fn of_diesel(files: &dyn Files) -> Option<RelativePath> {
+    let config = toml_file::read(files, "diesel.toml").ok()?.unwrap_or_default();
     let named = toml_file::at(&config, "migrations_directory.dir").and_then(|dir| dir.as_str()?.parse().ok());
     // One that was set up elsewhere names the folder by its place there.
-    let Some(folder) = named.or_else(|| "migrations".parse().ok()) else { return Ok(None) };
+    let folder: RelativePath = named.or_else(|| "migrations".parse().ok())?;
     let beneath = Beneath::new(files, &folder);
-    for name in beneath.list("")?.iter().filter(|name| name.starts_with(|c: char| c.is_ascii_digit())) {
-        if beneath.has(name, "up.sql")? {
-            return Ok(Some(folder));
-        }
-    }
-    Ok(None)
+    let names = beneath.list("").ok()?;
+    let mut dated = names.iter().filter(|name| name.starts_with(|c: char| c.is_ascii_digit()));
+    let there = dated.any(|name| beneath.has(name, "up.sql").unwrap_or_default());
+    there.then_some(folder)
 }
 
 impl CommandLine {
