@@ -14,8 +14,8 @@ use serde_json::{Value, json};
 use crate::page;
 use crate::rig::{Rig, Setup, TOKEN, tell};
 use crate::variants::{
-    self, BUNDLER, BUNDLER_MYSQL, COMPOSER, DIESEL, DRIZZLE, KNEX, PIPENV, PNPM, POETRY, SEQUELIZE, SQLX, TYPEORM,
-    Tree, UV, Variant, YARN, YARN_1,
+    self, BUNDLER, BUNDLER_MYSQL, COMPOSER, DIESEL, DRIZZLE, KNEX, PIPENV, PNPM, POETRY, SEQUELIZE, SQLX, SQLX_CLI,
+    TYPEORM, Tree, UV, Variant, YARN, YARN_1,
 };
 
 /// The sentence that every example shows.
@@ -182,6 +182,12 @@ const EXAMPLES: &[Example] = &[
     Example {
         variant: Some(&SQLX),
         never_again: &["Downloaded ", "Downloading ", "Compiling tokio", "Compiling sqlx"],
+        ..RUST
+    },
+    Example {
+        variant: Some(&SQLX_CLI),
+        // The tool's own compiling is part of the first build alone too.
+        never_again: &["Downloaded ", "Downloading ", "Compiling tokio", "Compiling sqlx", "Installing sqlx-cli"],
         ..RUST
     },
     Example {

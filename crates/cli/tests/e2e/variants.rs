@@ -135,7 +135,7 @@ pub(crate) const PIPENV: Variant = Variant {
     migrated: Some("Running upgrade  -> 4b7f21c9e803"),
 };
 
-/// It carries its migrations out itself, when it starts, as the next one does.
+/// It carries its migrations out itself, when it starts, as the one with Diesel does.
 pub(crate) const SQLX: Variant = Variant {
     name: "with sqlx",
     files: Some("sqlx"),
@@ -145,6 +145,14 @@ pub(crate) const SQLX: Variant = Variant {
     image: "rust:1-bookworm",
     made_by: "mkdir src && touch src/main.rs && CARGO_HOME=/tmp/cargo cargo generate-lockfile",
     migrated: None,
+};
+
+/// Its migrations are left to sqlx's command line, which the image gets for it.
+pub(crate) const SQLX_CLI: Variant = Variant {
+    name: "with sqlx, by its command line",
+    instead: Some(("src/main.rs", "    sqlx::migrate!().run(&pool).await?;\n", "")),
+    migrated: Some("Applied 20250601120000/migrate notes and visits"),
+    ..SQLX
 };
 
 pub(crate) const DIESEL: Variant = Variant { name: "with Diesel", files: Some("diesel"), ..SQLX };
