@@ -1,23 +1,13 @@
 //! Builds that want more than they may have: they fail and say why, and nobody else notices.
 
 use std::path::Path;
-use std::time::Duration;
 
 use preview_simulator::{Change, Mimic, Pull};
 use serde_json::json;
-use tokio::time::{Instant, interval};
 
+use crate::calm::assert_unnoticed;
 use crate::engine::{Engine, GROUPS, is_unified};
 use crate::rig::{Rig, Setup, running, runs, slow_build};
-
-/// Visits and deliveries, as many of each, one pair after the other.
-const PACE: Duration = Duration::from_millis(20);
-/// The least that is measured each time.
-const SAMPLES: usize = 100;
-/// What other tests on the same two cores may add to a median, beside twice the usual time.
-const NOISE: Duration = Duration::from_millis(10);
-/// How often a measurement is repeated that was not calm.
-const ATTEMPTS: usize = 3;
 
 /// With the `systemd` driver each step has a control group of its own, whose name begins so. That driver takes a systemd, which
 /// a test has not; but the builder is told no more than this parent of all its groups, and can be told so without.
@@ -70,63 +60,6 @@ async fn open_building(rig: &Rig, told: &str) -> Pull {
     rig.open_with([Mimic::new(told).files(), vec![Change::write("Dockerfile", dockerfile)]].concat()).await
 }
 
-/// How long visitors of a preview and GitHub with its deliveries waited, in the middle.
-#[derive(Debug, Clone, Copy)]
-struct Medians {
-    visit: Duration,
-    delivery: Duration,
-}
-
-impl Medians {
-    fn slower(self, other: Self) -> Self {
-        Self { visit: self.visit.max(other.visit), delivery: self.delivery.max(other.delivery) }
-    }
-}
-
-/// Visits a preview and delivers, one after the other, until so many were seen and this is over.
-async fn measure(rig: &Rig, calm: &Pull, until: impl Future<Output = ()>) -> Medians {
-    let url = rig.url(calm);
-    let (mut visits, mut deliveries) = (Vec::new(), Vec::new());
-    let mut ticks = interval(PACE);
-    let over = std::cell::Cell::new(false);
-    let watch = async {
-        until.await;
-        over.set(true);
-    };
-    let sample = async {
-        while visits.len() < SAMPLES || !over.get() {
-            ticks.tick().await;
-            let begun = Instant::now();
-            assert_eq!(rig.http.get(&url).send().await.unwrap().status(), 200);
-            visits.push(begun.elapsed());
-            let delivery = rig.delivery(calm, "labeled");
-            let begun = Instant::now();
-            assert_eq!(delivery.send().await.unwrap().status(), 202);
-            deliveries.push(begun.elapsed());
-        }
-    };
-    tokio::join!(watch, sample);
-    Medians { visit: median(visits), delivery: median(deliveries) }
-}
-
-fn median(mut times: Vec<Duration>) -> Duration {
-    times.sort();
-    times[times.len() / 2]
-}
-
-/// While this is built, until its comment says why it failed, visitors and GitHub wait at most twice as long as usual.
-async fn stays_unnoticed(rig: &Rig, calm: &Pull, told: &str, cause: &str) -> Result<(), String> {
-    let before = measure(rig, calm, async {}).await;
-    let greedy = open_building(rig, told).await;
-    let during = measure(rig, calm, async {
-        rig.until_comment(&greedy, cause).await;
-    })
-    .await;
-    let usual = before.slower(measure(rig, calm, async {}).await);
-    let unnoticed = during.visit <= usual.visit * 2 + NOISE && during.delivery <= usual.delivery * 2 + NOISE;
-    if unnoticed { Ok(()) } else { Err(format!("while {told} was built: {during:?}, usually {usual:?}")) }
-}
-
 #[tokio::test(flavor = "multi_thread")]
 async fn builds_that_want_too_much_fail_with_their_cause_and_nobody_else_notices() {
     let engine = Engine::start().await;
@@ -138,15 +71,11 @@ async fn builds_that_want_too_much_fail_with_their_cause_and_nobody_else_notices
         ("MIMIC_MULTIPLY=1", "wanted more than 300 processes at once"),
     ];
     for (told, cause) in greedy {
-        // What other tests do on the same two cores comes and goes: what is noticed each time is the build.
-        let mut noticed = Ok(());
-        for _ in 0..ATTEMPTS {
-            noticed = stays_unnoticed(&rig, &calm, told, cause).await;
-            if noticed.is_ok() {
-                break;
-            }
-        }
-        noticed.unwrap();
+        let greedy = async || {
+            let greedy = open_building(&rig, told).await;
+            rig.until_comment(&greedy, cause).await;
+        };
+        assert_unnoticed(&rig, &calm, told, greedy).await;
     }
     rig.until("the processes are gone", async || (engine.of_builds("pids", "pids.current") == ["0"]).then_some(()))
         .await;

@@ -20,6 +20,8 @@ const AT_ONCE: usize = 256;
 const LABEL: &str = "preview";
 /// Most questions for a pull request: while one is being looked at, all that is told of it is one more look.
 const MOST_ASKED: usize = DELIVERIES / 2;
+/// How long all but one in a hundred of the answers may take, with so many connections at once on two cores that others use too.
+const P99: Duration = Duration::from_secs(1);
 /// What the burst may cost: MB of resident memory beyond those at rest.
 const MOST_MB: u64 = 64;
 
@@ -102,13 +104,14 @@ async fn ten_thousand_deliveries_about_five_hundred_pull_requests() {
     })
     .await;
     let (peak, asked) = (memory(&rig, "VmHWM:"), asked_for_pulls(&rig));
+    let p99 = times[times.len() * 99 / 100];
     eprintln!(
-        "{} deliveries in {took:?}, answered within {:?} at p50 and {:?} at p99; {idle} MB at rest, {peak} MB at most; dealt with after {:?}, for {asked} questions",
+        "{} deliveries in {took:?}, answered within {:?} at p50 and {p99:?} at p99; {idle} MB at rest, {peak} MB at most; dealt with after {:?}, for {asked} questions",
         times.len(),
         times[times.len() / 2],
-        times[times.len() * 99 / 100],
         begun.elapsed()
     );
+    assert!(p99 <= P99, "{p99:?} at p99");
     let ledger = rig.ledger();
     for (n, pull) in pulls.iter().enumerate() {
         let (record, line) = (&ledger["deployments"][rig.id(pull)], &ledger["setAside"][rig.id(pull)]);

@@ -17,10 +17,15 @@ use rustix::process::{Signal, kill_process};
 use crate::gate::{Gate, Phase};
 use crate::obstacles::{EngineDoor, Obstacle, Trouble, moody_reload};
 use crate::rig::{Rig, RouterKind, Setup, pid_in, tell};
-use crate::stories::{ACTIONS, Door, STORIES, Story, door, name};
+use crate::stories::{ACTIONS, Door, STORIES, Story, name};
 
 /// The product's own limits end a hang: the longest is that of Compose.
 const LONGEST_HANG: Duration = Duration::from_secs(200);
+
+/// Seconds between two resyncs, longer than any story.
+const NEVER: u32 = 3600;
+/// Seconds between two resyncs where one has to make up for what failed.
+const SOON: u32 = 5;
 
 // ------------------------------------------------------------------------------------------------------------- the scene
 
@@ -32,9 +37,14 @@ struct Scene {
 }
 
 impl Scene {
+    /// It resyncs at its start alone, so that the ledger has to know what is to be done.
     async fn set() -> Self {
-        // It resyncs at its start alone, so that the ledger has to know what is to be done.
-        let mut rig = Setup::new().router(RouterKind::Nginx).set("RESYNC_INTERVAL_SECONDS", 3600).prepare().await;
+        Self::set_with(NEVER).await
+    }
+
+    /// One that resyncs each so many seconds.
+    async fn set_with(resync: u32) -> Self {
+        let mut rig = Setup::new().router(RouterKind::Nginx).set("RESYNC_INTERVAL_SECONDS", resync).prepare().await;
         let socket = rig.dir.path().join("docker.sock");
         let engine = EngineDoor::new(&socket);
         rig.set("DOCKER_HOST", format!("unix://{}", socket.display()));
@@ -172,13 +182,33 @@ struct Case {
     step: Action,
     /// How often the story comes to such a step until it is meant.
     times: usize,
+    /// Through which of the step's doors trouble comes.
+    door: Door,
     blow: Blow,
+}
+
+impl Case {
+    /// The step, as it is called here.
+    fn what(&self) -> String {
+        let again = if self.times > 1 { " (the old slot)" } else { "" };
+        let through = if self.is_through_a_further_door() { " (the engine)" } else { "" };
+        format!("{}{again}{through}", name(&self.step))
+    }
+
+    /// Seconds between two resyncs. A seed that may be in by half is not tried again within its attempt: the next one begins with a new
+    /// database, and a resync begins it.
+    fn resync(&self) -> u32 {
+        if matches!(self.step, Action::Seed) && self.is_through_a_further_door() { SOON } else { NEVER }
+    }
+
+    fn is_through_a_further_door(&self) -> bool {
+        self.story.doors(&self.step).first() != Some(&self.door)
+    }
 }
 
 impl fmt::Display for Case {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let again = if self.times > 1 { " (the old slot)" } else { "" };
-        write!(f, "{}, {}{again}, {:?}", self.story.title(), name(&self.step), self.blow)
+        write!(f, "{}, {}, {:?}", self.story.title(), self.what(), self.blow)
     }
 }
 
@@ -189,10 +219,13 @@ fn all_cases() -> Vec<Case> {
         let steps = story.steps();
         for (number, step) in steps.iter().enumerate() {
             let times = steps[..=number].iter().filter(|other| name(other) == name(step)).count();
-            let case = |blow| Case { story, step: step.clone(), times, blow };
-            cases.push(case(Blow::Kill));
-            let troubles = [(Blow::Error, Trouble::Error), (Blow::Hang, Trouble::Hang)];
-            cases.extend(troubles.into_iter().filter(|(_, t)| door(step).can(*t)).map(|(blow, _)| case(blow)));
+            let doors = story.doors(step);
+            let case = |door, blow| Case { story, step: step.clone(), times, door, blow };
+            cases.push(case(doors[0], Blow::Kill));
+            for door in doors {
+                let troubles = [(Blow::Error, Trouble::Error), (Blow::Hang, Trouble::Hang)];
+                cases.extend(troubles.into_iter().filter(|(_, t)| door.can(*t)).map(|(blow, _)| case(door, blow)));
+            }
         }
     }
     cases
@@ -203,6 +236,8 @@ const SOME: &[(Story, &str, Blow)] = &[
     (Story::Deploy, "Begin", Blow::Error),
     (Story::Deploy, "Checkout", Blow::Error),
     (Story::Deploy, "Build", Blow::Error),
+    (Story::Deploy, "Migrate (the engine)", Blow::Error),
+    (Story::Deploy, "Seed (the engine)", Blow::Error),
     (Story::Deploy, "Settle", Blow::Hang),
     (Story::Update, "Start", Blow::Error),
     (Story::Update, "AwaitHealth", Blow::Error),
@@ -219,7 +254,7 @@ const SOME: &[(Story, &str, Blow)] = &[
 
 /// Plays one case and gives how long it took from the blow until all was as it should be.
 async fn play(case: Case) -> Duration {
-    let mut scene = Scene::set().await;
+    let mut scene = Scene::set_with(case.resync()).await;
     let pull = case.story.prepare(&scene.rig).await;
     let since = match case.blow {
         Blow::Kill => {
@@ -243,7 +278,7 @@ impl Scene {
     /// The step fails by what stands in its way, which then is taken away.
     async fn trouble(&self, case: &Case, trouble: Trouble, pull: Option<preview_simulator::Pull>) -> Instant {
         let (rig, gate) = (&self.rig, &self.gate);
-        let door = door(&case.step);
+        let door = case.door;
         let Obstacle { put, lift } = self.obstacle(door, trouble);
         gate.before(name(&case.step), case.times, put);
         let pull = case.story.begin(rig, pull).await;
@@ -275,7 +310,7 @@ impl Scene {
 async fn steps_meet_trouble() {
     let wanted = std::env::var("FAULTS").ok();
     let chosen = |case: &Case| match wanted.as_deref() {
-        None => SOME.contains(&(case.story, name(&case.step), case.blow)),
+        None => SOME.contains(&(case.story, &case.what(), case.blow)),
         Some("all") => true,
         Some(words) => case.to_string().contains(words),
     };
@@ -309,16 +344,15 @@ async fn steps_meet_trouble() {
 
 /// What was seen, as Markdown.
 fn table(seen: &[(Case, Duration)], took: Duration) -> String {
-    let mut rows: BTreeMap<(usize, usize), [String; 4]> = BTreeMap::new();
+    let mut rows: BTreeMap<(usize, usize, bool), [String; 4]> = BTreeMap::new();
     for (case, took) in seen {
         let story = STORIES.iter().position(|story| *story == case.story).unwrap();
         let steps = case.story.steps();
         let same = |(_, other): &(usize, &Action)| name(other) == name(&case.step);
         let step = steps.iter().enumerate().filter(same).nth(case.times - 1).unwrap().0;
-        let row = rows.entry((story, step)).or_insert_with(|| {
-            let again = if case.times > 1 { " (the old slot)" } else { "" };
+        let row = rows.entry((story, step, case.is_through_a_further_door())).or_insert_with(|| {
             let none = || "-".to_owned();
-            [format!("{}: {}{again}", case.story.title(), name(&case.step)), none(), none(), none()]
+            [format!("{}: {}", case.story.title(), case.what()), none(), none(), none()]
         });
         row[1 + case.blow as usize] = format!("{:.1}", took.as_secs_f32());
     }

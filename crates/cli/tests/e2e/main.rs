@@ -5,6 +5,7 @@
 
 mod builds;
 mod burst;
+mod calm;
 mod canary;
 mod capacity;
 mod causes;
@@ -17,6 +18,7 @@ mod cycles;
 mod deliveries;
 mod disk;
 mod engine;
+mod escape;
 mod examples;
 mod faults;
 mod gate;

@@ -20,7 +20,7 @@ pub(crate) async fn is_own(test: &str) -> bool {
     let again = ["HOME", "CARGO_HOME", "RUSTUP_HOME", "RUSTUP_TOOLCHAIN", "TMPDIR", "RUST_BACKTRACE", "RUSTC"]
         .into_iter()
         .fold(again.env(INSIDE, "1"), Program::inherit_env);
-    if let Err(error) = again.limits(Limits::seconds(300)).run().await {
+    if let Err(error) = again.limits(Limits::seconds(600)).run().await {
         panic!("{error:?}");
     }
     false
@@ -98,7 +98,7 @@ impl Outside {
             for address in 203.0.113.2/24 192.168.77.2/24 169.254.169.254/32; do ip address add $address dev wire; done
             ip route add default via 203.0.113.1; exec "$1""#;
         let program = Program::new("unshare").args(["--net", "sh", "-c", script]).arg(pid).arg(web_server);
-        let ended = program.env("PORT", "80").limits(Limits::seconds(300)).run().await;
+        let ended = program.env("PORT", "80").limits(Limits::seconds(600)).run().await;
         panic!("the other machine ended: {ended:?}");
     }
 }

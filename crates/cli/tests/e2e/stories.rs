@@ -51,8 +51,8 @@ macro_rules! doors {
             match action { $($(Action::$action { .. } => stringify!($action)),+),+ }
         }
 
-        /// What an action goes through.
-        pub(crate) fn door(action: &Action) -> Door {
+        /// What an action goes through first.
+        fn door(action: &Action) -> Door {
             match action { $($(Action::$action { .. })|+ => Door::$door),+ }
         }
     };
@@ -194,6 +194,18 @@ impl Story {
                 plan(&wish, Some(&record), &seen).into_iter().take(1).collect()
             }
         }
+    }
+
+    /// What a step goes through in this story: first its own door, and then what it goes through further.
+    pub(crate) fn doors(self, step: &Action) -> Vec<Door> {
+        // What is to happen to a database is written down, and then run by the engine: but for the seed of an update, which finds
+        // a database that has been used.
+        let runs = match step {
+            Action::Migrate => matches!(self, Self::Deploy | Self::Update),
+            Action::Seed => self == Self::Deploy,
+            _ => false,
+        };
+        [door(step)].into_iter().chain(runs.then_some(Door::Engine)).collect()
     }
 
     /// What the apps of this story are. They start slowly, so that there is a while in which they are waited for.
