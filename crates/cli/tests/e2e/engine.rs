@@ -26,6 +26,8 @@ pub(crate) struct Engine {
     dir: TempDir,
     /// The name of its default bridge.
     pub(crate) bridge: String,
+    /// This machine's address on it.
+    pub(crate) gateway: String,
     /// Beneath it are the control groups of all its containers and builds.
     pub(crate) group: String,
     /// What it is told they are beneath.
@@ -57,9 +59,15 @@ impl Engine {
         let dir = tempfile::Builder::new().prefix("preview-engine-").tempdir().unwrap();
         let number: u16 = rand::random_range(0..16_384);
         let group = format!("/preview-e2e-{number}");
-        let engine = Self { dir, bridge: format!("pde{number}"), parent: group.clone(), group };
+        let engine = Self {
+            dir,
+            bridge: format!("pde{number}"),
+            gateway: format!("10.{}.{}.1", 192 + number / 256, number % 256),
+            parent: group.clone(),
+            group,
+        };
         std::fs::create_dir(engine.disk()).unwrap();
-        engine.make_bridge(number).await;
+        engine.make_bridge().await;
         engine
     }
 
@@ -79,8 +87,8 @@ impl Engine {
         }
     }
 
-    async fn make_bridge(&self, number: u16) {
-        let address = format!("10.{}.{}.1/24", 192 + number / 256, number % 256);
+    async fn make_bridge(&self) {
+        let address = format!("{}/24", self.gateway);
         for words in [
             &["link", "add", &self.bridge, "type", "bridge"][..],
             &["address", "add", &address, "dev", &self.bridge],

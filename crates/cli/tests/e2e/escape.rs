@@ -15,6 +15,7 @@ use crate::isolation::WITH_POSTGRES;
 use crate::network::{self, Outside};
 use crate::prisoner::places;
 use crate::rig::{Rig, RouterKind, Setup, TOKEN, tell, unique_owner};
+use crate::walls::addresses;
 
 /// An image with a shell, which the builds begin with.
 const SHELL: &str = "debian:bookworm-slim";
@@ -61,11 +62,10 @@ async fn build_log(rig: &Rig, pull: &Pull) -> String {
     rig.http.get(url).bearer_auth(TOKEN).send().await.unwrap().text().await.unwrap()
 }
 
-/// This machine's addresses: that of builds' network, that of the neighbour's, and that on the wire.
-async fn hosts(rig: &Rig, neighbour: &str) -> [String; 3] {
-    let builds = rig.inspect("network", "bridge").await["IPAM"]["Config"][0]["Gateway"].as_str().unwrap().to_owned();
-    let theirs = rig.inspect("network", neighbour).await["IPAM"]["Config"][0]["Gateway"].as_str().unwrap().to_owned();
-    [builds, theirs, Outside::OURS.to_owned()]
+/// This machine's addresses: that in builds' network, that in the neighbour's, and that on the wire.
+async fn hosts(rig: &Rig, engine: &Engine, neighbour: &Pull) -> [String; 3] {
+    let (theirs, _) = addresses(rig, neighbour).await;
+    [engine.gateway.clone(), theirs, Outside::OURS.to_owned()]
 }
 
 /// Services of this machine at each of its addresses, and what is beyond it.
@@ -95,9 +95,9 @@ fn got_through(log: &str) -> Vec<&str> {
 }
 
 /// A build tries all that there is to try, says how each try ended, and becomes a preview like any other.
-async fn assert_stays_inside(rig: &Rig, neighbour: &Pull) {
+async fn assert_stays_inside(rig: &Rig, engine: &Engine, neighbour: &Pull) {
     let id = rig.id(neighbour);
-    let hosts = hosts(rig, &id).await;
+    let hosts = hosts(rig, engine, neighbour).await;
     let published = rig.record(&id);
     let published =
         hosts.iter().flat_map(|host| ["appPort", "dbPort"].map(|port| format!("{host}:{}", published[port])));
@@ -178,7 +178,7 @@ async fn a_build_that_tries_everything_is_contained() {
     let calm = rig.open(Mimic::new("calm").config(WITH_POSTGRES)).await;
     rig.until_answers(&rig.url(&calm), "calm").await;
 
-    assert_stays_inside(&rig, &calm).await;
+    assert_stays_inside(&rig, &engine, &calm).await;
     assert_unnoticed(&rig, &calm, "what floods its log", async || flood(&rig).await).await;
     assert_unnoticed(&rig, &calm, "what fills the disk", async || fill(&rig, &engine).await).await;
     let database = rig.container(&rig.id(&calm), "db").await;

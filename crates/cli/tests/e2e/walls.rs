@@ -37,7 +37,7 @@ async fn restart(rig: &mut Rig, settings: &[(&str, &str)]) {
 }
 
 /// The addresses of a preview's host and of its app.
-async fn addresses(rig: &Rig, pull: &Pull) -> (String, String) {
+pub(crate) async fn addresses(rig: &Rig, pull: &Pull) -> (String, String) {
     let id = rig.id(pull);
     let app = rig.container(&id, "app-a").await;
     let network = &app["NetworkSettings"]["Networks"][&id];
