@@ -119,7 +119,9 @@ async fn assert_stays_inside(rig: &Rig, engine: &Engine, neighbour: &Pull) {
 
     let log = build_log(rig, &pull).await;
     let allowed: Vec<&str> = OWN.into_iter().chain([Outside::INTERNET]).collect();
-    assert_eq!(got_through(&log), allowed, "{log}");
+    let more: Vec<&str> = got_through(&log).into_iter().filter(|tried| !allowed.contains(tried)).collect();
+    assert!(more.is_empty(), "got through: {more:?}\n{log}");
+    assert_eq!(got_through(&log), allowed, "what it may do works");
     for place in &closed {
         assert!(log.contains(&format!("reach {place} closed")), "{place}: {log}");
     }
