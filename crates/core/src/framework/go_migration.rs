@@ -94,12 +94,12 @@ impl CommandLine {
             // In the form of Go's driver for MySQL.
             Sql::Mysql => "mysql://$DB_USER:$DB_PASSWORD@tcp($DB_HOST:$DB_PORT)/$DB_NAME",
         };
-        let folder = &self.folder;
-        let line = format!("exec migrate -path {folder} -database \"{url}\" up");
+        let folder = self.folder.as_str();
+        let line = format!("exec migrate -path \"$0\" -database \"{url}\" up");
         let reason = format!(
             "`{folder}` has files as golang-migrate names them, and the app's own code doesn't carry them out; the image gets \
              `migrate` for it"
         );
-        FoundMigration { command: AppCommand::words(["sh", "-c", &line]), reason }
+        FoundMigration { command: AppCommand::words(["sh", "-c", &line, folder]), reason }
     }
 }
