@@ -124,13 +124,6 @@ impl Engine {
         format!("for own in {own}; do mkdir -p \"$own\" && echo $$ >\"$own\"/cgroup.procs || exit; done; {script}")
     }
 
-    /// Gives it images of the engine that all tests share.
-    pub(crate) async fn load(&self, images: &[&str]) {
-        let script = "docker save \"${@:2}\" | docker --host \"$1\" load";
-        let bash = Program::new("bash").args(["-o", "pipefail", "-c", script, "bash", &self.host()]).args(images);
-        bash.inherit_env("HOME").limits(Limits::seconds(180)).run().await.unwrap();
-    }
-
     /// One of its files.
     pub(crate) fn path(&self, name: &str) -> PathBuf {
         self.dir.path().join(name)
