@@ -12,6 +12,7 @@ mod causes;
 mod cli;
 mod compose;
 mod config;
+mod corpus;
 mod crash;
 mod crowd;
 mod cycles;

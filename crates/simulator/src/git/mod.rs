@@ -18,6 +18,9 @@ use objects::{Objects, Tree};
 /// The most that Git may hand us at once: a clone of a repository that somebody demonstrates with.
 pub(crate) const LARGEST_ANSWER: usize = 512 << 20;
 
+/// In bytes, on every file system that Linux boots from.
+const LONGEST_FILE_NAME: usize = 255;
+
 /// Who made a commit, when, and what they said of it.
 pub(crate) struct Authorship<'a> {
     pub(crate) login: &'a str,
@@ -131,8 +134,12 @@ impl Bare {
         sha.trim().parse().map_err(|source| Error::NoCommit { what: revision.to_owned(), source })
     }
 
-    /// Whether Git takes this text as a branch's name. GitHub shows a pull request's branch whatever it is called.
+    /// Whether Git takes this text as a branch's name, and can lock the file that it is here. GitHub shows a pull request's branch
+    /// whatever it is called.
     pub(crate) async fn takes_branch(&self, name: &str) -> Result<bool> {
+        if name.contains('\0') || name.split('/').any(|part| part.len() + ".lock".len() > LONGEST_FILE_NAME) {
+            return Ok(false);
+        }
         let check = git(&self.dir).arg("check-ref-format").arg(format!("refs/heads/{name}"));
         Ok(check.status().await.map_err(failed("check a branch's name"))?.status.success())
     }

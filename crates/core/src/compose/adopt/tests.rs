@@ -8,7 +8,7 @@ use crate::compose::own::Command;
 use crate::framework::MemoryFiles;
 
 use super::*;
-use hostile::{BESIDE, BUILD, Fate, SERVICE, SIDES};
+use hostile::{Hostile, hostile};
 
 mod hostile;
 
@@ -82,44 +82,28 @@ fn only_our_words(stack: &OwnStack) {
     }
 }
 
-/// The file with these in it.
-fn file(build: &str, line: &str, other: &str, beside: &str) -> String {
-    let volumes = if beside.starts_with("volumes:") { "" } else { "volumes: {data: {}}\n" };
-    let other = if other.is_empty() { String::new() } else { format!("  other: {other}\n") };
-    format!("services:\n  app:\n    build: {build}\n    {line}\n{other}{volumes}{beside}\n")
-}
-
-fn hostile() -> Vec<(String, &'static Fate)> {
-    let mut files: Vec<(String, &Fate)> = Vec::new();
-    files.extend(SERVICE.iter().map(|(line, fate)| (file(".", line, "", ""), fate)));
-    files.extend(BUILD.iter().map(|(build, fate)| (file(build, "", "", ""), fate)));
-    files.extend(BESIDE.iter().map(|(beside, fate)| (file(".", "", "", beside), fate)));
-    files.extend(SIDES.iter().map(|(other, fate)| (file(".", "", other, ""), fate)));
-    files
-}
-
 #[test]
 fn hostile_files_are_refused_by_key_or_harmless() {
     let files = hostile();
     assert!(files.len() >= 80, "{}", files.len());
-    for (text, fate) in files {
+    for Hostile { text, refused, .. } in files {
         let begun = Instant::now();
         let outcome = adopt(&text);
         assert!(begun.elapsed() < Duration::from_secs(1), "{text}");
-        match (fate, outcome) {
-            (Fate::Refused(key), Err(refusals)) => {
-                assert!(refusals.refusals.iter().any(|refusal| refusal.key == *key), "{text}\n{refusals}");
+        match (refused, outcome) {
+            (Some(key), Err(refusals)) => {
+                assert!(refusals.refusals.iter().any(|refusal| refusal.key == key), "{text}\n{refusals}");
                 assert!(
                     refusals.refusals.iter().all(|refusal| refusal.line > 1 || refusal.key.is_empty()),
                     "{text}\n{refusals}"
                 );
             }
-            (Fate::Harmless, Ok(stack)) => {
+            (None, Ok(stack)) => {
                 let shown = emitted(&stack);
                 assert!(!shown.contains("evil"), "{text}\n{shown}");
             }
-            (Fate::Refused(_), Ok(stack)) => panic!("taken: {text}\n{stack:?}"),
-            (Fate::Harmless, Err(refusals)) => panic!("refused: {text}\n{refusals}"),
+            (Some(_), Ok(stack)) => panic!("taken: {text}\n{stack:?}"),
+            (None, Err(refusals)) => panic!("refused: {text}\n{refusals}"),
         }
     }
 }
@@ -277,25 +261,28 @@ fn the_app_is_found_by_a_rule() {
 /// The same images are refused of an app as of what runs beside it, and the same of theirs gets to Compose.
 #[test]
 fn an_image_is_an_app_as_it_is_a_service_beside_one() {
-    let beside = hostile().into_iter().filter_map(|(text, fate)| {
-        let (_, other) = text.split_once("  other: {image: ")?;
-        let image = other.lines().next()?.strip_suffix('}')?;
-        let refused = matches!(fate, Fate::Refused(key) if key.ends_with(".image"));
-        (refused && !image.contains(", ")).then(|| image.to_owned())
-    });
+    let (service, others): (Vec<Hostile>, _) = hostile().into_iter().partition(|hostile| hostile.place == "service");
+    let beside = others.into_iter().filter(|hostile| hostile.place == "other").filter_map(
+        |Hostile { line, refused, .. }| {
+            let image = line.strip_prefix("{image: ")?.strip_suffix('}')?;
+            let refused = refused.is_some_and(|key| key.ends_with(".image"));
+            (refused && !image.contains(", ")).then(|| image.to_owned())
+        },
+    );
     let beside: Vec<String> = beside.collect();
     assert!(beside.len() > 10, "{beside:?}");
     for image in beside {
         let refusals = adopt(&format!("services:\n  app:\n    image: {image}\n    ports: ['80']\n")).unwrap_err();
         assert_eq!(refusals.refusals[0].key, "services.app.image", "{refusals}");
     }
-    for (line, fate) in SERVICE.iter().filter(|(line, _)| !line.starts_with("image:")) {
+    assert!(service.len() > 100, "{}", service.len());
+    for Hostile { line, refused, .. } in service.into_iter().filter(|hostile| !hostile.line.starts_with("image:")) {
         let text = format!("services:\n  app:\n    image: nginx\n    {line}\nvolumes: {{data: {{}}}}\n");
-        match (fate, adopt(&text)) {
-            (Fate::Refused(key), Err(refusals)) => {
-                assert!(refusals.refusals.iter().any(|refusal| refusal.key == *key), "{text}\n{refusals}");
+        match (refused, adopt(&text)) {
+            (Some(key), Err(refusals)) => {
+                assert!(refusals.refusals.iter().any(|refusal| refusal.key == key), "{text}\n{refusals}");
             }
-            (Fate::Harmless, Ok(stack)) => {
+            (None, Ok(stack)) => {
                 only_our_words(&stack);
                 assert!(!emitted(&stack).contains("evil"), "{text}");
             }
@@ -317,7 +304,7 @@ fn refusals_are_told_together_and_in_order() {
 #[test]
 fn refusals_repeat_nothing_but_the_offending_key() {
     let secret = "hunter2-hunter2";
-    for (text, _) in hostile() {
+    for Hostile { text, .. } in hostile() {
         let text = text.replace("/etc", secret).replace("evil", secret).replace("HOME", secret);
         let Err(refusals) = adopt(&text) else { continue };
         let reasons = refusals.refusals.iter().map(|refusal| format!("{}{}", refusal.reason, refusal.remedy));

@@ -1,251 +1,36 @@
-//! Lines of Compose files that mean harm, by where they stand, and what becomes of each.
+//! Compose files that mean harm, and what becomes of each. They are data, because the end-to-end tests send the same ones
+//! through the whole service.
 
-/// What becomes of a hostile file.
-pub(super) enum Fate {
-    /// Refused, naming this key.
-    Refused(&'static str),
-    /// Taken, without anything of what it wanted: every such wish holds the word `evil`.
-    Harmless,
+use std::collections::BTreeMap;
+
+use serde::Deserialize;
+
+/// Lines that mean harm, each with the key that it is refused by; without one, nothing of what it wants is taken: every such wish
+/// holds the word `evil`.
+#[derive(Deserialize)]
+struct Place {
+    /// A file that is fine but for what stands at `HERE`.
+    file: String,
+    lines: Vec<(String, Option<String>)>,
 }
-use Fate::{Harmless, Refused};
 
-/// Lines of the service `app`, which is otherwise fine.
-pub(super) const SERVICE: &[(&str, Fate)] = &[
-    ("privileged: true", Refused("services.app.privileged")),
-    ("\"privileged\": !!bool true", Refused("")),
-    ("<<: {privileged: true}", Refused("services.app.privileged")),
-    ("<<: [{cap_drop: [evil]}, {pid: host}]", Refused("services.app.pid")),
-    ("cap_add: [SYS_ADMIN]", Refused("services.app.cap_add")),
-    ("cap_drop: [evil]", Harmless),
-    ("devices: [/dev/kmsg]", Refused("services.app.devices")),
-    ("devices: [{source: /dev/sda, target: /dev/sda}]", Refused("services.app.devices")),
-    ("device_cgroup_rules: ['c 1:3 mr']", Refused("services.app.device_cgroup_rules")),
-    ("gpus: all", Refused("services.app.gpus")),
-    ("pid: host", Refused("services.app.pid")),
-    ("ipc: host", Refused("services.app.ipc")),
-    ("uts: host", Refused("services.app.uts")),
-    ("cgroup: host", Refused("services.app.cgroup")),
-    ("userns_mode: host", Refused("services.app.userns_mode")),
-    ("network_mode: host", Refused("services.app.network_mode")),
-    ("network_mode: service:other", Refused("services.app.network_mode")),
-    ("network_mode: container:abc", Refused("services.app.network_mode")),
-    ("network_mode: none", Refused("services.app.network_mode")),
-    ("volumes: [/:/host]", Refused("services.app.volumes")),
-    ("volumes: ['./src:/src']", Refused("services.app.volumes")),
-    ("volumes: ['../../../../etc:/src']", Refused("services.app.volumes")),
-    ("volumes: ['~/.ssh:/src']", Refused("services.app.volumes")),
-    ("volumes: ['link/../data:/src']", Refused("services.app.volumes")),
-    ("volumes: ['C:\\:/src']", Refused("services.app.volumes")),
-    ("volumes: [/var/run/docker.sock]", Refused("services.app.volumes")),
-    ("volumes: ['data:/proc/sys']", Refused("services.app.volumes")),
-    ("volumes: ['data:/x/../../etc']", Refused("services.app.volumes")),
-    ("volumes: ['data:/']", Refused("services.app.volumes")),
-    ("volumes: ['data:/data:rw,shared']", Refused("services.app.volumes")),
-    ("volumes: ['data:/data:ro:/host']", Refused("services.app.volumes")),
-    ("volumes: ['undeclared:/data']", Refused("services.app.volumes")),
-    ("volumes: ['other-org-app-1_db-data:/data']", Refused("services.app.volumes")),
-    ("volumes: ['${HOME:-/}:/host']", Refused("services.app.volumes")),
-    ("volumes: [{type: bind, source: /, target: /host}]", Refused("services.app.volumes.type")),
-    ("volumes: [{type: npipe, source: data, target: /host}]", Refused("services.app.volumes.type")),
-    ("volumes: [{type: cluster, source: data, target: /host}]", Refused("services.app.volumes.type")),
-    ("volumes: [{type: tmpfs, target: /host, tmpfs: {size: 99999999999}}]", Refused("services.app.volumes.type")),
-    ("volumes: [{type: volume, source: data, target: /d, tmpfs: {size: 1}}]", Refused("services.app.volumes.tmpfs")),
-    ("volumes: [{type: volume, source: /, target: /d}]", Refused("services.app.volumes.source")),
-    (
-        "volumes: [{type: volume, source: data, target: /d, bind: {propagation: shared}}]",
-        Refused("services.app.volumes.bind"),
-    ),
-    (
-        "volumes: [{type: volume, source: data, target: /d, volume: {subpath: ../..}}]",
-        Refused("services.app.volumes.volume"),
-    ),
-    ("volumes: [{type: image, source: data, target: /d}]", Refused("services.app.volumes.type")),
-    ("volumes_from: ['container:preview-1']", Refused("services.app.volumes_from")),
-    ("tmpfs: ['/run:size=100g']", Refused("services.app.tmpfs")),
-    ("shm_size: 100gb", Refused("services.app.shm_size")),
-    ("security_opt: ['seccomp:unconfined']", Refused("services.app.security_opt")),
-    ("security_opt: ['apparmor=unconfined', 'label:disable']", Refused("services.app.security_opt")),
-    ("sysctls: {net.ipv4.ip_forward: 1}", Refused("services.app.sysctls")),
-    ("cgroup_parent: /", Refused("services.app.cgroup_parent")),
-    ("runtime: evil", Refused("services.app.runtime")),
-    ("isolation: process", Refused("services.app.isolation")),
-    ("credential_spec: {file: /etc/shadow}", Refused("services.app.credential_spec")),
-    ("ulimits: {nproc: 1000000}", Refused("services.app.ulimits")),
-    ("oom_score_adj: -1000", Refused("services.app.oom_score_adj")),
-    ("oom_kill_disable: true", Refused("services.app.oom_kill_disable")),
-    ("storage_opt: {size: 1000G}", Refused("services.app.storage_opt")),
-    ("group_add: [docker]", Refused("services.app.group_add")),
-    ("blkio_config: {weight: 1000}", Refused("services.app.blkio_config")),
-    ("cpuset: '0'", Refused("services.app.cpuset")),
-    ("scale: 100", Refused("services.app.scale")),
-    ("deploy: {replicas: 100}", Refused("services.app.deploy.replicas")),
-    ("deploy: {mode: global}", Refused("services.app.deploy.mode")),
-    ("deploy: {resources: {limits: {cpus: evil, memory: evil, pids: evil}}}", Harmless),
-    (
-        "deploy: {resources: {reservations: {devices: [{capabilities: [gpu]}]}}}",
-        Refused("services.app.deploy.resources.reservations.devices"),
-    ),
-    ("mem_limit: evil\n    memswap_limit: evil\n    pids_limit: evil\n    cpus: evil", Harmless),
-    ("provider: {type: /bin/sh}", Refused("services.app.provider")),
-    ("models: [gpt]", Refused("services.app.models")),
-    ("use_api_socket: true", Refused("services.app.use_api_socket")),
-    ("post_start: [{command: id, privileged: true}]", Refused("services.app.post_start")),
-    ("pre_stop: [{command: id, user: root}]", Refused("services.app.pre_stop")),
-    ("pre_start: [{command: id}]", Refused("services.app.pre_start")),
-    ("develop: {watch: [{path: /etc, action: evil, target: /evil}]}", Harmless),
-    ("extends: {file: /etc/passwd, service: app}", Refused("services.app.extends")),
-    ("extends: app", Refused("services.app.extends")),
-    ("env_file: /etc/passwd", Refused("services.app.env_file")),
-    ("env_file: [../../.env]", Refused("services.app.env_file")),
-    ("env_file: [{path: '${HOME}/.env'}]", Refused("services.app.env_file.path")),
-    ("env_file: [{path: x.env, format: raw}]", Refused("services.app.env_file.format")),
-    ("env_file: [a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a, a]", Refused("services.app.env_file")),
-    ("label_file: /etc/passwd", Refused("services.app.label_file")),
-    ("secrets: [token]", Refused("services.app.secrets")),
-    ("configs: [token]", Refused("services.app.configs")),
-    ("logging: {driver: syslog, options: {syslog-address: 'tcp://evil:1'}}", Harmless),
-    ("dns: [10.0.0.1]", Refused("services.app.dns")),
-    ("extra_hosts: ['host:host-gateway']", Refused("services.app.extra_hosts")),
-    ("links: ['other:db']", Refused("services.app.links")),
-    ("external_links: ['other-org-app-1-db-1:db']", Refused("services.app.external_links")),
-    ("container_name: evil", Harmless),
-    ("hostname: evil\n    domainname: evil", Harmless),
-    ("labels: {preview-deployer.deployment: evil, com.docker.compose.project: evil}", Harmless),
-    ("labels: ['preview-deployer.instance=evil']\n    annotations: {evil: evil}", Harmless),
-    ("ports: ['0.0.0.0:22:3000']", Harmless),
-    ("ports: ['80:3000', '443:3000']", Harmless),
-    ("ports: ['3000-3999:3000-3999']", Refused("services.app.ports")),
-    ("ports: [{target: 3000, published: evil, host_ip: evil, mode: evil}]", Harmless),
-    ("networks: {other: {ipv4_address: 10.222.0.1}}", Refused("services.app.networks.other.ipv4_address")),
-    ("networks: {other: {aliases: [db]}}", Refused("services.app.networks.other.aliases")),
-    ("mac_address: 02:42:ac:11:00:02", Refused("services.app.mac_address")),
-    ("user: root", Refused("services.app.user")),
-    ("user: '0:0'", Refused("services.app.user")),
-    ("user: '00'", Refused("services.app.user")),
-    ("user: '-0'", Refused("services.app.user")),
-    ("user: '+0:1000'", Refused("services.app.user")),
-    ("user: '4294967296'", Refused("services.app.user")),
-    ("user: ''", Refused("services.app.user")),
-    ("healthcheck: {test: 'true', interval: 1ms, timeout: 1us, retries: 4000000000}", Harmless),
-    ("stop_grace_period: 99999h", Harmless),
-    ("stop_grace_period: 99999999999999999999999h", Refused("services.app.stop_grace_period")),
-    ("restart: evil\n    init: evil\n    pull_policy: evil\n    tty: evil", Harmless),
-    ("image: evil:latest", Harmless),
-    ("profiles: [x]", Refused("services.app.profiles")),
-    ("platform: windows/amd64", Refused("services.app.platform")),
-    ("environment: {TOKEN: '${GITHUB_TOKEN}'}", Refused("services.app.environment.TOKEN")),
-    ("environment: [GITHUB_TOKEN]", Refused("services.app.environment")),
-    ("environment: {GITHUB_TOKEN: }", Refused("services.app.environment.GITHUB_TOKEN")),
-    ("environment: {A: $HOME}", Refused("services.app.environment.A")),
-    ("environment: {A: '${HOME:?x}'}", Refused("services.app.environment.A")),
-    ("environment: {A: '${HOME:+x}'}", Refused("services.app.environment.A")),
-    ("environment: {A: '${A:-${HOME}}'}", Refused("services.app.environment.A")),
-    ("environment: {A: '$'}", Refused("services.app.environment.A")),
-    ("environment: {'A=B': x}", Refused("services.app.environment.A=B")),
-    ("command: ['$(id)', '${HOME}']", Refused("services.app.command")),
-    ("command: {a: b}", Refused("services.app.command")),
-    ("working_dir: ../..", Refused("services.app.working_dir")),
-    ("stop_signal: '$(id)'", Refused("services.app.stop_signal")),
-    ("depends_on: [app]", Refused("services.app.depends_on")),
-    ("depends_on: [nobody]", Refused("services.app.depends_on")),
-    (
-        "depends_on: {nobody: {condition: service_completed_successfully}}",
-        Refused("services.app.depends_on.nobody.condition"),
-    ),
-    ("Privileged: true", Refused("services.app.Privileged")),
-    ("tomorrows_key: true", Refused("services.app.tomorrows_key")),
-    ("x-anything: {evil: [evil]}", Harmless),
-];
+/// A file that means harm.
+pub(super) struct Hostile {
+    /// Where its line stands: `service`, `build`, `other` or `beside`.
+    pub(super) place: String,
+    pub(super) line: String,
+    pub(super) text: String,
+    pub(super) refused: Option<String>,
+}
 
-/// The value of `build` of the service `app`.
-pub(super) const BUILD: &[(&str, Fate)] = &[
-    ("/etc", Refused("services.app.build")),
-    ("..", Refused("services.app.build")),
-    ("https://github.com/evil/evil.git", Refused("services.app.build")),
-    ("git@github.com:evil/evil", Refused("services.app.build")),
-    ("{context: ../other}", Refused("services.app.build.context")),
-    ("{context: 'docker-image://alpine'}", Refused("services.app.build.context")),
-    ("{dockerfile: /etc/passwd}", Refused("services.app.build.dockerfile")),
-    ("{dockerfile: ../../etc/passwd}", Refused("services.app.build.dockerfile")),
-    ("{dockerfile_inline: 'FROM evil'}", Refused("services.app.build.dockerfile_inline")),
-    ("{additional_contexts: {host: /}}", Refused("services.app.build.additional_contexts")),
-    ("{cache_to: ['type=local,dest=/']}", Refused("services.app.build.cache_to")),
-    ("{cache_from: ['type=local,src=/evil']}", Harmless),
-    ("{ssh: [default]}", Refused("services.app.build.ssh")),
-    ("{secrets: [token]}", Refused("services.app.build.secrets")),
-    ("{network: host}", Refused("services.app.build.network")),
-    ("{tags: ['evil:latest']}", Harmless),
-    ("{labels: {evil: evil}}", Harmless),
-    ("{entitlements: [security.insecure]}", Refused("services.app.build.entitlements")),
-    ("{privileged: true}", Refused("services.app.build.privileged")),
-    ("{extra_hosts: ['a:127.0.0.1']}", Refused("services.app.build.extra_hosts")),
-    ("{args: {BUILDKIT_SYNTAX: evil/frontend}}", Refused("services.app.build.args.BUILDKIT_SYNTAX")),
-    ("{args: ['buildkit_cache_mount_ns=1-trusted']}", Refused("services.app.build.args.buildkit_cache_mount_ns")),
-    ("{args: {HTTP_PROXY: 'http://proxy.example.com'}}", Refused("services.app.build.args.HTTP_PROXY")),
-    ("{args: ['all_Proxy=x']}", Refused("services.app.build.args.all_Proxy")),
-    ("{args: [HOME]}", Refused("services.app.build.args")),
-    ("{target: '--ssh=default'}", Refused("services.app.build.target")),
-    ("{platforms: [linux/arm64]}", Refused("services.app.build.platforms")),
-    ("{ulimits: {nofile: 1000000}}", Refused("services.app.build.ulimits")),
-];
-
-/// Lines beside `services`.
-pub(super) const BESIDE: &[(&str, Fate)] = &[
-    ("include: ['oci://registry.example.com/evil:latest']", Refused("include")),
-    ("include: ['https://github.com/evil/evil.git']", Refused("include")),
-    ("include: [{path: ../../other.yml, env_file: /etc/passwd}]", Refused("include")),
-    ("name: evil\nversion: evil", Harmless),
-    ("networks: {default: {external: true, name: other-org-app-1}}", Refused("networks.default.external")),
-    ("networks: {n: {name: bridge}}", Refused("networks.n.name")),
-    ("networks: {n: {driver: macvlan, driver_opts: {parent: eth0}}}", Refused("networks.n.driver")),
-    ("networks: {n: {driver: host}}", Refused("networks.n.driver")),
-    ("networks: {n: {driver_opts: {com.docker.network.bridge.name: docker0}}}", Refused("networks.n.driver_opts")),
-    ("networks: {n: {ipam: {config: [{subnet: 0.0.0.0/0}]}}}", Refused("networks.n.ipam")),
-    ("networks: {n: {enable_ipv6: true}}", Refused("networks.n.enable_ipv6")),
-    ("volumes: {data: {external: true}}", Refused("volumes.data.external")),
-    ("volumes: {data: {external: {name: other_db-data}}}", Refused("volumes.data.external")),
-    ("volumes: {data: {name: other-org-app-1_db-data}}", Refused("volumes.data.name")),
-    (
-        "volumes: {data: {driver: local, driver_opts: {type: none, o: bind, device: /}}}",
-        Refused("volumes.data.driver_opts"),
-    ),
-    ("volumes: {data: {driver: evil/sshfs}}", Refused("volumes.data.driver")),
-    ("volumes: {'../data': {}}", Refused("volumes.../data")),
-    ("volumes: {data: {labels: {preview-deployer.deployment: evil}}}", Harmless),
-    ("secrets: {token: {file: /etc/shadow}}", Refused("secrets")),
-    ("secrets: {token: {environment: GITHUB_TOKEN}}", Refused("secrets")),
-    ("configs: {token: {file: /etc/shadow}}", Refused("configs")),
-    ("configs: {token: {content: '${GITHUB_TOKEN}'}}", Refused("configs")),
-    ("models: {m: {model: evil}}", Refused("models")),
-    ("\"privileged\": true", Refused("privileged")),
-    ("services: {}", Refused("")),
-    ("---\nservices: {}", Refused("")),
-    ("x-evil: &evil {a: evil}", Harmless),
-    ("<<: {include: [x]}", Refused("include")),
-    ("<<: include", Refused("")),
-];
-
-/// Whole services beside the app.
-pub(super) const SIDES: &[(&str, Fate)] = &[
-    ("{image: 'preview-deployer/other-org-app-1:latest'}", Refused("services.other.image")),
-    ("{image: 'docker.io/preview-deployer/other-org-app-1'}", Refused("services.other.image")),
-    (
-        "{image: 'sha256:0e0ca190e1ba0e0ca190e1ba0e0ca190e1ba0e0ca190e1ba0e0ca190e1ba0000'}",
-        Refused("services.other.image"),
-    ),
-    ("{image: '127.0.0.1:3000/api/previews'}", Refused("services.other.image")),
-    ("{image: 'localhost:3000/x'}", Refused("services.other.image")),
-    ("{image: '169.254.169.254/latest/meta-data'}", Refused("services.other.image")),
-    ("{image: '0xa9.0xfe.0xa9.0xfe/latest'}", Refused("services.other.image")),
-    ("{image: 'metadata.google.internal/x'}", Refused("services.other.image")),
-    ("{image: '[::1]:3000/x'}", Refused("services.other.image")),
-    ("{image: '--privileged'}", Refused("services.other.image")),
-    ("{image: 'a b'}", Refused("services.other.image")),
-    ("{image: 'x/../y'}", Refused("services.other.image")),
-    ("{image: '${IMAGE}'}", Refused("services.other.image")),
-    ("{image: [a]}", Refused("services.other.image")),
-    ("{}", Refused("services.other")),
-    ("{image: redis, privileged: true}", Refused("services.other.privileged")),
-    ("{image: redis, depends_on: [other]}", Refused("services.other.depends_on")),
-    ("{image: redis, depends_on: [app]}", Refused("services.other.depends_on")),
-];
+/// All of them.
+pub(super) fn hostile() -> Vec<Hostile> {
+    let places: BTreeMap<String, Place> = serde_json::from_str(include_str!("../../../hostile-compose.json")).unwrap();
+    let of = |(place, Place { file, lines }): (String, Place)| {
+        lines.into_iter().map(move |(line, refused)| {
+            let text = file.replace("HERE", &line);
+            Hostile { place: place.clone(), line, text, refused }
+        })
+    };
+    places.into_iter().flat_map(of).collect()
+}
