@@ -117,16 +117,18 @@ impl Canaries {
     }
 }
 
-/// Has the service's `docker` write down how it is called, before it is what it always was.
-fn write_down_docker(rig: &mut Rig) -> PathBuf {
-    let path = std::env::var_os("PATH").unwrap();
-    let docker = std::env::split_paths(&path).map(|folder| folder.join("docker")).find(|docker| docker.is_file());
-    let (docker, folder, calls) = (docker.unwrap(), rig.dir.path().join("bin"), rig.dir.path().join("docker-calls"));
-    fs::create_dir(&folder).unwrap();
-    let script = format!("#!/bin/sh\necho \"$*\" >>'{}'\nexec '{}' \"$@\"\n", calls.display(), docker.display());
-    fs::write(folder.join("docker"), script).unwrap();
-    fs::set_permissions(folder.join("docker"), fs::Permissions::from_mode(0o755)).unwrap();
-    rig.set("PATH", format!("{}:{}", folder.display(), path.display()));
+/// Has the service's Compose and Buildx write down how they are called, before they are what they always were.
+fn write_down_calls(rig: &mut Rig) -> PathBuf {
+    let (home, calls) = (rig.dir.path().join("home"), rig.dir.path().join("docker-calls"));
+    let plugins = home.join(".docker/cli-plugins");
+    fs::create_dir_all(&plugins).unwrap();
+    for word in ["compose", "buildx"] {
+        let script = format!("#!/bin/sh\necho \"$*\" >>'{}'\nexec docker {word} \"$@\"\n", calls.display());
+        let plugin = plugins.join(format!("docker-{word}"));
+        fs::write(&plugin, script).unwrap();
+        fs::set_permissions(&plugin, fs::Permissions::from_mode(0o755)).unwrap();
+    }
+    rig.set("HOME", home.display());
     calls
 }
 
@@ -203,7 +205,8 @@ async fn assert_harmless(rig: &Rig, pull: &Pull, text: &str) {
         assert_eq!(container["Config"]["Labels"]["com.docker.compose.project"], *id, "{text}");
         assert_eq!((&host["Privileged"], &host["CapDrop"]), (&json!(false), &json!(["ALL"])), "{text}");
         assert_eq!((&host["Binds"], &host["CapAdd"]), (&Value::Null, &Value::Null), "{text}");
-        assert_eq!(host["NetworkMode"], *id, "{text}");
+        let networks = container["NetworkSettings"]["Networks"].as_object().unwrap();
+        assert_eq!(networks.keys().collect::<Vec<_>>(), [&id], "{text}");
         let ports = host["PortBindings"].as_object().unwrap().values().flat_map(|ports| ports.as_array().unwrap());
         assert!(ports.clone().all(|port| port["HostIp"] == "127.0.0.1"), "{text}\n{host}");
         assert!(container["Mounts"].as_array().unwrap().iter().all(|mount| mount["Type"] == "volume"), "{text}");
@@ -222,7 +225,7 @@ async fn every_hostile_file_is_refused_before_docker_hears_of_it_or_harmless() {
     let (refused, harmless): (Vec<_>, Vec<_>) = chosen().into_iter().partition(|file| file.refused.is_some());
     let repos = (0..4).map(|_| format!("{}/app", unique_owner()));
     let mut rig = Setup::new().repos(repos).set("MAX_CONCURRENT_BUILDS", 2).prepare().await;
-    let calls = write_down_docker(&mut rig);
+    let calls = write_down_calls(&mut rig);
     let canaries = Canaries::plant(&rig);
     rig.start_service().await;
     let begun = Instant::now();
@@ -257,7 +260,7 @@ async fn every_hostile_file_is_refused_before_docker_hears_of_it_or_harmless() {
     rig.finish().await;
 }
 
-/// No call of `docker` names one of these pull requests, while others are named; and the engine has nothing of theirs.
+/// No call of Compose or Buildx names one of these pull requests, while others are named; and the engine has nothing of theirs.
 async fn assert_never_started(rig: &Rig, pulls: &[Pull], calls: &Path) {
     let calls = fs::read_to_string(calls).unwrap();
     let named = |pull: &Pull| calls.lines().filter(|call| call.contains(&rig.id(pull))).collect::<BTreeSet<_>>();

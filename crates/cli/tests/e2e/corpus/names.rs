@@ -52,12 +52,13 @@ fn as_author(name: &str) -> Fate {
     }
 }
 
-/// A path's parts are names of files. In a tree NUL ends a name: no tree can say one that holds it.
+/// A path's parts are names of files. In a tree NUL ends a name, so that none can say one that holds it, and one without a letter no
+/// git hands out: a server that had such a commit could not be fetched from.
 fn as_path(name: &str) -> Option<Fate> {
-    let leads_out = |part: &str| part.is_empty() || part == "." || part == ".." || part.len() > 255;
+    let is_no_file = |part: &str| part == "." || part == ".." || part.len() > 255;
     match name {
-        _ if name.contains('\0') => None,
-        _ if name.split('/').any(leads_out) => Some(Fate::Refused),
+        _ if name.contains('\0') || name.split('/').any(str::is_empty) => None,
+        _ if name.split('/').any(is_no_file) => Some(Fate::Refused),
         _ => Some(Fate::Serves),
     }
 }
