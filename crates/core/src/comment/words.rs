@@ -143,6 +143,7 @@ pub(super) fn product(name: &str) -> Option<&'static str> {
         "fastapi" => "FastAPI",
         "flask" => "Flask",
         "docker" => "the repository's own Dockerfile",
+        "compose" => "the repository's own Compose file",
         "image" => "an image of the repository's own CI",
         "postgres" => "PostgreSQL",
         "mysql" => "MySQL",
