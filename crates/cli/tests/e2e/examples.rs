@@ -222,7 +222,7 @@ const EXAMPLES: &[Example] = &[
         folder: "laravel-mysql",
         variant: Some(&COMPOSER),
         title: "Laravel with MySQL",
-        greeting: "app/greeting.php",
+        greeting: "config/greeting.php",
         installing: "composer install",
         never_again: &["Installing laravel/framework", "Setting up php"],
         keeps: Keeps::Notes,
@@ -235,6 +235,13 @@ const EXAMPLES: &[Example] = &[
     Example { variant: Some(&BUNDLER_MYSQL), title: "Rails with MySQL", ..RAILS },
     Example { folder: "fastify-redis", title: "Node.js with Redis", keeps: Keeps::Notes, ..BY_NPM },
     Example { folder: "workspace-api", greeting: "packages/greeting/src/greeting.ts", ..BY_NPM },
+    Example {
+        folder: "workspace-postgres",
+        title: "Node.js with PostgreSQL",
+        greeting: "apps/api/greeting.js",
+        keeps: Keeps::Notes,
+        ..BY_NPM
+    },
     Example { folder: "express-notes", ..BY_NPM },
     Example {
         folder: "express-notes",
@@ -259,6 +266,21 @@ const EXAMPLES: &[Example] = &[
         installing: "go build",
         never_again: &["go: downloading"],
         ..PLAIN
+    },
+    Example {
+        folder: "own-dockerfile",
+        title: "the repository's own Dockerfile with PostgreSQL",
+        greeting: "guestbook/greeting.py",
+        ..BY_PIP
+    },
+    Example {
+        folder: "own-compose",
+        title: "the repository's own Compose file with `db` and `worker`",
+        keeps: Keeps::Notes,
+        // By its second service, of the one note that is there then.
+        pages: &[("", "words that the worker has counted: 1")],
+        quick: true,
+        ..BY_NPM
     },
 ];
 
@@ -338,10 +360,7 @@ async fn deploy(example: &Example) -> Times {
     let first = begun.elapsed();
     example.keeps.check(&rig, &pull, "first", &[]).await;
     for (path, wanted) in example.pages {
-        let page = rig.http.get(format!("{}{path}", rig.url(&pull))).send().await.unwrap();
-        assert_eq!(page.status(), 200, "{path}");
-        let text = page.text().await.unwrap();
-        assert!(text.contains(wanted), "{path}: {text}");
+        rig.until_answers(&format!("{}{path}", rig.url(&pull)), wanted).await;
     }
     let reached =
         if example.names.is_empty() { BTreeSet::new() } else { page::reached(&rig.http, &rig.url(&pull)).await };

@@ -1,6 +1,7 @@
 //! Other forms of the applications of `examples/`: by another package manager, with a tool that migrates the database. What is
-//! different stands in a folder of `variants/`, laid over the example. Those of Laravel and Rails are all there: on a machine without a
-//! registry they need what only the ground of the long proof brings (`scripts/ground up soak`).
+//! different stands in a folder of `variants/`, laid over the example. Those of Rails are all there: a `Gemfile` itself has to name a host
+//! that has gems. On a machine without a registry Laravel and Rails need what only the ground of the long proof brings
+//! (`scripts/ground up soak`).
 //!
 //! Their lock files are made when they are deployed: a lock file names hosts of package registries, and each machine has its own.
 

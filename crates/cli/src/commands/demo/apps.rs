@@ -30,7 +30,7 @@ pub(super) struct App {
 }
 
 /// All there are. The first two are shown when nobody says which.
-static APPS: [App; 11] = [
+static APPS: [App; 15] = [
     App {
         folder: "nestjs-postgres",
         repository: "guest-book",
@@ -88,6 +88,14 @@ static APPS: [App; 11] = [
         is_compiled: true,
     },
     App {
+        folder: "workspace-postgres",
+        repository: "monorepo",
+        title: "one of two servers in a workspace of npm, with PostgreSQL",
+        greeting: "apps/api/greeting.js",
+        keeps_notes: true,
+        is_compiled: false,
+    },
+    App {
         folder: "fastapi-postgres",
         repository: "guest-book",
         title: "a FastAPI app with PostgreSQL",
@@ -118,6 +126,30 @@ static APPS: [App; 11] = [
         greeting: "src/greeting.rs",
         keeps_notes: true,
         is_compiled: true,
+    },
+    App {
+        folder: "laravel-mysql",
+        repository: "guest-book",
+        title: "a Laravel app with MySQL",
+        greeting: "config/greeting.php",
+        keeps_notes: true,
+        is_compiled: false,
+    },
+    App {
+        folder: "own-dockerfile",
+        repository: "guest-book",
+        title: "an aiohttp app with a Dockerfile of its own, and PostgreSQL",
+        greeting: "guestbook/greeting.py",
+        keeps_notes: true,
+        is_compiled: false,
+    },
+    App {
+        folder: "own-compose",
+        repository: "guest-book",
+        title: "an app with a Compose file of its own: a worker and PostgreSQL beside it",
+        greeting: "greeting.js",
+        keeps_notes: true,
+        is_compiled: false,
     },
 ];
 

@@ -1,3 +1,0 @@
-<?php
-
-return 'Hello from the main branch';

@@ -1,0 +1,3 @@
+<?php
+
+return ['text' => 'Hello from the main branch'];
