@@ -138,7 +138,7 @@ static APPS: [App; 15] = [
     App {
         folder: "own-dockerfile",
         repository: "guest-book",
-        title: "an aiohttp app with a Dockerfile of its own, and PostgreSQL",
+        title: "an aiohttp app with PostgreSQL, by its own Dockerfile",
         greeting: "guestbook/greeting.py",
         keeps_notes: true,
         is_compiled: false,
@@ -146,7 +146,7 @@ static APPS: [App; 15] = [
     App {
         folder: "own-compose",
         repository: "guest-book",
-        title: "an app with a Compose file of its own: a worker and PostgreSQL beside it",
+        title: "an app with a worker and PostgreSQL, by its own Compose file",
         greeting: "greeting.js",
         keeps_notes: true,
         is_compiled: false,
