@@ -101,6 +101,8 @@ pub enum State {
         database: Option<String>,
         /// The backing services beside that.
         extras: Vec<String>,
+        /// The services beside the app that the repository's own Compose file names.
+        services: Vec<String>,
         /// When it is removed if nobody pushes.
         expires: Option<Timestamp>,
         /// Whether the older version had to stop first, for want of memory.
@@ -228,6 +230,7 @@ impl State {
                 framework: record.framework.clone(),
                 database: record.db_type.clone(),
                 extras: record.extras.iter().map(ToString::to_string).collect(),
+                services: record.services.iter().map(ToString::to_string).collect(),
                 expires: beside.expires,
                 in_place: attempt.is_some_and(|attempt| attempt.in_place),
             }),

@@ -275,7 +275,7 @@ const EXAMPLES: &[Example] = &[
     },
     Example {
         folder: "own-compose",
-        title: "the repository's own Compose file",
+        title: "the repository's own Compose file with `db` and `worker`",
         keeps: Keeps::Notes,
         // By its second service, of the one note that is there then.
         pages: &[("", "words that the worker has counted: 1")],

@@ -74,8 +74,10 @@ fn running<'a>(view: &'a View, live: &Live) -> Page<'a> {
         ("Ready", words::ready(live.took_ms, live.since)),
     ];
     let mut notes: Vec<String> = view.behind_login.then(|| words::asks_for_login().to_owned()).into_iter().collect();
-    if let State::Running { framework, database, extras, expires, in_place, .. } = &view.state {
-        let backing = database.iter().chain(extras).map(|name| product(name)).collect::<Vec<_>>().join(" and ");
+    if let State::Running { framework, database, extras, services, expires, in_place, .. } = &view.state {
+        let backing = database.iter().chain(extras).map(|name| product(name));
+        // Names of the author's own choice: one may be called as a product that it isn't.
+        let backing = backing.chain(services.iter().map(|name| code(name))).collect::<Vec<_>>().join(" and ");
         let framework = framework.as_ref().map(|name| product(name));
         let parts = framework.into_iter().chain(Some(backing).filter(|backing| !backing.is_empty()));
         let runs = parts.collect::<Vec<_>>().join(" with ");

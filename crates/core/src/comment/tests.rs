@@ -52,6 +52,7 @@ fn running() -> State {
         framework: Some("nestjs".into()),
         database: Some("postgres".into()),
         extras: vec!["redis".into()],
+        services: Vec::new(),
         expires: Some(at("2026-02-05T10:00:00Z")),
         in_place: false,
     }
@@ -94,10 +95,27 @@ fn a_running_preview_without_framework_database_or_end() {
         framework: None,
         database: None,
         extras: Vec::new(),
+        services: Vec::new(),
         expires: None,
         in_place: true,
     };
     assert_snapshot!(render(&view(state), &Mask::default()));
+}
+
+#[test]
+fn services_of_an_own_compose_file_are_told_by_their_names() {
+    let state = State::Running {
+        live: live(new()),
+        framework: Some("compose".into()),
+        database: None,
+        extras: Vec::new(),
+        // One is called as something that it isn't.
+        services: vec!["image".into(), "worker".into()],
+        expires: None,
+        in_place: false,
+    };
+    let text = render(&view(state), &Mask::default());
+    assert!(text.contains("| Runs | the repository's own Compose file with `image` and `worker` |"), "{text}");
 }
 
 fn said(command: Option<Command>, outcome: Outcome, shown: Vec<String>) -> Talk {
