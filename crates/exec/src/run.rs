@@ -5,7 +5,7 @@ use std::process::{ExitStatus, Stdio};
 use std::time::Duration;
 
 use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process_group};
-use tokio::io::{AsyncRead, AsyncReadExt, AsyncWriteExt};
+use tokio::io::{AsyncRead, AsyncReadExt};
 use tokio::process::{Child, Command};
 use tokio::time::{Instant, sleep_until};
 
@@ -129,24 +129,47 @@ impl Program {
     }
 
     async fn status_with(&self, each: impl FnMut(Stream, &str)) -> Result<Output, ExecError> {
-        let mut group = self.spawn()?;
+        let stdin = if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() };
+        self.fed(stdin, self.stdin.as_slice(), each).await
+    }
+
+    /// As [`Program::status`], with standard input that comes bit by bit, for as long as the program lasts; it ends where `input`
+    /// does. Each line of output is handed over as it comes.
+    pub async fn status_fed(
+        &self,
+        input: impl AsyncRead + Unpin,
+        each: impl FnMut(Stream, &str),
+    ) -> Result<Output, ExecError> {
+        self.fed(Stdio::piped(), input, each).await
+    }
+
+    async fn fed(
+        &self,
+        stdin: Stdio,
+        mut input: impl AsyncRead + Unpin,
+        each: impl FnMut(Stream, &str),
+    ) -> Result<Output, ExecError> {
+        let mut group = self.spawn(stdin)?;
         let program = || self.display_name();
         let (stdin, stdout, stderr) = (group.child.stdin.take(), group.child.stdout.take(), group.child.stderr.take());
         let feed = async {
             if let Some(mut pipe) = stdin {
                 // A program that doesn't want its input (EPIPE) says so by its status.
-                let _ = pipe.write_all(&self.stdin).await;
+                let _ = tokio::io::copy(&mut input, &mut pipe).await;
             }
+            std::future::pending().await
         };
         let mut listener = Listener::new(self, each);
-        let listen = listener.listen(stdout, stderr);
-        let ((), heard) = tokio::join!(feed, listen);
-        let ended = match heard {
-            Ok(deadline) => tokio::select! {
+        let hear = async {
+            let deadline = listener.listen(stdout, stderr).await?;
+            tokio::select! {
                 status = group.child.wait() => status.map_err(Ended::System),
                 () = sleep_until(deadline) => Err(Ended::TooLong),
-            },
-            Err(ended) => Err(ended),
+            }
+        };
+        let ended = tokio::select! {
+            ended = hear => ended,
+            ended = feed => ended,
         };
         let said = listener.into_output();
         match ended {
@@ -173,14 +196,14 @@ impl Program {
         }
     }
 
-    fn spawn(&self) -> Result<Group, ExecError> {
+    fn spawn(&self, stdin: Stdio) -> Result<Group, ExecError> {
         #[expect(clippy::disallowed_methods, reason = "this is the one place that starts programs")]
         let mut command = Command::new(&self.name);
         command
             .args(&self.args)
             .env_clear()
             .envs(self.environment())
-            .stdin(if self.stdin.is_empty() { Stdio::null() } else { Stdio::piped() })
+            .stdin(stdin)
             .stdout(Stdio::piped())
             .stderr(Stdio::piped())
             .process_group(0)
@@ -327,6 +350,8 @@ mod tests {
     use std::os::fd::OwnedFd;
     use std::sync::Arc;
 
+    use tokio::io::AsyncWriteExt;
+
     use super::*;
     use crate::program::Limits;
 
@@ -373,6 +398,25 @@ mod tests {
         let big = vec![b'x'; 1 << 20];
         assert_eq!(sh("wc -c").stdin(big.clone()).run().await.unwrap().text().trim(), "1048576");
         sh("exit 0").stdin(big).run().await.unwrap();
+    }
+
+    #[tokio::test]
+    async fn input_may_come_bit_by_bit_and_ends_where_it_does_or_with_the_program() {
+        let (mut ours, theirs) = tokio::io::duplex(64);
+        let (said, mut heard) = tokio::sync::mpsc::unbounded_channel();
+        let echo = tokio::spawn(async move {
+            let program = sh("while read -r line; do echo \"got $line\"; done; echo end");
+            program.status_fed(theirs, move |_, line| said.send(line.to_owned()).unwrap()).await
+        });
+        for word in ["one", "two"] {
+            ours.write_all(format!("{word}\n").as_bytes()).await.unwrap();
+            assert_eq!(heard.recv().await.unwrap(), format!("got {word}"));
+        }
+        drop(ours);
+        assert_eq!(echo.await.unwrap().unwrap().text(), "got one\ngot two\nend\n");
+        // And who ends by itself is not held by one who could still say something.
+        let (_ours, theirs) = tokio::io::duplex(64);
+        assert!(sh("exit 7").status_fed(theirs, |_, _| {}).await.unwrap().status.code() == Some(7));
     }
 
     #[tokio::test]
