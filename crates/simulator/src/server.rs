@@ -57,6 +57,8 @@ pub struct Options {
     pub hosts: Vec<(String, SocketAddr)>,
     /// By whom encrypted receivers are trusted, instead of the system's authorities.
     pub authorities: Vec<reqwest::Certificate>,
+    /// Where the folder of its repositories is made, which goes when it ends.
+    pub folder: PathBuf,
 }
 
 impl Default for Options {
@@ -73,6 +75,7 @@ impl Default for Options {
             hooks_token: None,
             hosts: Vec::new(),
             authorities: Vec::new(),
+            folder: std::env::temp_dir(),
         }
     }
 }
@@ -164,12 +167,12 @@ impl GitHub {
         let listener = TcpListener::bind(address).await.map_err(Error::Listen)?;
         let server = format!("http://{}", listener.local_addr().map_err(Error::Listen)?);
         let urls = Urls { api: format!("{server}{API}"), server };
-        let folder = TempDir::with_prefix("preview-simulator-");
+        let folder = TempDir::with_prefix_in("preview-simulator-", &options.folder);
         let postman = post::client(&options.hosts, &options.authorities)?;
         let shared = Arc::new(Shared {
             state: Mutex::new(State::new(urls, &options)),
             changed: watch::Sender::new(()),
-            folder: folder.map_err(|source| Error::File { path: std::env::temp_dir(), source })?,
+            folder: folder.map_err(|source| Error::File { path: options.folder.clone(), source })?,
             pushing: tokio::sync::Mutex::new(()),
             options,
         });
