@@ -124,6 +124,7 @@ impl Command {
             Self::Audit(audit) => &audit.service,
             Self::Certificates(certificates) => &certificates.service,
             Self::Secret(secret) => return secret.place.elsewhere(false),
+            Self::Up(up) => return up.elsewhere(),
             _ => return Ok(None),
         };
         service.place.elsewhere(service.api.is_some())
@@ -152,6 +153,7 @@ async fn run(command: Command, wants_json: bool) -> Result<ExitCode, Failure> {
         (None, command) => run_here(command).await,
         (Some(server), Command::Open(open)) => open.run_with(&server).await,
         (Some(server), Command::Doctor(doctor)) => doctor.run_with(&server).await,
+        (Some(server), Command::Up(up)) => return up.run_with(&server).await,
         (Some(server), command) => return run_there(&server, &command, wants_json).await,
     };
     done.map(|()| ExitCode::SUCCESS)

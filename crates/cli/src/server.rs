@@ -73,6 +73,11 @@ pub(crate) struct Server {
 }
 
 impl Place {
+    /// This server, and no other.
+    pub(crate) fn named(server: Destination) -> Self {
+        Self { server: Some(server) }
+    }
+
     /// The server that a command runs on; `None` for this machine.
     pub(crate) fn elsewhere(&self, api_is_given: bool) -> Result<Option<Server>, Failure> {
         let home = Home::find();
@@ -86,10 +91,7 @@ impl Place {
         if api_is_given || is_here(&settings::variables()?) {
             return Ok(None);
         }
-        // Without a home there is no file that could name a server.
-        let Ok(home) = home else { return Ok(None) };
-        let Some(config) = Config::load(&home)? else { return Ok(None) };
-        Ok(Some(Server { destination: config.address(&home)?, options: config.ssh_options(&home) }))
+        Server::of_config()
     }
 }
 
@@ -112,6 +114,14 @@ fn is_here(variables: &Variables) -> bool {
 }
 
 impl Server {
+    /// The server of `config.yml`, if there is one.
+    pub(crate) fn of_config() -> Result<Option<Self>, Failure> {
+        // Without a home there is no file that could name a server.
+        let Ok(home) = Home::find() else { return Ok(None) };
+        let Some(config) = Config::load(&home)? else { return Ok(None) };
+        Ok(Some(Self { destination: config.address(&home)?, options: config.ssh_options(&home) }))
+    }
+
     /// Its host's name or address.
     pub(crate) fn host(&self) -> &str {
         self.destination.host()
@@ -183,6 +193,30 @@ impl Server {
         }
     }
 
+    /// A command of ours there whose connection is shared: what is asked at the socket `control` goes through it too. It notices
+    /// within a minute when the server is not there any more.
+    pub(crate) fn session(&self, control: &Path, args: &[&str]) -> Result<Program, Failure> {
+        let args: Vec<String> = args.iter().map(|arg| (*arg).to_owned()).collect();
+        let shared = ["ControlMaster=yes", "ControlPersist=no", "ServerAliveInterval=15", "ServerAliveCountMax=3"];
+        let options = shared.into_iter().map(str::to_owned).chain([control_path(control)]);
+        let options = options.flat_map(|option| ["-o".to_owned(), option]);
+        Ok(self.ssh_with(options.chain(["-T".to_owned()]), Some(&script(As::Service, &args)?)))
+    }
+
+    /// Lets a port of this machine's loopback address lead to one over there, as long as a shared connection lasts.
+    pub(crate) async fn forward(&self, control: &Path, here: u16, there: u16) -> Result<(), Failure> {
+        let (control, way) = (control_path(control), format!("127.0.0.1:{here}:127.0.0.1:{there}"));
+        let options = ["-o", "ControlMaster=no", "-o", &control, "-O", "forward", "-L", &way].map(str::to_owned);
+        let output = self.ssh_with(options, None).limits(ANSWER).status().await.map_err(missing)?;
+        if output.status.success() { Ok(()) } else { Err(self.refused("forwards no port", &output)) }
+    }
+
+    /// Why `ssh` ended, where it did so by itself or was ended, and not as the command over there did.
+    pub(crate) fn lost(&self, output: &Output) -> Option<Failure> {
+        let is_lost = output.status.code().is_none_or(|code| code == NOT_THERE);
+        is_lost.then(|| self.unreachable(&output.stderr).kind(Kind::Unreachable))
+    }
+
     /// What a command of ours there had against it.
     pub(crate) fn refused(&self, what: &str, output: &Output) -> Failure {
         let mut failure = Failure::new(format!("{} {what}", self.destination));
@@ -201,15 +235,25 @@ impl Server {
     }
 
     fn ssh(&self, terminal: bool, script: &str) -> Program {
+        self.ssh_with([if terminal { "-t" } else { "-T" }.to_owned()], Some(script))
+    }
+
+    fn ssh_with(&self, options: impl IntoIterator<Item = String>, script: Option<&str>) -> Program {
         let port = self.destination.port().to_string();
         let ssh = Program::new("ssh")
-            .arg(if terminal { "-t" } else { "-T" })
+            .args(options)
             .args(&self.options)
             // Who hangs up is no news.
             .args(["-o", "LogLevel=ERROR"])
-            .args(["-p", &port, "--", &self.destination.login(), script]);
+            .args(["-p", &port, "--", &self.destination.login()])
+            .args(script);
         OF_THE_PERSON.iter().fold(ssh, |ssh, name| ssh.inherit_env(name))
     }
+}
+
+/// ssh fills in what follows a `%`, and splits at spaces but for those in quotes.
+fn control_path(path: &Path) -> String {
+    format!("ControlPath=\"{}\"", path.display().to_string().replace('%', "%%"))
 }
 
 fn lines(text: &str) -> Vec<String> {
@@ -248,7 +292,7 @@ fn without_server(typed: Vec<String>) -> Vec<String> {
     kept
 }
 
-fn missing(error: ExecError) -> Failure {
+pub(crate) fn missing(error: ExecError) -> Failure {
     let is_missing = matches!(error, ExecError::Missing { .. });
     let failure = Failure::from(error);
     if is_missing { failure.hint("install an SSH client: `apt-get install openssh-client`") } else { failure }

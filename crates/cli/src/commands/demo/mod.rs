@@ -11,6 +11,7 @@
 //! | `follow`, `visitors` | watching an attempt; visitors meanwhile |
 //! | `proof` | nothing is left |
 //! | `screen`, `comment` | what it looks like |
+//! | `signals` | who may ask it to end |
 
 mod apps;
 mod comment;
@@ -18,18 +19,19 @@ mod follow;
 mod proof;
 mod repository;
 mod screen;
+mod signals;
 mod stage;
 mod story;
 mod visitors;
 
-use std::convert::Infallible;
+use std::fs::Permissions;
+use std::os::unix::fs::PermissionsExt;
 use std::path::PathBuf;
 use std::time::{Duration, Instant};
 
 use clap::Args;
 use serde_json::Value;
 use tempfile::TempDir;
-use tokio::signal::unix::{Signal, SignalKind, signal};
 use tracing::Level;
 use tracing_subscriber::fmt;
 use tracing_subscriber::prelude::*;
@@ -39,6 +41,7 @@ use crate::{log, ui};
 use apps::{App, Choice};
 pub(super) use repository::Local;
 use screen::{Screen, seconds};
+pub(super) use signals::Signals;
 use stage::{Stage, Wanted};
 use story::Teller;
 
@@ -76,6 +79,18 @@ pub(super) struct Show {
     once: bool,
     /// What scripts are told of the previews; `None` for a person.
     json: Option<Shape>,
+    /// Where the person is, if not at this machine.
+    afar: Option<Afar>,
+}
+
+/// A person at another machine, which reaches the previews through a tunnel.
+pub(super) struct Afar {
+    /// The port of that machine at which they are opened.
+    pub(super) port: u16,
+    /// Where all files of the story are, which somebody removes; nobody over there could read what is kept here.
+    pub(super) folder: PathBuf,
+    /// Is told the port of this machine at which they answer, once they would.
+    pub(super) ready: fn(u16),
 }
 
 /// Which JSON the previews' records become.
@@ -100,8 +115,9 @@ impl Demo {
             scripts: self.scripts().await?,
             once: self.once,
             json: self.json.then_some(Shape::List),
+            afar: None,
         };
-        show.perform().await
+        show.perform(Signals::listen()?).await
     }
 
     async fn scripts(&self) -> Result<Vec<Script>, Failure> {
@@ -114,27 +130,34 @@ impl Demo {
 
 impl Show {
     /// A folder's, for `preview up`.
-    pub(super) fn of_folder(local: Local, once: bool, json: bool) -> Self {
+    pub(super) fn of_folder(local: Local, once: bool, json: bool, afar: Option<Afar>) -> Self {
+        let title = match afar {
+            None => "Preview Deployer: a preview of this folder, on this machine",
+            Some(_) => "Preview Deployer: a preview of this folder, on the server",
+        };
         Self {
-            title: "Preview Deployer: a preview of this folder, on this machine",
+            title,
             subtitle: "It goes the way of a pull request, on a model of GitHub. The service, Docker and the databases are real.",
             scripts: vec![Script::Own(local)],
             once,
             json: json.then_some(Shape::One),
+            afar,
         }
     }
 
-    pub(super) async fn perform(self) -> Result<(), Failure> {
+    pub(super) async fn perform(self, mut signals: Signals) -> Result<(), Failure> {
         let since = Instant::now();
         let screen = Screen::new(self.json.is_some());
-        let mut signals = Signals::listen()?;
-        let folder = tempfile::Builder::new().prefix("preview-demo-").tempdir()?;
+        let folder = self.folder()?;
         start_log(&folder)?;
         screen.title(self.title, self.subtitle);
         let stage = tokio::select! {
-            stage = set_up(&screen, &folder, &self.scripts) => stage?,
+            stage = self.set_up(&screen, &folder) => stage?,
             () = signals.asked() => return self.interrupted().map(drop),
         };
+        if let Some(afar) = &self.afar {
+            (afar.ready)(stage.port());
+        }
         let told = self.play(Teller { stage: &stage, screen: &screen }, &mut signals).await;
         let closed = tokio::select! {
             closed = close(stage, &screen, &folder) => closed,
@@ -142,6 +165,7 @@ impl Show {
         };
         let records = match both(told, closed) {
             Ok(records) => records,
+            Err(failure) if self.afar.is_some() => return Err(failure),
             Err(failure) => {
                 let log = log_file(&folder);
                 drop(folder.keep());
@@ -152,6 +176,25 @@ impl Show {
         screen.fact("0 leftovers: no container, network, volume, image, port, route or folder");
         screen.end(&format!("That was all of it, in {}.", seconds(since.elapsed())));
         if self.once { self.tell_script(records) } else { Ok(()) }
+    }
+
+    fn folder(&self) -> std::io::Result<TempDir> {
+        let mut folder = tempfile::Builder::new();
+        // It has somebody's code in it.
+        let folder = folder.prefix("preview-demo-").permissions(Permissions::from_mode(0o700));
+        match &self.afar {
+            Some(afar) => folder.tempdir_in(&afar.folder),
+            None => folder.tempdir(),
+        }
+    }
+
+    async fn set_up(&self, screen: &Screen, folder: &TempDir) -> Result<Stage, Failure> {
+        // Names in Docker are made of it, and other demos may run beside this one.
+        let owner = format!("acme-{:04x}", rand::random::<u16>());
+        let wanted = self.scripts.iter().map(|script| script.repository(&owner)).collect();
+        let stage = Stage::set_up(folder.path(), wanted, self.afar.as_ref().map(|afar| afar.port));
+        screen.gap();
+        screen.during("setting up GitHub and the service", "GitHub's model and the service are up", stage).await
     }
 
     /// Tells the story. Unless it is to be gone through once, the previews then stay until somebody asks to stop. Gives their records.
@@ -195,15 +238,6 @@ impl Script {
         };
         Wanted { name: format!("{owner}/{name}"), source }
     }
-}
-
-async fn set_up(screen: &Screen, folder: &TempDir, scripts: &[Script]) -> Result<Stage, Failure> {
-    // Names in Docker are made of it, and other demos may run beside this one.
-    let owner = format!("acme-{:04x}", rand::random::<u16>());
-    let wanted = scripts.iter().map(|script| script.repository(&owner)).collect();
-    let stage = Stage::set_up(folder.path(), wanted);
-    screen.gap();
-    screen.during("setting up GitHub and the service", "GitHub's model and the service are up", stage).await
 }
 
 /// Tells of each script, and gives the previews' addresses.
@@ -265,30 +299,4 @@ fn start_log(folder: &TempDir) -> Result<(), Failure> {
     let lines = fmt::layer().with_ansi(false).with_writer(std::sync::Mutex::new(file));
     tracing_subscriber::registry().with(wanted).with(lines).init();
     Ok(())
-}
-
-/// Ctrl-C, the end asked for by another program, the terminal closed.
-struct Signals([Signal; 3]);
-
-impl Signals {
-    fn listen() -> Result<Self, Failure> {
-        Ok(Self([signal(SignalKind::interrupt())?, signal(SignalKind::terminate())?, signal(SignalKind::hangup())?]))
-    }
-
-    async fn asked(&mut self) {
-        let [interrupt, terminate, hangup] = &mut self.0;
-        tokio::select! {
-            _ = interrupt.recv() => {}
-            _ = terminate.recv() => {}
-            _ = hangup.recv() => {}
-        }
-    }
-
-    /// Tells who asks while everything is being taken down that it is; never gives in, because it has an end.
-    async fn insisted(&mut self, screen: &Screen) -> Infallible {
-        loop {
-            self.asked().await;
-            screen.note("Still taking everything down.");
-        }
-    }
 }

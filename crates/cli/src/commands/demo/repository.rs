@@ -7,6 +7,9 @@ use preview_simulator::{Change, Source};
 
 use crate::error::{Failure, Kind};
 
+/// What a folder's only commit is called.
+const AS_IT_IS: &str = "the folder as it is";
+
 /// A commit of a local repository.
 pub(in crate::commands) struct Local {
     /// The repository's own folder (`.git`, or a bare one).
@@ -73,8 +76,34 @@ impl Local {
         ask(&["commit", "--quiet", "--allow-empty", "--no-verify", "--message=The folder as it is"]).await?;
         let commit = ask(&["rev-parse", "--short", "HEAD"]).await?;
         let name = repository_name(&path);
-        let named = "the folder as it is".to_owned();
+        let named = AS_IT_IS.to_owned();
         Ok(Self { git: dir, name, revision: "HEAD".to_owned(), named, commit, changed: false })
+    }
+
+    /// Writes all of it into one file, from which [`Local::of_bundle`] makes it again.
+    pub(in crate::commands) async fn bundle(&self, file: &Path) -> Result<(), Failure> {
+        let git = Program::new("git").arg("--git-dir").arg(&self.git).limits(Limits::seconds(300));
+        git.args(["bundle", "create"]).arg(file).arg(&self.revision).run().await?;
+        Ok(())
+    }
+
+    /// What another machine's [`Local::of_folder`] took, as a repository that is made at `scratch`.
+    pub(in crate::commands) async fn of_bundle(file: &Path, name: &str, scratch: &Path) -> Result<Self, Failure> {
+        let dir = scratch.join("repository.git");
+        let base = || Program::new("git").dir(scratch).limits(Limits::seconds(300));
+        let failed = |error| Failure::new("what came of the folder can't be read").because(&error);
+        base().args(["init", "--quiet", "--template=", "--bare"]).arg(&dir).run().await?;
+        let fetch = base().arg("--git-dir").arg(&dir).args(["fetch", "--quiet", "--no-tags"]);
+        fetch.arg(file).arg("HEAD:refs/heads/up").run().await.map_err(failed)?;
+        let verify = base().arg("--git-dir").arg(&dir).args(["rev-parse", "--short", "refs/heads/up"]);
+        let commit = verify.run().await.map_err(failed)?.text().trim().to_owned();
+        let (name, named) = (repository_name(Path::new(name)), AS_IT_IS.to_owned());
+        Ok(Self { git: dir, name, revision: "refs/heads/up".to_owned(), named, commit, changed: false })
+    }
+
+    /// What people call it.
+    pub(in crate::commands) fn name(&self) -> &str {
+        &self.name
     }
 
     /// What people asked for.

@@ -45,16 +45,20 @@ pub(super) struct Stage {
     pub(super) repos: Vec<Repo>,
     github: GitHub,
     service: Service,
+    router: SocketAddr,
     base: String,
+    /// What addresses begin with that are told: where a person opens them.
+    told: String,
     /// Host ports that previews have had.
     ports: Mutex<BTreeSet<u16>>,
 }
 
 impl Stage {
-    /// Sets everything up: repositories with their webhook, and the service that serves them, with all its files in `folder`.
-    pub(super) async fn set_up(folder: &Path, wanted: Vec<Wanted>) -> Result<Self, Failure> {
+    /// Sets everything up: repositories with their webhook, and the service that serves them, with all its files in `folder`. A person at
+    /// another machine reaches previews by `port` of the loopback address there.
+    pub(super) async fn set_up(folder: &Path, wanted: Vec<Wanted>, port: Option<u16>) -> Result<Self, Failure> {
         preview_orchestrator::github::install_tls();
-        let github = GitHub::start(Options::default()).await?;
+        let github = GitHub::start(Options { folder: folder.to_owned(), ..Options::default() }).await?;
         let mut repos = Vec::new();
         for Wanted { name, source } in wanted {
             repos.push(github.create_repo(&name, source).await?);
@@ -62,7 +66,11 @@ impl Stage {
         let listen = || TcpListener::bind((Ipv4Addr::LOCALHOST, 0));
         let (api, router) = (listen()?, listen()?);
         let (api_at, router_at) = (api.local_addr()?, router.local_addr()?);
-        let settings = Settings::read(&variables(&github, &repos, folder, api_at, router_at))?;
+        let base = format!("http://{router_at}");
+        let told = port.map_or_else(|| base.clone(), |port| format!("http://{}:{port}", Ipv4Addr::LOCALHOST));
+        let mut variables = variables(&github, &repos, folder, api_at, router_at);
+        variables.insert("PREVIEW_BASE_URL".to_owned(), told.clone());
+        let settings = Settings::read(&variables)?;
         check_paths(&settings.paths)?;
         let given = Given {
             api: Some(api),
@@ -78,8 +86,7 @@ impl Stage {
         }
         let http = reqwest::Client::builder().no_proxy().timeout(ANSWER);
         let http = http.redirect(reqwest::redirect::Policy::none()).build()?;
-        let base = format!("http://{router_at}");
-        Ok(Self { http, repos, github, service, base, ports: Mutex::default() })
+        Ok(Self { http, repos, github, service, router: router_at, base, told, ports: Mutex::default() })
     }
 
     /// What the API says.
@@ -125,9 +132,19 @@ impl Stage {
         Ok(text.trim().to_owned())
     }
 
-    /// What previews' addresses begin with.
+    /// What previews' addresses begin with on this machine.
     pub(super) fn base(&self) -> &str {
         &self.base
+    }
+
+    /// And where a person opens them.
+    pub(super) fn told(&self) -> &str {
+        &self.told
+    }
+
+    /// The port of this machine at which previews answer.
+    pub(super) fn port(&self) -> u16 {
+        self.router.port()
     }
 
     /// Whether all sides agree.
@@ -226,7 +243,6 @@ fn variables(github: &GitHub, repos: &[Repo], folder: &Path, api: SocketAddr, ro
         ("ORCHESTRATOR_PORT", api.port().to_string()),
         ("ROUTER", "builtin".to_owned()),
         ("ROUTER_PORT", router.port().to_string()),
-        ("PREVIEW_BASE_URL", format!("http://{router}")),
         ("DEPLOYMENTS_DIR", path(DEPLOYMENTS)),
         ("DEPLOYMENTS_DB", path("state/deployments.json")),
         ("LOG_DIR", path("logs")),

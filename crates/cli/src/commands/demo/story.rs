@@ -37,12 +37,14 @@ struct Preview<'a> {
     pull: Pull,
     id: DeploymentId,
     url: String,
+    /// The address for people.
+    told: String,
 }
 
 impl<'a> Teller<'a> {
     /// A pull request is opened. Gives its preview's address.
     pub(super) async fn tell_of(self, app: &App, repo: &Repo) -> Result<String, Failure> {
-        Ok(self.opened(app, repo).await?.url)
+        Ok(self.opened(app, repo).await?.told)
     }
 
     /// A pull request is opened, pushed to, and broken. Gives its preview's address.
@@ -50,7 +52,7 @@ impl<'a> Teller<'a> {
         let preview = self.opened(app, repo).await?;
         self.updated(app, &preview).await?;
         self.broken(app, &preview).await?;
-        Ok(preview.url)
+        Ok(preview.told)
     }
 
     async fn opened(self, app: &App, repo: &Repo) -> Result<Preview<'a>, Failure> {
@@ -104,14 +106,15 @@ impl<'a> Teller<'a> {
         preview.comes_up().await?;
         let status = self.stage.http.get(&preview.url).send().await?.status();
         self.screen.fact(&format!("the app answers `GET /` with {status}"));
-        Ok(preview.url)
+        Ok(preview.told)
     }
 
     fn preview(self, pull: Pull) -> Preview<'a> {
         // The demo's repositories are alone in their ledger, so no slug is taken.
         let id = DeploymentId::new(ProjectSlug::for_repo(&pull.repo().name(), |_| false), pull.number());
-        let url = format!("{}{}/", self.stage.base(), route::prefix(&id));
-        Preview { teller: self, pull, id, url }
+        let address = |base: &str| format!("{base}{}/", route::prefix(&id));
+        let (url, told) = (address(self.stage.base()), address(self.stage.told()));
+        Preview { teller: self, pull, id, url, told }
     }
 }
 
@@ -127,7 +130,7 @@ impl Preview<'_> {
         if let Ended::Up = ended {
             screen.gap();
             screen.note(&format!("Ready {} after it was opened:", seconds(since.elapsed())));
-            screen.address(&self.url);
+            screen.address(&self.told);
         }
         let title = if let Ended::Up = ended { "Preview is ready" } else { "Preview failed" };
         self.show_comment(&[title, commit.short()]).await?;
