@@ -28,7 +28,7 @@ pub(crate) enum Answer {
 pub(crate) const MAY: (&str, Answer) = ("Do it? [y/N]", Answer::These("y"));
 
 /// Every line of the document. One that isn't here has to be thought about.
-const LINES: [(&str, Line); 8] = [
+const LINES: [(&str, Line); 10] = [
     (
         "preview init",
         Line::Typed(&[
@@ -43,6 +43,9 @@ const LINES: [(&str, Line); 8] = [
     ("preview setup --dry-run", Line::Typed(&[])),
     ("preview setup", Line::Typed(&[MAY])),
     ("preview upgrade", Line::Typed(&[MAY])),
+    // `crates/cli/tests/up_there.rs` does: a folder is needed, and a laptop that stays.
+    ("preview up --on-server", Line::Elsewhere),
+    ("preview up --server root@203.0.113.7 ../my-app", Line::Elsewhere),
     ("preview destroy --dry-run", Line::Typed(&[])),
     (
         "preview destroy --keep-data",
