@@ -216,7 +216,7 @@ async fn assert_harmless(rig: &Rig, pull: &Pull, text: &str) {
 }
 
 /// So many repositories' worth of these files.
-fn lanes<'a>(files: &'a [Hostile], many: usize) -> Vec<Vec<&'a Hostile>> {
+fn lanes(files: &[Hostile], many: usize) -> Vec<Vec<&Hostile>> {
     (0..many).map(|lane| files.iter().skip(lane).step_by(many).collect()).collect()
 }
 
