@@ -260,18 +260,19 @@ fn lines(text: &str) -> Vec<String> {
     text.lines().map(ui::harmless).filter(|line| !line.trim().is_empty()).collect()
 }
 
-/// What the shell over there reads. Root needs no sudo, which a small system may not have.
+/// What the shell over there reads. Root needs no sudo, which a small system may not have; into the service's folder nobody gets but
+/// root and the service's own user.
 fn script(who: As, args: &[String]) -> Result<String, Failure> {
     let no_colors = std::env::var("NO_COLOR").is_ok_and(|value| !value.is_empty());
     let words = no_colors.then_some("env NO_COLOR=1 ").into_iter().chain(["preview "]).collect::<String>();
     let args =
         shlex::try_join(args.iter().map(String::as_str)).map_err(|error| Failure::from(error).kind(Kind::Settings))?;
-    let command = format!("{words}{args}");
+    let command = format!("sh -c 'cd {FOLDER} && exec \"$@\"' sh {words}{args}");
     let (root, other) = match who {
         As::Service => (format!("runuser -u {USER} -- {command}"), format!("sudo -u {USER} {command}")),
         As::Root => (command.clone(), format!("sudo {command}")),
     };
-    Ok(format!("cd {FOLDER} && if [ \"$(id -u)\" = 0 ]; then exec {root}; else exec {other}; fi"))
+    Ok(format!("if [ \"$(id -u)\" = 0 ]; then exec {root}; else exec {other}; fi"))
 }
 
 /// What was typed, but for the server's name. Behind `--` everything is somebody else's.
@@ -321,7 +322,7 @@ mod tests {
     fn what_is_typed_is_one_word_over_there_whatever_it_says() {
         let hostile = ["a b", "$(touch x)", "`id`", "'; reboot #", "\"", "\\", "new\nline", "-rf", "*", "~", "!x", ""];
         let script = script(As::Service, &words(&hostile)).unwrap();
-        let (_, command) = script.split_once("; else exec sudo -u preview preview ").unwrap();
+        let (_, command) = script.rsplit_once("' sh preview ").unwrap();
         assert_eq!(shlex::split(command.strip_suffix("; fi").unwrap()).unwrap(), hostile);
     }
 

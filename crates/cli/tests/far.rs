@@ -46,11 +46,16 @@ impl World {
             std::fs::create_dir(world.file(folder)).unwrap();
         }
         std::fs::write(world.file("home/config.yml"), CONFIG).unwrap();
+        // Into the service's folder gets nobody who is not that user by then.
         let ssh = "printf '%s\\0' \"$@\" >\"$THERE/argv\"\n\
-            cd() { printf %s \"$1\" >\"$THERE/folder\"; }\n\
+            cd() { echo 'Permission denied' >&2; return 1; }\n\
             export PATH=\"$THERE:$PATH\" API_TOKEN=9c1f7ab23de4506b8a77 ORCHESTRATOR_PORT=\"$SERVICE_PORT\"\n\
             eval \"${@: -1}\"";
         world.program("path/ssh", ssh);
+        world.program(
+            "there/sh",
+            "cd() { printf %s \"$1\" >\"$THERE/folder\"; }; export -f cd; exec bash --norc \"$@\"",
+        );
         // Root and others become the service's user in ways of their own; here both stay who they are.
         world.program("there/runuser", "[ \"$1 $2 $3\" = '-u preview --' ] || exit 9; shift 3; exec \"$@\"");
         world.program("there/sudo", "[ \"$1 $2\" = '-u preview' ] || exit 9; shift 2; exec \"$@\"");
@@ -317,6 +322,16 @@ async fn without_a_service_and_without_a_server_both_ways_are_told() {
     std::fs::write(world.file("home/config.yml"), "nonsense: yes\n").unwrap();
     let (code, output) = world.run(&["list"]).await;
     assert!(code == 2 && output.stderr.contains("config.yml is not right"), "{}", output.stderr);
+}
+
+#[tokio::test]
+async fn who_is_not_root_becomes_the_service_s_user_before_anything_else() {
+    let world = World::with_service(r#"{"deployments":[]}"#).await;
+    world.program("there/id", "echo 1000");
+    world.program("there/runuser", "echo 'runuser: may not be used by non-root users' >&2; exit 1");
+    let (code, output) = world.run(&["list", "--server", "me@127.0.0.1"]).await;
+    assert_eq!((code, output.stderr.as_str()), (0, "no previews\n"));
+    assert_eq!(std::fs::read_to_string(world.file("there/folder")).unwrap(), "/opt/preview-deployer");
 }
 
 #[tokio::test]

@@ -19,7 +19,7 @@ const PATIENCE: Duration = Duration::from_secs(180);
 const PAUSE: Duration = Duration::from_millis(20);
 
 /// What the server's shell is: the folder of the service is any, and programs of ours come first.
-const SHELL: &str = "cd() { :; }\nexport PATH=\"$THERE:$PATH\" TMPDIR=\"$THERE/tmp\"\neval \"$SSH_ORIGINAL_COMMAND\"";
+const SHELL: &str = "export PATH=\"$THERE:$PATH\" TMPDIR=\"$THERE/tmp\"\neval \"$SSH_ORIGINAL_COMMAND\"";
 
 /// A laptop with an installation, and its server.
 struct World {
@@ -73,6 +73,7 @@ impl World {
         let folder = dir.path().join("it's $(mine) & \"yours\"");
         let world = Self { folder, dir, sshd };
         world.program("shell", SHELL);
+        world.program("sh", "cd() { :; }; export -f cd; exec bash --norc \"$@\"");
         world.program("runuser", "[ \"$1 $2 $3\" = '-u preview --' ] || exit 9; shift 3; exec \"$@\"");
         world.program("sudo", "[ \"$1 $2\" = '-u preview' ] || exit 9; shift 2; exec \"$@\"");
         world.program("preview", &format!("exec {} \"$@\"", env!("CARGO_BIN_EXE_preview")));
